@@ -1,0 +1,76 @@
+//! Every limit, named, with its reason. Cut values are marked, never refused; the rest are counted where they bite.
+
+use std::time::Duration;
+
+/// Events in one visit. The one that reaches it ends the session (`max_events`); the next request starts another. A
+/// visit stays something that a person can read and a sink can hold in memory.
+pub const EVENTS_PER_VISIT_MAX: u16 = 10_000;
+/// Bytes of all keys and values (as JSON) of one session: they are in memory as long as it lives.
+pub const VALUES_BYTES_MAX: usize = 16 * 1024;
+/// Open sessions in one engine, by default; beyond it provisional ones are evicted first. Memory: at most 200 bytes each.
+pub const OPEN_SESSIONS_MAX: usize = 4_000_000;
+/// Bytes of a host name (RFC 1035 allows 253).
+pub const HOST_BYTES_MAX: usize = 255;
+/// Bytes of a path in a record.
+pub const PATH_BYTES_MAX: usize = 2_048;
+/// Bytes of a query string in a record.
+pub const QUERY_BYTES_MAX: usize = 2_048;
+/// Bytes of a referrer in a record.
+pub const REFERRER_BYTES_MAX: usize = 2_048;
+/// Bytes of a user agent in a record.
+pub const USER_AGENT_BYTES_MAX: usize = 1_024;
+/// Bytes of `Accept-Language` in a record.
+pub const LANGUAGE_BYTES_MAX: usize = 128;
+/// Bytes of an action's name.
+pub const ACTION_NAME_BYTES_MAX: usize = 256;
+/// Bytes of an action's type.
+pub const ACTION_TYPE_BYTES_MAX: usize = 64;
+/// Bytes of one event's properties, as JSON.
+pub const PROPERTIES_BYTES_MAX: usize = 4_096;
+/// Bytes of a user's name.
+pub const USER_BYTES_MAX: usize = 256;
+/// Bytes of a key of the session's values.
+pub const KEY_BYTES_MAX: usize = 128;
+/// Operations that one request may commit: a runaway loop in a handler must not fill the journal.
+pub const OPS_PER_COMMIT_MAX: usize = 1_024;
+/// Distinct sites made by `Host`; further ones are `other`.
+pub const SITES_MAX: usize = 1_000;
+/// Hosts that are remembered before a confirmed session has made them sites; further ones are `other`.
+pub const PENDING_HOSTS_MAX: usize = 4_096;
+/// What ends a value that was cut.
+pub const CUT_MARK: char = '…';
+
+/// Unconfirmed sessions that one fingerprint may have at once, the shared one that follows included.
+pub const PROVISIONAL_PER_FINGERPRINT_MAX: usize = 64;
+/// Provisional sessions of one fingerprint, in a row, that were not confirmed in time before it counts as cookieless.
+pub const UNCONFIRMED_IN_A_ROW_MAX: u8 = 3;
+/// How long a new session has to be confirmed by a request that brings its cookie.
+pub const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+/// How long, after an expired token started a session, the same token joins it.
+pub const REJOIN_WITHIN: Duration = Duration::from_secs(10);
+/// How long a token of the previous rotation is still recorded in the visit.
+pub const ROTATION_GRACE: Duration = Duration::from_secs(30);
+/// At most one touch record a second and session; recovery pads the last activity by as much.
+pub const TOUCH_EVERY: Duration = Duration::from_secs(1);
+
+/// The text, cut at a character boundary so that it is at most `max` bytes long with its mark.
+pub fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(max.saturating_sub(CUT_MARK.len_utf8()));
+    format!("{}{CUT_MARK}", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_marks_and_keeps_characters_whole() {
+        assert_eq!(cut("short", 10), "short");
+        assert_eq!(cut("abcdefghij", 8), "abcde…");
+        assert_eq!(cut("ééééé", 8), "éé…");
+        assert!(cut(&"é".repeat(99), 17).len() <= 17);
+    }
+}

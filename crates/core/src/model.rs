@@ -1,0 +1,349 @@
+//! What is written down: the entries of a session's chain, and the visit that they make.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{Fingerprint, Host, VisitId, VisitorId};
+use crate::redacted::Redacted;
+use crate::time::Timestamp;
+
+/// The session's values by key, JSON each.
+pub type Values = BTreeMap<Arc<str>, serde_json::Value>;
+
+/// The name that the app gave at login.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub Arc<str>);
+
+impl UserId {
+    /// A user's name, cut at [`crate::limits::USER_BYTES_MAX`].
+    pub fn new(name: &str) -> Self {
+        Self(crate::limits::cut(name, crate::limits::USER_BYTES_MAX).into())
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// By what a visitor was known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// By our signed cookie.
+    Cookie,
+    /// By a keyed hash of address and user agent: a client that keeps no cookie.
+    Fingerprint,
+    /// From an access log.
+    Import,
+}
+
+impl Identity {
+    /// The word in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::Fingerprint => "fingerprint",
+            Self::Import => "import",
+        }
+    }
+}
+
+/// By which way in a visit came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Via {
+    /// The tower layer in a Rust app.
+    #[default]
+    Tower,
+    /// The reverse proxy.
+    Proxy,
+    /// An access log.
+    Log,
+    /// The HTTP collector.
+    Collector,
+}
+
+impl Via {
+    /// The word in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tower => "tower",
+            Self::Proxy => "proxy",
+            Self::Log => "log",
+            Self::Collector => "collector",
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndReason {
+    /// No activity for longer than the idle timeout.
+    Expired,
+    /// The app asked.
+    Abandoned,
+    /// The user logged out, or another one logged in.
+    LoggedOut,
+    /// It had lived for the longest time allowed.
+    MaxAge,
+    /// A newer login of the same user, where only one is allowed.
+    Superseded,
+    /// An admin ended it.
+    Terminated,
+    /// The visit was full.
+    MaxEvents,
+    /// The cap on open sessions.
+    Evicted,
+}
+
+impl EndReason {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 8] = [
+        Self::Expired,
+        Self::Abandoned,
+        Self::LoggedOut,
+        Self::MaxAge,
+        Self::Superseded,
+        Self::Terminated,
+        Self::MaxEvents,
+        Self::Evicted,
+    ];
+
+    /// The word in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Abandoned => "abandoned",
+            Self::LoggedOut => "logged_out",
+            Self::MaxAge => "max_age",
+            Self::Superseded => "superseded",
+            Self::Terminated => "terminated",
+            Self::MaxEvents => "max_events",
+            Self::Evicted => "evicted",
+        }
+    }
+
+    /// Whether somebody wanted the session to end, so that its token must never open or join another.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Abandoned | Self::LoggedOut | Self::Superseded | Self::Terminated)
+    }
+}
+
+/// What is known of a visitor when the session starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StartFacts {
+    /// The visitor as records know it.
+    pub visitor_id: VisitorId,
+    /// The client's address, as far as the settings let it be kept.
+    pub ip: Redacted<Option<IpAddr>>,
+    /// `User-Agent`.
+    pub user_agent: Redacted<Option<Box<str>>>,
+    /// `Accept-Language`.
+    pub language: Option<Box<str>>,
+    /// `Referer` of the first request.
+    pub referrer: Option<Box<str>>,
+    /// By which way it came in.
+    pub via: Via,
+}
+
+/// The first entry of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// When the first tracked request arrived.
+    pub at: Timestamp,
+    /// Which partition of visitors it belongs to.
+    pub partition: u8,
+    /// By what the visitor was known.
+    pub identity: Identity,
+    /// The host that was asked for.
+    pub host: Host,
+    /// The fingerprint under which the session counts until it is confirmed, or that it is shared by.
+    pub fingerprint: Fingerprint,
+    /// The visit that the presented token named.
+    pub previous: Option<VisitId>,
+    /// The visitor's how-manieth visit this is, from 1; 0 where nobody can know.
+    pub number: u32,
+    /// Whether no token of ours was presented; `None` where nobody can know.
+    pub is_new_visitor: Option<bool>,
+    /// What is known of the visitor.
+    pub facts: StartFacts,
+}
+
+/// What an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    /// A page was shown.
+    PageView,
+    /// A page was asked for and answered with an error.
+    PageError,
+    /// The site's code did something and named it.
+    Action,
+    /// A user logged in.
+    Login,
+    /// The user logged out.
+    Logout,
+    /// Another request, recorded because the settings ask for it.
+    Request,
+}
+
+impl EventKind {
+    /// The word in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PageView => "page_view",
+            Self::PageError => "page_error",
+            Self::Action => "action",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// What a request was, for the events that are one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestFacts {
+    /// The host that was asked for.
+    pub host: Option<Host>,
+    /// The path, as sent.
+    pub path: Box<str>,
+    /// The query string without its `?`.
+    pub query: Option<Box<str>>,
+    /// The route that the app's router matched.
+    pub route: Option<Box<str>>,
+    /// The method.
+    pub method: Box<str>,
+    /// The status of the answer.
+    pub status: u16,
+    /// From the request's arrival to the answer's head, in microseconds.
+    pub duration_us: u64,
+    /// `Content-Length` of the answer.
+    pub bytes: Option<u64>,
+    /// `Referer`.
+    pub referrer: Option<Box<str>>,
+}
+
+/// One entry of a visit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When it happened: for a request, when it arrived.
+    pub time: Timestamp,
+    /// What it is.
+    pub kind: EventKind,
+    /// An action's name; a login's or logout's user.
+    pub name: Option<Box<str>>,
+    /// An action's type.
+    pub type_: Option<Box<str>>,
+    /// The request that it is.
+    pub request: Option<Box<RequestFacts>>,
+    /// An action's properties: a JSON object, as text.
+    pub properties: Option<Box<str>>,
+}
+
+impl Event {
+    /// The activity that it stands for: for a request, when its answer's head was ready.
+    pub fn activity(&self) -> Timestamp {
+        match &self.request {
+            Some(request) => self.time.after(Duration::from_micros(request.duration_us)),
+            None => self.time,
+        }
+    }
+}
+
+/// Values that changed: the new value of each key, or `None` where it was removed.
+pub type Fields = Vec<(Arc<str>, Option<serde_json::Value>)>;
+
+/// The last entry of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
+    /// Why it ended.
+    pub reason: EndReason,
+    /// Its last journaled activity.
+    pub ended_at: Timestamp,
+    /// When the end was decided.
+    pub closed_at: Timestamp,
+    /// The site that it counts to, as known at the end.
+    pub site: Box<str>,
+    /// Whether the client ever returned our cookie.
+    pub confirmed: bool,
+    /// The user, as of the end.
+    pub user: Option<UserId>,
+    /// All values, at their latest.
+    pub values: Arc<Values>,
+}
+
+/// One entry of a session's chain.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// The session starts.
+    Start(Box<Start>),
+    /// Something happened in it.
+    Event(Event),
+    /// Values changed.
+    Set {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        fields: Fields,
+    },
+    /// There was activity, or the session was confirmed, and nothing else says so.
+    Touch {
+        /// When.
+        at: Timestamp,
+        /// Whether it slides the idle timeout.
+        slides: bool,
+    },
+    /// The token changed, and with it perhaps the user.
+    Rotate {
+        /// When.
+        at: Timestamp,
+        /// The rotation count from now on.
+        rotation: u16,
+        /// The user from now on.
+        user: Option<UserId>,
+    },
+    /// The session ends.
+    End(Box<End>),
+}
+
+/// A session that ended, whole: what sinks and end hooks receive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedVisit {
+    /// Names the visit; the `end_id` too.
+    pub visit: VisitId,
+    /// How it started.
+    pub start: Start,
+    /// How it ended.
+    pub end: End,
+    /// Its events, by time and then by the order in which they were recorded.
+    pub events: Vec<Event>,
+    /// Whether this sink may have seen it before.
+    pub redelivered: bool,
+}
+
+/// A session that still lives, as the engine knows it now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenVisit {
+    /// Names the visit.
+    pub visit: VisitId,
+    /// How it started.
+    pub start: Start,
+    /// The site that it counts to so far.
+    pub site: Box<str>,
+    /// Its last activity.
+    pub last_seen: Timestamp,
+    /// Whether the client has returned our cookie.
+    pub confirmed: bool,
+    /// The user.
+    pub user: Option<UserId>,
+    /// All values.
+    pub values: Arc<Values>,
+    /// Its events so far, in order.
+    pub events: Vec<Event>,
+}
+
+/// Sorts a visit's events as they happened: by time, then by the order in which they were recorded.
+pub fn sort_events(events: &mut [Event]) {
+    events.sort_by_key(|event| event.time);
+}
