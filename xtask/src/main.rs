@@ -1,2 +1,51 @@
-//! Build tool.
-fn main() {}
+//! `cargo xtask`: the project's build tool.
+//!
+//! `cargo xtask test` installs what the tests need and passes them; it is the whole of what continuous integration runs.
+//! `cargo xtask demo` builds and starts the demo. The rest are short names for longer commands ([`pass`]).
+#![expect(clippy::print_stdout, reason = "a build tool talks to its terminal")]
+
+mod docs;
+mod edges;
+mod hygiene;
+mod install;
+mod pass;
+mod procs;
+mod run;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// Visitlog's build tool.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need, then run every check; stops at the first failure.
+    Test(test::Args),
+    /// Build `visitlog` and start the demo: the example shop, the proxy in front, simulated visitors.
+    Demo(pass::Rest),
+    /// The simulation, any number of seeds: arguments go to the example `sim` of `visitlog-testkit`.
+    Sim(pass::Rest),
+    /// The kill -9 test for longer than the test run gives it.
+    Torture(pass::Rest),
+    /// The benchmarks (release build).
+    Bench(pass::Rest),
+    /// Each fuzz target in turn (needs `cargo-fuzz` and a nightly toolchain).
+    Fuzz(pass::FuzzArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Test(args) => test::main(&args),
+        Task::Demo(rest) => pass::exec("demo", &rest),
+        Task::Sim(rest) => pass::exec("sim", &rest),
+        Task::Torture(rest) => pass::exec("torture", &rest),
+        Task::Bench(rest) => pass::exec("bench", &rest),
+        Task::Fuzz(args) => pass::fuzz(&args),
+    }
+}

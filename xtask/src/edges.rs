@@ -1,0 +1,117 @@
+//! Which crate may depend on which: DESIGN's crate graph, held over `cargo metadata`.
+//!
+//! Only arrows in [`ALLOWED`] may exist. Development dependencies are free, but for `testkit`, which may be nothing else.
+
+use crate::run::{self, Cmd};
+use anyhow::{Context, bail};
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// A crate of the workspace and the crates of the workspace that it may depend on.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("visitlog-core", &[]),
+    ("visitlog-engine", &["visitlog-core"]),
+    ("visitlog-tower", &["visitlog-core"]),
+    ("visitlog-logs", &["visitlog-core"]),
+    ("visitlog-enrich", &["visitlog-core"]),
+    ("visitlog-warehouse", &["visitlog-core", "visitlog-logs", "visitlog-enrich"]),
+    (
+        "visitlog-server",
+        &[
+            "visitlog-core",
+            "visitlog-engine",
+            "visitlog-tower",
+            "visitlog-warehouse",
+            "visitlog-logs",
+            "visitlog-enrich",
+        ],
+    ),
+    // The example is a user's application; the binary carries it for `visitlog demo`.
+    ("visitlog-shop", &["visitlog-core", "visitlog-tower", "visitlog-engine"]),
+    (
+        "visitlog",
+        &[
+            "visitlog-core",
+            "visitlog-engine",
+            "visitlog-server",
+            "visitlog-warehouse",
+            "visitlog-logs",
+            "visitlog-shop",
+        ],
+    ),
+    ("visitlog-testkit", &["visitlog-core", "visitlog-engine", "visitlog-tower", "visitlog-server"]),
+    ("xtask", &["visitlog-testkit"]),
+];
+
+/// What the published layer must not pull into an application.
+const NOT_IN_TOWER: [&str; 5] = ["visitlog-engine", "tokio", "datafusion", "deltalake", "arrow"];
+
+/// Checks the workspace's edges and the tower crate's dependency tree.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let meta = MetadataCommand::new().manifest_path(run::root().join("Cargo.toml")).no_deps().exec()?;
+    let mut wrong = Vec::new();
+    for package in meta.workspace_packages() {
+        for dep in package.dependencies.iter().filter(|dep| dep.path.is_some()) {
+            wrong.extend(verdict(&package.name, &dep.name, dep.kind));
+        }
+    }
+    for features in ["--no-default-features", "--all-features"] {
+        wrong.extend(strangers(&tree("visitlog-tower", features)?, features));
+    }
+    if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
+}
+
+/// What is wrong with an edge, if anything.
+fn verdict(from: &str, to: &str, kind: DependencyKind) -> Option<String> {
+    if kind == DependencyKind::Development {
+        return None;
+    }
+    let Some((_, may)) = ALLOWED.iter().find(|(name, _)| *name == from) else {
+        return Some(format!("{from}: not in the crate graph (a new crate needs a written reason and a row)"));
+    };
+    (!may.contains(&to)).then(|| format!("{from} -> {to}: no such arrow in the crate graph"))
+}
+
+/// Names of the packages that `package` is built from, itself included.
+fn tree(package: &str, features: &str) -> anyhow::Result<Vec<String>> {
+    let args = ["tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none", features];
+    let text = Cmd::new("cargo").args(args).output().context("the dependency tree")?;
+    Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
+
+fn strangers(tree: &[String], features: &str) -> Vec<String> {
+    let stranger = |name: &&str| tree.iter().any(|n| n == name || n.starts_with(&format!("{name}-")));
+    let words = |name: &str| format!("visitlog-tower: {name} in its dependency tree ({features})");
+    NOT_IN_TOWER.iter().copied().filter(stranger).map(words).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DependencyKind::{Development, Normal};
+
+    #[test]
+    fn sideways_and_upward_arrows_are_refused() {
+        for (from, to) in [
+            ("visitlog-tower", "visitlog-engine"),
+            ("visitlog-core", "visitlog-engine"),
+            ("visitlog-server", "visitlog-testkit"),
+            ("visitlog-engine", "visitlog-server"),
+            ("visitlog-new", "visitlog-core"),
+        ] {
+            assert!(verdict(from, to, Normal).is_some(), "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn drawn_arrows_and_test_helpers_pass() {
+        assert_eq!(verdict("visitlog-server", "visitlog-engine", Normal), None);
+        assert_eq!(verdict("visitlog-engine", "visitlog-testkit", Development), None);
+    }
+
+    #[test]
+    fn a_runtime_under_the_layer_is_found() {
+        let tree = ["visitlog-tower", "tower-service", "tokio", "datafusion-common"].map(str::to_owned);
+        assert_eq!(strangers(&tree, "-").len(), 2);
+        assert_eq!(strangers(&tree[..2], "-"), [""; 0]);
+    }
+}

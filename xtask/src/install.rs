@@ -1,0 +1,98 @@
+//! What the tests need from outside the workspace: Debian packages, the browser tests' npm package, `cargo-deny`.
+//!
+//! Everything is installed only where it is missing. Debian packages need root; without it the step says what to install.
+
+use crate::run::{self, Cmd, which};
+use anyhow::{Context, bail};
+use std::fs;
+use std::path::Path;
+
+/// A program, and the Debian package it comes in.
+const DEBIAN: [(&str, &str); 5] =
+    [("chromium", "chromium"), ("nginx", "nginx"), ("wrk", "wrk"), ("node", "nodejs"), ("npm", "npm")];
+
+/// Folders that a user's `PATH` may lack and where Debian puts servers.
+const SBIN: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Debian packages.
+pub(crate) fn debian() -> anyhow::Result<()> {
+    let missing =
+        missing(|program| which(program).is_some() || SBIN.iter().any(|d| Path::new(d).join(program).is_file()));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !rustix::process::geteuid().is_root() || which("apt-get").is_none() {
+        bail!("missing: {list}. As root on Debian: apt-get update && apt-get install --no-install-recommends {list}");
+    }
+    println!("installing Debian packages: {list}");
+    let _no_services = NoServices::begin()?;
+    apt(&["update", "-qq"])?;
+    apt(&[&["install", "-y", "-qq", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+fn missing(installed: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    DEBIAN.iter().filter(|(program, _)| !installed(program)).map(|(_, package)| *package).collect()
+}
+
+fn apt(args: &[&str]) -> anyhow::Result<()> {
+    Cmd::new("apt-get").args(args.iter().copied()).env("DEBIAN_FRONTEND", "noninteractive").run()
+}
+
+/// Holds Debian back from starting the servers that it installs: the tests start their own.
+struct NoServices(Option<&'static Path>);
+
+impl NoServices {
+    fn begin() -> anyhow::Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        let policy = Path::new("/usr/sbin/policy-rc.d");
+        if policy.exists() {
+            return Ok(Self(None));
+        }
+        fs::write(policy, "#!/bin/sh\nexit 101\n")
+            .with_context(|| format!("{} could not be written", policy.display()))?;
+        fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
+        Ok(Self(Some(policy)))
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(policy) = self.0 {
+            let _ = fs::remove_file(policy);
+        }
+    }
+}
+
+/// The npm package of the browser tests, as its lock file says.
+pub(crate) fn npm() -> anyhow::Result<()> {
+    let folder = run::root().join("tests/browser");
+    let lock = fs::read(folder.join("package-lock.json")).context("tests/browser/package-lock.json")?;
+    let stamp = folder.join("node_modules/.installed-from");
+    if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    println!("npm ci in tests/browser");
+    Cmd::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).folder("tests/browser").run()?;
+    fs::write(stamp, lock).context("node_modules/.installed-from")
+}
+
+/// `cargo-deny`; building it takes some minutes.
+pub(crate) fn cargo_deny() -> anyhow::Result<()> {
+    if Cmd::new("cargo").args(["deny", "--version"]).output().is_ok() {
+        return Ok(());
+    }
+    println!("cargo install --locked cargo-deny (takes some minutes, once)");
+    Cmd::new("cargo").args(["install", "--locked", "--quiet", "cargo-deny"]).minutes(40).run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_asked_for() {
+        assert_eq!(missing(|_| true), [""; 0]);
+        assert_eq!(missing(|p| p != "node" && p != "wrk"), ["wrk", "nodejs"]);
+    }
+}
