@@ -1,0 +1,71 @@
+//! What a journal is told when it is opened.
+
+use visitlog_core::ports::Durability;
+
+/// A segment's size unless told otherwise: a collection frees as much at a time, and a folder of 100 GB still has
+/// fewer than 2,000 files.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How much may wait for a disk that takes nothing before the store refuses: at 150 bytes an event, 400,000 events.
+pub const UNWRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How a journal behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// A segment's greatest size in bytes, header included. A record that is longer alone gets a segment of its own,
+    /// as long as needed.
+    pub segment_bytes: u64,
+    /// How many bytes may wait to be written before [`super::Journal::check`] refuses.
+    pub unwritten_bytes_max: u64,
+    /// What [`super::Journal::wait`] waits for.
+    pub durability: Durability,
+    /// Rules to break, for the test that shows that other tests notice.
+    #[cfg(feature = "mutations")]
+    pub mutations: Mutations,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            segment_bytes: SEGMENT_BYTES,
+            unwritten_bytes_max: UNWRITTEN_BYTES_MAX,
+            durability: Durability::default(),
+            #[cfg(feature = "mutations")]
+            mutations: Mutations::default(),
+        }
+    }
+}
+
+/// Rules that can be broken on purpose, one at a time, to show that some test fails without each.
+#[cfg(feature = "mutations")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mutations {
+    /// Leaves the epoch out of the records' checksums.
+    pub no_epoch_in_checksum: bool,
+    /// Never syncs the folder.
+    pub no_dir_sync: bool,
+    /// Collects every segment but the current one, whoever still needs it.
+    pub no_collection_bound: bool,
+    /// Takes what a former life left unsynced for synced, without writing it again and syncing it.
+    pub no_sync_at_open: bool,
+}
+
+macro_rules! mutation {
+    ($($name:ident),*) => {
+        impl Config {
+            $(
+                #[cfg(feature = "mutations")]
+                pub(crate) fn $name(&self) -> bool {
+                    self.mutations.$name
+                }
+
+                #[cfg(not(feature = "mutations"))]
+                pub(crate) const fn $name(&self) -> bool {
+                    false
+                }
+            )*
+        }
+    };
+}
+
+mutation!(no_epoch_in_checksum, no_dir_sync, no_collection_bound, no_sync_at_open);
