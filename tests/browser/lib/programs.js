@@ -1,0 +1,118 @@
+// Starts and stops the programs under test: the shop, the proxy in front of it, the browser.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { chromium } from "playwright-core";
+
+const binaries = process.env.VISITLOG_BIN_DIR ?? resolve(import.meta.dirname, "../../../target/debug");
+
+/** Where a program of this workspace was built. */
+export const binary = (name) => join(binaries, name);
+
+const START_LIMIT_MS = 20_000;
+const STOP_LIMIT_MS = 20_000;
+
+export const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Calls `ask` until it gives something; fails with `what` after `limit` milliseconds. */
+export async function eventually(what, limit, ask) {
+  const until = Date.now() + limit;
+  let last;
+  while (Date.now() < until) {
+    try {
+      const found = await ask();
+      if (found) return found;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    await pause(100);
+  }
+  throw new Error(`${what}: not within ${limit} ms`, { cause: last });
+}
+
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A program that was started; `said` is what it wrote, for the message of a failure. */
+class Program {
+  constructor(name, args) {
+    this.name = name;
+    this.said = "";
+    this.child = spawn(binary(name), args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.exit = new Promise((done) => this.child.once("exit", (code, signal) => done({ code, signal })));
+    this.child.once("error", (error) => (this.said += `${error}\n`));
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.said += text));
+    }
+  }
+
+  async answering(url) {
+    try {
+      await eventually(`${this.name} at ${url}`, START_LIMIT_MS, async () => {
+        if (this.child.exitCode !== null) throw new Error("it has ended");
+        return (await fetch(url)).ok;
+      });
+    } catch (error) {
+      throw new Error(`${error.message}; it said:\n${this.said}`, { cause: error });
+    }
+    return this;
+  }
+
+  /** Asks it to end; it must do so by itself and without complaint. */
+  async stop() {
+    this.child.kill("SIGTERM");
+    const late = setTimeout(() => this.child.kill("SIGKILL"), STOP_LIMIT_MS);
+    const exit = await this.exit;
+    clearTimeout(late);
+    return exit;
+  }
+}
+
+export const dataFolder = () => mkdtemp(join(tmpdir(), "visitlog-data-"));
+export const removeFolder = (folder) => rm(folder, { recursive: true, force: true });
+
+/** The shop that knows nothing of Visitlog, and the proxy in front of it. */
+export async function shopBehindProxy(data, idle) {
+  const [shopPort, port, adminPort] = [await freePort(), await freePort(), await freePort()];
+  const shop = new Program("visitlog-shop", [`127.0.0.1:${shopPort}`]);
+  await shop.answering(`http://127.0.0.1:${shopPort}/healthz`);
+  const proxy = new Program("visitlog", [
+    "serve", "--upstream", `http://127.0.0.1:${shopPort}`, "--listen", `127.0.0.1:${port}`,
+    "--admin", `127.0.0.1:${adminPort}`, "--data", data, "--idle-timeout", idle,
+  ]);
+  await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
+  const stop = async () => {
+    const exit = await proxy.stop();
+    await shop.stop();
+    return exit;
+  };
+  return { url: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, stop, said: () => proxy.said };
+}
+
+/** The shop with the tower layer in it. */
+export async function shopWithLayer(data, idle) {
+  const port = await freePort();
+  const shop = new Program("visitlog-shop", [`127.0.0.1:${port}`, "--data", data, "--idle-timeout", idle]);
+  await shop.answering(`http://127.0.0.1:${port}/healthz`);
+  return { url: `http://127.0.0.1:${port}`, stop: () => shop.stop(), said: () => shop.said };
+}
+
+/** Debian's Chromium, kept from calling home. */
+export const browser = () =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync",
+    ],
+  });
