@@ -1,0 +1,309 @@
+//! Who the client is: its address and scheme, as far as those who report them are trusted.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use http::header::{FORWARDED, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The address of the connection's other end. A server puts it into a request's extensions; axum's
+/// `ConnectInfo<SocketAddr>` is understood too, with the feature `axum`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// The connection was encrypted (TLS). A server that terminates TLS puts it into a request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls;
+
+/// Which header the trusted proxies write. The other one is never looked at: a proxy passes on what it doesn't know,
+/// so that a client could write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// The proxies that are believed when they say for whom they ask. By default there are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    by: ForwardedBy,
+}
+
+impl TrustedProxies {
+    /// These networks, and the header that they write.
+    pub fn new(networks: impl IntoIterator<Item = IpNet>, by: ForwardedBy) -> Self {
+        Self { networks: networks.into_iter().collect(), by }
+    }
+
+    /// Whether an address is one of theirs.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address: from the connection's end backwards along the reported hops, the first one that is not a
+    /// trusted proxy. A hop that hides itself (`unknown`, `_name`) or is garbage ends the way: then it is the address of
+    /// the proxy that reported it.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut address = peer.to_canonical();
+        if !self.contains(address) {
+            return address;
+        }
+        let name = match self.by {
+            ForwardedBy::XForwardedFor => X_FORWARDED_FOR,
+            ForwardedBy::Forwarded => FORWARDED,
+        };
+        for value in rev_values(headers, &name) {
+            for element in RevElements::new(value.as_bytes()) {
+                let reported = match self.by {
+                    ForwardedBy::XForwardedFor => parse_node(element),
+                    ForwardedBy::Forwarded => pair(element, "for").and_then(parse_node),
+                };
+                let Some(hop) = reported else { return address };
+                address = hop;
+                if !self.contains(address) {
+                    return address;
+                }
+            }
+        }
+        address
+    }
+
+    /// Whether the client's connection was encrypted, as the proxy that we talk with says; `None` where it is not
+    /// trusted or doesn't say.
+    pub fn over_tls(&self, peer: IpAddr, headers: &HeaderMap) -> Option<bool> {
+        if !self.contains(peer) {
+            return None;
+        }
+        let name = match self.by {
+            ForwardedBy::XForwardedFor => X_FORWARDED_PROTO,
+            ForwardedBy::Forwarded => FORWARDED,
+        };
+        let element = RevElements::new(rev_values(headers, &name).next()?.as_bytes()).next()?;
+        let scheme = match self.by {
+            ForwardedBy::XForwardedFor => element,
+            ForwardedBy::Forwarded => pair(element, "proto")?,
+        };
+        Some(scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss"))
+    }
+}
+
+/// What of an address tells clients apart: all of an IPv4 address, the network (/64) of an IPv6 one, which a client
+/// changes within at will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AddressGroup {
+    /// Nobody knows.
+    Unknown,
+    /// The address.
+    V4([u8; 4]),
+    /// The first 64 bits.
+    V6([u8; 8]),
+}
+
+impl AddressGroup {
+    /// The group of an address.
+    pub fn of(address: Option<IpAddr>) -> Self {
+        match address.map(|address| address.to_canonical()) {
+            None => Self::Unknown,
+            Some(IpAddr::V4(v4)) => Self::V4(v4.octets()),
+            Some(IpAddr::V6(v6)) => {
+                let mut network = [0; 8];
+                network.copy_from_slice(&v6.octets()[..8]);
+                Self::V6(network)
+            }
+        }
+    }
+
+    pub(crate) fn bytes(self) -> [u8; 9] {
+        let mut bytes = [0; 9];
+        match self {
+            Self::Unknown => {}
+            Self::V4(v4) => {
+                bytes[0] = 4;
+                bytes[1..5].copy_from_slice(&v4);
+            }
+            Self::V6(network) => {
+                bytes[0] = 6;
+                bytes[1..].copy_from_slice(&network);
+            }
+        }
+        bytes
+    }
+}
+
+fn rev_values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+    headers.get_all(name).iter().rev()
+}
+
+/// The elements of a comma-separated list, from the right. A comma within double quotes separates nothing; quotes are
+/// paired from the right too, so that a client's open quote can't swallow what the proxy wrote behind it.
+struct RevElements<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> RevElements<'a> {
+    const fn new(value: &'a [u8]) -> Self {
+        Self { rest: Some(value) }
+    }
+}
+
+impl<'a> Iterator for RevElements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let mut quoted = false;
+        for (index, byte) in rest.iter().enumerate().rev() {
+            match byte {
+                b'"' => quoted = !quoted,
+                b',' if !quoted => {
+                    self.rest = Some(&rest[..index]);
+                    return Some(rest[index + 1..].trim_ascii());
+                }
+                _ => {}
+            }
+        }
+        self.rest = None;
+        Some(rest.trim_ascii())
+    }
+}
+
+/// The value of a pair in an element of `Forwarded`, its quotes taken off. Escapes are left: none of the values that
+/// matter has one.
+fn pair<'a>(element: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+    element.split(|byte| *byte == b';').find_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
+        if !name.eq_ignore_ascii_case(wanted.as_bytes()) {
+            return None;
+        }
+        Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
+    })
+}
+
+/// An address with or without a port; an IPv6 one with or without brackets. What hides itself is none.
+fn parse_node(node: &[u8]) -> Option<IpAddr> {
+    let node = str::from_utf8(node).ok()?;
+    if let Ok(address) = node.parse::<IpAddr>() {
+        return Some(address.to_canonical());
+    }
+    if let Some(rest) = node.strip_prefix('[') {
+        let (address, port) = rest.split_once(']')?;
+        if !(port.is_empty() || port.starts_with(':')) {
+            return None;
+        }
+        return address.parse::<std::net::Ipv6Addr>().ok().map(|address| IpAddr::V6(address).to_canonical());
+    }
+    let (address, _port) = node.rsplit_once(':')?;
+    address.parse::<std::net::Ipv4Addr>().ok().map(IpAddr::V4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn proxies(by: ForwardedBy) -> TrustedProxies {
+        let networks = ["10.0.0.0/8", "2001:db8:ff::/48"].map(|network| network.parse().expect("a network"));
+        TrustedProxies::new(networks, by)
+    }
+
+    fn client(by: ForwardedBy, peer: &str, lines: &[&str]) -> String {
+        let name = if by == ForwardedBy::Forwarded { "forwarded" } else { "x-forwarded-for" };
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name, HeaderValue::from_bytes(line.as_bytes()).expect("a header value"));
+        }
+        proxies(by).client(peer.parse().expect("an address"), &headers).to_string()
+    }
+
+    #[test]
+    fn x_forwarded_for() {
+        let by = ForwardedBy::XForwardedFor;
+        for (peer, lines, expected) in [
+            ("192.0.2.1", &["203.0.113.9"][..], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            ("::ffff:10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["1.1.1.1, 203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["1.1.1.1, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", &["1.1.1.1", "203.0.113.9", "10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", &["10.0.0.3,10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
+            ("10.0.0.1", &["[2001:db8::5]:4711"], "2001:db8::5"),
+            ("10.0.0.1", &["2001:db8::5"], "2001:db8::5"),
+            ("2001:db8:ff::1", &["::ffff:203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["203.0.113.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9, "], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9, rubbish, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["\"1.1.1.1, 203.0.113.9"], "203.0.113.9"),
+        ] {
+            assert_eq!(client(by, peer, lines), expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn forwarded() {
+        let by = ForwardedBy::Forwarded;
+        for (lines, expected) in [
+            (&["for=203.0.113.9"][..], "203.0.113.9"),
+            (&["For=\"203.0.113.9:4711\"; proto=https;by=10.0.0.1"], "203.0.113.9"),
+            (&["for=1.1.1.1, for=203.0.113.9;host=\"a, b\""], "203.0.113.9"),
+            (&["for=\"[2001:db8::17]:4711\""], "2001:db8::17"),
+            (&["for=\"[2001:DB8::17]\""], "2001:db8::17"),
+            (&["for=203.0.113.9, for=_hidden"], "10.0.0.1"),
+            (&["for=203.0.113.9, for=unknown"], "10.0.0.1"),
+            (&["for=203.0.113.9, proto=https"], "10.0.0.1"),
+            (&["for=203.0.113.9", "for=10.0.0.2"], "203.0.113.9"),
+            (&["for=\"x, for=203.0.113.9"], "203.0.113.9"),
+            (&["for=\"[2001:db8::17]x\""], "10.0.0.1"),
+        ] {
+            assert_eq!(client(by, "10.0.0.1", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_header_of_the_settings_counts() {
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED, HeaderValue::from_static("for=203.0.113.9;proto=https"));
+        let peer = "10.0.0.1".parse().expect("an address");
+        assert_eq!(proxies(ForwardedBy::XForwardedFor).client(peer, &headers), peer);
+        assert_eq!(proxies(ForwardedBy::XForwardedFor).over_tls(peer, &headers), None);
+        assert_eq!(proxies(ForwardedBy::Forwarded).over_tls(peer, &headers), Some(true));
+    }
+
+    #[test]
+    fn the_scheme_is_the_nearest_proxys() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https, HTTP"));
+        let proxies = proxies(ForwardedBy::XForwardedFor);
+        assert_eq!(proxies.over_tls("10.0.0.1".parse().expect("an address"), &headers), Some(false));
+        assert_eq!(proxies.over_tls("192.0.2.1".parse().expect("an address"), &headers), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_stranger_is_never_believed(line in "[ -~]{0,80}", forwarded in any::<bool>()) {
+            let by = if forwarded { ForwardedBy::Forwarded } else { ForwardedBy::XForwardedFor };
+            prop_assert_eq!(client(by, "192.0.2.1", &[&line]), "192.0.2.1");
+        }
+
+        #[test]
+        fn what_a_client_sends_changes_nothing_behind_the_proxy(line in "[ -~]{0,80}", forwarded in any::<bool>()) {
+            // The proxy adds the client that it saw, on the same line or on one of its own.
+            let (by, seen) = match forwarded {
+                true => (ForwardedBy::Forwarded, "for=203.0.113.9"),
+                false => (ForwardedBy::XForwardedFor, "203.0.113.9"),
+            };
+            prop_assert_eq!(client(by, "10.0.0.1", &[&format!("{line}, {seen}")]), "203.0.113.9");
+            prop_assert_eq!(client(by, "10.0.0.1", &[&line, seen]), "203.0.113.9");
+        }
+    }
+}
