@@ -78,8 +78,6 @@ fn clippy() -> anyhow::Result<()> {
 }
 
 fn tests() -> anyhow::Result<()> {
-    // The binaries too: tests of the CLI and the browser start them.
-    Cmd::new("cargo").args(["build", "--locked", "--workspace", "--bins"]).run()?;
     let scratch = Scratch::new()?;
     let run = Cmd::new("cargo").args(["test", "--locked", "--workspace"]).env("TMPDIR", scratch.folder());
     let result = run.minutes(45).run();
@@ -143,8 +141,8 @@ fn deny() -> anyhow::Result<()> {
 
 fn browser() -> anyhow::Result<()> {
     install::npm()?;
-    let args = ["build", "--locked", "--package", "visitlog", "--package", "visitlog-shop", "--bins"];
-    Cmd::new("cargo").args(args).run()?;
+    // The whole workspace, as the tests built it: a choice of packages would have other features and build again.
+    Cmd::new("cargo").args(["build", "--locked", "--workspace", "--bins"]).run()?;
     let scratch = Scratch::new()?;
     Cmd::new("node")
         .args(["--test", "--test-reporter=spec"])
