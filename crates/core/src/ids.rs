@@ -174,6 +174,11 @@ impl Host {
         Self(bare[..end].to_ascii_lowercase().into())
     }
 
+    /// A host that was made uniform before, as a record holds it.
+    pub fn from_record(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
