@@ -152,13 +152,15 @@ pub enum Standing {
 pub struct Live {
     /// The visit.
     pub visit: VisitId,
+    /// Its partition.
+    pub partition: u8,
     /// Whether the token is of the current rotation. If not, the request is recorded, but gets no values, no user
     /// and no cookie.
     pub current: bool,
     /// The user and the values, as of now.
     pub data: Arc<SessionData>,
-    /// Holds off idle expiry; give it back by commit or release.
-    pub ticket: Ticket,
+    /// Holds off idle expiry; give it back by commit or release. None for a passive request: it holds nothing.
+    pub ticket: Option<Ticket>,
 }
 
 /// The session that a request would start.

@@ -1,1 +1,10 @@
-//! testkit
+//! What the tests of the other crates share: a clock, an entropy and a disk that repeat, stores, conformance suites.
+//! Never published.
+
+pub mod clock;
+pub mod entropy;
+pub mod memory_store;
+
+pub use clock::SimClock;
+pub use entropy::SimEntropy;
+pub use memory_store::MemoryStore;

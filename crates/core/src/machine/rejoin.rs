@@ -1,0 +1,135 @@
+//! How parallel requests with one old token meet in one new session, and which tokens never may.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::ids::{Fingerprint, Fingerprints, VisitId, Visitor};
+use crate::limits;
+use crate::ports::Token;
+use crate::time::Timestamp;
+
+/// What an old token said, as far as it can bring requests together: the visit that had expired, or the visitor of a
+/// token without a visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Visit(VisitId),
+    Visitor(Visitor),
+}
+
+impl Key {
+    fn of(token: &Token) -> Self {
+        token.visit.map_or(Self::Visitor(token.visitor), Self::Visit)
+    }
+}
+
+/// The sessions that old tokens started a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Rejoin {
+    starts: HashMap<Key, (VisitId, Fingerprint, Timestamp)>,
+    order: VecDeque<(Timestamp, Key)>,
+}
+
+impl Rejoin {
+    /// `token` started `visit`.
+    pub(super) fn started(&mut self, token: &Token, visit: VisitId, fingerprint: Fingerprint, now: Timestamp) {
+        self.started_by(Key::of(token), visit, fingerprint, now);
+    }
+
+    /// The token of the ended visit `previous` started `visit`; for recovery.
+    pub(super) fn restored(&mut self, previous: VisitId, visit: VisitId, fingerprint: Fingerprint, at: Timestamp) {
+        self.started_by(Key::Visit(previous), visit, fingerprint, at);
+    }
+
+    fn started_by(&mut self, key: Key, visit: VisitId, fingerprint: Fingerprint, now: Timestamp) {
+        self.prune(now);
+        self.starts.insert(key, (visit, fingerprint, now));
+        self.order.push_back((now, key));
+    }
+
+    /// The session that this token started less than ten seconds ago, if the fingerprint is still the same.
+    pub(super) fn find(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<VisitId> {
+        self.prune(now);
+        let (visit, by, _) = self.starts.get(&Key::of(token))?;
+        (*by == fingerprint.today || *by == fingerprint.yesterday).then_some(*visit)
+    }
+
+    fn prune(&mut self, now: Timestamp) {
+        while let Some(&(at, key)) = self.order.front() {
+            if now.since(at) <= limits::REJOIN_WITHIN {
+                break;
+            }
+            self.order.pop_front();
+            // The same token may have started another since: that one is further back in the order.
+            if self.starts.get(&key).is_some_and(|(.., started)| *started == at) {
+                self.starts.remove(&key);
+            }
+        }
+    }
+}
+
+/// Sessions that somebody wanted to end: their tokens never join a session.
+#[derive(Debug, Default)]
+pub(super) struct Tombstones {
+    ended: HashSet<VisitId>,
+    order: VecDeque<(Timestamp, VisitId)>,
+}
+
+impl Tombstones {
+    /// Remembers an end until `until`.
+    pub(super) fn add(&mut self, visit: VisitId, until: Timestamp, now: Timestamp) {
+        while let Some(&(at, old)) = self.order.front() {
+            if at >= now {
+                break;
+            }
+            self.order.pop_front();
+            self.ended.remove(&old);
+        }
+        if self.ended.insert(visit) {
+            self.order.push_back((until, visit));
+        }
+    }
+
+    pub(super) fn contains(&self, visit: VisitId) -> bool {
+        self.ended.contains(&visit)
+    }
+
+    /// All that are remembered, with the moment until which.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Timestamp, VisitId)> + '_ {
+        self.order.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(visit: Option<u128>) -> Token {
+        Token { visitor: Visitor::from_u128(9), visit: visit.map(VisitId::from_u128), number: 1, rotation: 0 }
+    }
+
+    fn prints(today: u64) -> Fingerprints {
+        Fingerprints { today: Fingerprint(today), yesterday: Fingerprint(today + 1000) }
+    }
+
+    #[test]
+    fn joins_for_ten_seconds_from_the_same_fingerprint() {
+        let mut rejoin = Rejoin::default();
+        let new = VisitId::from_u128(5);
+        rejoin.started(&token(Some(1)), new, Fingerprint(7), Timestamp::from_secs(100));
+        assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(110)), Some(new));
+        assert_eq!(rejoin.find(&token(Some(1)), prints(8), Timestamp::from_secs(105)), None);
+        assert_eq!(rejoin.find(&token(Some(2)), prints(7), Timestamp::from_secs(105)), None);
+        assert_eq!(rejoin.find(&token(None), prints(7), Timestamp::from_secs(105)), None);
+        assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(111)), None);
+    }
+
+    #[test]
+    fn tombstones_are_forgotten_in_time() {
+        let mut tombs = Tombstones::default();
+        let visit = VisitId::from_u128(5);
+        tombs.add(visit, Timestamp::from_secs(200), Timestamp::from_secs(100));
+        tombs.add(VisitId::from_u128(6), Timestamp::from_secs(300), Timestamp::from_secs(200));
+        assert!(tombs.contains(visit));
+        tombs.add(VisitId::from_u128(7), Timestamp::from_secs(400), Timestamp::from_secs(201));
+        assert!(!tombs.contains(visit));
+    }
+}

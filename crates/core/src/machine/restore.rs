@@ -1,0 +1,164 @@
+//! A shard from its journal: what was recorded, seen again in order.
+
+use std::sync::Arc;
+
+use super::head::{Flags, Head};
+use super::shard::Shard;
+use super::sites::HostIndex;
+use super::wheel::NONE;
+use crate::ids::{Lsn, VisitId};
+use crate::limits;
+use crate::model::{Entry, Start};
+use crate::time::Timestamp;
+
+/// Where a recorded entry stood.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its position.
+    pub lsn: Lsn,
+    /// The position of the session's entry before.
+    pub prev: Lsn,
+    /// Whether it says that the client returned the cookie.
+    pub confirms: bool,
+}
+
+/// A chain whose carried copies are being read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Carrying {
+    first: Lsn,
+    /// The originals are gone.
+    adopted: bool,
+}
+
+impl Shard {
+    /// Sees an entry again. `host` is the place of a `Start`'s host in the table of sites. Returns `false` for an
+    /// entry of a session that the shard doesn't know: its start is in a segment that is gone.
+    pub fn restore(&mut self, visit: VisitId, place: Place, entry: &Entry, host: HostIndex) -> bool {
+        if let Entry::Start(start) = entry {
+            if self.find(visit).is_none() {
+                self.restore_start(visit, place.lsn, start, host);
+            }
+            return true;
+        }
+        let Some(index) = self.find(visit) else { return false };
+        let head = self.heads.at_mut(index);
+        head.last = place.lsn;
+        if place.confirms {
+            head.flags.confirm(true);
+        }
+        match entry {
+            Entry::Start(_) => {}
+            Entry::Event(event) => {
+                head.events = head.events.saturating_add(1);
+                head.journal(event.activity());
+            }
+            Entry::Touch { at, slides } => {
+                if *slides {
+                    head.journal(*at);
+                }
+            }
+            Entry::Set { at, fields } => {
+                head.journal(*at);
+                let data = Arc::make_mut(head.data.get_or_insert_default());
+                let values = Arc::make_mut(&mut data.values);
+                for (key, value) in fields {
+                    match value {
+                        Some(value) => values.insert(key.clone(), value.clone()),
+                        None => values.remove(key),
+                    };
+                }
+            }
+            Entry::Rotate { at, rotation, user } => {
+                head.journal(*at);
+                head.rotation = *rotation;
+                head.rotated_at_s = u32::try_from(at.secs()).unwrap_or(0);
+                Arc::make_mut(head.data.get_or_insert_default()).user = user.clone();
+            }
+            Entry::End(end) => {
+                let max_age = self.rules(index).max_age;
+                self.remove(index);
+                if end.reason.is_final() {
+                    self.tombs.add(visit, end.closed_at.after(max_age), end.closed_at);
+                }
+            }
+        }
+        true
+    }
+
+    fn restore_start(&mut self, visit: VisitId, lsn: Lsn, start: &Start, host: HostIndex) {
+        let head = Head {
+            visit,
+            first: lsn,
+            last: lsn,
+            last_seen: start.at,
+            journaled: start.at,
+            data: None,
+            fingerprint: start.fingerprint,
+            rotated_at_s: 0,
+            next: NONE,
+            prev: NONE,
+            slot: 0,
+            events: 0,
+            rotation: 0,
+            in_flight: 0,
+            host,
+            rules: self.config.rules_of(&start.host),
+            partition: start.partition,
+            flags: Flags::of(start.identity),
+        };
+        self.insert(head, start.at);
+        if let Some(previous) = start.previous.filter(|previous| !self.tombs.contains(*previous)) {
+            self.rejoin.restored(previous, visit, start.fingerprint, start.at);
+        }
+    }
+
+    /// Sees an entry again that was carried forward. A chain moves to its copies only when the last of them has been
+    /// seen, which `is_last` says; nothing else of the session changes. Where the originals are gone, the copies are
+    /// all that there is: then they are seen as if they were the originals.
+    pub fn restore_carried(
+        &mut self,
+        visit: VisitId,
+        place: Place,
+        entry: &Entry,
+        host: HostIndex,
+        is_last: bool,
+    ) -> bool {
+        if !place.prev.is_some() {
+            let adopted = self.find(visit).is_none();
+            self.carrying.insert(visit, Carrying { first: place.lsn, adopted });
+        }
+        let Some(&Carrying { first, adopted }) = self.carrying.get(&visit) else { return false };
+        if is_last {
+            self.carrying.remove(&visit);
+        }
+        if adopted {
+            return self.restore(visit, place, entry, host);
+        }
+        if is_last && let Some(index) = self.find(visit) {
+            let head = self.heads.at_mut(index);
+            (head.first, head.last) = (first, place.lsn);
+        }
+        true
+    }
+
+    /// A finally ended session that older segments knew of.
+    pub fn restore_tombstone(&mut self, visit: VisitId, until: Timestamp) {
+        self.tombs.add(visit, until, Timestamp::EPOCH);
+    }
+
+    /// All that was recorded has been seen. A touch may have been lost for as long as touches are apart: every
+    /// session's last activity is padded by that, so that none ends early.
+    pub fn restored(&mut self, now: Timestamp) {
+        self.carrying.clear();
+        let indexes: Vec<u32> = self.table.iter().copied().collect();
+        for index in indexes {
+            let head = self.heads.at_mut(index);
+            head.in_flight = 0;
+            if self.config.mutations.touch_padding() {
+                let head = self.heads.at_mut(index);
+                head.last_seen = head.journaled.after(limits::TOUCH_EVERY);
+            }
+            self.rearm(index, now);
+        }
+    }
+}
