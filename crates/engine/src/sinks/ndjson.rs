@@ -1,0 +1,352 @@
+//! `visits-YYYY-MM-DD.ndjson`: one line per ended visit, written exactly once.
+//!
+//! The day is the UTC date of `closed_at`, and never goes back. A batch is appended, the file synced, and the folder
+//! where a file was new, before [`NdjsonSink::deliver`] returns the place behind it. After a crash the files may hold
+//! more than what was acknowledged: visits that will come again. [`NdjsonSink::resume`] cuts them off, so that each
+//! visit's line stands once. It cuts nothing else: a file that is not as this sink left it, or that holds other lines
+//! behind the place, is refused.
+//!
+//! A person who has looked at such a file renames it to `….ndjson.moved`; the sink then goes on with a new one. (Visits
+//! that were written but not acknowledged may then stand in both.)
+
+mod lines;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use jiff::civil::Date;
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::{Disk, DiskFile, SinkError, VisitSink};
+use visitlog_core::{Lsn, VisitId};
+
+use self::lines::Fault;
+use self::place::{Place, day_in, day_of, file_name};
+use crate::document::Document;
+
+/// So much is gathered before it is written.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Appends ended visits to one file per day.
+pub struct NdjsonSink {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Behind the last line that was delivered; `None` before the first.
+    place: Option<Place>,
+    /// A delivery is under way or has failed: what lies behind the place is to be cut off before the next.
+    dirty: bool,
+    /// Files that this delivery made.
+    made: Vec<PathBuf>,
+}
+
+impl NdjsonSink {
+    /// The name under which it acknowledges.
+    pub const NAME: &'static str = "ndjson";
+
+    /// A sink that writes to the files in `dir`. Touches nothing until [`VisitSink::resume`].
+    pub fn new(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Self {
+        Self { disk, dir: dir.into(), place: None, dirty: false, made: Vec::new() }
+    }
+
+    fn path(&self, day: Date) -> PathBuf {
+        self.dir.join(file_name(day))
+    }
+
+    /// The days that have a file, with it.
+    fn files(&self) -> Result<Vec<(Date, PathBuf)>, SinkError> {
+        let list = self.disk.list(&self.dir).map_err(|error| unavailable("listing", &self.dir, error))?;
+        let day = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).and_then(day_in);
+        Ok(list.into_iter().filter_map(|path| day(&path).map(|day| (day, path))).collect())
+    }
+
+    fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>, SinkError> {
+        self.disk.open(path).map_err(|error| unavailable("opening", path, error))
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, SinkError> {
+        self.disk.exists(path).map_err(|error| unavailable("looking for", path, error))
+    }
+
+    /// Makes the folder where it is missing, and its entry durable.
+    fn make_dir(&self) -> Result<(), SinkError> {
+        match self.disk.list(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return Ok(()),
+        }
+        let made = self.disk.create_dir_all(&self.dir).and_then(|()| match self.dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.disk.sync_dir(parent),
+            _ => Ok(()),
+        });
+        made.map_err(|error| unavailable("making folder", &self.dir, error))
+    }
+
+    /// Whether the file is as the place says, up to the place. `Err(Changed)` says how it isn't.
+    fn verify(&self, place: &Place) -> Result<(), SinkError> {
+        let path = self.path(place.day);
+        if place.offset == 0 {
+            return Ok(());
+        }
+        let offset = place.offset;
+        if !self.exists(&path)? {
+            return Err(changed(&path, &format!("a file of at least {offset} bytes expected, none found")));
+        }
+        let file = self.open(&path)?;
+        let failed = |error| unavailable("reading", &path, error);
+        let len = file.len().map_err(failed)?;
+        if len < offset {
+            return Err(changed(&path, &format!("at least {offset} bytes expected, {len} found")));
+        }
+        let found = Place::in_file(place.day, &*file, offset).map_err(failed)?.crc;
+        if found != place.crc {
+            let expected = place.crc;
+            let what = format!("checksum {expected:#010x} expected before byte {offset}, {found:#010x} found");
+            return Err(changed(&path, &what));
+        }
+        Ok(())
+    }
+
+    /// Where to go on: the place, if the file is as it was left there; the start of a new file, if a person has moved
+    /// that one away.
+    fn starting_place(&self, place: Place) -> Result<Place, SinkError> {
+        match self.verify(&place) {
+            Err(error @ SinkError::Changed { .. }) => {
+                if self.exists(&moved(&self.path(place.day)))? {
+                    Ok(Place::start_of(place.day))
+                } else {
+                    Err(error)
+                }
+            }
+            other => other.map(|()| place),
+        }
+    }
+
+    /// Checks all that lies behind the place, in its file and in later ones.
+    fn check_rest(&self, place: Option<&Place>, pending: &HashSet<VisitId>) -> Result<(), SinkError> {
+        for (day, path) in self.files()? {
+            let from = match place {
+                Some(place) if day < place.day => continue,
+                Some(place) if day == place.day => place.offset,
+                _ => 0,
+            };
+            let file = self.open(&path)?;
+            lines::check(&*file, from, pending).map_err(|fault| match fault {
+                Fault::Io(error) => unavailable("reading", &path, error),
+                Fault::Foreign { offset, found } => {
+                    let what = format!(
+                        "byte {offset}: only lines of the next visits expected behind byte {from}, {found} found"
+                    );
+                    changed(&path, &what)
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Cuts off all that lies behind the place, once [`Self::check_rest`] has allowed it.
+    fn cut_rest(&self) -> Result<(), SinkError> {
+        let mut removed = false;
+        for (day, path) in self.files()? {
+            match &self.place {
+                Some(place) if day < place.day => {}
+                Some(place) if day == place.day && place.offset > 0 => self.cut(&path, place.offset)?,
+                _ => {
+                    self.disk.remove(&path).map_err(|error| unavailable("removing", &path, error))?;
+                    removed = true;
+                }
+            }
+        }
+        if removed { self.sync_dir() } else { Ok(()) }
+    }
+
+    fn cut(&self, path: &Path, len: u64) -> Result<(), SinkError> {
+        let cut = self.disk.open(path).and_then(|file| {
+            if file.len()? == len {
+                return Ok(());
+            }
+            file.set_len(len)?;
+            file.sync_data()
+        });
+        cut.map_err(|error| unavailable("cutting", path, error))
+    }
+
+    fn sync_dir(&self) -> Result<(), SinkError> {
+        self.disk.sync_dir(&self.dir).map_err(|error| unavailable("syncing folder", &self.dir, error))
+    }
+
+    /// Whether nobody has touched the files since the last delivery.
+    fn verify_untouched(&self) -> Result<(), SinkError> {
+        let Some(place) = &self.place else { return Ok(()) };
+        if place.offset == 0 {
+            return Ok(());
+        }
+        self.verify(place)?;
+        let path = self.path(place.day);
+        let len = self.open(&path)?.len().map_err(|error| unavailable("reading", &path, error))?;
+        if len == place.offset {
+            return Ok(());
+        }
+        Err(changed(&path, &format!("{} bytes expected, {len} found", place.offset)))
+    }
+
+    /// Takes back what a failed delivery has written.
+    fn undo(&mut self) -> Result<(), SinkError> {
+        if !self.dirty {
+            return Ok(());
+        }
+        while let Some(path) = self.made.last() {
+            if self.exists(path)? {
+                self.disk.remove(path).map_err(|error| unavailable("removing", path, error))?;
+            }
+            self.made.pop();
+        }
+        if let Some(place) = &self.place
+            && place.offset > 0
+        {
+            let path = self.path(place.day);
+            if self.exists(&path)? {
+                self.cut(&path, place.offset)?;
+            }
+        }
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Appends a batch and syncs it; returns the place behind it.
+    fn append(&mut self, batch: &[EndedVisit]) -> Result<Option<Place>, SinkError> {
+        let mut current: Option<DayFile> = None;
+        for visit in batch {
+            let earliest = current.as_ref().map(|file| file.day).or(self.place.map(|place| place.day));
+            let day =
+                earliest.map_or(day_of(visit.end.closed_at), |earliest| earliest.max(day_of(visit.end.closed_at)));
+            let mut file = match current.take() {
+                Some(file) if file.day == day => file,
+                Some(mut file) => {
+                    file.finish()?;
+                    self.open_day(day)?
+                }
+                None => self.open_day(day)?,
+            };
+            file.push(visit)?;
+            current = Some(file);
+        }
+        let Some(mut file) = current else { return Ok(self.place) };
+        let place = file.finish()?;
+        if !self.made.is_empty() {
+            self.sync_dir()?;
+        }
+        Ok(Some(place))
+    }
+
+    /// Opens a day's file to append: where the place is, or anew.
+    fn open_day(&mut self, day: Date) -> Result<DayFile, SinkError> {
+        let path = self.path(day);
+        let offset = self.place.filter(|place| place.day == day).map_or(0, |place| place.offset);
+        if offset == 0 {
+            if self.exists(&path)? {
+                return Err(changed(&path, "no such file expected yet, one found"));
+            }
+            self.made.push(path.clone());
+        }
+        let file = self.open(&path)?;
+        Ok(DayFile { day, path, file, offset, buffer: Vec::new() })
+    }
+}
+
+impl VisitSink for NdjsonSink {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn resume(&mut self, acknowledged: Option<&[u8]>, pending: &[VisitId]) -> Result<(), SinkError> {
+        self.make_dir()?;
+        let place = match acknowledged {
+            None | Some([]) => None,
+            Some(bytes) => match Place::decode(bytes) {
+                Some(place) => Some(self.starting_place(place)?),
+                None => {
+                    let what = format!("a place of version 1 expected in the journal, {bytes:02x?} found");
+                    return Err(SinkError::Changed { sink: Self::NAME.to_owned(), what });
+                }
+            },
+        };
+        self.check_rest(place.as_ref(), &pending.iter().copied().collect())?;
+        self.place = place;
+        self.made.clear();
+        self.dirty = false;
+        self.cut_rest()
+    }
+
+    fn deliver(&mut self, batch: &[EndedVisit], _last: Lsn) -> Result<Vec<u8>, SinkError> {
+        self.undo()?;
+        self.verify_untouched()?;
+        self.dirty = true;
+        match self.append(batch) {
+            Ok(place) => {
+                self.place = place;
+                self.made.clear();
+                self.dirty = false;
+                Ok(place.map_or_else(Vec::new, Place::encode))
+            }
+            Err(error) => {
+                // If even this fails, the next delivery tries it first, and a restart finds what may be cut off.
+                if let Err(undo) = self.undo() {
+                    tracing::warn!(error = %undo, "a failed delivery was not taken back yet");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A day's file while a batch goes into it.
+struct DayFile {
+    day: Date,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    buffer: Vec<u8>,
+}
+
+impl DayFile {
+    fn push(&mut self, visit: &EndedVisit) -> Result<(), SinkError> {
+        Document::of_ended(visit).write_to(&mut self.buffer);
+        self.buffer.push(b'\n');
+        if self.buffer.len() < WRITE_BYTES { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<(), SinkError> {
+        self.file.write_at(&self.buffer, self.offset).map_err(|error| unavailable("writing", &self.path, error))?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Writes the rest, syncs, and returns the place behind it.
+    fn finish(&mut self) -> Result<Place, SinkError> {
+        self.write()?;
+        self.file.sync_data().map_err(|error| unavailable("syncing", &self.path, error))?;
+        Place::in_file(self.day, &*self.file, self.offset).map_err(|error| unavailable("reading", &self.path, error))
+    }
+}
+
+/// The name that tells that a person has moved a file away.
+fn moved(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".moved");
+    name.into()
+}
+
+fn unavailable(doing: &str, path: &Path, error: io::Error) -> SinkError {
+    let what = format!("{doing} {} failed", path.display());
+    SinkError::Unavailable { sink: NdjsonSink::NAME.to_owned(), what, source: Some(error) }
+}
+
+fn changed(path: &Path, what: &str) -> SinkError {
+    let (path, moved) = (path.display(), moved(path));
+    let what = format!("{path}: {what}; move the file away, to {}, to go on with a new one", moved.display());
+    SinkError::Changed { sink: NdjsonSink::NAME.to_owned(), what }
+}

@@ -1,0 +1,266 @@
+use std::time::Duration;
+
+use visitlog_core::Timestamp;
+
+use super::*;
+use crate::sinks::testing::{MORNING, MemDisk, id, visits, written};
+
+const TODAY: &str = "data/visits-2025-11-21.ndjson";
+const TOMORROW: &str = "data/visits-2025-11-22.ndjson";
+/// Ten seconds before midnight.
+const EVENING: Timestamp = Timestamp::from_secs(1_763_769_590);
+
+fn sink(disk: &MemDisk) -> NdjsonSink {
+    NdjsonSink::new(disk.shared(), "data")
+}
+
+fn ids(visits: &[EndedVisit]) -> Vec<VisitId> {
+    visits.iter().map(|visit| visit.visit).collect()
+}
+
+fn deliver(sink: &mut NdjsonSink, batch: &[EndedVisit]) -> Result<Vec<u8>, SinkError> {
+    sink.deliver(batch, Lsn(1))
+}
+
+/// A sink that has delivered `batch`, and the place behind it.
+fn delivered(disk: &MemDisk, batch: &[EndedVisit]) -> (NdjsonSink, Vec<u8>) {
+    let mut sink = sink(disk);
+    sink.resume(None, &[]).expect("an empty folder");
+    let place = deliver(&mut sink, batch).expect("a working disk");
+    (sink, place)
+}
+
+fn refusal(result: Result<(), SinkError>) -> String {
+    match result {
+        Err(error @ SinkError::Changed { .. }) => error.to_string(),
+        other => panic!("a refusal expected, {other:?} found"),
+    }
+}
+
+#[test]
+fn writes_a_line_each_and_goes_on_at_the_place() {
+    let disk = MemDisk::default();
+    let all = visits(0..5, MORNING);
+    let (_, place) = delivered(&disk, &all[..3]);
+    let mut again = sink(&disk);
+    again.resume(Some(&place), &ids(&all[3..])).expect("as it was left");
+    deliver(&mut again, &all[3..]).expect("a working disk");
+    assert_eq!(written(&disk, "data"), ids(&all));
+    assert_eq!(disk.paths(), [Path::new(TODAY)]);
+}
+
+#[test]
+fn a_new_day_is_a_new_file_and_the_day_never_goes_back() {
+    let disk = MemDisk::default();
+    let mut all = visits(0..20, EVENING);
+    all.extend(visits(20..22, EVENING));
+    let (mut sink, place) = delivered(&disk, &all[..21]);
+    deliver(&mut sink, &all[21..]).expect("a working disk");
+    let lines = |path| disk.read(path).map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count());
+    assert_eq!((lines(TODAY), lines(TOMORROW)), (Some(10), Some(12)));
+    assert_eq!(written(&disk, "data"), ids(&all));
+    // Redelivered in other batches, they come to stand where they stood.
+    let (today, tomorrow) = (disk.read(TODAY), disk.read(TOMORROW));
+    sink.resume(Some(&place), &ids(&all[21..])).expect("one line behind the place");
+    assert_eq!(lines(TOMORROW), Some(11));
+    sink.resume(None, &ids(&all)).expect("all of it to come again");
+    assert!(disk.paths().is_empty());
+    all.chunks(3).for_each(|batch| drop(deliver(&mut sink, batch).expect("a working disk")));
+    assert_eq!((disk.read(TODAY), disk.read(TOMORROW)), (today, tomorrow));
+}
+
+/// Delivers two batches over midnight; something goes wrong at the given step of the second.
+fn at_each_step(check: impl Fn(&MemDisk, &mut NdjsonSink, &[u8], &[EndedVisit], u64)) {
+    let all = visits(0..20, EVENING);
+    let (first, second) = all.split_at(8);
+    let steps = {
+        let disk = MemDisk::default();
+        let (mut sink, _) = delivered(&disk, first);
+        let before = disk.steps();
+        deliver(&mut sink, second).expect("a working disk");
+        before + 1..=disk.steps()
+    };
+    assert!(steps.clone().count() >= 5, "write, sync, create, write, sync, sync folder: {steps:?}");
+    for step in steps {
+        let disk = MemDisk::default();
+        let (mut sink, place) = delivered(&disk, first);
+        check(&disk, &mut sink, &place, &all, step);
+    }
+}
+
+#[test]
+fn once_after_a_kill_at_each_step() {
+    at_each_step(|disk, sink, place, all, step| {
+        disk.crash_at(step);
+        deliver(sink, &all[8..]).expect_err("a crash");
+        assert!(disk.has_crashed());
+        let disk = disk.after_kill();
+        let mut again = NdjsonSink::new(disk.shared(), "data");
+        again.resume(Some(place), &ids(&all[8..])).expect("only what comes again");
+        assert_eq!(written(&disk, "data"), ids(&all[..8]), "step {step}");
+        deliver(&mut again, &all[8..]).expect("a working disk");
+        assert_eq!(written(&disk, "data"), ids(all), "step {step}");
+    });
+}
+
+#[test]
+fn once_after_a_power_cut_at_each_step_and_at_each_of_the_recovery() {
+    at_each_step(|disk, sink, place, all, step| {
+        // After the last step, too: delivered, but the acknowledgement is lost.
+        disk.crash_at(step + 1);
+        let _ = deliver(sink, &all[8..]);
+        for seed in 0..20 {
+            let cut = disk.after_power_cut(seed);
+            let recovery = |disk: &MemDisk| NdjsonSink::new(disk.shared(), "data").resume(Some(place), &ids(&all[8..]));
+            let dry = cut.after_kill();
+            recovery(&dry).expect("only what comes again");
+            for at in 1..=dry.steps() + 1 {
+                let twice = cut.after_kill();
+                twice.crash_at(at);
+                assert_eq!(recovery(&twice).is_err(), at <= dry.steps());
+                let twice = twice.after_power_cut(seed + at);
+                let mut again = NdjsonSink::new(twice.shared(), "data");
+                again.resume(Some(place), &ids(&all[8..])).expect("only what comes again");
+                let place = deliver(&mut again, &all[8..]).expect("a working disk");
+                let safe = twice.after_power_cut(seed);
+                assert_eq!(written(&safe, "data"), ids(all), "step {step}, seed {seed}, recovery step {at}");
+                NdjsonSink::new(safe.shared(), "data").resume(Some(&place), &[]).expect("as it was left");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_delivered_survives_a_power_cut() {
+    for seed in 0..50 {
+        let disk = MemDisk::default();
+        let all = visits(0..20, EVENING);
+        delivered(&disk, &all);
+        assert_eq!(written(&disk.after_power_cut(seed), "data"), ids(&all), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_failed_step_is_taken_back_and_the_batch_works_later() {
+    at_each_step(|disk, sink, place, all, step| {
+        disk.fail_at(step, 5);
+        let error = deliver(sink, &all[8..]).expect_err("an I/O error");
+        assert!(error.is_retryable(), "{error}");
+        assert_eq!(written(disk, "data"), ids(&all[..8]), "step {step}");
+        let second = deliver(sink, &all[8..]).expect("a working disk");
+        assert_eq!(written(disk, "data"), ids(all), "step {step}");
+        assert_ne!(second, place);
+    });
+}
+
+#[test]
+fn a_full_disk_costs_nothing_but_time() {
+    let disk = MemDisk::default();
+    let all = visits(0..20, EVENING);
+    let (mut sink, _) = delivered(&disk, &all[..2]);
+    let used: usize = disk.paths().iter().filter_map(|path| disk.read(path)).map(|bytes| bytes.len()).sum();
+    for more in [0, 1, 100, used, used * 7] {
+        disk.limit(Some(used + more));
+        let error = deliver(&mut sink, &all[2..]).expect_err("no space");
+        assert!(error.is_retryable(), "{error}");
+        assert_eq!(written(&disk, "data"), ids(&all[..2]), "{more} bytes of space");
+    }
+    disk.limit(None);
+    deliver(&mut sink, &all[2..]).expect("space again");
+    assert_eq!(written(&disk, "data"), ids(&all));
+}
+
+#[test]
+fn a_file_that_is_not_as_it_was_left_is_refused() {
+    let all = visits(0..6, MORNING);
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(&str, Change); 7] = [
+        ("at least", |bytes| bytes.truncate(100)),
+        ("checksum", |bytes| {
+            let last = bytes.len() - 2;
+            bytes[last] ^= 1;
+        }),
+        ("no visit's document", |bytes| bytes.extend_from_slice(b"hello\n")),
+        ("no visit's document", |bytes| bytes.extend_from_slice(b"hello")),
+        ("no visit's document", |bytes| bytes.extend_from_slice(b"\n")),
+        ("not among the next ones", |bytes| {
+            let first = bytes.split_inclusive(|byte| *byte == b'\n').next().map(<[u8]>::to_vec);
+            bytes.extend(first.expect("a line"));
+        }),
+        ("not among the next ones", |bytes| bytes.extend_from_within(..60)),
+    ];
+    for (why, change) in cases {
+        let disk = MemDisk::default();
+        let (mut running, place) = delivered(&disk, &all[..3]);
+        let mut bytes = disk.read(TODAY).expect("a file");
+        change(&mut bytes);
+        disk.put(TODAY, &bytes);
+        let text = refusal(sink(&disk).resume(Some(&place), &ids(&all[3..])));
+        assert!(text.contains(why) && text.contains(TODAY) && text.contains("expected"), "{text}");
+        assert_eq!(disk.read(TODAY).as_ref(), Some(&bytes), "nothing was cut off");
+        // A sink at work sees it as well.
+        refusal(deliver(&mut running, &all[3..]).map(drop));
+        assert_eq!(disk.read(TODAY), Some(bytes));
+    }
+}
+
+#[test]
+fn other_peoples_files_are_refused_and_left_alone() {
+    let all = visits(0..6, MORNING);
+    let disk = MemDisk::default();
+    let (mut running, place) = delivered(&disk, &all[..3]);
+    disk.put(TOMORROW, b"{\"visit_id\":\"mine\"}\n");
+    let text = refusal(sink(&disk).resume(Some(&place), &ids(&all[3..])));
+    assert!(text.contains("whose visit_id is no id") && text.contains(TOMORROW), "{text}");
+    refusal(deliver(&mut running, &visits(3..20, EVENING)).map(drop));
+    assert_eq!(disk.read(TOMORROW).as_deref(), Some(&b"{\"visit_id\":\"mine\"}\n"[..]));
+    assert_eq!(written_today(&disk), ids(&all[..3]));
+    // Without an acknowledgement, nothing may be there but what is still to come.
+    let text = refusal(sink(&disk).resume(None, &ids(&all)));
+    assert!(text.contains("byte 0"), "{text}");
+}
+
+fn written_today(disk: &MemDisk) -> Vec<VisitId> {
+    let only = MemDisk::default();
+    only.put(TODAY, &disk.read(TODAY).expect("a file"));
+    written(&only, "data")
+}
+
+#[test]
+fn a_file_that_is_gone_is_refused_until_a_person_says_so() {
+    let all = visits(0..6, MORNING);
+    let disk = MemDisk::default();
+    let (mut running, place) = delivered(&disk, &all[..3]);
+    let moved = format!("{TODAY}.moved");
+    disk.rename(TODAY, "elsewhere/old");
+    let text = refusal(sink(&disk).resume(Some(&place), &ids(&all[3..])));
+    assert!(text.contains("none found") && text.contains(&moved), "{text}");
+    refusal(deliver(&mut running, &all[3..4]).map(drop));
+    disk.rename("elsewhere/old", &moved);
+    let mut again = sink(&disk);
+    again.resume(Some(&place), &ids(&all[3..])).expect("a person has looked");
+    deliver(&mut again, &all[3..4]).expect("a working disk");
+    // Not acknowledged, so it comes again: once in the new file.
+    again.resume(Some(&place), &ids(&all[3..])).expect("only what comes again");
+    let place = deliver(&mut again, &all[3..]).expect("a working disk");
+    assert_eq!(written(&disk, "data"), ids(&all[3..]));
+    sink(&disk).resume(Some(&place), &[]).expect("as it was left");
+}
+
+#[test]
+fn a_place_that_nobody_understands_is_refused() {
+    let disk = MemDisk::default();
+    let text = refusal(sink(&disk).resume(Some(&[9; 17]), &[]));
+    assert!(text.contains("version 1 expected"), "{text}");
+}
+
+#[test]
+fn an_empty_batch_moves_nothing() {
+    let disk = MemDisk::default();
+    let (mut sink, place) = delivered(&disk, &visits(0..1, MORNING.after(Duration::from_secs(1))));
+    assert_eq!(deliver(&mut sink, &[]).expect("nothing to do"), place);
+    let disk = MemDisk::default();
+    let (mut sink, place) = delivered(&disk, &[]);
+    assert!(place.is_empty() && disk.paths().is_empty());
+    sink.resume(Some(&place), &[id(1)]).expect("from the start");
+}

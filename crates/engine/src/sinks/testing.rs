@@ -1,0 +1,400 @@
+//! For this module's tests: a small disk in memory that can crash, lose power and fill up, and visits to write.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use visitlog_core::model::{
+    End, EndReason, EndedVisit, Entry, Event, EventKind, Identity, RequestFacts, Start, StartFacts, UserId, Via,
+};
+use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::{Fingerprint, Host, Redacted, Timestamp, VisitId, VisitorId};
+
+/// What a page is on this disk: small, so that a document is many of them.
+const PAGE: usize = 16;
+
+type File = Arc<Mutex<Content>>;
+
+#[derive(Default, Clone)]
+struct Content {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    live: BTreeMap<PathBuf, File>,
+    durable: BTreeMap<PathBuf, File>,
+    /// Changing calls so far.
+    steps: u64,
+    /// The step that the crash interrupts.
+    crash_at: Option<u64>,
+    /// The step that fails, once, and how.
+    fail_at: Option<(u64, i32)>,
+    /// Bytes that all files may have together.
+    space: Option<usize>,
+    crashed: bool,
+}
+
+/// A disk in memory. Every changing call is a step.
+#[derive(Default, Clone)]
+pub(crate) struct MemDisk(Arc<Mutex<State>>);
+
+/// How a step goes.
+enum Step {
+    Done,
+    /// It is interrupted by this: a write has got half-way.
+    Cut(io::Error),
+}
+
+impl MemDisk {
+    pub(crate) fn shared(&self) -> Arc<dyn Disk> {
+        Arc::new(self.clone())
+    }
+
+    pub(crate) fn steps(&self) -> u64 {
+        self.0.lock().steps
+    }
+
+    pub(crate) fn crash_at(&self, step: u64) {
+        self.0.lock().crash_at = Some(step);
+    }
+
+    pub(crate) fn fail_at(&self, step: u64, errno: i32) {
+        self.0.lock().fail_at = Some((step, errno));
+    }
+
+    pub(crate) fn limit(&self, space: Option<usize>) {
+        self.0.lock().space = space;
+    }
+
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.0.lock().crashed
+    }
+
+    /// The disk after the process was killed: all that was written is there.
+    pub(crate) fn after_kill(&self) -> Self {
+        let state = self.0.lock();
+        let copy = |files: &BTreeMap<PathBuf, File>| -> BTreeMap<PathBuf, File> {
+            files.iter().map(|(path, file)| (path.clone(), Arc::new(Mutex::new(file.lock().clone())))).collect()
+        };
+        // Files that are in both maps have to be the same again.
+        let live = copy(&state.live);
+        let durable = state
+            .durable
+            .iter()
+            .map(|(path, file)| {
+                let same = state.live.get(path).is_some_and(|live| Arc::ptr_eq(live, file));
+                let file = if same { Arc::clone(&live[path]) } else { Arc::new(Mutex::new(file.lock().clone())) };
+                (path.clone(), file)
+            })
+            .collect();
+        Self(Arc::new(Mutex::new(State { live, durable, ..State::default() })))
+    }
+
+    /// The disk after a power cut: of what was not synced, any part is there.
+    pub(crate) fn after_power_cut(&self, seed: u64) -> Self {
+        let mut dice = Dice(seed.wrapping_mul(2).wrapping_add(1));
+        let state = self.0.lock();
+        let mut files = BTreeMap::new();
+        for path in state.live.keys().chain(state.durable.keys()) {
+            let (live, durable) = (state.live.get(path), state.durable.get(path));
+            let (first, second) = if dice.heads() { (live, durable) } else { (durable, live) };
+            let same = matches!((live, durable), (Some(a), Some(b)) if Arc::ptr_eq(a, b));
+            if let Some(file) = if same {
+                live
+            } else if dice.heads() {
+                first
+            } else {
+                second
+            } {
+                let content = torn(&file.lock(), &mut dice);
+                files.insert(path.clone(), Arc::new(Mutex::new(content)));
+            }
+        }
+        Self(Arc::new(Mutex::new(State { live: files.clone(), durable: files, ..State::default() })))
+    }
+
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+        self.0.lock().live.get(path.as_ref()).map(|file| file.lock().live.clone())
+    }
+
+    /// Changes a file behind everybody's back.
+    pub(crate) fn put(&self, path: impl AsRef<Path>, bytes: &[u8]) {
+        let file = Arc::new(Mutex::new(Content { live: bytes.to_vec(), durable: bytes.to_vec() }));
+        let mut state = self.0.lock();
+        state.live.insert(path.as_ref().to_owned(), Arc::clone(&file));
+        state.durable.insert(path.as_ref().to_owned(), file);
+    }
+
+    pub(crate) fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+        let bytes = self.read(&from).expect("a file to rename");
+        self.put(to, &bytes);
+        self.0.lock().live.remove(from.as_ref());
+        self.0.lock().durable.remove(from.as_ref());
+    }
+
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().live.keys().cloned().collect()
+    }
+
+    fn step(&self) -> io::Result<Step> {
+        let mut state = self.0.lock();
+        if state.crashed {
+            return Err(io::Error::other("crashed"));
+        }
+        state.steps += 1;
+        if state.crash_at == Some(state.steps) {
+            state.crashed = true;
+            return Ok(Step::Cut(io::Error::other("crashed")));
+        }
+        if let Some((step, errno)) = state.fail_at
+            && step == state.steps
+        {
+            return Ok(Step::Cut(io::Error::from_raw_os_error(errno)));
+        }
+        Ok(Step::Done)
+    }
+
+    fn whole_step(&self) -> io::Result<()> {
+        match self.step()? {
+            Step::Done => Ok(()),
+            Step::Cut(error) => Err(error),
+        }
+    }
+
+    fn used(&self) -> usize {
+        self.0.lock().live.values().map(|file| file.lock().live.len()).sum()
+    }
+}
+
+/// Each page that differs is the one or the other; the length is one of the two or lies between.
+fn torn(content: &Content, dice: &mut Dice) -> Content {
+    let (live, durable) = (&content.live, &content.durable);
+    let (short, long) = (live.len().min(durable.len()), live.len().max(durable.len()));
+    let len = match dice.roll(3) {
+        0 => live.len(),
+        1 => durable.len(),
+        _ => short + dice.roll((long - short) as u64 + 1) as usize,
+    };
+    let mut bytes = vec![0; len];
+    for (at, page) in bytes.chunks_mut(PAGE).enumerate() {
+        let source = if dice.heads() { live } else { durable };
+        let source = source.get(at * PAGE..).unwrap_or(&[]);
+        let len = page.len().min(source.len());
+        page[..len].copy_from_slice(&source[..len]);
+        // What is the same in both is no gamble.
+        for (byte, at) in page.iter_mut().zip(at * PAGE..) {
+            if let (Some(a), Some(b)) = (live.get(at), durable.get(at))
+                && a == b
+            {
+                *byte = *a;
+            }
+        }
+    }
+    Content { live: bytes.clone(), durable: bytes }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+
+    fn heads(&mut self) -> bool {
+        self.roll(2) == 0
+    }
+}
+
+impl Disk for MemDisk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let known = self.0.lock().live.get(path).cloned();
+        let file = match known {
+            Some(file) => file,
+            None => {
+                self.whole_step()?;
+                let file = File::default();
+                self.0.lock().live.insert(path.to_owned(), Arc::clone(&file));
+                file
+            }
+        };
+        Ok(Arc::new(MemFile { disk: self.clone(), file }))
+    }
+
+    fn create_dir_all(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(self.0.lock().live.keys().filter(|path| path.parent() == Some(dir)).cloned().collect())
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.0.lock().live.contains_key(path))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.whole_step()?;
+        self.0.lock().live.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.whole_step()?;
+        let mut state = self.0.lock();
+        let live: Vec<_> = state
+            .live
+            .iter()
+            .filter(|(path, _)| path.parent() == Some(dir))
+            .map(|(p, f)| (p.clone(), f.clone()))
+            .collect();
+        state.durable.retain(|path, _| path.parent() != Some(dir));
+        state.durable.extend(live);
+        Ok(())
+    }
+}
+
+struct MemFile {
+    disk: MemDisk,
+    file: File,
+}
+
+impl DiskFile for MemFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let content = self.file.lock();
+        let from = usize::try_from(offset).expect("a small file").min(content.live.len());
+        let len = buf.len().min(content.live.len() - from);
+        buf[..len].copy_from_slice(&content.live[from..from + len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let offset = usize::try_from(offset).expect("a small file");
+        let (len, result) = match self.disk.step()? {
+            Step::Cut(error) => (buf.len() / 2, Err(error)),
+            Step::Done => {
+                let space = self.disk.0.lock().space;
+                let more = (offset + buf.len()).saturating_sub(self.file.lock().live.len());
+                let missing = (self.disk.used() + more).saturating_sub(space.unwrap_or(usize::MAX));
+                let full = || Err(io::ErrorKind::StorageFull.into());
+                (buf.len() - missing.min(buf.len()), if missing > 0 { full() } else { Ok(()) })
+            }
+        };
+        let mut content = self.file.lock();
+        if content.live.len() < offset + len {
+            content.live.resize(offset + len, 0);
+        }
+        content.live[offset..offset + len].copy_from_slice(&buf[..len]);
+        result
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.lock().live.len() as u64)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.whole_step()?;
+        self.file.lock().live.resize(usize::try_from(len).expect("a small file"), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.whole_step()?;
+        let mut content = self.file.lock();
+        content.durable = content.live.clone();
+        Ok(())
+    }
+}
+
+/// 2025-11-21T10:00:00Z.
+pub(crate) const MORNING: Timestamp = Timestamp::from_secs(1_763_719_200);
+
+/// The `n`th visit's id.
+pub(crate) fn id(n: u64) -> VisitId {
+    VisitId::new(MORNING, u128::from(n) << 64 | u128::from(n))
+}
+
+/// The chain of the `n`th visit, closed at `closed_at`: a start, a page view, an action, an end.
+pub(crate) fn chain(n: u64, closed_at: Timestamp) -> Vec<Entry> {
+    let at = closed_at.before(Duration::from_secs(60));
+    let facts = StartFacts {
+        visitor_id: VisitorId::from_u128(u128::from(n)),
+        ip: Redacted::new("203.0.113.7".parse().ok()),
+        user_agent: Redacted::new(Some("Mozilla/5.0 \"quoted\"\n".into())),
+        language: Some("de".into()),
+        referrer: Some("https://example.org/?q=ü".into()),
+        via: Via::Proxy,
+    };
+    let start = Start {
+        at,
+        partition: 7,
+        identity: Identity::Cookie,
+        host: Host::new("shop.example"),
+        fingerprint: Fingerprint(n),
+        previous: Some(id(n + 1_000_000)),
+        number: 2,
+        is_new_visitor: Some(false),
+        facts,
+    };
+    let request = RequestFacts {
+        host: Some(Host::new("shop.example")),
+        path: "/produkte".into(),
+        query: Some("a=1&b=%20".into()),
+        method: "GET".into(),
+        status: 200,
+        duration_us: 1_234,
+        bytes: Some(512),
+        ..RequestFacts::default()
+    };
+    let event = |time, kind| Event { time, kind, name: None, type_: None, request: None, properties: None };
+    let view = Event { request: Some(Box::new(request)), ..event(at, EventKind::PageView) };
+    let action = Event {
+        name: Some("Profile picture deleted".into()),
+        type_: Some("deletion".into()),
+        properties: Some(r#"{"size":512}"#.into()),
+        ..event(at.after(Duration::from_secs(1)), EventKind::Action)
+    };
+    let end = End {
+        reason: EndReason::Expired,
+        ended_at: at.after(Duration::from_secs(1)),
+        closed_at,
+        site: "shop.example".into(),
+        confirmed: true,
+        user: Some(UserId::new("alice")),
+        values: Arc::new([("plan".into(), serde_json::json!("pro"))].into()),
+    };
+    vec![Entry::Start(Box::new(start)), Entry::Event(view), Entry::Event(action), Entry::End(Box::new(end))]
+}
+
+/// The `n`th visit, closed at `closed_at`.
+pub(crate) fn visit(n: u64, closed_at: Timestamp) -> EndedVisit {
+    super::assemble(id(n), chain(n, closed_at)).expect("a whole chain")
+}
+
+/// Visits `range`, a second apart, the first closed at `from`.
+pub(crate) fn visits(range: std::ops::Range<u64>, from: Timestamp) -> Vec<EndedVisit> {
+    range.clone().map(|n| visit(n, from.after(Duration::from_secs(n - range.start)))).collect()
+}
+
+/// The visits whose lines the files of a folder hold, in the order of files and lines; panics at a line that is no
+/// document.
+pub(crate) fn written(disk: &MemDisk, dir: &str) -> Vec<VisitId> {
+    let is_ours =
+        |path: &PathBuf| path.parent() == Some(Path::new(dir)) && path.extension().is_some_and(|e| e == "ndjson");
+    let mut found = Vec::new();
+    for path in disk.paths().into_iter().filter(is_ours) {
+        let text = String::from_utf8(disk.read(&path).expect("listed")).expect("text");
+        assert!(text.is_empty() || text.ends_with('\n'), "{}: a torn line", path.display());
+        for line in text.lines() {
+            let document: serde_json::Value = serde_json::from_str(line).expect("a document");
+            found.push(document["visit_id"].as_str().expect("an id").parse().expect("an id"));
+        }
+    }
+    found
+}
