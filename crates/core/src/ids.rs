@@ -15,12 +15,14 @@ use crate::time::Timestamp;
 pub struct VisitId([u64; 2]);
 
 impl VisitId {
-    /// A UUIDv7 of `at` and 74 of the given random bits.
-    pub fn new(at: Timestamp, random: u128) -> Self {
+    /// A UUIDv7 of `at` and random bits. Its last byte is the partition of its visitor, so that the id alone tells
+    /// where its session lives.
+    pub fn new(at: Timestamp, random: u128, partition: u8) -> Self {
         let millis = u64::try_from(at.millis()).unwrap_or(0);
         let bits = random.to_be_bytes();
         let mut tail = [0; 10];
         tail.copy_from_slice(&bits[..10]);
+        tail[9] = partition;
         Self::from_u128(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid().as_u128())
     }
 
@@ -34,9 +36,14 @@ impl VisitId {
         ((self.0[0] as u128) << 64) | self.0[1] as u128
     }
 
-    /// Random enough to index a table with; never to be shown as an id.
+    /// Random enough to index a table with, whose ids share a partition or not.
     pub const fn hash_bits(self) -> u64 {
-        self.0[1] ^ self.0[0].rotate_left(24)
+        (self.0[1] ^ self.0[0].rotate_left(24)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+    }
+
+    /// The partition of its visitor.
+    pub const fn partition(self) -> u8 {
+        self.0[1] as u8
     }
 
     /// When the session started, to the millisecond.
@@ -211,8 +218,8 @@ mod tests {
     #[test]
     fn a_visit_id_is_a_uuid_v7_that_tells_its_start() {
         let at = Timestamp::from_millis(1_763_719_200_123);
-        let id = VisitId::new(at, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
-        assert_eq!(id.started_at(), at);
+        let id = VisitId::new(at, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, 0xa7);
+        assert_eq!((id.started_at(), id.partition()), (at, 0xa7));
         let text = id.to_string();
         assert_eq!(text.as_bytes()[14], b'7', "{text}");
         assert_eq!(text.parse::<VisitId>().expect("its own text"), id);

@@ -152,8 +152,6 @@ pub enum Standing {
 pub struct Live {
     /// The visit.
     pub visit: VisitId,
-    /// Its partition.
-    pub partition: u8,
     /// Whether the token is of the current rotation. If not, the request is recorded, but gets no values, no user
     /// and no cookie.
     pub current: bool,
@@ -177,8 +175,6 @@ pub struct Fresh {
 pub struct Ticket {
     /// The session.
     pub visit: VisitId,
-    /// Its partition.
-    pub partition: u8,
 }
 
 /// What the app keeps in a session.

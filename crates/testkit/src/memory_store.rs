@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use visitlog_core::machine::{
-    Closed, Cookieless, Effects, HostIndex, Open, Shard, ShardConfig, Sites, TickBudget, Users, requests,
+    Chain, Closed, Cookieless, Effects, HostIndex, Open, Shard, ShardConfig, Sites, TickBudget, Users, requests,
 };
 use visitlog_core::model::{EndedVisit, Entry, UserId, sort_events};
 use visitlog_core::ports::{Arrival, Begun, Clock, Commit, Committed, Entropy, SessionStore, StoreError, Ticket};
@@ -179,12 +179,12 @@ impl requests::Cells for MemoryStore {
 }
 
 impl Effects for Fx {
-    fn append(&mut self, visit: VisitId, prev: Lsn, _confirms: bool, entry: &Entry) -> Lsn {
+    fn append(&mut self, chain: Chain, _confirms: bool, entry: &Entry) -> Lsn {
         let mut log = lock(&self.0.log);
         let lsn = Lsn(log.entries.len() as u64 + 1);
-        let newest = log.newest.insert(visit, lsn).unwrap_or(Lsn::NONE);
-        assert_eq!(prev, newest, "the chain of {visit} is broken");
-        log.entries.push((visit, entry.clone()));
+        let newest = log.newest.insert(chain.visit, lsn).unwrap_or(Lsn::NONE);
+        assert_eq!(chain.last, newest, "the chain of {} is broken", chain.visit);
+        log.entries.push((chain.visit, entry.clone()));
         lsn
     }
 
@@ -203,8 +203,8 @@ impl Effects for Fx {
         lock(&self.0.sites).confirm(host)
     }
 
-    fn logged_in(&mut self, visit: VisitId, partition: u8, user: &UserId, single: bool) {
-        lock(&self.0.users).logged_in(user, visit, partition, single);
+    fn logged_in(&mut self, visit: VisitId, user: &UserId, single: bool) {
+        lock(&self.0.users).logged_in(user, visit, single);
     }
 
     fn logged_out(&mut self, visit: VisitId, user: &UserId) {

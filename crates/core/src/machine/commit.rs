@@ -104,7 +104,7 @@ impl Shard {
         if self.config.mutations.gone_rule() || commit.is_passive() {
             return plain(Outcome::Gone, None);
         }
-        let visitor = Visitor::from_u128(u128::from(commit.token.map_or(0, |token| token.visitor.partition())) << 120);
+        let visitor = Visitor::from_u128(u128::from(visit.partition()) << 120);
         let start = Start {
             visit,
             visitor,
@@ -208,7 +208,6 @@ impl Shard {
             in_flight: 0,
             host: start.host,
             rules: self.config.rules_of(&commit.host),
-            partition: start.visitor.partition(),
             flags: Flags::of(start.identity),
         };
         let index = self.insert(head, now);
@@ -337,11 +336,11 @@ impl Shard {
             }
             let token_visitor = commit.token.map(|token| token.visitor);
             let head = self.heads.at(progress.index);
-            let (old, host, fingerprint, partition) = (head.visit, head.host, head.fingerprint, head.partition);
+            let (old, host, fingerprint) = (head.visit, head.host, head.fingerprint);
             self.goodbye_event(now, progress.index, fx);
             self.end(progress.index, EndReason::LoggedOut, now, fx);
-            let visit = VisitId::new(now, fx.random());
-            let visitor = token_visitor.unwrap_or(Visitor::from_u128(u128::from(partition) << 120));
+            let visit = VisitId::new(now, fx.random(), old.partition());
+            let visitor = token_visitor.unwrap_or(Visitor::from_u128(u128::from(old.partition()) << 120));
             let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint, host };
             let mut commit = commit.clone();
             commit.token = commit.token.map(|token| Token { visit: Some(old), ..token });
@@ -380,7 +379,7 @@ impl Shard {
         let mut data = (*self.data(index)).clone();
         let before = std::mem::replace(&mut data.user, user.clone());
         let head = self.heads.at_mut(index);
-        let (visit, partition) = (head.visit, head.partition);
+        let visit = head.visit;
         head.rotation = head.rotation.saturating_add(1);
         head.rotated_at_s = u32::try_from(now.secs()).unwrap_or(0);
         head.data = Some(Arc::new(data));
@@ -392,7 +391,7 @@ impl Shard {
             fx.logged_out(visit, &before);
         }
         if let Some(user) = &user {
-            fx.logged_in(visit, partition, user, single);
+            fx.logged_in(visit, user, single);
         }
         self.append(index, &Entry::Rotate { at: now, rotation, user }, fx);
     }

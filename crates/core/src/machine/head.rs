@@ -34,7 +34,6 @@ pub(super) struct Head {
     pub(super) in_flight: u16,
     pub(super) host: HostIndex,
     pub(super) rules: u8,
-    pub(super) partition: u8,
     pub(super) flags: Flags,
 }
 

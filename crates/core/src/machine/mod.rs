@@ -18,6 +18,7 @@ mod wheel;
 
 pub use commit::Start as StartPlan;
 pub use cookieless::{Admission, Cookieless};
+pub use rejoin::Tombstone;
 pub use restore::Place;
 pub use shard::{Arrived, Chain, Open, Shard, ShardConfig, TickBudget, Ticked};
 pub use sites::{HostIndex, Sites};
@@ -28,9 +29,9 @@ use crate::model::{EndReason, Entry, Identity, UserId};
 
 /// Where a shard's decisions go.
 pub trait Effects {
-    /// Appends a record to a session's chain and returns its position. `confirms`: the record also says that the
-    /// client returned the session's cookie.
-    fn append(&mut self, visit: VisitId, prev: Lsn, confirms: bool, entry: &Entry) -> Lsn;
+    /// Appends a record to a session's chain, as it stands so far, and returns its position. `confirms`: the record
+    /// also says that the client returned the session's cookie.
+    fn append(&mut self, chain: Chain, confirms: bool, entry: &Entry) -> Lsn;
 
     /// A request is answered: what it has seen and done of its session ends with this record, for which the answer
     /// has to wait.
@@ -46,7 +47,7 @@ pub trait Effects {
     fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, host: &Host) -> HostIndex;
 
     /// A user is in a session from now on. `single`: any other session of the user must end.
-    fn logged_in(&mut self, visit: VisitId, partition: u8, user: &UserId, single: bool);
+    fn logged_in(&mut self, visit: VisitId, user: &UserId, single: bool);
 
     /// A user has left a session, or the session has ended.
     fn logged_out(&mut self, visit: VisitId, user: &UserId);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::ids::{Fingerprint, Fingerprints, VisitId, Visitor};
 use crate::limits;
+use crate::model::EndReason;
 use crate::ports::Token;
 use crate::time::Timestamp;
 
@@ -70,21 +71,31 @@ impl Rejoin {
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     ended: HashSet<VisitId>,
-    order: VecDeque<(Timestamp, VisitId)>,
+    order: VecDeque<Tombstone>,
+}
+
+/// A session that somebody wanted to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Its visit.
+    pub visit: VisitId,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// When its end was decided.
+    pub closed_at: Timestamp,
+    /// Until when it is remembered.
+    pub until: Timestamp,
 }
 
 impl Tombstones {
-    /// Remembers an end until `until`.
-    pub(super) fn add(&mut self, visit: VisitId, until: Timestamp, now: Timestamp) {
-        while let Some(&(at, old)) = self.order.front() {
-            if at >= now {
-                break;
-            }
+    /// Remembers an end, and forgets those whose time has passed by then.
+    pub(super) fn add(&mut self, tomb: Tombstone) {
+        while let Some(old) = self.order.front().filter(|old| old.until < tomb.closed_at) {
+            self.ended.remove(&old.visit);
             self.order.pop_front();
-            self.ended.remove(&old);
         }
-        if self.ended.insert(visit) {
-            self.order.push_back((until, visit));
+        if self.ended.insert(tomb.visit) {
+            self.order.push_back(tomb);
         }
     }
 
@@ -92,8 +103,8 @@ impl Tombstones {
         self.ended.contains(&visit)
     }
 
-    /// All that are remembered, with the moment until which.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Timestamp, VisitId)> + '_ {
+    /// All that are remembered.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Tombstone> + '_ {
         self.order.iter().copied()
     }
 }
@@ -126,10 +137,15 @@ mod tests {
     fn tombstones_are_forgotten_in_time() {
         let mut tombs = Tombstones::default();
         let visit = VisitId::from_u128(5);
-        tombs.add(visit, Timestamp::from_secs(200), Timestamp::from_secs(100));
-        tombs.add(VisitId::from_u128(6), Timestamp::from_secs(300), Timestamp::from_secs(200));
+        let tomb = |visit, closed_s| {
+            let closed_at = Timestamp::from_secs(closed_s);
+            let until = Timestamp::from_secs(closed_s + 100);
+            Tombstone { visit, reason: EndReason::LoggedOut, closed_at, until }
+        };
+        tombs.add(tomb(visit, 100));
+        tombs.add(tomb(VisitId::from_u128(6), 200));
         assert!(tombs.contains(visit));
-        tombs.add(VisitId::from_u128(7), Timestamp::from_secs(400), Timestamp::from_secs(201));
+        tombs.add(tomb(VisitId::from_u128(7), 201));
         assert!(!tombs.contains(visit));
     }
 }

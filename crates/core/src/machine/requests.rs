@@ -50,7 +50,11 @@ fn standing(cells: &impl Cells, now: Timestamp, arrival: &Arrival) -> Standing {
     if !arrival.cookies || cells.cookieless(|index| index.is_cookieless(arrival.fingerprint, now)) {
         return Standing::Shared { visitor };
     }
-    Standing::Fresh(Fresh { visit: VisitId::new(now, cells.random()), visitor })
+    Standing::Fresh(fresh(cells, now, visitor))
+}
+
+fn fresh(cells: &impl Cells, now: Timestamp, visitor: Visitor) -> Fresh {
+    Fresh { visit: VisitId::new(now, cells.random(), visitor.partition()), visitor }
 }
 
 /// The head of the answer is ready: carries out what the request did. `cookies`: whether they are in use at all.
@@ -58,17 +62,14 @@ pub fn commit(cells: &impl Cells, now: Timestamp, commit: Commit, cookies: bool)
     let logs_in = commit.ops.iter().chain(&commit.on_start).any(|op| matches!(op, Op::Login(_)));
     let committed = match &commit.standing {
         Standing::Live(live) => {
-            let (visit, partition) = (live.visit, live.partition);
-            cells.shard(partition, |shard, fx| shard.commit_live(now, visit, commit, fx))
+            let visit = live.visit;
+            cells.shard(visit.partition(), |shard, fx| shard.commit_live(now, visit, commit, fx))
         }
         _ if !commit.starts() => {
             Committed { outcome: Outcome::Nothing, visit: None, issue: None, durable: true, refused: 0 }
         }
         &Standing::Fresh(fresh) => start(cells, now, fresh, commit, cookies),
-        &Standing::Shared { visitor } => {
-            let fresh = Fresh { visit: VisitId::new(now, cells.random()), visitor };
-            start(cells, now, fresh, commit, cookies)
-        }
+        &Standing::Shared { visitor } => start(cells, now, fresh(cells, now, visitor), commit, cookies),
     };
     if logs_in {
         supersede(cells, now);
@@ -93,11 +94,9 @@ fn start(cells: &impl Cells, now: Timestamp, fresh: Fresh, mut commit: Commit, c
             committed
         }
         Admission::Shared(fingerprint, visit) => {
-            let visitor = Visitor::from_u128(u128::from(fingerprint.0) << 64 | u128::from(fingerprint.0));
-            let plan = StartPlan { visit, visitor, identity: Identity::Fingerprint, fingerprint, host };
+            let plan = StartPlan { visit, visitor: fresh.visitor, identity: Identity::Fingerprint, fingerprint, host };
             let token = commit.token;
-            let mut committed =
-                cells.shard(visitor.partition(), |shard, fx| shard.commit_shared(now, plan, commit, fx));
+            let mut committed = cells.shard(visit.partition(), |shard, fx| shard.commit_shared(now, plan, commit, fx));
             let number = token.map_or(0, |token| token.number);
             committed.issue = cookies.then_some(Token { visitor: fresh.visitor, visit: None, number, rotation: 0 });
             committed
@@ -107,12 +106,12 @@ fn start(cells: &impl Cells, now: Timestamp, fresh: Fresh, mut commit: Commit, c
 
 /// Ends the sessions that a newer login of their user takes the place of.
 pub fn supersede(cells: &impl Cells, now: Timestamp) {
-    for (visit, partition) in cells.users(Users::take_superseded) {
-        cells.shard(partition, |shard, fx| shard.terminate(visit, EndReason::Superseded, now, fx));
+    for visit in cells.users(Users::take_superseded) {
+        cells.shard(visit.partition(), |shard, fx| shard.terminate(visit, EndReason::Superseded, now, fx));
     }
 }
 
 /// A request that began will not be committed.
 pub fn release(cells: &impl Cells, now: Timestamp, ticket: Ticket) {
-    cells.shard(ticket.partition, |shard, _| shard.release(ticket.visit, now));
+    cells.shard(ticket.visit.partition(), |shard, _| shard.release(ticket.visit, now));
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::head::{Flags, Head};
+use super::rejoin::Tombstone;
 use super::shard::Shard;
 use super::sites::HostIndex;
 use super::wheel::NONE;
 use crate::ids::{Lsn, VisitId};
 use crate::limits;
-use crate::model::{Entry, Start};
+use crate::model::{EndReason, Entry, Start};
 use crate::time::Timestamp;
 
 /// Where a recorded entry stood.
@@ -78,7 +79,8 @@ impl Shard {
                 let max_age = self.rules(index).max_age;
                 self.remove(index);
                 if end.reason.is_final() {
-                    self.tombs.add(visit, end.closed_at.after(max_age), end.closed_at);
+                    let until = end.closed_at.after(max_age);
+                    self.tombs.add(Tombstone { visit, reason: end.reason, closed_at: end.closed_at, until });
                 }
             }
         }
@@ -103,7 +105,6 @@ impl Shard {
             in_flight: 0,
             host,
             rules: self.config.rules_of(&start.host),
-            partition: start.partition,
             flags: Flags::of(start.identity),
         };
         self.insert(head, start.at);
@@ -142,8 +143,9 @@ impl Shard {
     }
 
     /// A finally ended session that older segments knew of.
-    pub fn restore_tombstone(&mut self, visit: VisitId, until: Timestamp) {
-        self.tombs.add(visit, until, Timestamp::EPOCH);
+    pub fn restore_tombstone(&mut self, visit: VisitId, reason: EndReason, closed_at: Timestamp) {
+        let until = closed_at.after(self.config.rules[0].max_age);
+        self.tombs.add(Tombstone { visit, reason, closed_at, until });
     }
 
     /// All that was recorded has been seen. A touch may have been lost for as long as touches are apart: every

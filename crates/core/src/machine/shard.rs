@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::HashTable;
 
 use super::head::Head;
-use super::rejoin::{Rejoin, Tombstones};
+use super::rejoin::{Rejoin, Tombstone, Tombstones};
 use super::restore::Carrying;
 use super::sites::HostIndex;
 use super::wheel::{Linked, NONE, Wheel};
@@ -115,8 +115,6 @@ pub struct Chain {
 pub struct Open {
     /// Where its chain stands.
     pub chain: Chain,
-    /// Its partition.
-    pub partition: u8,
     /// Its last activity.
     pub last_seen: Timestamp,
     /// Its last activity that the journal knows.
@@ -283,10 +281,10 @@ impl Shard {
         if !arrival.passive {
             head.in_flight = head.in_flight.saturating_add(1);
         }
-        let (visit, partition) = (head.visit, head.partition);
-        let ticket = (!arrival.passive).then_some(Ticket { visit, partition });
+        let visit = head.visit;
+        let ticket = (!arrival.passive).then_some(Ticket { visit });
         let data = if current { data } else { self.nothing.clone() };
-        Arrived::Live(Live { visit, partition, current, data, ticket })
+        Arrived::Live(Live { visit, current, data, ticket })
     }
 
     /// The session that the token of an expired one, or one without a visit, started a moment ago.
@@ -337,7 +335,8 @@ impl Shard {
     pub(super) fn append(&mut self, index: u32, entry: &Entry, fx: &mut impl Effects) -> Lsn {
         let head = self.heads.at_mut(index);
         let confirms = head.flags.take_unsaid();
-        let lsn = fx.append(head.visit, head.last, confirms, entry);
+        let chain = Chain { visit: head.visit, first: head.first, last: head.last };
+        let lsn = fx.append(chain, confirms, entry);
         if !head.first.is_some() {
             head.first = lsn;
         }
@@ -400,7 +399,7 @@ impl Shard {
             self.rearm(index, now);
         }
         if reason.is_final() {
-            self.tombs.add(visit, now.after(max_age), now);
+            self.tombs.add(Tombstone { visit, reason, closed_at: now, until: now.after(max_age) });
         }
         if let Some(user) = &data.user {
             fx.logged_out(visit, user);
@@ -471,7 +470,6 @@ impl Shard {
         let head = self.heads.at(index);
         Open {
             chain: Chain { visit: head.visit, first: head.first, last: head.last },
-            partition: head.partition,
             last_seen: head.last_seen,
             journaled: head.journaled,
             confirmed: head.flags.confirmed(),
@@ -496,8 +494,8 @@ impl Shard {
         })
     }
 
-    /// Finally ended sessions that are remembered, with the moment until which.
-    pub fn tombstones(&self) -> impl Iterator<Item = (Timestamp, VisitId)> + '_ {
+    /// Finally ended sessions that are remembered.
+    pub fn tombstones(&self) -> impl Iterator<Item = Tombstone> + '_ {
         self.tombs.iter()
     }
 
