@@ -1,0 +1,77 @@
+//! What was lost or refused, counted: the site is served whatever happens, so this is where it shows.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use visitlog_core::ports::StoreError;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counts since the layer was made.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[non_exhaustive]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+            down: AtomicBool,
+        }
+
+        impl Counters {
+            pub(crate) fn counts(&self) -> Counts {
+                Counts { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests that were served untracked, because the store could not say who they are.
+    untracked,
+    /// Page views, page errors and recorded requests that were lost: the store did not take them.
+    events_lost,
+    /// Actions, values, logins and goodbyes that were lost: the store did not take them, or nobody flushed them.
+    ops_lost,
+    /// Operations that a limit, or an outdated token, refused.
+    ops_refused,
+    /// Commits to a session that had ended meanwhile.
+    gone,
+    /// Cookies that were withheld: the response was a 304, or meant for everybody.
+    cookies_withheld,
+    /// `Visitlog-` headers, or members of them, that meant nothing.
+    headers_ignored,
+    /// Calls of a hook, or of a store, that panicked.
+    panics,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, by: usize) {
+        if by != 0 {
+            self.0.fetch_add(by as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    /// Says once that the store is down, and once that it is back.
+    pub(crate) fn store_said(&self, error: Option<&StoreError>) {
+        match error {
+            Some(error) if !self.down.swap(true, Ordering::Relaxed) => {
+                tracing::error!(%error, "visits are not recorded: the site is served untracked");
+            }
+            None if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::Relaxed) => {
+                tracing::warn!("visits are recorded again");
+            }
+            _ => {}
+        }
+    }
+}

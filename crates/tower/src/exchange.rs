@@ -1,0 +1,189 @@
+//! What a request and its answer make: the commit, and what the answer carries afterwards.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use visitlog_core::Timestamp;
+use visitlog_core::ids::VisitId;
+use visitlog_core::ports::{Class, Commit, Committed, Op, Outcome, SessionStore, Standing, StoreError};
+
+use crate::hooks::{self, SessionStart};
+use crate::origin::{Origin, cut};
+use crate::protocol::{self, Said, UserSaid};
+use crate::settings::Identify;
+use crate::shared::{Hold, Shared, World};
+use crate::visit::{BoxFuture, Later, Link, Visit, of_type};
+use crate::{caching, cookie};
+
+const VISITLOG_SESSION: HeaderName = HeaderName::from_static("visitlog-session");
+
+impl World {
+    /// Takes out of a request what only we may say, and what the service within needn't see.
+    pub(crate) fn clean_request(&self, headers: &mut HeaderMap, over_tls: bool) {
+        if self.settings.header_protocol.is_on() || self.settings.tell_session {
+            protocol::strip(headers);
+        }
+        if self.settings.hide_cookie {
+            cookie::remove(headers, self.cookie.name(over_tls));
+        }
+    }
+
+    /// Tells the service within which visit it is.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap, visit: Option<VisitId>) {
+        if let Some(visit) = visit.filter(|_| self.settings.tell_session)
+            && let Ok(value) = HeaderValue::try_from(visit.to_string())
+        {
+            headers.insert(VISITLOG_SESSION, value);
+        }
+    }
+
+    /// Takes out of an answer what it says by our headers, and hands it on if it may speak.
+    pub(crate) fn listen(&self, visit: &Visit, headers: &mut HeaderMap) {
+        let protocol = &self.settings.header_protocol;
+        if !protocol.is_on() {
+            return;
+        }
+        if !protocol.allows(visit.origin().uri.path()) {
+            return protocol::strip(headers);
+        }
+        let Some(said) = protocol::take(headers) else { return };
+        self.counters.headers_ignored.add(said.ignored as usize);
+        push_said(visit, said);
+    }
+
+    /// Makes a commit whole: what the store needs where a session may start.
+    pub(crate) fn commit(
+        &self,
+        origin: &Origin,
+        at: Timestamp,
+        standing: Standing,
+        class: Class,
+        ops: Vec<Op>,
+    ) -> Commit {
+        let mut commit = Commit {
+            at,
+            host: origin.host.clone(),
+            token: origin.token,
+            fingerprint: origin.fingerprint,
+            standing,
+            class,
+            ops,
+            on_start: Vec::new(),
+            facts: None,
+        };
+        let logs_in = commit.ops.iter().any(|op| matches!(op, Op::Login(_)));
+        let (visitor_id, visit) = match &commit.standing {
+            Standing::Live(_) if !logs_in => return commit,
+            _ if !commit.starts() => return commit,
+            Standing::Live(_) => (origin.token.map(|token| self.keys.visitor_id(token.visitor)), None),
+            Standing::Fresh(fresh) => (Some(self.keys.visitor_id(fresh.visitor)), Some(fresh.visit)),
+            Standing::Shared { visitor } if commit.needs_own() => (Some(self.keys.visitor_id(*visitor)), None),
+            Standing::Shared { .. } => (Some(self.keys.fingerprint_visitor_id(origin.fingerprint.today)), None),
+        };
+        let facts = origin.start_facts(self, visitor_id.unwrap_or_default());
+        let shared = matches!(commit.standing, Standing::Shared { .. }) && !commit.needs_own();
+        if let Some(hook) = self.on_start.as_ref().filter(|_| !shared) {
+            let (host, path) = (&origin.host, origin.uri.path());
+            let start = SessionStart { visit, host, path, facts: &facts, ops: Vec::new() };
+            commit.on_start = hooks::ask(hook, start, &self.counters);
+        }
+        commit.facts = Some(facts);
+        commit
+    }
+
+    /// Counts what came of a commit.
+    pub(crate) fn count(&self, result: &Result<Committed, StoreError>, events: usize, ops: usize) {
+        match result {
+            Ok(committed) => {
+                self.counters.ops_refused.add(committed.refused as usize);
+                self.counters.gone.add(usize::from(committed.outcome == Outcome::Gone));
+            }
+            Err(_) => {
+                self.counters.events_lost.add(events);
+                self.counters.ops_lost.add(ops);
+            }
+        }
+    }
+
+    /// Gives the client its token, if it gets one.
+    pub(crate) fn issue<B>(&self, origin: &Origin, committed: &Committed, answer: &mut Response<B>) {
+        let Some(token) = committed.issue.filter(|_| self.settings.identify == Identify::ByCookie) else { return };
+        if !caching::may_set_cookie(answer.status(), answer.headers()) {
+            return self.counters.cookies_withheld.add(1);
+        }
+        let text = self.keys.seal(&token, self.cookie.scope(&origin.host));
+        if let Some((name, value)) = self.cookie.set(&text, origin.over_tls) {
+            answer.headers_mut().append(name, value);
+            caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+        }
+    }
+}
+
+/// In the order of a request: login, values, actions, goodbye.
+fn push_said(visit: &Visit, said: Said) {
+    let (login, logout) = match said.user {
+        Some(UserSaid::Login(user)) => (Some(user), false),
+        Some(UserSaid::Logout) => (None, true),
+        None => (None, false),
+    };
+    if let Some(user) = login {
+        visit.login(&user);
+    }
+    for (key, value) in said.set {
+        visit.push(Op::Set(key, value));
+    }
+    for action in said.actions {
+        let name = cut(action.name.into(), visitlog_core::limits::ACTION_NAME_BYTES_MAX);
+        visit.push_action(name, action.type_.as_deref().and_then(of_type), action.properties);
+    }
+    if logout {
+        visit.logout();
+    }
+    if said.end {
+        visit.abandon();
+    }
+}
+
+/// Events that a class records.
+pub(crate) const fn events_of(class: &Class) -> usize {
+    match class {
+        Class::Page(_) | Class::PageError(_) | Class::Other(Some(_)) => 1,
+        Class::Other(None) | Class::Passive => 0,
+    }
+}
+
+impl<St: SessionStore> Link for Shared<St> {
+    fn world(&self) -> &World {
+        &self.world
+    }
+
+    fn commit_later(self: Arc<Self>, later: Later) -> BoxFuture<Result<Committed, StoreError>> {
+        Box::pin(async move {
+            let ops = later.ops.len();
+            let result = commit_alone(&self, later).await;
+            self.world.count(&result, 0, ops);
+            result
+        })
+    }
+}
+
+async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) -> Result<Committed, StoreError> {
+    let (world, origin) = (&shared.world, later.visit.origin());
+    let counters = &world.counters;
+    let arrival = origin.arrival(world, later.token, false);
+    let mut begin = Box::pin(counters.call(|| shared.store.begin(arrival))?);
+    let begun = std::future::poll_fn(|cx| counters.poll(begin.as_mut(), cx)).await?;
+    let live = match &begun.standing {
+        Standing::Live(live) => Some(live),
+        Standing::Fresh(_) | Standing::Shared { .. } => None,
+    };
+    let mut hold = Hold::new(shared.clone(), live.and_then(|live| live.ticket));
+    if later.expected.is_some() && live.map(|live| live.visit) != later.expected {
+        return Ok(Committed { outcome: Outcome::Gone, visit: None, issue: None, durable: true, refused: 0 });
+    }
+    let mut commit = world.commit(origin, begun.at, begun.standing, Class::Other(None), later.ops);
+    commit.token = later.token;
+    hold.forget();
+    let mut commit = Box::pin(counters.call(|| shared.store.commit(commit))?);
+    std::future::poll_fn(|cx| counters.poll(commit.as_mut(), cx)).await
+}

@@ -1,0 +1,205 @@
+//! The response future: begin, call, commit.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+use visitlog_core::Timestamp;
+use visitlog_core::ports::{Begun, Class, Committed, Op, SessionStore, Standing, StoreError};
+
+use crate::class::{Asked, Kind};
+use crate::exchange::events_of;
+use crate::shared::{Hold, Shared};
+use crate::visit::{BoxFuture, Later, Link, Visit};
+
+type Answer<R, E> = Result<Response<R>, E>;
+
+pin_project! {
+    /// The response of a [`VisitService`](crate::VisitService). Nothing in it is boxed, but for the rare case that a
+    /// request which leaves no trace by itself names an action.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<Svc, St, B, R>
+    where
+        Svc: Service<Request<B>, Response = Response<R>>,
+        St: SessionStore,
+    {
+        hold: Hold<Arc<St>>,
+        visit: Visit,
+        standing: Option<(Timestamp, Standing)>,
+        #[pin]
+        state: State<Svc, St, B, R>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<Svc, St, B, R>
+    where
+        Svc: Service<Request<B>, Response = Response<R>>,
+        St: SessionStore,
+    {
+        // The store looks who it is; the service within waits with its request.
+        Begin { #[pin] begin: St::Begin, next: Option<(Svc, Request<B>)> },
+        // The service within works.
+        Call { #[pin] call: Svc::Future },
+        // The store records it; the answer waits.
+        Commit { #[pin] commit: St::Commit, answer: Option<Answer<R, Svc::Error>>, events: usize, ops: usize },
+        // The same, for a request that had not been expected to leave a trace.
+        Late { late: BoxFuture<Result<Committed, StoreError>>, answer: Option<Answer<R, Svc::Error>> },
+    }
+}
+
+impl<Svc, St, B, R> ResponseFuture<Svc, St, B, R>
+where
+    Svc: Service<Request<B>, Response = Response<R>>,
+    St: SessionStore,
+{
+    pub(crate) fn begin(
+        shared: Arc<Shared<Arc<St>>>,
+        visit: Visit,
+        begin: St::Begin,
+        inner: Svc,
+        request: Request<B>,
+    ) -> Self {
+        Self::at(shared, visit, State::Begin { begin, next: Some((inner, request)) })
+    }
+
+    pub(crate) fn call(shared: Arc<Shared<Arc<St>>>, visit: Visit, call: Svc::Future) -> Self {
+        Self::at(shared, visit, State::Call { call })
+    }
+
+    const fn at(shared: Arc<Shared<Arc<St>>>, visit: Visit, state: State<Svc, St, B, R>) -> Self {
+        Self { hold: Hold::new(shared, None), visit, standing: None, state }
+    }
+}
+
+/// What becomes of an answer.
+enum Next<St: SessionStore> {
+    /// It can go.
+    Go,
+    /// When this is done.
+    Commit { commit: St::Commit, events: usize, ops: usize },
+    /// When this is done.
+    Late(BoxFuture<Result<Committed, StoreError>>),
+}
+
+/// The store said who it is, or could not.
+fn begun<St: SessionStore, B>(
+    result: Result<Begun, StoreError>,
+    hold: &mut Hold<Arc<St>>,
+    visit: &Visit,
+    request: &mut Request<B>,
+) -> Option<(Timestamp, Standing)> {
+    let world = &hold.shared().world;
+    let Ok(Begun { at, standing }) = result else {
+        world.counters.untracked.add(1);
+        return None;
+    };
+    visit.arrived(at, &standing);
+    world.tell(request.headers_mut(), visit.id());
+    if let Standing::Live(live) = &standing {
+        hold.keep(live.ticket);
+    }
+    // A passive request holds nothing and commits nothing.
+    (visit.origin().asked != Asked::Passive).then_some((at, standing))
+}
+
+/// The head of the answer is ready.
+fn answered<St: SessionStore, R, E>(
+    answer: &mut Answer<R, E>,
+    standing: Option<(Timestamp, Standing)>,
+    hold: &mut Hold<Arc<St>>,
+    visit: &Visit,
+) -> Next<St> {
+    let shared = hold.shared().clone();
+    let (world, origin) = (&shared.world, visit.origin());
+    let mut kind = Kind::Other;
+    if let Ok(answer) = answer {
+        world.listen(visit, answer.headers_mut());
+        kind = origin.asked.answered(answer.status(), answer.headers());
+    }
+    let ops = visit.close();
+    let Some((at, standing)) = standing else {
+        return alone(&shared, visit, ops, kind);
+    };
+    let class = match answer {
+        Ok(answer) => origin.class(kind, at, answer, world),
+        Err(_) => Class::Other(None),
+    };
+    let (events, count) = (events_of(&class), ops.len());
+    let commit = world.commit(origin, at, standing, class, ops);
+    hold.forget();
+    match world.counters.call(|| shared.store.commit(commit)) {
+        Ok(commit) => Next::Commit { commit, events, ops: count },
+        Err(error) => {
+            world.count(&Err(error), events, count);
+            Next::Go
+        }
+    }
+}
+
+/// An answer without a standing: to a passive request, or to one that the store could not place.
+fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Vec<Op>, kind: Kind) -> Next<St> {
+    let passive = visit.origin().asked == Asked::Passive;
+    if passive && !ops.is_empty() {
+        // The app named something: that makes a tracked request of it.
+        let later = Later { visit: visit.clone(), ops, token: visit.origin().token, expected: None };
+        return Next::Late(shared.clone().commit_later(later));
+    }
+    if !passive {
+        shared.world.counters.events_lost.add(usize::from(matches!(kind, Kind::Page | Kind::PageError)));
+        shared.world.counters.ops_lost.add(ops.len());
+    }
+    Next::Go
+}
+
+impl<Svc, St, B, R> Future for ResponseFuture<Svc, St, B, R>
+where
+    Svc: Service<Request<B>, Response = Response<R>>,
+    St: SessionStore,
+{
+    type Output = Answer<R, Svc::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let (result, answer) = match this.state.as_mut().project() {
+                StateProj::Begin { begin, next } => {
+                    let result = ready!(this.hold.shared().world.counters.poll(begin, cx));
+                    let (mut inner, mut request) = next.take().expect("polled after it was ready");
+                    *this.standing = begun(result, this.hold, this.visit, &mut request);
+                    this.state.set(State::Call { call: inner.call(request) });
+                    continue;
+                }
+                StateProj::Call { call } => {
+                    let mut answer = ready!(call.poll(cx));
+                    match answered::<St, _, _>(&mut answer, this.standing.take(), this.hold, this.visit) {
+                        Next::Go => return Poll::Ready(answer),
+                        Next::Commit { commit, events, ops } => {
+                            this.state.set(State::Commit { commit, answer: Some(answer), events, ops });
+                        }
+                        Next::Late(late) => this.state.set(State::Late { late, answer: Some(answer) }),
+                    }
+                    continue;
+                }
+                StateProj::Commit { commit, answer, events, ops } => {
+                    let result = ready!(this.hold.shared().world.counters.poll(commit, cx));
+                    this.hold.shared().world.count(&result, *events, *ops);
+                    (result, answer.take())
+                }
+                StateProj::Late { late, answer } => (ready!(late.as_mut().poll(cx)), answer.take()),
+            };
+            let mut answer = answer.expect("polled after it was ready");
+            if let Ok(committed) = result {
+                this.visit.committed(&committed);
+                if let Ok(answer) = &mut answer {
+                    this.hold.shared().world.issue(this.visit.origin(), &committed, answer);
+                }
+            }
+            return Poll::Ready(answer);
+        }
+    }
+}

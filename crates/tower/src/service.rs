@@ -1,0 +1,72 @@
+//! The service: what the layer makes of the service within.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+use visitlog_core::ports::SessionStore;
+
+use crate::class::Asked;
+use crate::future::ResponseFuture;
+use crate::origin::Origin;
+use crate::shared::Shared;
+use crate::visit::Visit;
+
+/// A service whose visits are recorded.
+#[derive(Debug)]
+pub struct VisitService<Svc, St> {
+    inner: Svc,
+    shared: Arc<Shared<Arc<St>>>,
+}
+
+impl<Svc: Clone, St> Clone for VisitService<Svc, St> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), shared: self.shared.clone() }
+    }
+}
+
+impl<Svc, St: SessionStore> VisitService<Svc, St> {
+    pub(crate) const fn new(inner: Svc, shared: Arc<Shared<Arc<St>>>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<Svc, St, B, R> Service<Request<B>> for VisitService<Svc, St>
+where
+    Svc: Service<Request<B>, Response = Response<R>> + Clone,
+    St: SessionStore,
+{
+    type Response = Response<R>;
+    type Error = Svc::Error;
+    type Future = ResponseFuture<Svc, St, B, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // The service that is ready goes with the request; its clone waits for the next one.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+
+        let world = &self.shared.world;
+        let origin = Origin::of(&request, world);
+        world.clean_request(request.headers_mut(), origin.over_tls);
+        let passive = origin.asked == Asked::Passive;
+        let nobody = passive && origin.token.is_none();
+        let arrival = (!nobody).then(|| origin.arrival(world, origin.token, passive));
+        let visit = Visit::new(origin, self.shared.clone());
+        request.extensions_mut().insert(visit.clone());
+        let begin = arrival.map(|arrival| world.counters.call(|| self.shared.store.begin(arrival)));
+        match begin {
+            Some(Ok(begin)) => ResponseFuture::begin(self.shared.clone(), visit, begin, inner, request),
+            // Nobody to find, or nobody to ask.
+            None => ResponseFuture::call(self.shared.clone(), visit, inner.call(request)),
+            Some(Err(_)) => {
+                world.counters.untracked.add(1);
+                ResponseFuture::call(self.shared.clone(), visit, inner.call(request))
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What the site's owner decides about the layer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use visitlog_core::model::Via;
+
+use crate::class::{self, is_below};
+use crate::client::TrustedProxies;
+use crate::cookie::{Cookie, CookieError, CookieSettings};
+
+/// The layer's settings. [`Settings::default`] suits an app in Rust, [`Settings::for_proxy`] a reverse proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// The cookie.
+    pub cookie: CookieSettings,
+    /// By what visitors are known. Default: by the cookie.
+    pub identify: Identify,
+    /// Which requests are page views, and which leave no trace.
+    pub rules: class::Rules,
+    /// The proxies that are believed when they name the client. Default: none.
+    pub trusted_proxies: TrustedProxies,
+    /// How much of a client's address is kept. Default: all of it.
+    pub addresses: Addresses,
+    /// Whose responses may speak by `Visitlog-` headers. Default: nobody's.
+    pub header_protocol: HeaderProtocol,
+    /// Whether the service within is told the visit's id by the request header `Visitlog-Session`. Default: no.
+    pub tell_session: bool,
+    /// Whether our cookie is taken out of the request before the service within sees it. Default: no.
+    pub hide_cookie: bool,
+    /// The way in that records name. Default: `tower`.
+    pub via: Via,
+}
+
+/// By what visitors are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Identify {
+    /// By our cookie, and by a fingerprint where a client keeps none.
+    #[default]
+    ByCookie,
+    /// By a fingerprint, which is another one every day. No cookie is ever set or read.
+    ByFingerprint,
+}
+
+/// How much of a client's address is kept in records. The fingerprint is made of all of it in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addresses {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The network: the first 24 bits of an IPv4 address, the first 48 of an IPv6 one.
+    Network,
+    /// Nothing.
+    None,
+}
+
+impl Addresses {
+    pub(crate) fn kept(self, address: IpAddr) -> Option<IpAddr> {
+        match (self, address) {
+            (Self::Whole, address) => Some(address),
+            (Self::Network, IpAddr::V4(v4)) => Some(Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).into()),
+            (Self::Network, IpAddr::V6(v6)) => Some(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 80)).into()),
+            (Self::None, _) => None,
+        }
+    }
+}
+
+/// Whose responses may speak by `Visitlog-` headers. Unless it is [`HeaderProtocol::Off`], such headers are taken out of
+/// every request, since a client could write them, and out of every response.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HeaderProtocol {
+    /// Nobody's: such headers are left alone.
+    #[default]
+    Off,
+    /// Those of all paths.
+    AllPaths,
+    /// Those of these paths and of all below them.
+    Paths(Vec<String>),
+}
+
+impl HeaderProtocol {
+    pub(crate) fn is_on(&self) -> bool {
+        *self != Self::Off
+    }
+
+    pub(crate) fn allows(&self, path: &str) -> bool {
+        match self {
+            Self::Off => false,
+            Self::AllPaths => true,
+            Self::Paths(paths) => paths.iter().any(|above| is_below(path, above)),
+        }
+    }
+}
+
+impl Settings {
+    /// For a reverse proxy: responses of all paths may speak by headers, and the app is told the visit's id.
+    pub fn for_proxy() -> Self {
+        Self { header_protocol: HeaderProtocol::AllPaths, tell_session: true, via: Via::Proxy, ..Self::default() }
+    }
+
+    /// Checks that everything goes together.
+    pub(crate) fn validate(self) -> Result<Valid, SettingsError> {
+        let paths = match &self.header_protocol {
+            HeaderProtocol::Paths(paths) => &paths[..],
+            HeaderProtocol::Off | HeaderProtocol::AllPaths => &[],
+        };
+        let lists = [("excluded path", &self.rules.excluded_paths[..]), ("header protocol path", paths)];
+        for (what, list) in lists {
+            if let Some(path) = list.iter().find(|path| !path.starts_with('/')) {
+                return Err(SettingsError::Path { what, path: path.clone() });
+            }
+        }
+        if let Some(extension) = self.rules.asset_extensions.iter().find(|name| name.is_empty() || name.contains('.')) {
+            return Err(SettingsError::Extension { extension: extension.clone() });
+        }
+        let cookie = self.cookie.validate()?;
+        Ok(Valid { cookie, settings: self })
+    }
+}
+
+/// Settings that go together.
+#[derive(Debug)]
+pub(crate) struct Valid {
+    pub(crate) settings: Settings,
+    pub(crate) cookie: Cookie,
+}
+
+/// What does not go together in [`Settings`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The cookie's settings.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
+    /// A path that is none.
+    #[error("{what} {path:?}: a path that starts with / expected")]
+    Path {
+        /// Of which list.
+        what: &'static str,
+        /// The path.
+        path: String,
+    },
+    /// A file name extension that is none.
+    #[error("asset extension {extension:?}: letters without a dot expected, such as \"css\"")]
+    Extension {
+        /// The extension.
+        extension: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_go_together_is_named() {
+        let rules = |path: &str, extension: &str| class::Rules {
+            excluded_paths: vec![path.into()],
+            asset_extensions: vec![extension.into()],
+            record_requests: false,
+        };
+        let error = |settings: Settings| settings.validate().expect_err("invalid").to_string();
+        assert_eq!(
+            error(Settings { rules: rules("admin", "css"), ..Settings::default() }),
+            "excluded path \"admin\": a path that starts with / expected"
+        );
+        assert_eq!(
+            error(Settings { rules: rules("/admin", ".css"), ..Settings::default() }),
+            "asset extension \".css\": letters without a dot expected, such as \"css\""
+        );
+        let header_protocol = HeaderProtocol::Paths(vec!["app".into()]);
+        assert_eq!(
+            error(Settings { header_protocol, ..Settings::default() }),
+            "header protocol path \"app\": a path that starts with / expected"
+        );
+        let cookie = CookieSettings { path: "x".into(), ..CookieSettings::default() };
+        assert!(error(Settings { cookie, ..Settings::default() }).starts_with("cookie path \"x\""));
+        assert!(Settings::for_proxy().validate().is_ok());
+    }
+
+    #[test]
+    fn addresses_are_kept_as_far_as_the_settings_say() {
+        let v4: IpAddr = "203.0.113.77".parse().expect("an address");
+        let v6: IpAddr = "2001:db8:1:2::77".parse().expect("an address");
+        assert_eq!(Addresses::Whole.kept(v4), Some(v4));
+        assert_eq!(Addresses::Network.kept(v4).expect("kept").to_string(), "203.0.113.0");
+        assert_eq!(Addresses::Network.kept(v6).expect("kept").to_string(), "2001:db8:1::");
+        assert_eq!(Addresses::None.kept(v6), None);
+    }
+}

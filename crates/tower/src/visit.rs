@@ -1,0 +1,373 @@
+//! The handle by which an app names actions, keeps values and says who the visitor is.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value};
+use visitlog_core::ids::VisitId;
+use visitlog_core::limits;
+use visitlog_core::model::{Event, EventKind, UserId};
+use visitlog_core::ports::{Committed, Op, Outcome, SessionData, Standing, StoreError, Token};
+use visitlog_core::{Timestamp, model};
+
+use crate::origin::{Origin, cut};
+use crate::shared::World;
+
+/// The visit that a request belongs to. The layer puts one into the extensions of each request; clones are the same.
+///
+/// Nothing here waits or fails. What is said before the response's head is ready is recorded with it: the response
+/// waits for that, and no response leaves before it. What is said later, by a socket or a job that kept the handle, is
+/// gathered until [`Visit::flush`].
+///
+/// Where the store is down, or the client is known by a fingerprint only, the handle works all the same: it hands back
+/// what this request said, and no more.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) origin: Origin,
+    link: Arc<dyn Link>,
+    state: Mutex<State>,
+}
+
+/// The layer behind a handle, whatever its store is.
+pub(crate) trait Link: Send + Sync {
+    /// What all requests share.
+    fn world(&self) -> &World;
+
+    /// Commits operations by themselves, with a begin of their own.
+    fn commit_later(self: Arc<Self>, later: Later) -> BoxFuture<Result<Committed, StoreError>>;
+}
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Operations that come when the request's own commit is out of reach.
+pub(crate) struct Later {
+    pub(crate) visit: Visit,
+    pub(crate) ops: Vec<Op>,
+    /// The token that names the session now.
+    pub(crate) token: Option<Token>,
+    /// The session that they must meet: another one's, or a new one, is not theirs.
+    pub(crate) expected: Option<VisitId>,
+}
+
+struct State {
+    /// The request's arrival by the store's clock, and that moment by ours.
+    at: Timestamp,
+    id: Option<VisitId>,
+    /// User and values as they will be when all of `ops` is done.
+    data: Arc<SessionData>,
+    ops: Vec<Op>,
+    phase: Phase,
+}
+
+enum Phase {
+    /// The head of the answer is not ready.
+    Open,
+    /// The request's own commit is on its way, or done.
+    Closed { token: Option<Token>, expected: Option<VisitId> },
+}
+
+/// Why [`Visit::flush`] could not record what was said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    /// The store could not take it. It is lost, and counted.
+    #[error("could not record the visit's operations")]
+    Store(#[from] StoreError),
+    /// The session has ended: nothing can be added to it.
+    #[error("the visit has ended: nothing can be added to it")]
+    Gone,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("id", &self.state().id).finish_non_exhaustive()
+    }
+}
+
+impl Visit {
+    /// The visit's id: of the session that the request belongs to, or of the one that it would start. `None` where the
+    /// client is known by a fingerprint only, came with an outdated token, or is not tracked.
+    pub fn id(&self) -> Option<VisitId> {
+        self.inner.state().id
+    }
+
+    /// The user that is logged in.
+    pub fn current_user(&self) -> Option<UserId> {
+        self.inner.state().data.user.clone()
+    }
+
+    /// Names something that the site did: `visit.action("Profile picture deleted", "deletion")`. An empty type is none.
+    /// It is recorded at the end of the statement; until then [`Action::with`] adds properties.
+    pub fn action(&self, name: &str, type_: &str) -> Action<'_> {
+        Action {
+            visit: self,
+            name: cut(name.into(), limits::ACTION_NAME_BYTES_MAX),
+            type_: of_type(type_),
+            properties: Map::new(),
+        }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.inner.state().data.values.get(key).cloned()
+    }
+
+    /// Gives a key a value. Two requests at once that set different keys both win; of one key, the later commit does.
+    pub fn set(&self, key: &str, value: impl Into<Value>) {
+        self.push(Op::Set(key.into(), value.into()));
+    }
+
+    /// Takes a key away.
+    pub fn remove(&self, key: &str) {
+        self.push(Op::Remove(key.into()));
+    }
+
+    /// Adds to a number, which is 0 where the key has none. No addition is lost among requests at once.
+    pub fn increment(&self, key: &str, by: i64) {
+        self.push(Op::Increment(key.into(), by));
+    }
+
+    /// Says who the visitor is. The session goes on, its token changes; if another user was in, that is a logout and a
+    /// new session.
+    pub fn login(&self, user: &str) {
+        self.push(Op::Login(UserId::new(user)));
+    }
+
+    /// The user says goodbye: the session ends with this request, unless the settings say that it goes on.
+    pub fn logout(&self) {
+        self.push(Op::Logout);
+    }
+
+    /// Ends the session with this request.
+    pub fn abandon(&self) {
+        self.push(Op::Abandon);
+    }
+
+    /// Records what was said since the response's head was ready. Before that it does nothing: all goes with the head.
+    ///
+    /// A login or a logout that is flushed can't change the client's cookie any more.
+    ///
+    /// # Errors
+    /// When the session has ended meanwhile, or the store can't take it. Either way it is lost and counted.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        let Some(later) = self.later() else { return Ok(()) };
+        let committed = self.inner.link.clone().commit_later(later).await?;
+        self.committed(&committed);
+        if committed.outcome == Outcome::Gone { Err(FlushError::Gone) } else { Ok(()) }
+    }
+
+    pub(crate) fn new(origin: Origin, link: Arc<dyn Link>) -> Self {
+        let state = State { at: origin.started, id: None, data: Arc::default(), ops: Vec::new(), phase: Phase::Open };
+        Self { inner: Arc::new(Inner { origin, link, state: Mutex::new(state) }) }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.inner.origin
+    }
+
+    /// The store has said who it is.
+    pub(crate) fn arrived(&self, at: Timestamp, standing: &Standing) {
+        let mut state = self.inner.state();
+        state.at = at;
+        match standing {
+            Standing::Live(live) if live.current => {
+                state.id = Some(live.visit);
+                state.data = live.data.clone();
+            }
+            Standing::Fresh(fresh) => state.id = Some(fresh.visit),
+            Standing::Live(_) | Standing::Shared { .. } => {}
+        }
+    }
+
+    /// The head of the answer is ready: what was said so far goes with it, the rest waits for a flush.
+    pub(crate) fn close(&self) -> Vec<Op> {
+        let token = self.inner.origin.token;
+        let mut state = self.inner.state();
+        state.phase = Phase::Closed { token, expected: token.and_then(|token| token.visit) };
+        std::mem::take(&mut state.ops)
+    }
+
+    /// A commit is done: what comes later must meet its session, also if that has ended.
+    pub(crate) fn committed(&self, committed: &Committed) {
+        if let Phase::Closed { token, expected } = &mut self.inner.state().phase {
+            *token = committed.issue.or(*token);
+            *expected = committed.visit.or(*expected);
+        }
+    }
+
+    /// What a response said by its headers, behind what the app said in Rust.
+    pub(crate) fn push(&self, op: Op) {
+        let mut state = self.inner.state();
+        if state.ops.len() >= limits::OPS_PER_COMMIT_MAX {
+            self.inner.link.world().counters.ops_refused.add(1);
+            return;
+        }
+        preview(&mut state.data, &op);
+        state.ops.push(op);
+    }
+
+    pub(crate) fn push_action(&self, name: Box<str>, type_: Option<Box<str>>, properties: Map<String, Value>) {
+        let elapsed = self.inner.link.world().clock.now().since(self.inner.origin.started);
+        let time = self.inner.state().at.after(elapsed);
+        let properties = properties_text(properties);
+        let event = Event { time, kind: EventKind::Action, name: Some(name), type_, request: None, properties };
+        self.push(Op::Action(event));
+    }
+
+    fn later(&self) -> Option<Later> {
+        let mut state = self.inner.state();
+        let Phase::Closed { token, expected } = state.phase else { return None };
+        if state.ops.is_empty() {
+            return None;
+        }
+        Some(Later { visit: self.clone(), ops: std::mem::take(&mut state.ops), token, expected })
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // A request whose future is dropped loses what it said; so does a job that forgets to flush.
+        self.link.world().counters.ops_lost.add(state.ops.len());
+    }
+}
+
+/// An action that is being named. It is recorded when this goes out of scope: at the end of the statement.
+#[derive(Debug)]
+pub struct Action<'a> {
+    visit: &'a Visit,
+    name: Box<str>,
+    type_: Option<Box<str>>,
+    properties: Map<String, Value>,
+}
+
+impl Action<'_> {
+    /// Adds a property.
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.properties.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+impl Drop for Action<'_> {
+    fn drop(&mut self) {
+        let (name, type_) = (std::mem::take(&mut self.name), self.type_.take());
+        self.visit.push_action(name, type_, std::mem::take(&mut self.properties));
+    }
+}
+
+pub(crate) fn of_type(type_: &str) -> Option<Box<str>> {
+    (!type_.is_empty()).then(|| cut(type_.into(), limits::ACTION_TYPE_BYTES_MAX))
+}
+
+/// Properties as JSON, cut where they are too long: those that fit stay, the mark says that there were more.
+fn properties_text(properties: Map<String, Value>) -> Option<Box<str>> {
+    if properties.is_empty() {
+        return None;
+    }
+    let text = Value::Object(properties).to_string();
+    if text.len() <= limits::PROPERTIES_BYTES_MAX {
+        return Some(text.into());
+    }
+    let Ok(Value::Object(properties)) = text.parse::<Value>() else { return None };
+    let mark = limits::CUT_MARK.to_string();
+    let mut kept = Map::new();
+    let mut room = limits::PROPERTIES_BYTES_MAX - 2 - r#""…":true"#.len();
+    for (key, value) in properties {
+        let bytes = Value::from(key.as_str()).to_string().len() + value.to_string().len() + 2;
+        if let Some(left) = room.checked_sub(bytes) {
+            room = left;
+            kept.insert(key, value);
+        }
+    }
+    kept.insert(mark, true.into());
+    Some(Value::Object(kept).to_string().into())
+}
+
+/// What an operation will do, shown to this request at once. The store decides.
+fn preview(data: &mut Arc<SessionData>, op: &Op) {
+    let values = |data: &mut Arc<SessionData>, work: &dyn Fn(&mut model::Values)| {
+        work(Arc::make_mut(&mut Arc::make_mut(data).values));
+    };
+    match op {
+        Op::Set(key, value) => values(data, &|values| {
+            values.insert(key.clone(), value.clone());
+        }),
+        Op::Remove(key) => values(data, &|values| {
+            values.remove(key);
+        }),
+        Op::Increment(key, by) => values(data, &|values| {
+            let sum = match values.get(key) {
+                None => Some(Value::from(*by)),
+                Some(old) => match old.as_i64() {
+                    Some(old) => old.checked_add(*by).map(Value::from),
+                    None => old.as_f64().map(|old| Value::from(old + *by as f64)),
+                },
+            };
+            if let Some(sum) = sum {
+                values.insert(key.clone(), sum);
+            }
+        }),
+        Op::Login(user) => {
+            if data.user.as_ref().is_some_and(|before| before != user) {
+                *data = Arc::default();
+            }
+            Arc::make_mut(data).user = Some(user.clone());
+        }
+        Op::Logout => Arc::make_mut(data).user = None,
+        Op::Action(_) | Op::Abandon => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn properties_are_cut_and_marked() {
+        let map = |value: Value| value.as_object().expect("an object").clone();
+        assert_eq!(properties_text(Map::new()), None);
+        assert_eq!(properties_text(map(json!({"size": 512}))).as_deref(), Some(r#"{"size":512}"#));
+        let text = properties_text(map(json!({"a": 1, "b": "x".repeat(5_000), "c": 2}))).expect("some");
+        assert_eq!(&*text, r#"{"a":1,"c":2,"…":true}"#);
+        let many: Map<String, Value> = (0..2_000).map(|n| (format!("k{n}"), json!(n))).collect();
+        let text = properties_text(many).expect("some");
+        assert!(text.len() <= limits::PROPERTIES_BYTES_MAX, "{} bytes", text.len());
+        assert!(text.len() > limits::PROPERTIES_BYTES_MAX - 20, "{} bytes: more would have fitted", text.len());
+    }
+
+    fn as_json(values: &model::Values) -> Value {
+        values.iter().map(|(key, value)| (key.to_string(), value.clone())).collect()
+    }
+
+    #[test]
+    fn a_request_sees_what_it_said() {
+        let mut data = Arc::<SessionData>::default();
+        let mut done = |op: Op| {
+            preview(&mut data, &op);
+            (data.user.as_ref().map(|user| user.as_str().to_owned()), as_json(&data.values))
+        };
+        assert_eq!(done(Op::Set("a".into(), json!("x"))).1, json!({"a": "x"}));
+        assert_eq!(done(Op::Increment("a".into(), 1)).1, json!({"a": "x"}), "no number");
+        assert_eq!(done(Op::Increment("n".into(), 2)).1, json!({"a": "x", "n": 2}));
+        assert_eq!(done(Op::Increment("n".into(), i64::MAX)).1["n"], json!(2), "too large");
+        assert_eq!(done(Op::Set("n".into(), json!(0.5))).1["n"], json!(0.5));
+        assert_eq!(done(Op::Increment("n".into(), 1)).1["n"], json!(1.5));
+        assert_eq!(done(Op::Remove("n".into())).1, json!({"a": "x"}));
+        let (user, values) = done(Op::Login(UserId::new("alice")));
+        assert_eq!((user.as_deref(), values), (Some("alice"), json!({"a": "x"})));
+        let (user, values) = done(Op::Login(UserId::new("bob")));
+        assert_eq!((user.as_deref(), values), (Some("bob"), json!({})), "another user's session is a new one");
+        assert_eq!(done(Op::Logout).0, None);
+    }
+}
