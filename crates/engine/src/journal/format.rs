@@ -44,6 +44,7 @@
 use visitlog_core::{Lsn, VisitId};
 
 use super::error::Fault;
+use super::record::RecordRef;
 
 /// The first bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"VLJRNL\r\n";
@@ -97,8 +98,19 @@ impl Kind {
     ];
 
     /// The kind with this code.
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == code)
+    pub const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::Start,
+            2 => Self::Event,
+            3 => Self::Set,
+            4 => Self::Touch,
+            5 => Self::Rotate,
+            6 => Self::End,
+            16 => Self::Ack,
+            17 => Self::Synced,
+            18 => Self::Base,
+            _ => return None,
+        })
     }
 
     /// Its name.
@@ -129,6 +141,8 @@ impl Flags {
     pub const CARRIED: Self = Self(1);
     /// It proves that the client returned our cookie.
     pub const CONFIRMS: Self = Self(2);
+    /// The last of the copies: from here on the chain is theirs.
+    pub const CARRIED_LAST: Self = Self(4);
 
     /// Whether all of these are set.
     pub const fn has(self, flags: Self) -> bool {
@@ -140,4 +154,154 @@ impl Flags {
     pub const fn with(self, flags: Self) -> Self {
         Self(self.0 | flags.0)
     }
+}
+
+/// A segment's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The journal's UUID.
+    pub uuid: u128,
+    /// The epoch of its records.
+    pub epoch: u64,
+    /// Its first LSN.
+    pub first: Lsn,
+}
+
+impl Header {
+    /// Its bytes.
+    pub fn encode(&self) -> [u8; HEADER_LEN as usize] {
+        let mut bytes = [0; HEADER_LEN as usize];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.uuid.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.first.0.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads it back.
+    ///
+    /// # Errors
+    /// When the bytes are no header of a version that this program knows. Only zeros: [`Fault::Zeros`].
+    pub fn decode(bytes: &[u8; HEADER_LEN as usize]) -> Result<Self, Fault> {
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Err(Fault::Zeros { expected: "a segment's header" });
+        }
+        let magic: [u8; 8] = array(bytes, 0);
+        if magic != MAGIC {
+            return Err(Fault::Magic { expected: MAGIC, found: magic });
+        }
+        let (expected, found) = (crc32c::crc32c(&bytes[..60]), u32::from_le_bytes(array(bytes, 60)));
+        if expected != found {
+            return Err(Fault::Checksum { expected, found });
+        }
+        let version = u32::from_le_bytes(array(bytes, 8));
+        if version != VERSION {
+            return Err(Fault::Version { expected: VERSION, found: version });
+        }
+        Ok(Self {
+            uuid: u128::from_le_bytes(array(bytes, 16)),
+            epoch: u64::from_le_bytes(array(bytes, 32)),
+            first: Lsn(u64::from_le_bytes(array(bytes, 40))),
+        })
+    }
+}
+
+/// The name of a segment's file.
+pub fn file_name(first: Lsn) -> String {
+    format!("journal-{:020}.seg", first.0)
+}
+
+/// The first LSN that a file is named for; `None` for other files.
+pub fn first_of_name(name: &str) -> Option<Lsn> {
+    let digits = name.strip_prefix("journal-")?.strip_suffix(".seg")?;
+    if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().map(Lsn)
+}
+
+/// What every record of a journal's epoch begins its checksum with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed(u32);
+
+impl Seed {
+    /// Of a journal and an epoch.
+    pub fn new(uuid: u128, epoch: u64) -> Self {
+        Self(crc32c::crc32c_append(crc32c::crc32c(&uuid.to_le_bytes()), &epoch.to_le_bytes()))
+    }
+
+    /// The checksum of a whole record.
+    fn of(self, record: &[u8]) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c_append(self.0, &record[..4]), &record[8..])
+    }
+}
+
+/// Begins a record at the end of a buffer; the payload follows, then [`seal`].
+pub(super) fn begin(out: &mut Vec<u8>, lsn: Lsn, kind: Kind, flags: Flags, visit: VisitId, prev: Lsn) -> usize {
+    let start = out.len();
+    let mut head = [0; RECORD_LEN_MIN];
+    head[8..16].copy_from_slice(&lsn.0.to_le_bytes());
+    head[16] = kind as u8;
+    head[17] = flags.0;
+    head[18..34].copy_from_slice(&visit.as_u128().to_le_bytes());
+    head[34..42].copy_from_slice(&prev.0.to_le_bytes());
+    out.extend_from_slice(&head);
+    start
+}
+
+/// Ends the record that began at `start`: its length and its checksum.
+pub(super) fn seal(out: &mut [u8], start: usize, seed: Seed) {
+    let record = &mut out[start..];
+    let len = u32::try_from(record.len()).expect("a record is shorter than 4 GiB: limits hold long before");
+    record[..4].copy_from_slice(&len.to_le_bytes());
+    let crc = seed.of(record);
+    record[4..8].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// The length of the record that begins here.
+///
+/// # Errors
+/// When it can't be: too short for a record, or longer than `room`.
+pub(super) fn record_len(bytes: &[u8], room: u64) -> Result<usize, Fault> {
+    let Some(len) = bytes.first_chunk::<4>() else {
+        return Err(Fault::Missing { expected: "a record" });
+    };
+    let len = u64::from(u32::from_le_bytes(*len));
+    if len == 0 && bytes.iter().take(RECORD_LEN_MIN).all(|byte| *byte == 0) {
+        return Err(Fault::Zeros { expected: "a record" });
+    }
+    if len < RECORD_LEN_MIN as u64 || len > room {
+        return Err(Fault::Length { at_least: RECORD_LEN_MIN as u64, at_most: room, found: len });
+    }
+    Ok(len as usize)
+}
+
+/// The record that these bytes are, all of them.
+///
+/// # Errors
+/// When its checksum, its place or its kind is wrong.
+pub(super) fn check(record: &[u8], lsn: Lsn, seed: Seed) -> Result<RecordRef<'_>, Fault> {
+    let (expected, found) = (seed.of(record), u32::from_le_bytes(array(record, 4)));
+    if expected != found {
+        return Err(Fault::Checksum { expected, found });
+    }
+    let place = Lsn(u64::from_le_bytes(array(record, 8)));
+    if place != lsn {
+        return Err(Fault::Place { expected: lsn, found: place });
+    }
+    Ok(RecordRef {
+        lsn,
+        kind: Kind::from_code(record[16]).ok_or(Fault::Kind { found: record[16] })?,
+        flags: Flags(record[17]),
+        visit: VisitId::from_u128(u128::from_le_bytes(array(record, 18))),
+        prev: Lsn(u64::from_le_bytes(array(record, 34))),
+        payload: &record[RECORD_LEN_MIN..],
+    })
+}
+
+pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    *bytes[at..].first_chunk().expect("the caller has checked the length")
 }
