@@ -2,6 +2,8 @@
 
 use visitlog_core::ports::Durability;
 
+use super::format::Seed;
+
 /// A segment's size unless told otherwise: a collection frees as much at a time, and a folder of 100 GB still has
 /// fewer than 2,000 files.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -33,6 +35,13 @@ impl Default for Config {
             #[cfg(feature = "mutations")]
             mutations: Mutations::default(),
         }
+    }
+}
+
+impl Config {
+    /// What the records of an epoch begin their checksum with.
+    pub(crate) fn seed(&self, uuid: u128, epoch: u64) -> Seed {
+        Seed::new(uuid, if self.no_epoch_in_checksum() { 0 } else { epoch })
     }
 }
 

@@ -34,6 +34,12 @@ pub enum JournalError {
         /// Whose record it is.
         found: VisitId,
     },
+    /// A sync failed before.
+    #[error("journal stopped: {reason}")]
+    Stopped {
+        /// What failed.
+        reason: std::sync::Arc<str>,
+    },
     /// A position outside of the journal was asked for.
     #[error("lsn {lsn} is not in the journal, which holds {oldest} up to {end}")]
     Outside {
@@ -143,4 +149,16 @@ pub enum Fault {
     /// A record's payload cannot be understood though its checksum is right.
     #[error("payload: {0}")]
     Payload(super::codec::CodecError),
+}
+
+impl Fault {
+    /// Whether a power cut can leave this behind: a header stands in one sector, and bytes with the right checksum
+    /// were written like that.
+    pub(crate) const fn can_be_torn(&self) -> bool {
+        match self {
+            Self::Checksum { .. } | Self::Length { .. } | Self::Missing { .. } | Self::Zeros { .. } => true,
+            Self::Magic { .. } | Self::Version { .. } | Self::Place { .. } | Self::Journal { .. } => false,
+            Self::Kind { .. } | Self::Payload(_) => false,
+        }
+    }
 }

@@ -1,7 +1,19 @@
-//! Payloads of the journal's own records: `Ack`, `Synced`, `Base`.
+//! Payloads of the journal's own records, version 1; in the words of [`super::codec`]:
+//!
+//! | kind | payload |
+//! |---|---|
+//! | `Ack` | text sink, LSN 8 bytes, bytes place (varint length first) |
+//! | `Synced` | LSN 8 bytes |
+//! | `Base` | items to the end, each: u8 what, varint length, body |
+//!
+//! Items of a base: 1 an `Ack`'s payload; 2 a site's name; 3 a tombstone: visit id 16 bytes, reason u8, moment closed;
+//! 4 a moment. Other items are left out: a newer minor version added them.
 
 use visitlog_core::model::EndReason;
 use visitlog_core::{Lsn, Timestamp, VisitId};
+
+use super::codec::{CodecError, end_code, end_of};
+use super::wire::{Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
 
 /// A sink has all Ends up to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +42,71 @@ pub enum BaseItem {
         /// When its end was decided.
         closed_at: Timestamp,
     },
-    /// The engine's time when the Base was written: after a restart the clock goes on from here at least.
+    /// The engine's time when the base was written: after a restart the clock goes on from here at least.
     Time(Timestamp),
+}
+
+pub(super) fn put_ack(out: &mut Vec<u8>, ack: &Ack) {
+    put_bytes(out, ack.sink.as_bytes());
+    put_u64(out, ack.lsn.0);
+    put_bytes(out, &ack.place);
+}
+
+pub(super) fn take_ack(payload: &[u8]) -> Result<Ack, CodecError> {
+    let mut input = Input::new(payload);
+    Ok(Ack { sink: input.text("sink")?.to_owned(), lsn: Lsn(input.u64("lsn")?), place: input.bytes("place")?.to_vec() })
+}
+
+pub(super) fn take_synced(payload: &[u8]) -> Result<Lsn, CodecError> {
+    Ok(Lsn(Input::new(payload).u64("lsn")?))
+}
+
+/// Appends one item; `scratch` is any buffer, to be used again.
+pub(super) fn put_item(out: &mut Vec<u8>, item: &BaseItem, scratch: &mut Vec<u8>) {
+    scratch.clear();
+    let what = match item {
+        BaseItem::Ack(ack) => {
+            put_ack(scratch, ack);
+            1
+        }
+        BaseItem::Site(name) => {
+            scratch.extend_from_slice(name.as_bytes());
+            2
+        }
+        BaseItem::Tombstone { visit, reason, closed_at } => {
+            put_u128(scratch, visit.as_u128());
+            scratch.push(end_code(*reason));
+            put_moment(scratch, *closed_at);
+            3
+        }
+        BaseItem::Time(at) => {
+            put_moment(scratch, *at);
+            4
+        }
+    };
+    out.push(what);
+    put_varint(out, scratch.len() as u64);
+    out.extend_from_slice(scratch);
+}
+
+pub(super) fn take_base(payload: &[u8]) -> Result<Vec<BaseItem>, CodecError> {
+    let mut input = Input::new(payload);
+    let mut items = Vec::new();
+    while !input.is_empty() {
+        let what = input.u8("item")?;
+        let body = input.bytes("item")?;
+        let mut inner = Input::new(body);
+        items.push(match what {
+            1 => BaseItem::Ack(take_ack(body)?),
+            2 => BaseItem::Site(std::str::from_utf8(body).map_err(|_| CodecError::Text { what: "site" })?.to_owned()),
+            3 => BaseItem::Tombstone {
+                visit: VisitId::from_u128(inner.u128("visit")?),
+                reason: end_of(inner.u8("reason")?)?,
+                closed_at: inner.moment()?,
+            },
+            4 => BaseItem::Time(inner.moment()?),
+            _ => continue,
+        });
+    }
+    Ok(items)
 }

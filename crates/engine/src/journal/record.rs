@@ -3,9 +3,9 @@
 use visitlog_core::model::Entry;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
-use super::codec::CodecError;
-use super::format::{Flags, Kind};
-use super::meta::{Ack, BaseItem};
+use super::codec::{self, CodecError};
+use super::format::{Flags, Kind, RECORD_LEN_MIN};
+use super::meta::{self, Ack, BaseItem};
 
 /// A valid record, its payload not yet decoded.
 #[derive(Debug, Clone, Copy)]
@@ -24,16 +24,16 @@ pub struct RecordRef<'a> {
     pub payload: &'a [u8],
 }
 
-impl<'a> RecordRef<'a> {
+impl RecordRef<'_> {
     /// The position behind it.
     pub fn end(&self) -> Lsn {
-        unimplemented!()
+        Lsn(self.lsn.0 + (RECORD_LEN_MIN + self.payload.len()) as u64)
     }
 
-    /// The activity or moment that it stands for (an event's: when its answer was ready), without decoding the rest.
-    /// `None` for records that have none.
+    /// The moment that it stands for, without decoding the rest: for an event its activity (when the answer was ready),
+    /// for an end when it was decided. `None` for the journal's own records.
     pub fn moment(&self) -> Option<Timestamp> {
-        unimplemented!()
+        codec::moment(self.kind, self.payload)
     }
 
     /// The entry of a session's chain.
@@ -41,7 +41,7 @@ impl<'a> RecordRef<'a> {
     /// # Errors
     /// When the payload can't be understood, or the record belongs to no session.
     pub fn entry(&self) -> Result<Entry, CodecError> {
-        unimplemented!()
+        codec::decode(self.kind, self.payload)
     }
 
     /// The acknowledgement of an `Ack`.
@@ -49,7 +49,8 @@ impl<'a> RecordRef<'a> {
     /// # Errors
     /// When the payload can't be understood, or the record is no `Ack`.
     pub fn ack(&self) -> Result<Ack, CodecError> {
-        unimplemented!()
+        self.must_be(Kind::Ack)?;
+        meta::take_ack(self.payload)
     }
 
     /// The position that a `Synced` names.
@@ -57,7 +58,8 @@ impl<'a> RecordRef<'a> {
     /// # Errors
     /// When the payload can't be understood, or the record is no `Synced`.
     pub fn synced(&self) -> Result<Lsn, CodecError> {
-        unimplemented!()
+        self.must_be(Kind::Synced)?;
+        meta::take_synced(self.payload)
     }
 
     /// The items of a `Base`. Kinds of items that this program does not know are left out.
@@ -65,7 +67,12 @@ impl<'a> RecordRef<'a> {
     /// # Errors
     /// When the payload can't be understood, or the record is no `Base`.
     pub fn base(&self) -> Result<Vec<BaseItem>, CodecError> {
-        unimplemented!()
+        self.must_be(Kind::Base)?;
+        meta::take_base(self.payload)
+    }
+
+    fn must_be(&self, kind: Kind) -> Result<(), CodecError> {
+        if self.kind == kind { Ok(()) } else { Err(CodecError::Kind { expected: kind.as_str(), found: self.kind }) }
     }
 }
 

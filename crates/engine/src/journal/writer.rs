@@ -1,126 +1,191 @@
-//! The journal's writing side.
+//! The writing side: gather, write once, sync, say so.
 
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
 use visitlog_core::model::Entry;
-use visitlog_core::ports::{Disk, StoreError};
-use visitlog_core::{Lsn, Timestamp, VisitId};
+use visitlog_core::ports::{DiskFile, Durability};
+use visitlog_core::{Lsn, VisitId};
 
-use super::config::Config;
+use super::codec;
 use super::error::JournalError;
-use super::format::{Flags, Kind};
-use super::meta::{Ack, BaseItem};
-use super::record::{ChainEntry, RawRecord, RecordRef};
+use super::format::{self, Flags, HEADER_LEN, Header, Kind, META_BYTES_MAX, RECORD_LEN_MIN};
+use super::journal::{Journal, STALLED_SYNC, STALLED_WRITE};
+use super::meta::{self, Ack, BaseItem};
+use super::segments::Segment;
 
-/// An open journal. All methods take `&self` and may be called from any thread.
-pub struct Journal {}
+/// A buffer that had to grow this far for one storm is not kept for the next write.
+const SPARE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// What opening a journal found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovered {
-    /// The journal's UUID.
-    pub uuid: u128,
-    /// Whether the folder held no journal, and a new one was made.
-    pub created: bool,
-    /// Valid records read.
-    pub records: u64,
-    /// The first record's position.
-    pub oldest: Lsn,
-    /// The position behind the last good record, where the journal goes on.
-    pub end: Lsn,
-    /// What the readable `Synced` records prove to have been on stable storage.
-    pub mark: Lsn,
-    /// The epoch from now on.
-    pub epoch: u64,
-    /// Where it was cut, if it was, and why.
-    pub cut: Option<super::error::Corrupt>,
-    /// Leftover segments that were removed.
-    pub removed: Vec<PathBuf>,
+/// Records that stand together in memory.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) start: u64,
+    pub(super) bytes: Vec<u8>,
+    /// First LSNs of the segments that begin in it.
+    pub(super) rolls: Vec<u64>,
 }
 
-/// How big it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// Bytes of all records that are kept.
-    pub bytes: u64,
-    /// Of these, bytes not yet written.
-    pub unwritten: u64,
-    /// Of these, bytes not yet synced (unwritten ones included).
-    pub unsynced: u64,
-    /// Segments.
-    pub segments: usize,
+impl Chunk {
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// The record at `lsn`, if it begins here.
+    pub(super) fn record(&self, lsn: u64) -> Option<&[u8]> {
+        let bytes = self.bytes.get(usize::try_from(lsn.checked_sub(self.start)?).ok()?..)?;
+        let len = format::record_len(bytes, bytes.len() as u64).ok()?;
+        bytes.get(..len)
+    }
+}
+
+/// What the append lock guards.
+pub(super) struct Append {
+    pub(super) chunk: Chunk,
+    /// First LSN of the segment that the next record goes to, unless it is full.
+    segment: u64,
+}
+
+impl Append {
+    pub(super) fn new(next: u64) -> Self {
+        Self { chunk: Chunk { start: next, ..Chunk::default() }, segment: next }
+    }
+
+    pub(super) fn next(&self) -> u64 {
+        self.chunk.end()
+    }
+}
+
+/// What the writer holds.
+pub(super) struct Write {
+    /// The segment being written.
+    segment: u64,
+    file: Arc<dyn DiskFile>,
+    /// Everything below is written: at times the middle of a chunk.
+    done: u64,
+    spare: Vec<u8>,
+}
+
+impl Write {
+    pub(super) fn new(segment: u64, file: Arc<dyn DiskFile>) -> Self {
+        Self { segment, file, done: segment, spare: Vec::new() }
+    }
+}
+
+/// What is written and not yet synced.
+#[derive(Default)]
+pub(super) struct Dirty {
+    files: Vec<(u64, Arc<dyn DiskFile>)>,
+    dir: bool,
+}
+
+impl Dirty {
+    fn add(&mut self, segment: u64, file: &Arc<dyn DiskFile>) {
+        if self.files.last().is_none_or(|(last, _)| *last != segment) {
+            self.files.push((segment, Arc::clone(file)));
+        }
+    }
 }
 
 /// The append lock: what goes through one appender stands together, in order.
 pub struct Appender<'a> {
     journal: &'a Journal,
+    append: MutexGuard<'a, Append>,
+    content: bool,
 }
 
 impl Appender<'_> {
     /// Appends an entry of `visit`, whose previous record is `prev`.
     pub fn append(&mut self, visit: VisitId, prev: Lsn, flags: Flags, entry: &Entry) -> Lsn {
-        unimplemented!()
+        self.record(codec::kind_of(entry), flags, visit, prev, |out| codec::encode(entry, out))
     }
 
     /// Appends a record whose payload was read before: `flags` should have [`Flags::CARRIED`].
     pub fn append_raw(&mut self, visit: VisitId, prev: Lsn, flags: Flags, kind: Kind, payload: &[u8]) -> Lsn {
-        unimplemented!()
+        self.record(kind, flags, visit, prev, |out| out.extend_from_slice(payload))
     }
 
     /// Appends a sink's acknowledgement.
     pub fn append_ack(&mut self, ack: &Ack) -> Lsn {
-        unimplemented!()
+        self.own(Kind::Ack, |out| meta::put_ack(out, ack))
     }
 
     /// Appends a part of a base, see [`Journal::begin_base`]; splits it into records of at most 64 KiB.
     pub fn append_base(&mut self, items: &[BaseItem]) {
-        unimplemented!()
+        let (mut body, mut item_bytes, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            item_bytes.clear();
+            meta::put_item(&mut item_bytes, item, &mut scratch);
+            if !body.is_empty() && RECORD_LEN_MIN + body.len() + item_bytes.len() > META_BYTES_MAX {
+                self.own(Kind::Base, |out| out.extend_from_slice(&body));
+                body.clear();
+            }
+            body.extend_from_slice(&item_bytes);
+        }
+        if !body.is_empty() {
+            self.own(Kind::Base, |out| out.extend_from_slice(&body));
+        }
     }
 
     /// The position of the next record.
     pub fn next_lsn(&self) -> Lsn {
-        unimplemented!()
+        Lsn(self.append.next())
+    }
+
+    fn own(&mut self, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) -> Lsn {
+        self.record(kind, Flags::NONE, VisitId::from_u128(0), Lsn::NONE, payload)
+    }
+
+    fn record(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        visit: VisitId,
+        prev: Lsn,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Lsn {
+        let append = &mut *self.append;
+        let lsn = append.next();
+        let out = &mut append.chunk.bytes;
+        let start = format::begin(out, Lsn(lsn), kind, flags, visit, prev);
+        payload(out);
+        format::seal(out, start, self.journal.seed);
+        let end = append.chunk.end();
+        if HEADER_LEN + (end - append.segment) > self.journal.config.segment_bytes && lsn != append.segment {
+            append.segment = lsn;
+            append.chunk.rolls.push(lsn);
+            self.journal.base_due.store(true, Ordering::SeqCst);
+        }
+        self.content |= kind != Kind::Synced;
+        Lsn(lsn)
     }
 }
 
-/// Where a base begins, from [`Journal::begin_base`].
-#[derive(Debug)]
-#[must_use = "a base that is not finished lets no segment go"]
-pub struct BaseStart {
-    pub(crate) at: Lsn,
+impl Drop for Appender<'_> {
+    fn drop(&mut self) {
+        let (journal, end) = (self.journal, self.append.next());
+        if end == journal.appended.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.content {
+            journal.content_end.store(end, Ordering::SeqCst);
+        }
+        journal.appended.store(end, Ordering::SeqCst);
+        if journal.has_work() {
+            journal.wakeup.work();
+        }
+    }
 }
 
 impl Journal {
-    /// Opens the journal of a folder, or makes a new one (with `uuid`) where there is none. Reads it whole: calls
-    /// `on_record` for each valid record, in order. Cuts it where a power cut has torn it, and syncs what is left.
-    ///
-    /// # Errors
-    /// When the disk refuses, or something below the last synced mark is damaged.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        config: Config,
-        uuid: u128,
-        on_record: impl FnMut(RecordRef<'_>),
-    ) -> Result<(Self, Recovered), JournalError> {
-        unimplemented!()
-    }
-
-    /// Whether it can take more. Cheap; to be asked before a decision that appends.
-    ///
-    /// # Errors
-    /// `Stopped` after a failed sync, for ever; `Unavailable` while too much waits for a disk that takes nothing.
-    pub fn check(&self) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
     /// Takes the append lock.
     pub fn appender(&self) -> Appender<'_> {
-        unimplemented!()
+        Appender { journal: self, append: self.appending.lock(), content: false }
+    }
+
+    pub(super) fn append_synced(&self, end: Lsn) {
+        self.appender().own(Kind::Synced, |out| super::wire::put_u64(out, end.0));
     }
 
     /// Writes what has gathered, and wakes who waited for that. True if anything was written. To be called by one
@@ -130,7 +195,84 @@ impl Journal {
     /// When the disk does not take it: nothing is lost, the next call tries again. Until then nobody waits. Or when
     /// the journal is poisoned.
     pub fn write_step(&self) -> Result<bool, JournalError> {
-        unimplemented!()
+        let mut write = self.writing.lock();
+        self.refuse_if_poisoned()?;
+        let Some(chunk) = self.next_chunk(&mut write) else {
+            return Ok(false);
+        };
+        self.write_watch.begin();
+        let result = self.write_chunk(&mut write, &chunk);
+        self.write_watch.end();
+        if let Err(error) = result {
+            self.stall(STALLED_WRITE);
+            return Err(error);
+        }
+        *self.flight.write() = None;
+        if let Ok(chunk) = Arc::try_unwrap(chunk)
+            && chunk.bytes.capacity() <= SPARE_BYTES_MAX
+        {
+            write.spare = chunk.bytes;
+            write.spare.clear();
+        }
+        drop(write);
+        self.unstall(STALLED_WRITE);
+        if self.config.durability == Durability::Process {
+            self.waiters.release(self.written.load(Ordering::SeqCst));
+        }
+        Ok(true)
+    }
+
+    /// What failed to be written before, or what has gathered since.
+    fn next_chunk(&self, write: &mut Write) -> Option<Arc<Chunk>> {
+        if let Some(chunk) = &*self.flight.read() {
+            return Some(Arc::clone(chunk));
+        }
+        let mut append = self.appending.lock();
+        if append.chunk.bytes.is_empty() {
+            return None;
+        }
+        let next = Chunk { start: append.next(), bytes: std::mem::take(&mut write.spare), rolls: Vec::new() };
+        let chunk = Arc::new(std::mem::replace(&mut append.chunk, next));
+        // Before the append lock goes: a reader looks there first, and then here.
+        *self.flight.write() = Some(Arc::clone(&chunk));
+        Some(chunk)
+    }
+
+    /// Writes the pieces of a chunk to the segments that they belong to.
+    fn write_chunk(&self, write: &mut Write, chunk: &Chunk) -> Result<(), JournalError> {
+        let ends = chunk.rolls.iter().copied().chain([chunk.end()]);
+        let mut from = chunk.start;
+        for to in ends {
+            if to > write.done && to > from {
+                if chunk.rolls.contains(&from) && write.segment != from {
+                    self.roll(write, from)?;
+                }
+                let bytes = &chunk.bytes[(from - chunk.start) as usize..(to - chunk.start) as usize];
+                write.file.write_at(bytes, HEADER_LEN + (from - write.segment)).map_err(|error| {
+                    JournalError::io("write", &self.segments.path(write.segment), error)
+                })?;
+                // Before it counts as written: a sync that counts it in must find its file.
+                self.dirty.lock().add(write.segment, &write.file);
+                write.done = to;
+                self.written.store(to, Ordering::SeqCst);
+            }
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// Begins a new segment. Neither the old one nor the new one is synced here, so that nobody waits for that:
+    /// [`Journal::sync_step`] syncs all that are written and the folder before it says so.
+    fn roll(&self, write: &mut Write, first: u64) -> Result<(), JournalError> {
+        let path = self.segments.path(first);
+        let file = self.disk.open(&path).map_err(|error| JournalError::io("create", &path, error))?;
+        self.dirty.lock().dir = true;
+        let header = Header { uuid: self.uuid, epoch: self.epoch, first: Lsn(first) };
+        file.write_at(&header.encode(), 0).map_err(|error| JournalError::io("write", &path, error))?;
+        self.segments.push(Segment { first, seed: self.seed }, Arc::clone(&file));
+        write.segment = first;
+        write.file = file;
+        Ok(())
     }
 
     /// Puts what is written on stable storage, and appends a `Synced` record that says so. True if there was anything
@@ -139,135 +281,43 @@ impl Journal {
     /// # Errors
     /// When the disk fails to: the journal is poisoned.
     pub fn sync_step(&self) -> Result<bool, JournalError> {
-        unimplemented!()
+        let _one = self.syncing.lock();
+        self.refuse_if_poisoned()?;
+        let end = self.written.load(Ordering::SeqCst);
+        if self.synced.load(Ordering::SeqCst) >= end.min(self.content_end.load(Ordering::SeqCst)) {
+            return Ok(false);
+        }
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        self.sync_watch.begin();
+        let result = self.sync(&dirty);
+        self.sync_watch.end();
+        if let Err(error) = result {
+            self.poison(&error);
+            return Err(error);
+        }
+        self.synced.store(end, Ordering::SeqCst);
+        self.append_synced(Lsn(end));
+        if self.config.durability == Durability::Power {
+            self.unstall(STALLED_SYNC);
+            self.waiters.release(end);
+        }
+        Ok(true)
     }
 
-    /// Waits until the record at `lsn` is durable in the configured mode.
-    pub fn wait(self: &Arc<Self>, lsn: Lsn) -> Wait {
-        unimplemented!()
+    fn sync(&self, dirty: &Dirty) -> Result<(), JournalError> {
+        for (segment, file) in &dirty.files {
+            file.sync_data().map_err(|error| JournalError::io("sync", &self.segments.path(*segment), error))?;
+        }
+        if dirty.dir && !self.config.no_dir_sync() {
+            self.disk.sync_dir(&self.dir).map_err(|error| JournalError::io("sync", &self.dir, error))?;
+        }
+        Ok(())
     }
 
-    /// For the writer's thread: returns when there is something to write (in `relaxed`: when there is much), when
-    /// `timeout` has passed, or on [`Journal::wake_writer`]. While stalled only the latter two.
-    pub fn wait_for_work(&self, timeout: Duration) {
-        unimplemented!()
-    }
-
-    /// Ends a [`Journal::wait_for_work`], for a shutdown.
-    pub fn wake_writer(&self) {
-        unimplemented!()
-    }
-
-    /// Marks the journal stalled when a write (in `power`: or a sync) has been under way for longer than `limit`, as
-    /// seen by the calls of this method. True if it is stalled now.
-    pub fn stall_if_slow(&self, now: Timestamp, limit: Duration) -> bool {
-        unimplemented!()
-    }
-
-    /// Whether the disk takes nothing at present.
-    pub fn is_stalled(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Why it stopped for good, if it did.
-    pub fn poisoned(&self) -> Option<Arc<str>> {
-        unimplemented!()
-    }
-
-    /// Everything below is on stable storage.
-    pub fn synced(&self) -> Lsn {
-        unimplemented!()
-    }
-
-    /// Everything below is written.
-    pub fn written(&self) -> Lsn {
-        unimplemented!()
-    }
-
-    /// Everything below is appended.
-    pub fn appended(&self) -> Lsn {
-        unimplemented!()
-    }
-
-    /// The journal's UUID.
-    pub fn uuid(&self) -> u128 {
-        unimplemented!()
-    }
-
-    /// How big it is.
-    pub fn usage(&self) -> Usage {
-        unimplemented!()
-    }
-
-    /// Whether a base should be written: a new segment was begun since the last one. Without a base in a newer
-    /// segment no older one is collected.
-    pub fn base_due(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Begins a base. State that belongs to no session is to be appended by [`Appender::append_base`] from now on, each
-    /// part under the lock that guards that state, so that part and later records together say all; then
-    /// [`Journal::finish_base`].
-    pub fn begin_base(&self) -> BaseStart {
-        unimplemented!()
-    }
-
-    /// Ends a base: once it is synced, segments before its beginning may go.
-    pub fn finish_base(&self, start: BaseStart) {
-        unimplemented!()
-    }
-
-    /// The first position that is still kept.
-    pub fn oldest(&self) -> Lsn {
-        unimplemented!()
-    }
-
-    /// Removes the segments, oldest first, that end at or below `bound`, are synced, and are not needed for a base.
-    /// Never the current one. How many went.
-    ///
-    /// # Errors
-    /// When the disk refuses; those that went are gone.
-    pub fn collect(&self, bound: Lsn) -> Result<usize, JournalError> {
-        unimplemented!()
-    }
-
-    /// Reads the record at `lsn`, written or not, and checks that it is of `visit`.
-    ///
-    /// # Errors
-    /// When it can't be read, is damaged, or is another visit's.
-    pub fn read(&self, visit: VisitId, lsn: Lsn) -> Result<(ChainEntry, Lsn), JournalError> {
-        unimplemented!()
-    }
-
-    /// Reads a visit's chain from its last record back, and returns it oldest first.
-    ///
-    /// # Errors
-    /// When a record can't be read, is damaged, or is another visit's.
-    pub fn read_chain(&self, visit: VisitId, last: Lsn) -> Result<Vec<ChainEntry>, JournalError> {
-        unimplemented!()
-    }
-
-    /// The same, undecoded.
-    ///
-    /// # Errors
-    /// When a record can't be read, is damaged, or is another visit's.
-    pub fn read_chain_raw(&self, visit: VisitId, last: Lsn) -> Result<Vec<RawRecord>, JournalError> {
-        unimplemented!()
-    }
-
-    /// Reads many chains at once, in sweeps over the segments. The results are in the order of the questions.
-    pub fn read_chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<ChainEntry>, JournalError>> {
-        unimplemented!()
-    }
-}
-
-/// Waits for a record to be durable. Resolves to `false` while the disk takes nothing.
-pub struct Wait {}
-
-impl Future for Wait {
-    type Output = Result<bool, StoreError>;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        unimplemented!()
+    fn refuse_if_poisoned(&self) -> Result<(), JournalError> {
+        match self.poison.get() {
+            Some(reason) => Err(JournalError::Stopped { reason: Arc::clone(reason) }),
+            None => Ok(()),
+        }
     }
 }

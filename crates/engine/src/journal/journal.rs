@@ -1,0 +1,351 @@
+//! The open journal: what its writing, syncing and reading sides share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use visitlog_core::ports::{Disk, Durability, StoreError};
+use visitlog_core::{Lsn, Timestamp};
+
+use super::config::Config;
+use super::error::JournalError;
+use super::format::Seed;
+use super::recovery::{self, Opened, Recovered};
+use super::record::RecordRef;
+use super::segments::Segments;
+use super::wait::{Wait, Waiters, Wakeup};
+use super::writer::{Append, Chunk, Dirty, Write};
+
+/// In `relaxed` the writer's thread is woken before its time when so much has gathered.
+const RELAXED_GATHER_BYTES: u64 = 2 * 1024 * 1024;
+
+/// A write failed or takes too long.
+pub(super) const STALLED_WRITE: u8 = 1;
+/// A sync takes too long.
+pub(super) const STALLED_SYNC: u8 = 2;
+
+/// An open journal. All methods take `&self` and may be called from any thread.
+///
+/// Locks, in the order in which they may be taken: `syncing`, `writing`, `appending`, `flight`, then the rest, which
+/// are held for a moment only.
+pub struct Journal {
+    pub(super) config: Config,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    pub(super) uuid: u128,
+    pub(super) epoch: u64,
+    pub(super) seed: Seed,
+    pub(super) segments: Segments,
+    /// The gather buffer.
+    pub(super) appending: Mutex<Append>,
+    /// What is being written, or waits for a disk that takes nothing.
+    pub(super) flight: RwLock<Option<Arc<Chunk>>>,
+    pub(super) writing: Mutex<Write>,
+    pub(super) syncing: Mutex<()>,
+    pub(super) dirty: Mutex<Dirty>,
+    /// Positions: everything below is appended, written, synced.
+    pub(super) appended: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) synced: AtomicU64,
+    /// Behind the last record that is no `Synced`: nothing beyond is worth a sync.
+    pub(super) content_end: AtomicU64,
+    pub(super) waiters: Waiters,
+    pub(super) wakeup: Wakeup,
+    /// Why nobody waits at present: [`STALLED_WRITE`], [`STALLED_SYNC`].
+    pub(super) stalled: AtomicU8,
+    pub(super) poison: OnceLock<Arc<str>>,
+    pub(super) write_watch: Watch,
+    pub(super) sync_watch: Watch,
+    pub(super) base_due: AtomicBool,
+    pub(super) bases: Mutex<Bases>,
+}
+
+/// How big it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Bytes of all records that are kept.
+    pub bytes: u64,
+    /// Of these, bytes not yet written.
+    pub unwritten: u64,
+    /// Of these, bytes not yet synced (unwritten ones included).
+    pub unsynced: u64,
+    /// Segments.
+    pub segments: usize,
+}
+
+/// Where a base begins, from [`Journal::begin_base`].
+#[derive(Debug)]
+#[must_use = "a base that is not finished lets no segment go"]
+pub struct BaseStart {
+    at: Lsn,
+}
+
+/// Bases, begin and end: the last one that is synced, and those that are not yet.
+#[derive(Default)]
+pub(super) struct Bases {
+    ready: u64,
+    pending: Vec<(u64, u64)>,
+}
+
+/// Sees whether something has been under way for too long.
+#[derive(Default)]
+pub(super) struct Watch {
+    /// Odd while it is under way.
+    turn: AtomicU64,
+    seen: Mutex<(u64, Timestamp)>,
+}
+
+impl Journal {
+    /// Opens the journal of a folder, or makes a new one (with `uuid`) where there is none. Reads it whole: calls
+    /// `on_record` for each valid record, in order. Cuts it where a power cut has torn it, and syncs what is left.
+    ///
+    /// # Errors
+    /// When the disk refuses, or something below the last synced mark is damaged. What `on_record` was told is void
+    /// then.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: Config,
+        uuid: u128,
+        mut on_record: impl FnMut(RecordRef<'_>),
+    ) -> Result<(Self, Recovered), JournalError> {
+        let opened = recovery::open(&disk, dir, &config, uuid, &mut on_record)?;
+        let Opened { recovered, segments, seed, file } = opened;
+        let end = recovered.end.0;
+        let journal = Self {
+            segments: Segments::new(Arc::clone(&disk), dir, segments),
+            appending: Mutex::new(Append::new(end)),
+            flight: RwLock::default(),
+            writing: Mutex::new(Write::new(end, file)),
+            syncing: Mutex::default(),
+            dirty: Mutex::default(),
+            appended: AtomicU64::new(end),
+            written: AtomicU64::new(end),
+            synced: AtomicU64::new(end),
+            content_end: AtomicU64::new(end),
+            waiters: Waiters::default(),
+            wakeup: Wakeup::default(),
+            stalled: AtomicU8::new(0),
+            poison: OnceLock::new(),
+            write_watch: Watch::default(),
+            sync_watch: Watch::default(),
+            base_due: AtomicBool::new(true),
+            bases: Mutex::default(),
+            uuid: recovered.uuid,
+            epoch: recovered.epoch,
+            config,
+            disk,
+            dir: dir.to_owned(),
+            seed,
+        };
+        if !recovered.created {
+            journal.append_synced(Lsn(end));
+        }
+        Ok((journal, recovered))
+    }
+
+    /// Whether it can take more. Cheap; to be asked before a decision that appends.
+    ///
+    /// # Errors
+    /// `Stopped` after a failed sync, for ever; `Unavailable` while too much waits for a disk that takes nothing.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if let Some(reason) = self.poison.get() {
+            return Err(StoreError::Stopped { reason: Arc::clone(reason) });
+        }
+        if self.unwritten() > self.config.unwritten_bytes_max {
+            return Err(StoreError::Unavailable { reason: "the disk takes nothing and too much waits for it" });
+        }
+        Ok(())
+    }
+
+    /// Waits until the record at `lsn` is durable in the configured mode.
+    pub fn wait(self: &Arc<Self>, lsn: Lsn) -> Wait {
+        Wait::new(Arc::clone(self), lsn)
+    }
+
+    /// What a wait for `lsn` has come to, if it has.
+    pub(super) fn outcome(&self, lsn: Lsn) -> Option<Result<bool, StoreError>> {
+        let end = match self.config.durability {
+            Durability::Relaxed => u64::MAX,
+            Durability::Process => self.written.load(Ordering::SeqCst),
+            Durability::Power => self.synced.load(Ordering::SeqCst),
+        };
+        if end > lsn.0 && (end != u64::MAX || self.poison.get().is_none()) {
+            return Some(Ok(end != u64::MAX || !self.is_stalled()));
+        }
+        if let Some(reason) = self.poison.get() {
+            return Some(Err(StoreError::Stopped { reason: Arc::clone(reason) }));
+        }
+        self.is_stalled().then_some(Ok(false))
+    }
+
+    /// For the writer's thread: returns when there is something to write (in `relaxed`: when there is much), when
+    /// `timeout` has passed, or on [`Journal::wake_writer`]. While stalled or poisoned only the latter two.
+    pub fn wait_for_work(&self, timeout: Duration) {
+        self.wakeup.sleep(timeout, || self.has_work());
+    }
+
+    /// Ends a [`Journal::wait_for_work`], for a shutdown.
+    pub fn wake_writer(&self) {
+        self.wakeup.poke();
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        let unwritten = self.unwritten();
+        let enough = match self.config.durability {
+            Durability::Relaxed => RELAXED_GATHER_BYTES,
+            Durability::Process | Durability::Power => 1,
+        };
+        unwritten >= enough && !self.is_stalled() && self.poison.get().is_none()
+    }
+
+    fn unwritten(&self) -> u64 {
+        let written = self.written.load(Ordering::SeqCst);
+        self.appended.load(Ordering::SeqCst).saturating_sub(written)
+    }
+
+    /// Marks the journal stalled when a write (in `power`: or a sync) has been under way for longer than `limit`, as
+    /// seen by the calls of this method. True if it is stalled now.
+    pub fn stall_if_slow(&self, now: Timestamp, limit: Duration) -> bool {
+        if self.write_watch.is_slow(now, limit) {
+            self.stall(STALLED_WRITE);
+        }
+        if self.config.durability == Durability::Power && self.sync_watch.is_slow(now, limit) {
+            self.stall(STALLED_SYNC);
+        }
+        self.is_stalled()
+    }
+
+    /// Nobody waits from now on.
+    pub(super) fn stall(&self, why: u8) {
+        if self.stalled.fetch_or(why, Ordering::SeqCst) & why == 0 {
+            self.waiters.release(u64::MAX);
+        }
+    }
+
+    pub(super) fn unstall(&self, why: u8) {
+        if self.is_stalled() {
+            self.stalled.fetch_and(!why, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the disk takes nothing at present.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::SeqCst) != 0
+    }
+
+    pub(super) fn poison(&self, error: &JournalError) {
+        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        let reason = format!("{error}{source}");
+        tracing::error!(reason, "the journal stopped: a sync failed, so nothing is known of what was written");
+        self.poison.get_or_init(|| reason.into());
+        self.waiters.release(u64::MAX);
+    }
+
+    /// Why it stopped for good, if it did.
+    pub fn poisoned(&self) -> Option<Arc<str>> {
+        self.poison.get().cloned()
+    }
+
+    /// Everything below is on stable storage.
+    pub fn synced(&self) -> Lsn {
+        Lsn(self.synced.load(Ordering::SeqCst))
+    }
+
+    /// Everything below is written.
+    pub fn written(&self) -> Lsn {
+        Lsn(self.written.load(Ordering::SeqCst))
+    }
+
+    /// Everything below is appended.
+    pub fn appended(&self) -> Lsn {
+        Lsn(self.appended.load(Ordering::SeqCst))
+    }
+
+    /// The journal's UUID.
+    pub const fn uuid(&self) -> u128 {
+        self.uuid
+    }
+
+    /// How big it is.
+    pub fn usage(&self) -> Usage {
+        let (synced, appended) = (self.synced().0, self.appended().0);
+        Usage {
+            bytes: appended - self.oldest().0,
+            unwritten: self.unwritten(),
+            unsynced: appended - synced,
+            segments: self.segments.count(),
+        }
+    }
+
+    /// Whether a base should be written: a new segment was begun since the last one. Without a base in a newer
+    /// segment no older one is collected.
+    pub fn base_due(&self) -> bool {
+        self.base_due.load(Ordering::SeqCst)
+    }
+
+    /// Begins a base. State that belongs to no session is to be appended by [`super::Appender::append_base`] from now
+    /// on, each part under the lock that guards that state, so that part and later records together say all; then
+    /// [`Journal::finish_base`].
+    pub fn begin_base(&self) -> BaseStart {
+        let append = self.appending.lock();
+        self.base_due.store(false, Ordering::SeqCst);
+        BaseStart { at: Lsn(append.next()) }
+    }
+
+    /// Ends a base: once it is synced, segments before its beginning may go.
+    #[expect(clippy::needless_pass_by_value, reason = "a base is finished once")]
+    pub fn finish_base(&self, start: BaseStart) {
+        let end = self.appended().0;
+        self.bases.lock().pending.push((start.at.0, end));
+    }
+
+    /// The first position that is still kept.
+    pub fn oldest(&self) -> Lsn {
+        Lsn(self.segments.oldest())
+    }
+
+    /// Removes the segments, oldest first, that end at or below `bound`, are synced, and are not needed for a base.
+    /// Never the current one. How many went.
+    ///
+    /// # Errors
+    /// When the disk refuses; those that went are gone.
+    pub fn collect(&self, bound: Lsn) -> Result<usize, JournalError> {
+        let synced = self.synced().0;
+        let base = {
+            let mut bases = self.bases.lock();
+            let Bases { ready, pending } = &mut *bases;
+            pending.retain(|(start, end)| {
+                if *end <= synced {
+                    *ready = (*ready).max(*start);
+                }
+                *end > synced
+            });
+            *ready
+        };
+        let bound = if self.config.no_collection_bound() { u64::MAX } else { bound.0.min(synced).min(base) };
+        self.segments.collect(bound, !self.config.no_dir_sync())
+    }
+}
+
+impl Watch {
+    pub(super) fn begin(&self) {
+        self.turn.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn end(&self) {
+        self.turn.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_slow(&self, now: Timestamp, limit: Duration) -> bool {
+        let turn = self.turn.load(Ordering::SeqCst);
+        let mut seen = self.seen.lock();
+        if seen.0 != turn {
+            *seen = (turn, now);
+        }
+        turn % 2 == 1 && now.since(seen.1) > limit
+    }
+}

@@ -1,0 +1,230 @@
+//! The reading side: one record, one chain, many chains.
+
+use visitlog_core::{Lsn, VisitId};
+
+use super::error::{Corrupt, Fault, JournalError};
+use super::format::{self, RECORD_LEN_MIN};
+use super::journal::Journal;
+use super::record::{ChainEntry, RawRecord, RecordRef};
+use super::segments::Place;
+
+/// Read around a record of a single chain: its predecessors are often close before it.
+const BEHIND_BYTES: u64 = 3 * 1024;
+const AHEAD_BYTES: u64 = 1024;
+
+/// Bytes of the journal in memory: part of one segment, or one record that is not written yet.
+pub(super) struct Window {
+    place: Option<Place>,
+    start: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Window {
+    pub(super) const fn new() -> Self {
+        Self { place: None, start: 0, bytes: Vec::new() }
+    }
+
+    /// The whole record at `lsn`, checked, if it is in the window.
+    pub(super) fn record(&self, journal: &Journal, lsn: u64) -> Result<Option<RecordRef<'_>>, JournalError> {
+        let Some(bytes) = lsn
+            .checked_sub(self.start)
+            .and_then(|at| self.bytes.get(usize::try_from(at).ok()?..))
+            .filter(|bytes| bytes.len() >= RECORD_LEN_MIN)
+        else {
+            return Ok(None);
+        };
+        let (segment, seed, room) = match &self.place {
+            Some(place) => (place.segment.first, place.segment.seed, self.extent(journal, place) - lsn),
+            None => (0, journal.seed, bytes.len() as u64),
+        };
+        let corrupt = |fault| {
+            let byte = self.place.as_ref().map_or(0, |place| place.byte(lsn));
+            JournalError::Corrupt(Corrupt { segment: Lsn(segment), byte, fault })
+        };
+        let len = format::record_len(bytes, room).map_err(corrupt)?;
+        let Some(record) = bytes.get(..len) else {
+            return Ok(None);
+        };
+        format::check(record, Lsn(lsn), seed).map(Some).map_err(corrupt)
+    }
+
+    fn extent(&self, journal: &Journal, place: &Place) -> u64 {
+        place.end.min(journal.written().0)
+    }
+
+    /// The same, checked to be of `visit`.
+    pub(super) fn record_of(
+        &self,
+        journal: &Journal,
+        visit: VisitId,
+        lsn: u64,
+    ) -> Result<Option<RecordRef<'_>>, JournalError> {
+        let Some(record) = self.record(journal, lsn)? else {
+            return Ok(None);
+        };
+        if record.visit == visit {
+            return Ok(Some(record));
+        }
+        Err(JournalError::Stranger {
+            segment: self.place.as_ref().map_or(Lsn::NONE, |place| Lsn(place.segment.first)),
+            byte: self.place.as_ref().map_or(0, |place| place.byte(lsn)),
+            expected: visit,
+            found: record.visit,
+        })
+    }
+
+    /// Fills the window so that it holds the record at `lsn` whole, and what stands up to `behind` before and up to
+    /// `ahead` after its start in the same segment.
+    pub(super) fn fetch(&mut self, journal: &Journal, lsn: u64, behind: u64, ahead: u64) -> Result<(), JournalError> {
+        if lsn >= journal.written().0 && self.fetch_unwritten(journal, lsn) {
+            return Ok(());
+        }
+        let written = journal.written().0;
+        let outside = || JournalError::Outside { lsn: Lsn(lsn), oldest: journal.oldest(), end: journal.appended() };
+        let place = journal.segments.locate(lsn)?.filter(|_| lsn < written).ok_or_else(outside)?;
+        let extent = place.end.min(written);
+        if lsn >= extent {
+            return Err(outside());
+        }
+        self.start = lsn.saturating_sub(behind).max(place.segment.first);
+        let end = lsn.saturating_add(ahead).min(extent);
+        self.read(journal, &place, end)?;
+        let record = &self.bytes[((lsn - self.start) as usize).min(self.bytes.len())..];
+        // A record that can't be is reported by `record`.
+        if let Ok(len) = format::record_len(record, extent - lsn)
+            && len > record.len()
+        {
+            self.read(journal, &place, lsn + len as u64)?;
+        }
+        let missing = (lsn - self.start) as usize + RECORD_LEN_MIN > self.bytes.len();
+        if missing {
+            let fault = Fault::Missing { expected: "a record" };
+            let byte = place.byte(lsn);
+            return Err(JournalError::Corrupt(Corrupt { segment: Lsn(place.segment.first), byte, fault }));
+        }
+        self.place = Some(place);
+        Ok(())
+    }
+
+    fn read(&mut self, journal: &Journal, place: &Place, end: u64) -> Result<(), JournalError> {
+        self.bytes.resize((end - self.start) as usize, 0);
+        let mut filled = 0;
+        while filled < self.bytes.len() {
+            let offset = place.byte(self.start) + filled as u64;
+            let got = place.file.read_at(&mut self.bytes[filled..], offset).map_err(|error| {
+                JournalError::io("read", &journal.segments.path(place.segment.first), error)
+            })?;
+            if got == 0 {
+                break;
+            }
+            filled += got;
+        }
+        self.bytes.truncate(filled);
+        Ok(())
+    }
+
+    /// Looks in the gather buffer, then in what is being written: the way that records go.
+    fn fetch_unwritten(&mut self, journal: &Journal, lsn: u64) -> bool {
+        self.bytes.clear();
+        let append = journal.appending.lock();
+        if let Some(record) = append.chunk.record(lsn) {
+            self.bytes.extend_from_slice(record);
+        } else {
+            drop(append);
+            let flight = journal.flight.read();
+            if let Some(record) = flight.as_ref().and_then(|chunk| chunk.record(lsn)) {
+                self.bytes.extend_from_slice(record);
+            }
+        }
+        self.place = None;
+        self.start = lsn;
+        !self.bytes.is_empty()
+    }
+}
+
+impl Journal {
+    /// Reads the record at `lsn`, written or not, and checks that it is of `visit`. With it comes the position of the
+    /// visit's previous record.
+    ///
+    /// # Errors
+    /// When it can't be read, is damaged, or is another visit's.
+    pub fn read(&self, visit: VisitId, lsn: Lsn) -> Result<(ChainEntry, Lsn), JournalError> {
+        let mut window = Window::new();
+        window.fetch(self, lsn.0, 0, AHEAD_BYTES)?;
+        let record = window.record_of(self, visit, lsn.0)?.ok_or_else(|| self.outside(lsn))?;
+        Ok((self.chain_entry(record)?, record.prev))
+    }
+
+    /// Reads a visit's chain from its last record back, and returns it oldest first.
+    ///
+    /// # Errors
+    /// When a record can't be read, is damaged, or is another visit's.
+    pub fn read_chain(&self, visit: VisitId, last: Lsn) -> Result<Vec<ChainEntry>, JournalError> {
+        let mut chain = Vec::new();
+        self.walk_back(visit, last, &mut |record| {
+            chain.push(self.chain_entry(record)?);
+            Ok(())
+        })?;
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The same, undecoded.
+    ///
+    /// # Errors
+    /// When a record can't be read, is damaged, or is another visit's.
+    pub fn read_chain_raw(&self, visit: VisitId, last: Lsn) -> Result<Vec<RawRecord>, JournalError> {
+        let mut chain = Vec::new();
+        self.walk_back(visit, last, &mut |record| {
+            let RecordRef { lsn, kind, flags, payload, .. } = record;
+            chain.push(RawRecord { lsn, kind, flags, payload: payload.to_vec() });
+            Ok(())
+        })?;
+        chain.reverse();
+        Ok(chain)
+    }
+
+    fn walk_back(
+        &self,
+        visit: VisitId,
+        last: Lsn,
+        on_record: &mut dyn FnMut(RecordRef<'_>) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let mut window = Window::new();
+        let mut next = last;
+        while next.is_some() {
+            if window.record_of(self, visit, next.0)?.is_none() {
+                window.fetch(self, next.0, BEHIND_BYTES, AHEAD_BYTES)?;
+            }
+            let record = window.record_of(self, visit, next.0)?.ok_or_else(|| self.outside(next))?;
+            on_record(record)?;
+            next = self.before(record)?;
+        }
+        Ok(())
+    }
+
+    /// The previous record's position, which must be lower: else a walk would have no end.
+    pub(super) fn before(&self, record: RecordRef<'_>) -> Result<Lsn, JournalError> {
+        if record.prev < record.lsn {
+            return Ok(record.prev);
+        }
+        Err(self.corrupt(record.lsn, Fault::Place { expected: Lsn(record.lsn.0 - 1), found: record.prev }))
+    }
+
+    pub(super) fn chain_entry(&self, record: RecordRef<'_>) -> Result<ChainEntry, JournalError> {
+        match record.entry() {
+            Ok(entry) => Ok(ChainEntry { lsn: record.lsn, flags: record.flags, entry }),
+            Err(error) => Err(self.corrupt(record.lsn, Fault::Payload(error))),
+        }
+    }
+
+    fn corrupt(&self, lsn: Lsn, fault: Fault) -> JournalError {
+        let segment = self.segments.locate(lsn.0).ok().flatten().map_or(0, |place| place.segment.first);
+        let byte = format::HEADER_LEN + lsn.0 - segment;
+        JournalError::Corrupt(Corrupt { segment: Lsn(segment), byte, fault })
+    }
+
+    pub(super) fn outside(&self, lsn: Lsn) -> JournalError {
+        JournalError::Outside { lsn, oldest: self.oldest(), end: self.appended() }
+    }
+}

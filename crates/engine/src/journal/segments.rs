@@ -1,0 +1,135 @@
+//! The segments that a journal consists of at present, and their files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use visitlog_core::Lsn;
+use visitlog_core::ports::{Disk, DiskFile};
+
+use super::error::JournalError;
+use super::format::{HEADER_LEN, Seed, file_name};
+
+/// Files kept open for reading. A journal of 100 GB has 1,600 segments, a process 1,024 descriptors by default.
+const OPEN_FILES_MAX: usize = 64;
+
+/// One segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) first: u64,
+    pub(super) seed: Seed,
+}
+
+/// Where a record stands.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) segment: Segment,
+    /// The first LSN behind the segment; `u64::MAX` for the last one.
+    pub(super) end: u64,
+    pub(super) file: Arc<dyn DiskFile>,
+}
+
+impl Place {
+    /// The byte of the file where a position stands.
+    pub(super) const fn byte(&self, lsn: u64) -> u64 {
+        HEADER_LEN + (lsn - self.segment.first)
+    }
+}
+
+/// All segments, oldest first.
+pub(super) struct Segments {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    list: RwLock<Vec<Segment>>,
+    /// The most recently used one last.
+    files: Mutex<Vec<(u64, Arc<dyn DiskFile>)>>,
+    collecting: Mutex<()>,
+}
+
+impl Segments {
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, list: Vec<Segment>) -> Self {
+        Self {
+            disk,
+            dir: dir.to_owned(),
+            list: RwLock::new(list),
+            files: Mutex::default(),
+            collecting: Mutex::default(),
+        }
+    }
+
+    pub(super) fn path(&self, first: u64) -> PathBuf {
+        self.dir.join(file_name(Lsn(first)))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list.read().len()
+    }
+
+    pub(super) fn oldest(&self) -> u64 {
+        self.list.read().first().map_or(0, |segment| segment.first)
+    }
+
+    /// Adds the newest one.
+    pub(super) fn push(&self, segment: Segment, file: Arc<dyn DiskFile>) {
+        self.list.write().push(segment);
+        self.keep(segment.first, file);
+    }
+
+    /// Where the record at `lsn` stands; `None` before the oldest segment.
+    pub(super) fn locate(&self, lsn: u64) -> Result<Option<Place>, JournalError> {
+        // Held while the file is opened: a segment that is being removed must not be made again by that.
+        let list = self.list.read();
+        let after = list.partition_point(|segment| segment.first <= lsn);
+        let Some(segment) = after.checked_sub(1).map(|at| list[at]) else {
+            return Ok(None);
+        };
+        let end = list.get(after).map_or(u64::MAX, |next| next.first);
+        Ok(Some(Place { segment, end, file: self.file(segment.first)? }))
+    }
+
+    /// Removes segments that end at or below `bound`, oldest first, never the newest.
+    pub(super) fn collect(&self, bound: u64, sync_dir: bool) -> Result<usize, JournalError> {
+        let _one = self.collecting.lock();
+        let mut removed = 0;
+        loop {
+            let first = {
+                let mut list = self.list.write();
+                if list.len() < 2 || list[1].first > bound {
+                    return Ok(removed);
+                }
+                list.remove(0).first
+            };
+            self.files.lock().retain(|(open, _)| *open != first);
+            let path = self.path(first);
+            self.disk.remove(&path).map_err(|error| JournalError::io("remove", &path, error))?;
+            // Before the next: a power cut must not take a newer one and leave an older.
+            if sync_dir {
+                self.disk.sync_dir(&self.dir).map_err(|error| JournalError::io("sync", &self.dir, error))?;
+            }
+            removed += 1;
+        }
+    }
+
+    fn file(&self, first: u64) -> Result<Arc<dyn DiskFile>, JournalError> {
+        let mut files = self.files.lock();
+        if let Some(at) = files.iter().rposition(|(open, _)| *open == first) {
+            let entry = files.remove(at);
+            let file = Arc::clone(&entry.1);
+            files.push(entry);
+            return Ok(file);
+        }
+        drop(files);
+        let path = self.path(first);
+        let file = self.disk.open(&path).map_err(|error| JournalError::io("open", &path, error))?;
+        self.keep(first, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn keep(&self, first: u64, file: Arc<dyn DiskFile>) {
+        let mut files = self.files.lock();
+        if files.len() >= OPEN_FILES_MAX {
+            files.remove(0);
+        }
+        files.push((first, file));
+    }
+}

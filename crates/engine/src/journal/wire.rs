@@ -1,0 +1,126 @@
+//! Bytes in and out: what [`super::codec`] and [`super::meta`] are made of.
+
+use std::net::IpAddr;
+
+use visitlog_core::Timestamp;
+
+use super::codec::CodecError;
+
+pub(super) fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub(super) fn put_u128(out: &mut Vec<u8>, value: u128) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub(super) fn put_moment(out: &mut Vec<u8>, at: Timestamp) {
+    out.extend_from_slice(&at.micros().to_le_bytes());
+}
+
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// A varint length and the bytes.
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// What is left of a payload.
+pub(super) struct Input<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(super) fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
+        let (taken, rest) = self.bytes.split_at_checked(len).ok_or(CodecError::End { what })?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], CodecError> {
+        let (taken, rest) = self.bytes.split_first_chunk::<N>().ok_or(CodecError::End { what })?;
+        self.bytes = rest;
+        Ok(*taken)
+    }
+
+    pub(super) fn u8(&mut self, what: &'static str) -> Result<u8, CodecError> {
+        Ok(self.array::<1>(what)?[0])
+    }
+
+    pub(super) fn flag(&mut self, what: &'static str) -> Result<bool, CodecError> {
+        Ok(self.u8(what)? != 0)
+    }
+
+    pub(super) fn u64(&mut self, what: &'static str) -> Result<u64, CodecError> {
+        Ok(u64::from_le_bytes(self.array(what)?))
+    }
+
+    pub(super) fn u128(&mut self, what: &'static str) -> Result<u128, CodecError> {
+        Ok(u128::from_le_bytes(self.array(what)?))
+    }
+
+    pub(super) fn moment(&mut self) -> Result<Timestamp, CodecError> {
+        Ok(Timestamp::from_micros(i64::from_le_bytes(self.array("a moment")?)))
+    }
+
+    pub(super) fn varint(&mut self, what: &'static str) -> Result<u64, CodecError> {
+        let mut value = 0_u64;
+        for (i, &byte) in self.bytes.iter().enumerate().take(10) {
+            value |= u64::from(byte & 0x7f).unbounded_shl(7 * i as u32);
+            if byte < 0x80 {
+                self.bytes = &self.bytes[i + 1..];
+                return Ok(value);
+            }
+        }
+        Err(CodecError::End { what })
+    }
+
+    /// A number of things of at least `each` bytes: no more than there can be.
+    pub(super) fn count(&mut self, each: usize, what: &'static str) -> Result<usize, CodecError> {
+        let count = self.varint(what)?;
+        let possible = self.bytes.len() / each;
+        usize::try_from(count).ok().filter(|count| *count <= possible).ok_or(CodecError::End { what })
+    }
+
+    pub(super) fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], CodecError> {
+        let len = usize::try_from(self.varint(what)?).map_err(|_| CodecError::End { what })?;
+        self.take(len, what)
+    }
+
+    pub(super) fn text(&mut self, what: &'static str) -> Result<&'a str, CodecError> {
+        std::str::from_utf8(self.bytes(what)?).map_err(|_| CodecError::Text { what })
+    }
+
+    pub(super) fn text_if(&mut self, is_there: bool, what: &'static str) -> Result<Option<Box<str>>, CodecError> {
+        if is_there { Ok(Some(self.text(what)?.into())) } else { Ok(None) }
+    }
+
+    /// Text with a length of four bytes.
+    pub(super) fn long_text(&mut self, what: &'static str) -> Result<&'a str, CodecError> {
+        let len = u32::from_le_bytes(self.array(what)?);
+        std::str::from_utf8(self.take(len as usize, what)?).map_err(|_| CodecError::Text { what })
+    }
+
+    pub(super) fn address(&mut self) -> Result<IpAddr, CodecError> {
+        match self.u8("address")? {
+            4 => Ok(IpAddr::from(self.array::<4>("address")?)),
+            6 => Ok(IpAddr::from(self.array::<16>("address")?)),
+            found => Err(CodecError::Code { what: "kind of address", found: u64::from(found) }),
+        }
+    }
+}
