@@ -1,5 +1,6 @@
 //! The open journal: what its writing, syncing and reading sides share.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -328,6 +329,18 @@ impl Journal {
         };
         let bound = if self.config.no_collection_bound() { u64::MAX } else { bound.0.min(synced).min(base) };
         self.segments.collect(bound, !self.config.no_dir_sync())
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("dir", &self.dir)
+            .field("epoch", &self.epoch)
+            .field("synced", &self.synced())
+            .field("written", &self.written())
+            .field("appended", &self.appended())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Waiting: answers for their record to be durable, the writer's thread for something to write.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,12 @@ pub struct Wait {
 impl Wait {
     pub(super) const fn new(journal: Arc<Journal>, lsn: Lsn) -> Self {
         Self { journal, lsn }
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("lsn", &self.lsn).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,112 @@
+//! The system's files.
+
+#![expect(clippy::disallowed_methods, reason = "this is the real disk")]
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use visitlog_core::ports::{Disk, DiskFile};
+
+/// The system's files and folders. What it makes only its own user can read: it holds personal data.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                paths.push(entry.path());
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        fs::exists(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match self.0.read_at(&mut buf[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(got) => filled += got,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(buf, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_what_is_written_and_folders_list_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a/b");
+        RealDisk.create_dir_all(&path).expect("made");
+        let file = RealDisk.open(&path.join("two")).expect("opened");
+        file.write_at(b"hello", 3).expect("written");
+        file.sync_data().expect("synced");
+        RealDisk.open(&path.join("one")).expect("opened");
+        RealDisk.sync_dir(&path).expect("synced");
+        let mut buf = [9; 16];
+        assert_eq!(file.read_at(&mut buf, 0).expect("read"), 8);
+        assert_eq!(&buf[..8], b"\0\0\0hello");
+        let again = RealDisk.open(&path.join("two")).expect("opened again");
+        assert_eq!(again.len().expect("its length"), 8);
+        again.set_len(4).expect("cut");
+        assert_eq!(file.len().expect("its length"), 4);
+        assert_eq!(RealDisk.list(&path).expect("listed"), [path.join("one"), path.join("two")]);
+        RealDisk.remove(&path.join("one")).expect("removed");
+        assert!(!RealDisk.exists(&path.join("one")).expect("looked"));
+        assert!(RealDisk.exists(&path.join("two")).expect("looked"));
+    }
+}
