@@ -1,11 +1,13 @@
 //! Leaf & Clay: a small shop, written twice as an application's author would.
 //!
 //! [`plain`] knows nothing of Visitlog as a crate: it stands behind `visitlog serve` and names actions by response headers,
-//! as an application in any language can. The pages, files and live endpoints are shared.
+//! as an application in any language can. [`layered`] has Visitlog's tower layer around it and a `Visit` in its handlers.
+//! The pages, files and live endpoints are shared.
 
 mod catalogue;
 mod common;
 mod files;
+pub mod layered;
 mod live;
 mod pages;
 pub mod plain;
