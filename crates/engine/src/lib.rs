@@ -1,8 +1,26 @@
-//! engine
-
-pub mod document;
-pub mod sinks;
+//! The session store of one machine: durable, embedded, and the only one that needs nothing beside it.
+//!
+//! [`Engine`] is the store; it has no thread and no clock of its own. [`Driver`] gives it both. The simulation gives it
+//! others.
 
 pub mod adapters;
+pub mod config;
+mod counters;
+pub mod document;
+mod driver;
+mod engine;
 pub mod journal;
+mod live;
 pub mod lock;
+mod recover;
+pub mod sinks;
+mod sweep;
+mod upkeep;
+
+pub use config::EngineConfig;
+pub use counters::{Counters, Counts};
+pub use driver::Driver;
+pub use engine::{CommitFuture, Engine};
+pub use recover::Report;
+pub use sweep::Sweep;
+pub use upkeep::Upkeep;

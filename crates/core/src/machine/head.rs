@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::shard::Chain;
 use super::sites::HostIndex;
 use crate::ids::{Fingerprint, Lsn, VisitId};
 use crate::model::Identity;
@@ -78,6 +79,10 @@ impl Flags {
 impl Head {
     pub(super) fn identity(&self) -> Identity {
         if self.flags.shared() { Identity::Fingerprint } else { Identity::Cookie }
+    }
+
+    pub(super) fn chain(&self) -> Chain {
+        Chain { visit: self.visit, first: self.first, last: self.last, events: self.events }
     }
 
     pub(super) fn slide(&mut self, to: Timestamp) {

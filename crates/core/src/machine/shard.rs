@@ -12,7 +12,7 @@ use super::restore::Carrying;
 use super::sites::HostIndex;
 use super::wheel::{Linked, NONE, Wheel};
 use super::{Closed, Effects, Mutations};
-use crate::ids::{Host, Lsn, VisitId};
+use crate::ids::{Fingerprint, Host, Lsn, VisitId};
 use crate::limits;
 use crate::model::{End, EndReason, Entry};
 use crate::ports::{Arrival, Live, SessionData, Ticket, Token};
@@ -108,6 +108,8 @@ pub struct Chain {
     pub first: Lsn,
     /// Its newest record.
     pub last: Lsn,
+    /// Events in it.
+    pub events: u16,
 }
 
 /// An open session, as the shard knows it.
@@ -121,8 +123,16 @@ pub struct Open {
     pub journaled: Timestamp,
     /// Whether the cookie came back.
     pub confirmed: bool,
+    /// Whether it is shared by clients of one fingerprint.
+    pub shared: bool,
+    /// The fingerprint that it counts under.
+    pub fingerprint: Fingerprint,
     /// Its host.
     pub host: HostIndex,
+    /// Whether its user may have only one session.
+    pub single_login: bool,
+    /// When its token was last changed, in seconds since 1970; 0 if never.
+    pub rotated_at_s: u32,
     /// User and values.
     pub data: Arc<SessionData>,
     /// Requests under way in it.
@@ -335,7 +345,7 @@ impl Shard {
     pub(super) fn append(&mut self, index: u32, entry: &Entry, fx: &mut impl Effects) -> Lsn {
         let head = self.heads.at_mut(index);
         let confirms = head.flags.take_unsaid();
-        let chain = Chain { visit: head.visit, first: head.first, last: head.last };
+        let chain = head.chain();
         let lsn = fx.append(chain, confirms, entry);
         if !head.first.is_some() {
             head.first = lsn;
@@ -469,11 +479,15 @@ impl Shard {
     fn open(&self, index: u32) -> Open {
         let head = self.heads.at(index);
         Open {
-            chain: Chain { visit: head.visit, first: head.first, last: head.last },
+            chain: head.chain(),
             last_seen: head.last_seen,
             journaled: head.journaled,
             confirmed: head.flags.confirmed(),
+            shared: head.flags.shared(),
+            fingerprint: head.fingerprint,
             host: head.host,
+            single_login: self.rules(index).single_login,
+            rotated_at_s: head.rotated_at_s,
             data: self.data(index),
             in_flight: head.in_flight,
             events: head.events,
@@ -488,10 +502,7 @@ impl Shard {
 
     /// The chains of all open sessions, in no order.
     pub fn chains(&self) -> impl Iterator<Item = Chain> + '_ {
-        self.table.iter().map(|&index| {
-            let head = self.heads.at(index);
-            Chain { visit: head.visit, first: head.first, last: head.last }
-        })
+        self.table.iter().map(|&index| self.heads.at(index).chain())
     }
 
     /// Finally ended sessions that are remembered.

@@ -54,11 +54,7 @@ impl Sites {
         let room = self.known < limits::SITES_MAX;
         match self.index.get(host) {
             Some(&index) => {
-                let known = &mut self.hosts[usize::from(index.0)].1;
-                if !*known && room {
-                    *known = true;
-                    self.known += 1;
-                }
+                self.confirm_at(index);
                 index
             }
             None if room => {
@@ -66,6 +62,17 @@ impl Sites {
                 self.push(host, true)
             }
             None => HostIndex::OTHER,
+        }
+    }
+
+    /// Makes a remembered host a site, if there is room for one more.
+    pub fn confirm_at(&mut self, index: HostIndex) {
+        if let Some((_, known)) = self.hosts.get_mut(usize::from(index.0))
+            && !*known
+            && self.known < limits::SITES_MAX
+        {
+            *known = true;
+            self.known += 1;
         }
     }
 

@@ -1,0 +1,99 @@
+//! How an engine is set up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use visitlog_core::Host;
+use visitlog_core::limits;
+use visitlog_core::machine::ShardConfig;
+use visitlog_core::rules::SiteRules;
+
+use crate::journal;
+use crate::sinks::SinkSettings;
+
+/// The settings of an [`crate::Engine`].
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// How the journal behaves, its durability included.
+    pub journal: journal::Config,
+    /// The rules of all sites that have none of their own.
+    pub rules: SiteRules,
+    /// Sites that the settings name, with rules of their own or not.
+    pub sites: Vec<(Host, Option<SiteRules>)>,
+    /// Whether clients are known by cookie; if not, by fingerprint.
+    pub cookies: bool,
+    /// Open sessions; one more evicts another.
+    pub open_max: usize,
+    /// How often the wheels move.
+    pub tick: Duration,
+    /// Ends per second and shard: how a storm of ends is paced.
+    pub ends_per_second: u32,
+    /// Journal bytes from which on long sessions are carried forward, so that old segments can go.
+    pub carry_from_bytes: u64,
+    /// How sinks are driven.
+    pub sinks: SinkSettings,
+    /// For the mutation check.
+    #[cfg(feature = "mutations")]
+    pub mutations: Mutations,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            journal: journal::Config::default(),
+            rules: SiteRules::default(),
+            sites: Vec::new(),
+            cookies: true,
+            open_max: limits::OPEN_SESSIONS_MAX,
+            tick: Duration::from_secs(1),
+            ends_per_second: 10_000,
+            carry_from_bytes: 512 * 1024 * 1024,
+            sinks: SinkSettings::default(),
+            #[cfg(feature = "mutations")]
+            mutations: Mutations::default(),
+        }
+    }
+}
+
+/// Rules of the engine that can be broken on purpose; the machine's and the journal's have structs of their own.
+#[cfg(feature = "mutations")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mutations {
+    /// The machine's.
+    pub machine: visitlog_core::machine::Mutations,
+    /// An answer doesn't wait for its session's newest record.
+    pub no_wait: bool,
+}
+
+impl EngineConfig {
+    pub(crate) fn waits(&self) -> bool {
+        #[cfg(feature = "mutations")]
+        return !self.mutations.no_wait;
+        #[cfg(not(feature = "mutations"))]
+        true
+    }
+
+    /// The configuration of one of `shards` shards.
+    pub(crate) fn shard(&self, shards: usize) -> ShardConfig {
+        let mut rules = vec![self.rules.clone()];
+        let mut by_host = Vec::new();
+        for (host, own) in &self.sites {
+            if let Some(own) = own
+                && let Ok(index) = u8::try_from(rules.len())
+            {
+                rules.push(own.clone());
+                by_host.push((host.clone(), index));
+            }
+        }
+        ShardConfig {
+            tick: self.tick,
+            open_max: self.open_max.div_ceil(shards),
+            rules: rules.into(),
+            rules_by_host: Arc::from(by_host),
+            #[cfg(feature = "mutations")]
+            mutations: self.mutations.machine,
+            #[cfg(not(feature = "mutations"))]
+            mutations: visitlog_core::machine::Mutations::default(),
+        }
+    }
+}

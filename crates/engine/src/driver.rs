@@ -1,0 +1,186 @@
+//! The engine's threads: one writes (in `power` it syncs too), one syncs, one ends sessions, one brings ended visits to the sinks and keeps the
+//! journal short.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use visitlog_core::ports::Durability;
+
+use crate::engine::Engine;
+use crate::sinks::SinkDriver;
+use crate::sweep::Sweep;
+use crate::upkeep::Upkeep;
+
+/// How often what is written is synced, unless every answer waits for that.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How often the sweep looks for sessions that are due.
+const SWEEP_EVERY: Duration = Duration::from_millis(200);
+/// How often sinks and upkeep look for work of their own accord.
+const SINKS_EVERY: Duration = Duration::from_millis(200);
+/// After a failed write, until the next try.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// How long a write may take before answers stop waiting for it.
+const SLOW_AFTER: Duration = Duration::from_millis(250);
+
+/// Runs an [`Engine`]. Dropping it stops the threads without losing anything; [`Driver::stop`] says if that failed.
+#[derive(Debug)]
+pub struct Driver {
+    engine: Arc<Engine>,
+    stop: Arc<Stop>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Stop {
+    fn is_set(&self) -> bool {
+        *self.stopped.lock()
+    }
+
+    /// Sleeps, unless it is time to stop. True if it is.
+    fn wait(&self, timeout: Duration) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.wake.wait_for(&mut stopped, timeout);
+        }
+        *stopped
+    }
+
+    fn set(&self) {
+        *self.stopped.lock() = true;
+        self.wake.notify_all();
+    }
+}
+
+impl Driver {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system has no threads to give.
+    pub fn start(engine: Arc<Engine>, sinks: SinkDriver) -> io::Result<Self> {
+        let mut driver = Self { engine, stop: Arc::default(), threads: Vec::new() };
+        driver.spawn("visitlog-write", write_loop)?;
+        driver.spawn("visitlog-sync", sync_loop)?;
+        driver.spawn("visitlog-sweep", sweep_loop)?;
+        driver.spawn("visitlog-sinks", move |engine, stop| sink_loop(engine, stop, sinks))?;
+        Ok(driver)
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce(&Engine, &Stop) + Send + 'static) -> io::Result<()> {
+        let (engine, stop) = (Arc::clone(&self.engine), Arc::clone(&self.stop));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&engine, &stop))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Stops the threads, then writes and syncs what is left. Sessions go on after the next start.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        if self.threads.is_empty() {
+            return;
+        }
+        self.stop.set();
+        self.engine.journal().wake_writer();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine panicked");
+            }
+        }
+        let journal = self.engine.journal();
+        let flushed = journal.write_step().and_then(|_| journal.sync_step()).and_then(|_| journal.write_step());
+        if let Err(error) = flushed {
+            tracing::error!(error = &error as &dyn std::error::Error, "the journal's end could not be written");
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+fn write_loop(engine: &Engine, stop: &Stop) {
+    let journal = engine.journal();
+    let power = engine.config().journal.durability == Durability::Power;
+    let mut failing = false;
+    while !stop.is_set() {
+        journal.wait_for_work(Durability::RELAXED_EVERY);
+        let written = journal.write_step();
+        if power && written.is_ok() && !sync(engine) {
+            return;
+        }
+        match written {
+            Ok(_) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("the journal can be written again; nothing was lost that had been acknowledged");
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the journal can't be written");
+                }
+                stop.wait(RETRY_AFTER);
+            }
+        }
+    }
+}
+
+fn sync_loop(engine: &Engine, stop: &Stop) {
+    if engine.config().journal.durability == Durability::Power {
+        return;
+    }
+    while !stop.wait(SYNC_EVERY) {
+        if !sync(engine) {
+            return;
+        }
+    }
+}
+
+fn sync(engine: &Engine) -> bool {
+    let synced = engine.journal().sync_step();
+    if let Err(error) = &synced {
+        let error = error as &dyn std::error::Error;
+        tracing::error!(error, "the journal can't be synced: it takes nothing more until a restart");
+    }
+    synced.is_ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures how long a sweep took, to keep its pace; decides nothing")]
+fn sweep_loop(engine: &Engine, stop: &Stop) {
+    let mut sweep = Sweep::new(engine.now());
+    let mut more = false;
+    while !stop.wait(if more { Duration::from_millis(5) } else { SWEEP_EVERY }) {
+        let begun = Instant::now();
+        engine.journal().stall_if_slow(engine.now(), SLOW_AFTER);
+        (_, more) = sweep.step(engine);
+        if begun.elapsed() > Duration::from_secs(1) {
+            tracing::warn!(took = ?begun.elapsed(), "ending sessions takes long");
+        }
+    }
+}
+
+fn sink_loop(engine: &Engine, stop: &Stop, mut sinks: SinkDriver) {
+    let mut upkeep = Upkeep::default();
+    let mut more = false;
+    while !stop.wait(if more { Duration::ZERO } else { SINKS_EVERY }) {
+        more = sinks.step(engine.now()).worked;
+        match upkeep.step(engine) {
+            Ok(again) => more |= again,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "old segments of the journal can't go");
+                more = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What is going on now: open sessions with their events, read without holding up traffic.
+
+use std::sync::Arc;
+
+use visitlog_core::VisitId;
+use visitlog_core::machine::Open;
+use visitlog_core::model::{Entry, OpenVisit, Values, sort_events};
+
+use crate::engine::Engine;
+use crate::journal::JournalError;
+
+impl Engine {
+    /// The open sessions, the one seen last first, without their events.
+    pub fn open_list(&self) -> Vec<Open> {
+        let mut open: Vec<_> = self.shards.iter().flat_map(|shard| shard.lock().iter().collect::<Vec<_>>()).collect();
+        open.sort_by_key(|open| std::cmp::Reverse((open.last_seen, open.chain.visit)));
+        open
+    }
+
+    /// An open session with its events so far. `None`: no such session is open.
+    ///
+    /// # Errors
+    /// When its chain can't be read.
+    pub fn open_visit(&self, visit: VisitId) -> Result<Option<OpenVisit>, JournalError> {
+        let Some(open) = self.shard_of(visit.partition()).lock().get(visit) else { return Ok(None) };
+        let entries = match self.journal.read_chain(visit, open.chain.last) {
+            Ok(entries) => entries,
+            // It was carried or ended meanwhile, and its old segments are gone.
+            Err(_) if self.has_moved(&open) => return self.open_visit(visit),
+            Err(error) => return Err(error),
+        };
+        let mut start = None;
+        let mut events = Vec::new();
+        for record in entries {
+            match record.entry {
+                Entry::Start(first) => start = Some(*first),
+                Entry::Event(event) => events.push(event),
+                Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } | Entry::End(_) => {}
+            }
+        }
+        sort_events(&mut events);
+        let site = self.sites.read().name(open.host).into();
+        let values: Arc<Values> = open.data.values.clone();
+        Ok(start.map(|start| OpenVisit {
+            visit,
+            start,
+            site,
+            last_seen: open.last_seen,
+            confirmed: open.confirmed,
+            user: open.data.user.clone(),
+            values,
+            events,
+        }))
+    }
+
+    fn has_moved(&self, before: &Open) -> bool {
+        let now = self.shard_of(before.chain.visit.partition()).lock().get(before.chain.visit);
+        now.is_none_or(|now| now.chain.first != before.chain.first)
+    }
+}

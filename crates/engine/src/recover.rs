@@ -1,0 +1,134 @@
+//! An engine from its journal.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use visitlog_core::machine::{Chain, HostIndex, Place, Shard, Sites};
+use visitlog_core::model::Entry;
+use visitlog_core::ports::{Disk, Entropy};
+use visitlog_core::{Host, Timestamp, VisitId};
+
+use crate::config::EngineConfig;
+use crate::engine::SHARDS;
+use crate::journal::{Ack, BaseItem, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
+use crate::sinks::PendingEnd;
+
+/// What recovery found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What the journal says of itself.
+    pub journal: Recovered,
+    /// Sessions that go on.
+    pub open: usize,
+    /// Records whose payload could not be understood though their checksum was right.
+    pub unreadable: u64,
+}
+
+pub(crate) struct Parts {
+    pub(crate) journal: Journal,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) sites: Sites,
+    pub(crate) last_moment: Timestamp,
+    /// Ends in the journal, in its order.
+    pub(crate) ends: Vec<PendingEnd>,
+    /// The latest acknowledgement of each sink.
+    pub(crate) acks: HashMap<String, Ack>,
+    pub(crate) report: Report,
+}
+
+struct Replay {
+    shards: Vec<Shard>,
+    sites: Sites,
+    ends: Vec<PendingEnd>,
+    acks: HashMap<String, Ack>,
+    last_moment: Timestamp,
+    unreadable: u64,
+}
+
+pub(crate) fn recover(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    config: &EngineConfig,
+    entropy: &dyn Entropy,
+) -> Result<Parts, JournalError> {
+    let mut replay = Replay {
+        shards: (0..SHARDS).map(|_| Shard::new(config.shard(SHARDS))).collect(),
+        sites: Sites::new(config.sites.iter().map(|(host, _)| host.clone())),
+        ends: Vec::new(),
+        acks: HashMap::new(),
+        last_moment: Timestamp::EPOCH,
+        unreadable: 0,
+    };
+    let (journal, recovered) =
+        Journal::open(disk, dir, config.journal.clone(), entropy.random(), |record| replay.see(&record))?;
+    let open = replay.shards.iter().map(Shard::len).sum();
+    let Replay { shards, sites, last_moment, ends, acks, unreadable } = replay;
+    let report = Report { journal: recovered, open, unreadable };
+    Ok(Parts { journal, shards, sites, last_moment, ends, acks, report })
+}
+
+impl Replay {
+    fn see(&mut self, record: &RecordRef<'_>) {
+        if let Some(moment) = record.moment() {
+            self.last_moment = self.last_moment.max(moment);
+        }
+        let seen = match record.kind {
+            Kind::Ack => record.ack().map(|ack| self.acked(ack)),
+            Kind::Base => record.base().map(|items| items.into_iter().for_each(|item| self.base(item))),
+            Kind::Synced => Ok(()),
+            _ => record.entry().map(|entry| self.entry(record, &entry)),
+        };
+        if let Err(error) = seen {
+            self.unreadable += 1;
+            tracing::error!(lsn = record.lsn.0, %error, "a record can't be understood");
+        }
+    }
+
+    fn acked(&mut self, ack: Ack) {
+        let newest = self.acks.get(&ack.sink).is_none_or(|known| known.lsn <= ack.lsn);
+        if newest {
+            self.acks.insert(ack.sink.clone(), ack);
+        }
+    }
+
+    fn base(&mut self, item: BaseItem) {
+        match item {
+            BaseItem::Ack(ack) => self.acked(ack),
+            BaseItem::Site(name) => drop(self.sites.confirm(&Host::new(&name))),
+            BaseItem::Tombstone { visit, reason, closed_at } => {
+                self.shard(visit).restore_tombstone(visit, reason, closed_at);
+            }
+            BaseItem::Time(at) => self.last_moment = self.last_moment.max(at),
+        }
+    }
+
+    fn shard(&mut self, visit: VisitId) -> &mut Shard {
+        &mut self.shards[usize::from(visit.partition()) % SHARDS]
+    }
+
+    fn entry(&mut self, record: &RecordRef<'_>, entry: &Entry) {
+        let visit = record.visit;
+        let host = match entry {
+            Entry::Start(start) => self.sites.note(&start.host),
+            _ => HostIndex::OTHER,
+        };
+        let confirms = record.flags.has(Flags::CONFIRMS);
+        let place = Place { lsn: record.lsn, prev: record.prev, confirms };
+        if let Entry::End(_) = entry
+            && let Some(open) = self.shard(visit).get(visit)
+        {
+            let Chain { first, events, .. } = open.chain;
+            self.ends.push(PendingEnd { end: record.lsn, first, visit, events: events.into() });
+        }
+        let known = if record.flags.has(Flags::CARRIED) {
+            let is_last = record.flags.has(Flags::CARRIED_LAST);
+            self.shard(visit).restore_carried(visit, place, entry, host, is_last)
+        } else {
+            self.shard(visit).restore(visit, place, entry, host)
+        };
+        if known && confirms && let Some(open) = self.shard(visit).get(visit) {
+            self.sites.confirm_at(open.host);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Ends what is due, at a pace that leaves room for traffic.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use visitlog_core::Timestamp;
+use visitlog_core::machine::TickBudget;
+
+use crate::engine::{Engine, Fx, SHARDS};
+
+/// Sessions ended, and looked at, before a shard is let go for the traffic that waits for it: some 100 µs.
+const AT_ONCE: TickBudget = TickBudget { ends: 64, looks: 256 };
+
+/// How far the sweep of each shard may go.
+#[derive(Debug)]
+pub struct Sweep {
+    last: Timestamp,
+    /// Ends that each shard is still allowed, in millionths.
+    allowance: [u64; SHARDS],
+}
+
+impl Sweep {
+    /// A sweep that begins now.
+    pub fn new(now: Timestamp) -> Self {
+        Self { last: now, allowance: [0; SHARDS] }
+    }
+
+    /// Ends what is due in every shard, as far as the pace allows. Returns how many ended, and whether more are due.
+    pub fn step(&mut self, engine: &Engine) -> (usize, bool) {
+        let now = engine.now();
+        self.earn(now, engine.config.ends_per_second);
+        let (mut ended, mut more, mut lag) = (0, false, Duration::ZERO);
+        for (shard, allowance) in engine.shards.iter().zip(&mut self.allowance) {
+            loop {
+                // What can't be journaled must not be decided.
+                if engine.journal.check().is_err() {
+                    return (ended, true);
+                }
+                let budget = TickBudget { ends: AT_ONCE.ends.min((*allowance / 1_000_000) as usize), ..AT_ONCE };
+                let ticked = shard.lock().tick(now, budget, &mut Fx::new(engine));
+                *allowance -= ticked.ended as u64 * 1_000_000;
+                ended += ticked.ended;
+                let exhausted = *allowance < 1_000_000;
+                if !ticked.more || exhausted {
+                    more |= ticked.more;
+                    lag = lag.max(ticked.lag);
+                    break;
+                }
+            }
+        }
+        engine.sweep_lag_us.store(lag.as_micros() as u64, Ordering::Relaxed);
+        (ended, more)
+    }
+
+    /// A shard saves up to a second's worth of ends.
+    fn earn(&mut self, now: Timestamp, ends_per_second: u32) {
+        let most = u64::from(ends_per_second.max(1)) * 1_000_000;
+        let micros = now.since(self.last).as_micros().min(1_000_000) as u64;
+        self.last = self.last.max(now);
+        for allowance in &mut self.allowance {
+            *allowance = (*allowance + micros * u64::from(ends_per_second.max(1))).min(most);
+        }
+    }
+}
