@@ -4,7 +4,9 @@
 pub mod clock;
 pub mod entropy;
 pub mod memory_store;
+pub mod sim_disk;
 
 pub use clock::SimClock;
 pub use entropy::SimEntropy;
 pub use memory_store::MemoryStore;
+pub use sim_disk::{DiskCall, DiskFaults, DiskProbes, SimDisk};
