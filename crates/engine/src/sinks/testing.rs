@@ -317,7 +317,7 @@ pub(crate) const MORNING: Timestamp = Timestamp::from_secs(1_763_719_200);
 
 /// The `n`th visit's id.
 pub(crate) fn id(n: u64) -> VisitId {
-    VisitId::new(MORNING, u128::from(n) << 64 | u128::from(n))
+    VisitId::from_u128(0x019a_a5c2_2500_7000_8000_0000_0000_0000 + u128::from(n))
 }
 
 /// The chain of the `n`th visit, closed at `closed_at`: a start, a page view, an action, an end.

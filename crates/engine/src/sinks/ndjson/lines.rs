@@ -53,9 +53,12 @@ pub(super) fn check(file: &dyn DiskFile, from: u64, pending: &HashSet<VisitId>) 
             rest = &rest[end + 1..];
         }
         line.extend_from_slice(rest);
-        // Early, so that somebody else's endless line is not gathered first.
-        torn(&line, pending).map_err(|found| Fault::Foreign { offset: line_at, found })?;
+        if line.len() <= CHUNK_BYTES {
+            // Early, so that somebody else's endless line is not gathered first.
+            torn(&line, pending).map_err(|found| Fault::Foreign { offset: line_at, found })?;
+        }
     }
+    torn(&line, pending).map_err(|found| Fault::Foreign { offset: line_at, found })?;
     Ok(())
 }
 

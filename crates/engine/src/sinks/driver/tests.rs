@@ -1,0 +1,518 @@
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use parking_lot::Mutex;
+use visitlog_core::VisitId;
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::SinkError;
+
+use super::*;
+use crate::sinks::fake_journal::FakeJournal;
+use crate::sinks::hub::{SinkState, SinkStatus};
+use crate::sinks::ndjson::NdjsonSink;
+use crate::sinks::testing::{MORNING, MemDisk, id, written};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How a [`Recorder`] behaves.
+#[derive(Default)]
+struct Log {
+    /// 0 works, 1 fails for now, 2 has been changed.
+    mode: AtomicU8,
+    /// Whether it had the batch when it fails.
+    keeps: AtomicBool,
+    seen: Mutex<Vec<(VisitId, bool)>>,
+    batches: Mutex<Vec<usize>>,
+    resumed: Mutex<Vec<(Option<Vec<u8>>, Vec<VisitId>)>>,
+}
+
+/// Writes down what it gets.
+struct Recorder(Arc<Log>);
+
+impl VisitSink for Recorder {
+    fn name(&self) -> &str {
+        "recorder"
+    }
+
+    fn resume(&mut self, acknowledged: Option<&[u8]>, pending: &[VisitId]) -> Result<(), SinkError> {
+        self.0.resumed.lock().push((acknowledged.map(<[u8]>::to_vec), pending.to_vec()));
+        Ok(())
+    }
+
+    fn deliver(&mut self, batch: &[EndedVisit], last: Lsn) -> Result<Vec<u8>, SinkError> {
+        let mode = self.0.mode.load(Ordering::Relaxed);
+        if mode == 0 || self.0.keeps.load(Ordering::Relaxed) {
+            self.0.seen.lock().extend(batch.iter().map(|visit| (visit.visit, visit.redelivered)));
+        }
+        self.0.batches.lock().push(batch.len());
+        let (sink, what) = ("recorder".to_owned(), "out of order".to_owned());
+        match mode {
+            0 => Ok(last.0.to_le_bytes().to_vec()),
+            1 => Err(SinkError::Unavailable { sink, what, source: Some(std::io::ErrorKind::TimedOut.into()) }),
+            _ => Err(SinkError::Changed { sink, what }),
+        }
+    }
+}
+
+struct World {
+    journal: FakeJournal,
+    disk: MemDisk,
+    log: Arc<Log>,
+    driver: SinkDriver,
+    hub: Arc<SinkHub>,
+    now: Timestamp,
+}
+
+fn settings() -> SinkSettings {
+    SinkSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 60 * SECOND, ..SinkSettings::default() }
+}
+
+impl World {
+    fn new(journal: FakeJournal, disk: MemDisk, settings: SinkSettings) -> Self {
+        let log = Arc::<Log>::default();
+        let mut driver = SinkDriver::new(journal.shared(), disk.shared(), "data", settings);
+        driver.add(Box::new(Recorder(Arc::clone(&log))), &journal.acks());
+        let hub = driver.hub();
+        journal.tell(&hub);
+        Self { journal, disk, log, driver, hub, now: MORNING }
+    }
+
+    fn empty() -> Self {
+        Self::new(FakeJournal::default(), MemDisk::default(), settings())
+    }
+
+    fn ends(&self, range: std::ops::Range<u64>) {
+        range.for_each(|n| self.journal.end(&self.hub, n));
+    }
+
+    fn step(&mut self) -> StepResult {
+        self.driver.step(self.now)
+    }
+
+    fn run(&mut self) {
+        while self.step().worked {}
+    }
+
+    fn wait(&mut self, by: Duration) {
+        self.now = self.now.after(by);
+        self.run();
+    }
+
+    fn mode(&self, mode: u8) {
+        self.log.mode.store(mode, Ordering::Relaxed);
+    }
+
+    fn seen(&self) -> Vec<VisitId> {
+        self.log.seen.lock().iter().map(|(visit, _)| *visit).collect()
+    }
+
+    fn status(&self) -> SinkStatus {
+        self.hub.status(crate::sinks::EndSource::appended(&self.journal)).remove(0)
+    }
+
+    fn collect(&self) {
+        self.journal.collect(&self.hub);
+    }
+
+    fn crash(self, is_power_cut: bool) -> Self {
+        let disk = if is_power_cut { self.disk.after_power_cut(3) } else { self.disk.after_kill() };
+        Self::new(self.journal.after_crash(is_power_cut), disk, self.driver.shared.settings)
+    }
+}
+
+fn ids(range: std::ops::Range<u64>) -> Vec<VisitId> {
+    range.map(id).collect()
+}
+
+#[test]
+fn delivers_what_is_synced_in_order_and_in_batches() {
+    let mut world = World::empty();
+    world.ends(0..6);
+    world.run();
+    assert_eq!(world.seen(), [], "nothing is synced");
+    world.journal.sync();
+    world.ends(6..9);
+    world.run();
+    assert_eq!(world.seen(), ids(0..6), "the last three are not synced");
+    world.journal.sync();
+    world.run();
+    assert_eq!(world.seen(), ids(0..9));
+    assert_eq!(*world.log.batches.lock(), [4, 2, 3]);
+    assert!(world.log.seen.lock().iter().all(|(_, redelivered)| !redelivered));
+    assert_eq!(world.status().state, SinkState::Running);
+    assert_eq!((world.status().delivered, world.status().backlog), (9, 0));
+}
+
+#[test]
+fn a_batch_is_bounded_by_events_too_but_never_empty() {
+    for (events, batches) in [(5, vec![2, 2, 1]), (1, vec![1; 5])] {
+        let settings = SinkSettings { batch_events_max: events, ..settings() };
+        let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+        world.ends(0..5);
+        world.journal.sync();
+        world.run();
+        assert_eq!(*world.log.batches.lock(), batches, "at most {events} events");
+    }
+}
+
+#[test]
+fn the_journal_is_needed_until_the_acknowledgement_is_synced() {
+    let mut world = World::empty();
+    world.ends(0..3);
+    world.journal.sync();
+    let first = world.hub.oldest_needed().expect("nothing delivered");
+    world.run();
+    assert_eq!(world.seen(), ids(0..3));
+    assert_eq!(world.hub.oldest_needed(), Some(first), "a power cut would take the acknowledgement back");
+    world.collect();
+    let mut world = world.crash(true);
+    world.run();
+    assert_eq!(*world.log.seen.lock(), [(id(0), true), (id(1), true), (id(2), true)]);
+    world.journal.sync();
+    world.run();
+    assert_eq!(world.hub.oldest_needed(), None);
+    world.collect();
+    let mut world = world.crash(true);
+    world.run();
+    assert_eq!(world.seen(), []);
+}
+
+#[test]
+fn goes_on_behind_its_acknowledgement_after_a_crash() {
+    let mut world = World::empty();
+    world.ends(0..4);
+    world.journal.sync();
+    world.run();
+    world.ends(4..6);
+    world.journal.sync();
+    let acknowledged = world.status().acknowledged;
+    let mut world = world.crash(false);
+    world.ends(6..7);
+    world.journal.sync();
+    world.run();
+    let (place, pending) = world.log.resumed.lock().remove(0);
+    assert_eq!((place, pending), (Some(acknowledged.0.to_le_bytes().to_vec()), ids(4..7)));
+    assert_eq!(*world.log.seen.lock(), [(id(4), true), (id(5), true), (id(6), false)]);
+}
+
+#[test]
+fn a_sink_added_later_starts_at_now_even_if_it_crashes_at_once() {
+    let journal = FakeJournal::default();
+    (0..3).for_each(|n| journal.end(&SinkHub::default(), n));
+    journal.sync();
+    let mut world = World::new(journal, MemDisk::default(), settings());
+    world.ends(3..5);
+    world.journal.sync();
+    let again = world.journal.after_crash(true);
+    world.run();
+    assert_eq!(world.seen(), ids(3..5));
+    let mut world = World::new(again, MemDisk::default(), settings());
+    world.run();
+    assert_eq!(world.seen(), ids(3..5), "what came after it was added, though nothing had been delivered");
+    assert_eq!(world.log.resumed.lock()[0].0, None, "no place yet");
+}
+
+#[test]
+fn a_failing_sink_is_tried_again_ever_more_rarely_with_the_same_batch() {
+    let mut world = World::empty();
+    world.mode(1);
+    world.log.keeps.store(true, Ordering::Relaxed);
+    world.ends(0..2);
+    world.journal.sync();
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let StepResult { worked, wake_at } = world.step();
+        assert!(!worked);
+        let wake_at = wake_at.expect("a time");
+        waits.push(wake_at.since(world.now).as_millis());
+        assert_eq!(world.step().wake_at, Some(wake_at), "not earlier");
+        world.ends(2..3);
+        world.journal.sync();
+        world.now = wake_at;
+    }
+    assert_eq!(waits, [100, 200, 400, 800, 1_600, 2_000, 2_000]);
+    assert_eq!(*world.log.batches.lock(), [2; 7]);
+    assert!(matches!(&world.status().state, SinkState::Failing { what, .. } if what.contains("timed out")));
+    world.log.seen.lock().clear();
+    world.mode(0);
+    world.step();
+    assert_eq!(*world.log.seen.lock(), [(id(0), true), (id(1), true)], "they may have been there before");
+    assert_eq!(world.status().state, SinkState::Running);
+}
+
+#[test]
+fn a_changed_sink_stops_until_a_person_has_looked() {
+    let mut world = World::empty();
+    world.mode(2);
+    world.ends(0..2);
+    world.journal.sync();
+    world.run();
+    world.mode(0);
+    world.wait(50 * SECOND);
+    assert_eq!(world.seen(), []);
+    assert!(matches!(&world.status().state, SinkState::Stopped { what, .. } if what.contains("out of order")));
+    assert!(!world.driver.reopen("another") && world.driver.reopen("recorder"));
+    world.run();
+    assert_eq!(world.seen(), ids(0..2));
+    assert_eq!(world.log.resumed.lock().len(), 2);
+}
+
+#[test]
+fn a_sink_ahead_of_the_journal_stops() {
+    let mut world = World::empty();
+    world.ends(0..4);
+    world.journal.sync();
+    world.run();
+    let acks = world.journal.acks();
+    let older = FakeJournal::default();
+    let mut driver = SinkDriver::new(older.shared(), MemDisk::default().shared(), "data", settings());
+    driver.add(Box::new(Recorder(Arc::default())), &acks);
+    driver.step(MORNING);
+    let state = driver.hub().status(Lsn(1)).remove(0).state;
+    assert!(matches!(&state, SinkState::Stopped { what, .. } if what.contains("not the one")), "{state:?}");
+}
+
+#[test]
+fn nothing_moves_while_the_journal_takes_no_acknowledgement() {
+    let mut world = World::empty();
+    world.ends(0..2);
+    world.journal.sync();
+    world.journal.refuse(Some(StoreError::Unavailable { reason: "disk full" }));
+    assert_eq!(world.step(), StepResult { worked: false, wake_at: Some(MORNING.after(2 * SECOND)) });
+    world.journal.refuse(Some(StoreError::Stopped { reason: "poisoned".into() }));
+    assert_eq!(world.step(), StepResult::default());
+    assert_eq!(world.seen(), []);
+    world.journal.refuse(None);
+    world.run();
+    assert_eq!(world.seen(), ids(0..2));
+}
+
+#[test]
+fn a_sink_that_is_down_for_long_is_parked_and_then_served_in_order() {
+    for mode in [1, 2] {
+        let mut world = World::empty();
+        world.mode(mode);
+        world.ends(0..10);
+        world.journal.sync();
+        world.run();
+        world.wait(59 * SECOND);
+        assert_eq!(world.status().parked, 0, "not yet");
+        world.wait(2 * SECOND);
+        assert_eq!((world.status().parked, world.status().backlog), (10, 10));
+        world.journal.sync();
+        world.run();
+        assert_eq!(world.hub.oldest_needed(), None, "the journal may go");
+        world.collect();
+        world.ends(10..13);
+        world.journal.sync();
+        world.run();
+        assert_eq!((world.status().parked, world.status().backlog), (10, 13), "the next ones wait in the journal");
+        world.mode(0);
+        world.driver.reopen("recorder");
+        world.wait(2 * SECOND);
+        assert_eq!(world.seen(), ids(0..13));
+        assert_eq!((world.status().parked, world.status().backlog), (0, 0));
+        world.journal.sync();
+        world.run();
+        assert!(world.disk.paths().is_empty(), "the park is gone");
+    }
+}
+
+#[test]
+fn a_backlog_that_holds_back_too_much_is_parked_at_once() {
+    let settings = SinkSettings { held_bytes_max: 500, ..settings() };
+    let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+    world.mode(1);
+    world.ends(0..3);
+    world.journal.sync();
+    world.run();
+    assert_eq!(world.status().parked, 0);
+    world.ends(3..7);
+    world.journal.sync();
+    world.run();
+    assert_eq!(world.status().parked, 7);
+}
+
+#[test]
+fn a_parked_backlog_survives_crashes() {
+    for is_power_cut in [false, true] {
+        let mut world = World::empty();
+        world.mode(1);
+        world.ends(0..10);
+        world.journal.sync();
+        world.wait(SECOND);
+        world.wait(61 * SECOND);
+        world.journal.sync();
+        world.run();
+        world.collect();
+        let mut world = world.crash(is_power_cut);
+        assert_eq!(world.journal.ends(), []);
+        world.ends(10..12);
+        world.journal.sync();
+        world.step();
+        assert_eq!(world.log.resumed.lock()[0].1, ids(0..12), "parked ones are pending, too");
+        assert_eq!(world.seen(), ids(0..4));
+        world.journal.sync();
+        let mut world = world.crash(is_power_cut);
+        world.run();
+        assert_eq!(world.seen(), ids(4..12), "behind the acknowledgement, in the middle of the park");
+        world.journal.sync();
+        world.run();
+        let mut world = world.crash(is_power_cut);
+        world.run();
+        assert_eq!((world.seen(), world.disk.paths().len()), (Vec::new(), 0));
+    }
+}
+
+#[test]
+fn beyond_the_quota_visits_are_dropped_and_counted() {
+    let settings = SinkSettings { held_bytes_max: 1_000, park_bytes_max: 4_000, ..settings() };
+    let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+    world.mode(1);
+    for n in 0..60 {
+        world.ends(n..n + 1);
+        world.journal.sync();
+        world.wait(SECOND);
+    }
+    let status = world.status();
+    assert!(status.parked_bytes <= 4_000 && status.parked > 0, "{status:?}");
+    assert!(status.held_bytes <= 1_000 + 500, "the journal is let go: {status:?}");
+    assert_eq!(status.lost_quota + status.backlog, 60, "{status:?}");
+    assert!(status.lost_quota > 20, "{status:?}");
+    world.journal.sync();
+    world.run();
+    let mut world = world.crash(true);
+    world.run();
+    let seen = world.seen();
+    assert!(seen.is_sorted() && seen.starts_with(&ids(0..4)) && seen.ends_with(&ids(59..60)), "{seen:?}");
+    assert_eq!(seen.len() as u64, 60 - status.lost_quota);
+}
+
+#[test]
+fn a_park_that_is_not_as_it_was_left_stops_the_sink() {
+    let mut world = World::empty();
+    world.mode(1);
+    world.ends(0..3);
+    world.journal.sync();
+    world.run();
+    world.wait(61 * SECOND);
+    world.journal.sync();
+    world.run();
+    world.collect();
+    let path = "data/backlog-recorder.park";
+    let bytes = world.disk.read(path).expect("a park");
+    let cases: [(usize, &str); 4] =
+        [(0, "another file found"), (33, "bytes expected"), (40, "checksum"), (bytes.len() - 1, "checksum")];
+    for (at, why) in cases {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x55;
+        world.disk.put(path, &changed);
+        world = world.crash(false);
+        world.run();
+        let state = world.status().state;
+        assert!(matches!(&state, SinkState::Stopped { what, .. } if what.contains(why)), "byte {at}: {state:?}");
+        assert_eq!(world.disk.read(path), Some(changed), "left alone");
+    }
+    world.disk.put(path, &bytes);
+    world.driver.reopen("recorder");
+    world.run();
+    assert_eq!(world.seen(), ids(0..3));
+}
+
+/// Fails while it is told to, so that what is behind it gets parked.
+struct Gate<S>(S, Arc<AtomicBool>);
+
+impl<S: VisitSink> VisitSink for Gate<S> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn resume(&mut self, acknowledged: Option<&[u8]>, pending: &[VisitId]) -> Result<(), SinkError> {
+        self.0.resume(acknowledged, pending)
+    }
+
+    fn deliver(&mut self, batch: &[EndedVisit], last: Lsn) -> Result<Vec<u8>, SinkError> {
+        if self.1.load(Ordering::Relaxed) {
+            let (sink, what) = (self.name().to_owned(), "shut".to_owned());
+            return Err(SinkError::Unavailable { sink, what, source: None });
+        }
+        self.0.deliver(batch, last)
+    }
+}
+
+/// Feeds visits to an ndjson sink, which is down for a while; stops where the disk crashes. Returns the journal.
+fn live(journal: &FakeJournal, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64) {
+    let is_shut = Arc::new(AtomicBool::new(false));
+    let mut driver = SinkDriver::new(journal.shared(), disk.shared(), "data", settings());
+    driver.add(Box::new(Gate(NdjsonSink::new(disk.shared(), "data"), Arc::clone(&is_shut))), &journal.acks());
+    let hub = driver.hub();
+    journal.tell(&hub);
+    let mut now = MORNING;
+    for n in visits {
+        journal.end(&hub, n);
+        is_shut.store(n % 50 >= 20 && n % 50 < 35, Ordering::Relaxed);
+        now = now.after(11 * SECOND);
+        if !(n + seed).is_multiple_of(3) {
+            journal.sync();
+        }
+        for _ in 0..3 {
+            driver.step(now);
+            if disk.has_crashed() {
+                return;
+            }
+            if (n + seed).is_multiple_of(2) {
+                journal.collect(&hub);
+            }
+        }
+    }
+    for _ in 0..40 {
+        journal.sync();
+        now = now.after(SECOND);
+        driver.step(now);
+        if disk.has_crashed() {
+            return;
+        }
+    }
+    let status = hub.status(Lsn(u64::MAX)).remove(0);
+    assert_eq!((status.state, status.backlog), (SinkState::Running, 0), "all is delivered");
+}
+
+#[test]
+fn once_and_in_order_whatever_step_a_crash_interrupts() {
+    let steps = {
+        let disk = MemDisk::default();
+        live(&FakeJournal::default(), &disk, 0..60, 0);
+        assert_eq!(written(&disk, "data"), ids(0..60));
+        assert!(disk.paths().iter().all(|path| path.extension().is_some_and(|e| e == "ndjson")), "no park is left");
+        disk.steps()
+    };
+    assert!(steps > 60, "{steps}");
+    for step in 1..=steps {
+        for seed in 0..4 {
+            let is_power_cut = seed > 0;
+            let (journal, disk) = (FakeJournal::default(), MemDisk::default());
+            disk.crash_at(step);
+            live(&journal, &disk, 0..60, seed);
+            let ever = journal.everything(is_power_cut);
+            let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
+            let journal = journal.after_crash(is_power_cut);
+            // And once more while it recovers.
+            disk.crash_at(step % 17 + 1);
+            live(&journal, &disk, 100..100, seed);
+            let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
+            let journal = journal.after_crash(is_power_cut);
+            live(&journal, &disk, 100..103, seed);
+            let expected: Vec<VisitId> = ever.into_iter().chain(ids(100..103)).collect();
+            assert_eq!(written(&disk, "data"), expected, "step {step}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn once_and_in_order_whatever_step_fails() {
+    for step in 1..=80 {
+        let (journal, disk) = (FakeJournal::default(), MemDisk::default());
+        disk.fail_at(step, if step % 2 == 0 { 5 } else { 28 });
+        live(&journal, &disk, 0..60, step);
+        assert_eq!(written(&disk, "data"), ids(0..60), "step {step}");
+    }
+}

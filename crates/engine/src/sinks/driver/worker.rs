@@ -1,0 +1,394 @@
+//! One sink being driven.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::{SinkError, VisitSink};
+use visitlog_core::{Lsn, Timestamp, VisitId};
+
+use super::{Shared, SinkSettings, StepResult};
+use crate::journal::{Ack, JournalError};
+use crate::sinks::assemble::{BrokenChain, assemble};
+use crate::sinks::hub::{Lane, PendingEnd, SinkState};
+use crate::sinks::park::{Park, ParkError};
+
+/// About how many bytes of a park are read for a batch.
+const PARK_READ_BYTES: usize = 32 * 1024 * 1024;
+
+/// Why a batch did not go out.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Broken(#[from] BrokenChain),
+    #[error(transparent)]
+    Park(#[from] ParkError),
+    #[error("acknowledged up to lsn {acknowledged}, but the journal ends at {newest}: it is not the one that it was")]
+    Ahead { acknowledged: Lsn, newest: Lsn },
+}
+
+impl Failure {
+    const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Sink(error) => error.is_retryable(),
+            Self::Journal(error) => error.is_retryable(),
+            Self::Park(error) => error.is_retryable(),
+            Self::Broken(_) | Self::Ahead { .. } => false,
+        }
+    }
+}
+
+struct Failing {
+    since: Timestamp,
+    /// `None`: not before a person has looked.
+    retry_at: Option<Timestamp>,
+    delay: Duration,
+    what: Arc<str>,
+}
+
+pub(super) struct Worker {
+    lane: usize,
+    sink: Box<dyn VisitSink>,
+    /// What the last acknowledgement said.
+    place: Vec<u8>,
+    acknowledged: Lsn,
+    /// Acknowledgements on their way to stable storage: where each stands, and the last End that it lets go.
+    released: VecDeque<(Lsn, Lsn)>,
+    is_ready: bool,
+    failing: Option<Failing>,
+    /// Ends up to this one may have been delivered before.
+    redelivered_to: Lsn,
+    /// The size of a batch that failed: the sink gets the same again.
+    again: Option<usize>,
+    park: Park,
+    parking: Parking,
+}
+
+#[derive(Default)]
+struct Parking {
+    /// The park's acknowledgement, until the file has been read.
+    recovered: Option<Ack>,
+    is_read: bool,
+    /// Until all that is there is parked.
+    is_on: bool,
+    last_at: Timestamp,
+    not_before: Timestamp,
+    /// Since when the backlog holds back too much of the journal.
+    over_since: Option<Timestamp>,
+    lost: u64,
+}
+
+impl Worker {
+    pub(super) fn new(lane: usize, sink: Box<dyn VisitSink>, park: Park) -> Self {
+        Self {
+            lane,
+            sink,
+            place: Vec::new(),
+            acknowledged: Lsn::NONE,
+            released: VecDeque::new(),
+            is_ready: false,
+            failing: None,
+            redelivered_to: Lsn::NONE,
+            again: None,
+            park,
+            parking: Parking::default(),
+        }
+    }
+
+    pub(super) fn starts_at(&mut self, newest: Lsn) {
+        self.acknowledged = newest;
+    }
+
+    /// Goes on where a former life stopped; the journal's last record then was at most at `newest`.
+    pub(super) fn recovered(&mut self, ack: &Ack, parked: Option<Ack>, newest: Lsn) {
+        self.acknowledged = ack.lsn;
+        self.place.clone_from(&ack.place);
+        self.parking.recovered = parked;
+        self.redelivered_to = newest;
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.sink.name()
+    }
+
+    pub(super) const fn acknowledged(&self) -> Lsn {
+        self.acknowledged
+    }
+
+    pub(super) fn reopen(&mut self) {
+        self.failing = None;
+        self.is_ready = false;
+    }
+
+    pub(super) fn step(&mut self, shared: &Shared, now: Timestamp) -> StepResult {
+        let mut worked = false;
+        self.release(shared, now);
+        if self.failing.as_ref().is_none_or(|failing| failing.retry_at.is_some_and(|at| at <= now)) {
+            match self.deliver(shared) {
+                Ok(count) => {
+                    worked |= count > 0;
+                    if self.failing.take().is_some() {
+                        tracing::info!(sink = self.name(), "the sink is back");
+                    }
+                }
+                Err(failure) => self.fail(&failure, &shared.settings, now),
+            }
+        }
+        if self.wants_parking(shared, now) {
+            worked |= self.park(shared, now);
+        }
+        self.report(shared);
+        StepResult { worked, wake_at: self.wake_at(shared, now) }
+    }
+
+    /// Lets go what acknowledgements that are now on stable storage say.
+    fn release(&mut self, shared: &Shared, now: Timestamp) {
+        let synced = shared.source.synced();
+        let mut last = None;
+        while let Some((_, end)) = self.released.pop_front_if(|(at, _)| *at < synced) {
+            last = Some(end);
+        }
+        if let Some(end) = last {
+            self.with_lane(shared, |lane| lane.release(end));
+        }
+        let is_done = self.park.bytes() > 0 && self.park.is_empty() && self.released.is_empty();
+        if is_done
+            && self.parking.not_before <= now
+            && let Err(error) = self.park.remove()
+        {
+            self.park_failed(&error.into(), shared, now);
+        }
+    }
+
+    /// Delivers one batch; how many visits it had.
+    fn deliver(&mut self, shared: &Shared) -> Result<usize, Failure> {
+        self.make_ready(shared)?;
+        let max = self.again.unwrap_or(shared.settings.batch_visits_max);
+        let is_parked = !self.park.is_empty();
+        let batch = if is_parked {
+            self.park.read(max, PARK_READ_BYTES)?
+        } else {
+            let ends = self.next_ends(shared, max);
+            assemble_all(shared, &ends)?
+        };
+        let Some((last, _)) = batch.last() else { return Ok(0) };
+        let last = *last;
+        let visits: Vec<EndedVisit> = batch
+            .into_iter()
+            .map(|(end, visit)| EndedVisit { redelivered: end <= self.redelivered_to, ..visit })
+            .collect();
+        let count = visits.len();
+        self.place = self.sink.deliver(&visits, last).inspect_err(|_| {
+            self.again = Some(count);
+            self.redelivered_to = self.redelivered_to.max(last);
+        })?;
+        self.again = None;
+        let mut acknowledged = last;
+        if is_parked {
+            self.park.consume(count);
+            if self.park.is_empty() {
+                acknowledged = last.max(self.park.last);
+            }
+        }
+        self.acknowledge(shared, acknowledged);
+        self.with_lane(shared, |lane| {
+            lane.taken += if is_parked { 0 } else { count };
+            lane.delivered += count as u64;
+        });
+        Ok(count)
+    }
+
+    fn make_ready(&mut self, shared: &Shared) -> Result<(), Failure> {
+        if self.is_ready {
+            return Ok(());
+        }
+        let newest = Lsn(shared.source.appended().0.saturating_sub(1));
+        if self.acknowledged > newest {
+            return Err(Failure::Ahead { acknowledged: self.acknowledged, newest });
+        }
+        self.read_park()?;
+        let mut pending: Vec<VisitId> = self.park.visits().collect();
+        self.with_lane(shared, |lane| pending.extend(lane.queue.range(lane.taken..).map(|end| end.visit)));
+        let place = Some(&*self.place).filter(|place| !place.is_empty());
+        self.sink.resume(place, &pending)?;
+        self.is_ready = true;
+        Ok(())
+    }
+
+    fn read_park(&mut self) -> Result<(), ParkError> {
+        if self.parking.is_read {
+            return Ok(());
+        }
+        match self.park.recover(self.parking.recovered.as_ref(), self.acknowledged) {
+            Err(error @ ParkError::Missing { .. }) => tracing::error!(sink = self.name(), %error, "parked visits lost"),
+            other => other?,
+        }
+        self.parking.is_read = true;
+        Ok(())
+    }
+
+    /// The next Ends that may be delivered, as many as fit into a batch.
+    fn next_ends(&self, shared: &Shared, max: usize) -> Vec<PendingEnd> {
+        let below = shared.deliverable();
+        self.with_lane(shared, |lane| {
+            let mut events = 0;
+            let fits = |end: &&PendingEnd| {
+                let is_first = events == 0;
+                events += u64::from(end.events).max(1);
+                end.end < below && (is_first || events <= shared.settings.batch_events_max)
+            };
+            lane.queue.range(lane.taken..).take(max).take_while(fits).copied().collect()
+        })
+    }
+
+    fn acknowledge(&mut self, shared: &Shared, lsn: Lsn) {
+        self.acknowledged = lsn;
+        let ack = Ack { sink: self.name().to_owned(), lsn, place: self.place.clone() };
+        let at = shared.hub.acknowledge(&*shared.source, ack);
+        self.released.push_back((at, lsn));
+    }
+
+    fn fail(&mut self, failure: &Failure, settings: &SinkSettings, now: Timestamp) {
+        let what: Arc<str> = explain(failure).into();
+        let (since, delay) = match &self.failing {
+            Some(failing) => (failing.since, failing.delay.saturating_mul(2).min(settings.retry_max)),
+            None => (now, settings.retry_min),
+        };
+        let retry_at = failure.is_retryable().then(|| now.after(delay));
+        match retry_at {
+            Some(_) => tracing::warn!(sink = self.name(), error = %what, again_in = ?delay, "a sink failed"),
+            None => tracing::error!(sink = self.name(), error = %what, "a sink stopped: a person must look"),
+        }
+        self.failing = Some(Failing { since, retry_at, delay, what });
+    }
+
+    fn wants_parking(&mut self, shared: &Shared, now: Timestamp) -> bool {
+        let settings = &shared.settings;
+        let held = self.with_lane(shared, |lane| lane.held(shared.source.appended()));
+        let is_over = held > settings.held_bytes_max;
+        self.parking.over_since = is_over.then(|| self.parking.over_since.unwrap_or(now));
+        let is_due = match &self.failing {
+            Some(failing) => is_over || failing.since.max(self.parking.last_at).after(settings.park_after) <= now,
+            None => self.parking.over_since.is_some_and(|since| since.after(settings.park_after) <= now),
+        };
+        (self.parking.is_on || is_due) && self.parking.not_before <= now
+    }
+
+    /// Parks one batch; whether there was any.
+    fn park(&mut self, shared: &Shared, now: Timestamp) -> bool {
+        match self.park_batch(shared) {
+            Ok(is_any) => {
+                self.parking.is_on = is_any;
+                if is_any {
+                    self.parking.last_at = now;
+                }
+                is_any
+            }
+            Err(failure) => {
+                self.park_failed(&failure, shared, now);
+                false
+            }
+        }
+    }
+
+    fn park_batch(&mut self, shared: &Shared) -> Result<bool, Failure> {
+        self.read_park()?;
+        let ends = self.next_ends(shared, shared.settings.batch_visits_max);
+        let Some(last) = ends.last().map(|end| end.end) else { return Ok(false) };
+        let visits = assemble_all(shared, &ends)?;
+        let mut fit = visits.len();
+        while fit > 0 && !self.park.append(&visits[..fit], shared.settings.park_bytes_max)? {
+            fit /= 2;
+        }
+        if fit > 0 {
+            tracing::warn!(sink = self.name(), visits = fit, "parked the backlog of a sink that is down");
+            self.acknowledge_park(shared, ends[fit - 1].end, fit);
+            return Ok(true);
+        }
+        // What was parked a moment ago may let the journal go yet.
+        let held = self.with_lane(shared, |lane| lane.held(shared.source.appended()));
+        if held <= shared.settings.held_bytes_max || !self.released.is_empty() {
+            return Ok(false);
+        }
+        let lost = ends.len();
+        tracing::error!(sink = self.name(), visits = lost, "the park is full: a sink will never get these visits");
+        self.parking.lost += lost as u64;
+        if self.park.is_empty() {
+            self.acknowledge(shared, last);
+            self.with_lane(shared, |lane| lane.taken += lost);
+        } else {
+            self.acknowledge_park(shared, last, lost);
+        }
+        Ok(true)
+    }
+
+    /// Journals that all Ends up to `last`, the next `count`, are parked or dropped.
+    fn acknowledge_park(&mut self, shared: &Shared, last: Lsn, count: usize) {
+        self.park.last = last;
+        let ack = Ack { sink: Park::name(self.name()), lsn: last, place: self.park.place() };
+        let at = shared.hub.acknowledge(&*shared.source, ack);
+        self.released.push_back((at, last));
+        self.with_lane(shared, |lane| lane.taken += count);
+    }
+
+    fn park_failed(&mut self, failure: &Failure, shared: &Shared, now: Timestamp) {
+        tracing::error!(sink = self.name(), error = explain(failure), "the backlog of a sink could not be parked");
+        self.parking.is_on = false;
+        self.parking.not_before = now.after(shared.settings.retry_max);
+    }
+
+    fn report(&self, shared: &Shared) {
+        let state = match &self.failing {
+            None if self.is_ready => SinkState::Running,
+            None => SinkState::Starting,
+            Some(Failing { since, retry_at: Some(_), what, .. }) => {
+                SinkState::Failing { since: *since, what: Arc::clone(what) }
+            }
+            Some(Failing { since, what, .. }) => SinkState::Stopped { since: *since, what: Arc::clone(what) },
+        };
+        self.with_lane(shared, |lane| {
+            lane.state = state;
+            lane.acknowledged = self.acknowledged;
+            lane.parked = self.park.count();
+            lane.parked_bytes = self.park.bytes();
+            lane.lost_quota = self.parking.lost;
+        });
+    }
+
+    fn wake_at(&self, shared: &Shared, now: Timestamp) -> Option<Timestamp> {
+        let failing = self.failing.as_ref()?;
+        let park_at = failing.since.max(self.parking.last_at).after(shared.settings.park_after);
+        let has_more = self.with_lane(shared, |lane| lane.queue.len() > lane.taken);
+        let park_at = has_more.then(|| park_at.max(self.parking.not_before).max(now));
+        [failing.retry_at, park_at].into_iter().flatten().min()
+    }
+
+    fn with_lane<T>(&self, shared: &Shared, call: impl FnOnce(&mut Lane) -> T) -> T {
+        call(&mut shared.hub.lanes.lock()[self.lane])
+    }
+}
+
+fn assemble_all(shared: &Shared, ends: &[PendingEnd]) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
+    let questions: Vec<(VisitId, Lsn)> = ends.iter().map(|end| (end.visit, end.end)).collect();
+    let chains = if ends.is_empty() { Vec::new() } else { shared.source.chains(&questions) };
+    let visit = |(chain, end): (Result<Vec<_>, JournalError>, &PendingEnd)| Ok((end.end, assemble(end.visit, chain?)?));
+    chains.into_iter().zip(ends).map(visit).collect()
+}
+
+/// An error with what caused it.
+fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}

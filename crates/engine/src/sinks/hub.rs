@@ -1,0 +1,224 @@
+//! What the sinks' driver shares with the rest of the engine: the `End`s that each sink still has to get.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use visitlog_core::{Lsn, Timestamp, VisitId};
+
+use super::source::EndSource;
+use crate::journal::{Ack, BaseItem, Journal};
+
+/// An `End` in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingEnd {
+    /// Its position.
+    pub end: Lsn,
+    /// The first position of its session's chain.
+    pub first: Lsn,
+    /// The visit.
+    pub visit: VisitId,
+    /// How many events its chain has, about: it limits how much is read at once.
+    pub events: u32,
+}
+
+/// How a sink is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SinkState {
+    /// It has not been made ready yet.
+    #[default]
+    Starting,
+    /// It takes what comes.
+    Running,
+    /// It fails, and is tried again.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+        /// How it failed last.
+        what: Arc<str>,
+    },
+    /// It is not tried again before a person has looked.
+    Stopped {
+        /// Since when.
+        since: Timestamp,
+        /// Why, and what to do.
+        what: Arc<str>,
+    },
+}
+
+/// A sink, as metrics and a person see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// How it is doing.
+    pub state: SinkState,
+    /// The last End that it has acknowledged.
+    pub acknowledged: Lsn,
+    /// Visits that it still has to get, parked ones included.
+    pub backlog: u64,
+    /// Bytes of journal from the oldest record that it still needs to the newest.
+    pub held_bytes: u64,
+    /// Visits in its park.
+    pub parked: u64,
+    /// Bytes of its park.
+    pub parked_bytes: u64,
+    /// Visits delivered since the start of the process.
+    pub delivered: u64,
+    /// Visits that it will never get, because its park was full: loss reason `sink_quota`.
+    pub lost_quota: u64,
+}
+
+/// One sink's share.
+#[derive(Default)]
+pub(super) struct Lane {
+    pub(super) name: String,
+    /// Only Ends behind this one are its business.
+    pub(super) from: Lsn,
+    /// In the order of the journal; kept until that they were delivered or parked is on stable storage.
+    pub(super) queue: VecDeque<PendingEnd>,
+    /// So many at the front were delivered or parked.
+    pub(super) taken: usize,
+    /// The least first positions of the queue's ends: `(end, first)`, both rising.
+    least: VecDeque<(Lsn, Lsn)>,
+    pub(super) state: SinkState,
+    pub(super) acknowledged: Lsn,
+    pub(super) parked: u64,
+    pub(super) parked_bytes: u64,
+    pub(super) delivered: u64,
+    pub(super) lost_quota: u64,
+}
+
+impl Lane {
+    pub(super) fn new(name: String, from: Lsn, acknowledged: Lsn) -> Self {
+        Self { name, from, acknowledged, ..Self::default() }
+    }
+
+    fn push(&mut self, end: PendingEnd) {
+        if end.end <= self.from {
+            return;
+        }
+        debug_assert!(self.queue.back().is_none_or(|last| last.end < end.end), "Ends come in the order of the journal");
+        while self.least.back().is_some_and(|(_, first)| *first >= end.first) {
+            self.least.pop_back();
+        }
+        self.least.push_back((end.end, end.first));
+        self.queue.push_back(end);
+    }
+
+    /// Forgets all Ends up to this one.
+    pub(super) fn release(&mut self, end: Lsn) {
+        while self.queue.front().is_some_and(|front| front.end <= end) {
+            self.queue.pop_front();
+            self.taken = self.taken.saturating_sub(1);
+        }
+        while self.least.front().is_some_and(|(front, _)| *front <= end) {
+            self.least.pop_front();
+        }
+    }
+
+    /// The oldest position that one of its Ends needs.
+    fn oldest(&self) -> Option<Lsn> {
+        self.least.front().map(|(_, first)| *first)
+    }
+
+    /// Bytes of journal that it holds back.
+    pub(super) fn held(&self, appended: Lsn) -> u64 {
+        self.oldest().map_or(0, |oldest| appended.0.saturating_sub(oldest.0))
+    }
+
+    fn status(&self, appended: Lsn) -> SinkStatus {
+        SinkStatus {
+            name: self.name.clone(),
+            state: self.state.clone(),
+            acknowledged: self.acknowledged,
+            backlog: self.parked + (self.queue.len() - self.taken) as u64,
+            held_bytes: self.held(appended),
+            parked: self.parked,
+            parked_bytes: self.parked_bytes,
+            delivered: self.delivered,
+            lost_quota: self.lost_quota,
+        }
+    }
+}
+
+/// The Ends that sinks still have to get. One for an engine; any thread may call it.
+#[derive(Default)]
+pub struct SinkHub {
+    pub(super) lanes: Mutex<Vec<Lane>>,
+    /// The latest acknowledgement of each sink, and of each park.
+    book: Mutex<BTreeMap<String, Ack>>,
+}
+
+impl SinkHub {
+    /// An `End` was appended, or found by recovery.
+    ///
+    /// To be called in the order of the journal, and before the record can be synced: while the append lock that it was
+    /// appended under is still held. An `End` that came later than a newer one could be skipped for ever.
+    pub fn push(&self, end: PendingEnd) {
+        for lane in &mut *self.lanes.lock() {
+            lane.push(end);
+        }
+    }
+
+    /// The oldest position that some sink still needs: segments at or behind it must stay. `None`: none needs any.
+    ///
+    /// To be asked after the same was asked of the open sessions, so that one that ends in between is seen here.
+    pub fn oldest_needed(&self) -> Option<Lsn> {
+        self.lanes.lock().iter().filter_map(Lane::oldest).min()
+    }
+
+    /// How the sinks are doing; `appended` is the journal's end.
+    pub fn status(&self, appended: Lsn) -> Vec<SinkStatus> {
+        self.lanes.lock().iter().map(|lane| lane.status(appended)).collect()
+    }
+
+    /// Appends the sinks' state to a base that has begun.
+    pub fn append_base(&self, journal: &Journal) {
+        let book = self.book.lock();
+        let items: Vec<BaseItem> = book.values().cloned().map(BaseItem::Ack).collect();
+        journal.appender().append_base(&items);
+    }
+
+    /// Journals an acknowledgement; returns its position.
+    pub(super) fn acknowledge(&self, source: &dyn EndSource, ack: Ack) -> Lsn {
+        let mut book = self.book.lock();
+        let at = source.acknowledge(&ack);
+        book.insert(ack.sink.clone(), ack);
+        at
+    }
+
+    /// Enters an acknowledgement that the journal holds already.
+    pub(super) fn enter(&self, ack: Ack) {
+        self.book.lock().insert(ack.sink.clone(), ack);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::testing::id;
+
+    fn end(end: u64, first: u64) -> PendingEnd {
+        PendingEnd { end: Lsn(end), first: Lsn(first), visit: id(end), events: 1 }
+    }
+
+    #[test]
+    fn the_oldest_needed_is_the_least_first_position_of_what_is_left() {
+        let hub = SinkHub::default();
+        hub.lanes.lock().push(Lane::default());
+        hub.lanes.lock().push(Lane { from: Lsn(40), ..Lane::default() });
+        assert_eq!(hub.oldest_needed(), None);
+        let all = [end(10, 5), end(20, 8), end(30, 2), end(40, 35), end(50, 33), end(60, 55)];
+        all.into_iter().for_each(|end| hub.push(end));
+        assert_eq!(hub.oldest_needed(), Some(Lsn(2)));
+        for released in 0..=60 {
+            hub.lanes.lock()[0].release(Lsn(released));
+            let left = all.iter().filter(|end| end.end.0 > released).map(|end| end.first).min();
+            assert_eq!(hub.lanes.lock()[0].oldest(), left, "released up to {released}");
+            assert_eq!(hub.oldest_needed(), left.into_iter().chain([Lsn(33)]).min());
+        }
+        assert_eq!(hub.status(Lsn(100))[1].held_bytes, 67);
+        assert_eq!(hub.status(Lsn(100))[1].backlog, 2, "only what came behind its start");
+    }
+}
