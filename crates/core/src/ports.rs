@@ -99,8 +99,7 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 pub struct Token {
     /// The visitor.
     pub visitor: Visitor,
-    /// The visit that it was issued for; none in a token for a client that is known by its fingerprint, or that
-    /// logged out.
+    /// The visit that it was issued for; none in a token for a client that is known by its fingerprint.
     pub visit: Option<VisitId>,
     /// The visitor's how-manieth visit that is.
     pub number: u32,

@@ -290,7 +290,8 @@ impl Shard {
         }
         let visitor = visitor.filter(|_| progress.entitled)?;
         match progress.goodbye {
-            Some(_) => Some(Token { visitor, visit: None, number, rotation: 0 }),
+            // It opens nothing, and tells the next visit which one it follows.
+            Some(_) => Some(Token { visitor, visit: Some(visit), number, rotation: rotation.saturating_add(1) }),
             None if progress.rotated || (token.is_some() && own.is_none()) => {
                 Some(Token { visitor, visit: Some(visit), number, rotation })
             }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use visitlog_core::Host;
+use visitlog_core::model::Entry;
 use visitlog_core::ports::{Class, Op, Outcome, Standing, Token};
 
 use crate::browser::{World, is_live, login, set, view};
@@ -39,7 +40,7 @@ fn a_logged_out_token_never_joins() {
     let stolen = browser.token;
     let old = browser.visit();
     browser.fetch(vec![Op::Logout]);
-    assert!(browser.token.unwrap().visit.is_none(), "logout's own response replaces the cookie");
+    assert_ne!(browser.token, stolen, "logout's own response replaces the cookie");
     let mut visits = HashSet::new();
     for _ in 0..5 {
         let mut thief = world.browser(1);
@@ -51,6 +52,13 @@ fn a_logged_out_token_never_joins() {
     }
     assert!(!visits.contains(&old));
     assert_eq!(visits.len(), 5, "they never meet in one session either");
+    browser.page("/");
+    let start = world.store.entries().into_iter().rev().find_map(|(_, entry)| match entry {
+        Entry::Start(start) => Some(start),
+        _ => None,
+    });
+    let start = start.unwrap();
+    assert_eq!((start.previous, start.number), (Some(old), 2), "the next visit knows which one it follows");
 }
 
 #[test]
