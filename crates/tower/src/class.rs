@@ -217,8 +217,8 @@ mod tests {
         lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
-    fn asked(method: Method, path: &str, lines: &[(&'static str, &'static str)]) -> Asked {
-        Rules::default().asked(&method, path, &headers(lines))
+    fn asked(method: &Method, path: &str, lines: &[(&'static str, &'static str)]) -> Asked {
+        Rules::default().asked(method, path, &headers(lines))
     }
 
     const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
@@ -230,7 +230,7 @@ mod tests {
         let page =
             |request: &[(&'static str, &'static str)], status: u16, response: &[(&'static str, &'static str)]| {
                 let status = StatusCode::from_u16(status).expect("a status");
-                asked(Method::GET, "/", request).answered(status, &headers(response))
+                asked(&Method::GET, "/", request).answered(status, &headers(response))
             };
         assert_eq!(page(&[], 200, &[HTML]), Kind::Page, "no client has to claim anything");
         assert_eq!(page(&[DOCUMENT], 200, &[HTML]), Kind::Page);
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn only_get_shows_pages() {
         for method in [Method::POST, Method::HEAD, Method::PUT, Method::DELETE] {
-            let asked = asked(method, "/", &[DOCUMENT]);
+            let asked = asked(&method, "/", &[DOCUMENT]);
             assert_eq!(asked.answered(StatusCode::OK, &headers(&[HTML])), Kind::Other);
         }
     }
@@ -267,13 +267,13 @@ mod tests {
     #[test]
     fn what_leaves_no_trace() {
         for path in ["/healthz", "/healthz/db", "/robots.txt", "/.well-known/x", "/a/logo.PNG", "/app.js", "/x.css"] {
-            assert_eq!(asked(Method::GET, path, &[]), Asked::Passive, "{path}");
+            assert_eq!(asked(&Method::GET, path, &[]), Asked::Passive, "{path}");
         }
         for path in ["/", "/healthzone", "/report.pdf", "/a.css/b", "/v1.0/page", "/js"] {
-            assert_eq!(asked(Method::GET, path, &[]), Asked::Page { document: false }, "{path}");
+            assert_eq!(asked(&Method::GET, path, &[]), Asked::Page { document: false }, "{path}");
         }
-        assert_eq!(asked(Method::POST, "/upload.png", &[]), Asked::Other, "sent, not shown");
-        assert_eq!(asked(Method::OPTIONS, "/", &[]), Asked::Passive);
+        assert_eq!(asked(&Method::POST, "/upload.png", &[]), Asked::Other, "sent, not shown");
+        assert_eq!(asked(&Method::OPTIONS, "/", &[]), Asked::Passive);
         for line in [
             ("sec-purpose", "prefetch;prerender"),
             ("purpose", "Prefetch"),
@@ -283,7 +283,7 @@ mod tests {
             ("sec-fetch-dest", "font"),
             ("user-agent", "kube-probe/1.31"),
         ] {
-            assert_eq!(asked(Method::GET, "/", &[line]), Asked::Passive, "{line:?}");
+            assert_eq!(asked(&Method::GET, "/", &[line]), Asked::Passive, "{line:?}");
         }
         assert_eq!(Asked::Passive.answered(StatusCode::OK, &headers(&[HTML])), Kind::Passive);
     }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use visitlog_core::ids::VisitId;
@@ -211,7 +212,8 @@ impl Visit {
 
     pub(crate) fn push_action(&self, name: Box<str>, type_: Option<Box<str>>, properties: Map<String, Value>) {
         let elapsed = self.inner.link.world().clock.now().since(self.inner.origin.started);
-        let time = self.inner.state().at.after(elapsed);
+        // Within a request, so behind its arrival, at which its page view stands: however quick the app is.
+        let time = self.inner.state().at.after(elapsed.max(Duration::from_micros(1)));
         let properties = properties_text(properties);
         let event = Event { time, kind: EventKind::Action, name: Some(name), type_, request: None, properties };
         self.push(Op::Action(event));

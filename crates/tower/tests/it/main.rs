@@ -1,0 +1,13 @@
+//! The layer as an app and its visitors meet it, over the session machine in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop there")]
+
+mod caching;
+mod flow;
+mod identity;
+mod later;
+mod losses;
+mod privacy;
+mod property;
+mod protocol;
+mod world;

@@ -1,0 +1,324 @@
+//! No answer ever carries a cookie that opens somebody else's session, or values, user or session id of one.
+//!
+//! A few browsers behind one address, some of them twins that look alike and one that keeps no cookie, do what they like
+//! in any order: requests overlap, sessions expire, users log in and out, and one browser plants its cookie in another
+//! (session fixation). Each logged-in user keeps a secret; who sees whose is checked on every answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Method, Request};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use visitlog_core::VisitId;
+use visitlog_tower::{Settings, Visit};
+
+use crate::world::{Answer, Browser, Pending, Site, html};
+
+const BROWSERS: usize = 5;
+
+/// What a browser asks for. A user is named after its browser.
+#[derive(Debug, Clone, Copy)]
+enum Ask {
+    Page,
+    Asset,
+    Fetch,
+    Login,
+    Logout,
+    Abandon,
+    Action,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A request that is answered at once.
+    Send(usize, Ask),
+    /// A request that is answered later.
+    Open(usize, Ask),
+    /// The answer to one that was opened.
+    Finish(usize),
+    /// The client of one that was opened goes away.
+    Drop(usize),
+    /// Time passes.
+    Pass(u64),
+    /// A browser's cookie is planted in another, while it names nobody.
+    Plant(usize, usize),
+    /// A browser goes back to a cookie that it had.
+    Replay(usize, usize),
+    /// A browser loses its cookie.
+    Forget(usize),
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        4 => Just(Ask::Page), 1 => Just(Ask::Asset), 1 => Just(Ask::Fetch), 3 => Just(Ask::Login),
+        1 => Just(Ask::Logout), 1 => Just(Ask::Abandon), 1 => Just(Ask::Action),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let browser = || 0..BROWSERS;
+    prop_oneof![
+        8 => (browser(), ask()).prop_map(|(who, ask)| Step::Send(who, ask)),
+        5 => (browser(), ask()).prop_map(|(who, ask)| Step::Open(who, ask)),
+        5 => (0..8_usize).prop_map(Step::Finish),
+        1 => (0..8_usize).prop_map(Step::Drop),
+        3 => prop_oneof![Just(1), Just(8), Just(12), Just(29), Just(31), Just(600), Just(1_801), Just(90_000)].prop_map(Step::Pass),
+        3 => (browser(), browser()).prop_map(|(from, to)| Step::Plant(from, to)),
+        2 => (browser(), 0..8_usize).prop_map(|(who, which)| Step::Replay(who, which)),
+        1 => browser().prop_map(Step::Forget),
+    ]
+}
+
+/// A handler that does what the path says, waits for its gate, and tells what it saw and when.
+fn site() -> Site {
+    Site::slow(Settings::default(), |request: Request<()>| {
+        let visit = request.extensions().get::<Visit>().unwrap().clone();
+        let gate = request.extensions().get::<Arc<AtomicBool>>().cloned();
+        let seen = json!({
+            "id": visit.id().map(|id| id.to_string()),
+            "user": visit.current_user().map(|user| user.as_str().to_owned()),
+            "secret": visit.get("secret"),
+        });
+        let me = request.headers()["x-me"].to_str().unwrap().to_owned();
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                std::future::poll_fn(|_| match gate.load(Ordering::SeqCst) {
+                    true => std::task::Poll::Ready(()),
+                    false => std::task::Poll::Pending,
+                })
+                .await;
+            }
+            let answer = match request.uri().path() {
+                "/login" => {
+                    visit.login(&me);
+                    visit.set("secret", format!("secret of {me}"));
+                    html(&seen.to_string())
+                }
+                "/logout" => {
+                    visit.logout();
+                    html(&seen.to_string())
+                }
+                "/abandon" => {
+                    visit.abandon();
+                    html(&seen.to_string())
+                }
+                "/action" => {
+                    visit.action("something", "");
+                    Answer::new(seen.to_string())
+                }
+                "/fetch" | "/asset.css" => Answer::new(seen.to_string()),
+                _ => html(&seen.to_string()),
+            };
+            Ok(answer)
+        })
+    })
+}
+
+/// A request under way: whose, what for, who was entitled to its visit, its gate, and what it waits for.
+type Opened = (usize, Ask, BTreeSet<usize>, Arc<AtomicBool>, Pending);
+
+struct Run {
+    site: Site,
+    browsers: Vec<Browser>,
+    jars: Vec<Vec<String>>,
+    open: Vec<Opened>,
+    /// Who may be in which visit: whom its cookies were given to, or planted in; after a login, that one only.
+    entitled: BTreeMap<VisitId, BTreeSet<usize>>,
+    logged_in: BTreeSet<VisitId>,
+    plants: usize,
+    /// Requests with the cookie of a session that somebody else has logged in to.
+    outsiders: usize,
+}
+
+impl Run {
+    fn new() -> Self {
+        let twin = Browser::new();
+        let other = Browser { agent: "Chrome", ..Browser::new() };
+        let keepless = Browser { keeps: false, ..Browser::new() };
+        let browsers = vec![twin.clone(), twin.clone(), twin, other, keepless];
+        Self {
+            site: site(),
+            browsers,
+            jars: vec![Vec::new(); BROWSERS],
+            open: Vec::new(),
+            entitled: BTreeMap::new(),
+            logged_in: BTreeSet::new(),
+            plants: 0,
+            outsiders: 0,
+        }
+    }
+
+    fn request(&self, who: usize, ask: Ask) -> Request<()> {
+        let (method, path) = match ask {
+            Ask::Page => (Method::GET, "/"),
+            Ask::Asset => (Method::GET, "/asset.css"),
+            Ask::Fetch => (Method::POST, "/fetch"),
+            Ask::Login => (Method::POST, "/login"),
+            Ask::Logout => (Method::POST, "/logout"),
+            Ask::Abandon => (Method::POST, "/abandon"),
+            Ask::Action => (Method::POST, "/action"),
+        };
+        let mut request = self.browsers[who].request(&method, path);
+        request.headers_mut().insert("x-me", format!("user-{who}").parse().unwrap());
+        request
+    }
+
+    /// Who was entitled to the visit that a request's cookie names, when it was sent.
+    fn entitled_now(&mut self, who: usize) -> BTreeSet<usize> {
+        let Some(visit) = self.browsers[who].visit(&self.site) else { return BTreeSet::new() };
+        let entitled = self.entitled.get(&visit).cloned().unwrap_or_default();
+        self.outsiders += usize::from(self.logged_in.contains(&visit) && !entitled.contains(&who));
+        entitled
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
+            Step::Send(who, ask) => {
+                let entitled = self.entitled_now(who);
+                let answer = self.site.send(self.request(who, ask));
+                self.check(who, ask, &entitled, &answer)?;
+            }
+            Step::Open(who, ask) if self.open.len() < 8 => {
+                let gate = Arc::new(AtomicBool::new(false));
+                let mut request = self.request(who, ask);
+                request.extensions_mut().insert(gate.clone());
+                let entitled = self.entitled_now(who);
+                let pending = self.site.open(request);
+                self.open.push((who, ask, entitled, gate, pending));
+            }
+            Step::Finish(which) if which < self.open.len() => {
+                let (who, ask, entitled, gate, mut pending) = self.open.remove(which);
+                gate.store(true, Ordering::SeqCst);
+                let answer = pending.poll().expect("its gate is open");
+                self.check(who, ask, &entitled, &answer)?;
+            }
+            Step::Drop(which) if which < self.open.len() => drop(self.open.remove(which)),
+            Step::Pass(seconds) => self.site.pass(Duration::from_secs(seconds)),
+            Step::Plant(from, to) => self.plant(from, to),
+            Step::Replay(who, which) if which < self.jars[who].len() => {
+                self.browsers[who].cookie = Some(self.jars[who][which].clone());
+            }
+            Step::Forget(who) => self.browsers[who].cookie = None,
+            Step::Open(..) | Step::Finish(_) | Step::Drop(_) | Step::Replay(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Only what names nobody may be planted: a browser that gives its logged-in session away has given it away.
+    fn plant(&mut self, from: usize, to: usize) {
+        let Some(cookie) = self.browsers[from].cookie.clone() else { return };
+        let Some(visit) = self.browsers[from].visit(&self.site) else { return };
+        if from == to || self.logged_in.contains(&visit) || !self.browsers[to].keeps {
+            return;
+        }
+        self.entitled.entry(visit).or_default().insert(to);
+        self.plants += 1;
+        self.jars[to].push(cookie.clone());
+        self.browsers[to].cookie = Some(cookie);
+    }
+
+    fn check(
+        &mut self,
+        who: usize,
+        ask: Ask,
+        entitled: &BTreeSet<usize>,
+        answer: &Answer,
+    ) -> Result<(), TestCaseError> {
+        let seen: Value = serde_json::from_str(answer.body()).unwrap();
+        let me = format!("user-{who}");
+        if let Some(user) = seen["user"].as_str() {
+            prop_assert_eq!(user, &me, "browser {} saw another one's user", who);
+        }
+        if let Some(secret) = seen["secret"].as_str() {
+            prop_assert_eq!(secret, format!("secret of {me}"), "browser {} saw another one's values", who);
+        }
+        let Some(cookie) = crate::world::set_cookie(answer) else {
+            return self.check_id(who, &seen, entitled);
+        };
+        let token = self.site.token(&cookie).expect("our own token");
+        if let Some(visit) = token.visit {
+            let rotated = token.rotation > 0;
+            let owners = self.entitled.entry(visit).or_default();
+            prop_assert!(
+                owners.is_empty() || owners.contains(&who),
+                "browser {} got a cookie of visit {} of {:?}",
+                who,
+                visit,
+                owners
+            );
+            prop_assert!(
+                matches!(ask, Ask::Login) || !rotated || owners.contains(&who),
+                "a login's cookie for nothing"
+            );
+            if matches!(ask, Ask::Login) {
+                *owners = BTreeSet::from([who]);
+                self.logged_in.insert(visit);
+            } else {
+                if owners.is_empty() {
+                    // Whoever shares the expired token may join, until somebody logs in.
+                    owners.extend(entitled);
+                }
+                owners.insert(who);
+            }
+        }
+        self.check_id(who, &seen, entitled)?;
+        if self.browsers[who].take(answer) && self.browsers[who].keeps {
+            self.jars[who].push(cookie);
+        }
+        Ok(())
+    }
+
+    fn check_id(&self, who: usize, seen: &Value, entitled: &BTreeSet<usize>) -> Result<(), TestCaseError> {
+        let Some(id) = seen["id"].as_str() else { return Ok(()) };
+        let visit: VisitId = id.parse().unwrap();
+        let owners = self.entitled.get(&visit);
+        let mine = owners.is_none_or(|owners| owners.contains(&who)) || entitled.contains(&who);
+        prop_assert!(mine, "browser {} was told the id of visit {} of {:?}", who, visit, owners);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_gets_anything_of_somebody_else(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut run = Run::new();
+        for step in &steps {
+            run.step(step)?;
+        }
+        // And nothing is held for ever.
+        run.open.clear();
+        for open in run.site.store.open() {
+            prop_assert_eq!(open.in_flight, 0);
+        }
+        let mut broken = Vec::new();
+        run.site.store.for_each_shard(|shard| broken.extend(visitlog_core::invariants::check_shard(shard).err()));
+        prop_assert!(broken.is_empty(), "{:?}", broken);
+        prop_assert_eq!(run.site.layer.counts().panics, 0);
+    }
+}
+
+/// The property can fail: the scary states are reached.
+#[test]
+fn the_interleavings_reach_what_they_are_for() {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut logins, mut outsiders, mut planted) = (0, 0, 0);
+    for _ in 0..200 {
+        let steps = proptest::collection::vec(step(), 1..60).new_tree(&mut runner).unwrap().current();
+        let mut run = Run::new();
+        for step in &steps {
+            run.step(step).unwrap();
+        }
+        logins += run.logged_in.len();
+        planted += run.plants;
+        outsiders += run.outsiders;
+    }
+    let reached = logins > 100 && planted > 50 && outsiders > 10;
+    assert!(reached, "{logins} logins, {planted} planted, {outsiders} by outsiders");
+}
