@@ -13,6 +13,9 @@ use crate::sinks::testing::{MORNING, MemDisk, id, written};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// The place and the pending visits of a [`VisitSink::resume`].
+type Resumed = (Option<Vec<u8>>, Vec<VisitId>);
+
 /// How a [`Recorder`] behaves.
 #[derive(Default)]
 struct Log {
@@ -22,7 +25,7 @@ struct Log {
     keeps: AtomicBool,
     seen: Mutex<Vec<(VisitId, bool)>>,
     batches: Mutex<Vec<usize>>,
-    resumed: Mutex<Vec<(Option<Vec<u8>>, Vec<VisitId>)>>,
+    resumed: Mutex<Vec<Resumed>>,
 }
 
 /// Writes down what it gets.
@@ -388,6 +391,29 @@ fn beyond_the_quota_visits_are_dropped_and_counted() {
 }
 
 #[test]
+fn a_sink_that_has_all_of_its_park_has_what_was_dropped_behind_it() {
+    let settings = SinkSettings { held_bytes_max: 0, park_bytes_max: 4_000, ..settings() };
+    let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+    world.mode(1);
+    for n in 0..20 {
+        world.ends(n..n + 1);
+        world.journal.sync();
+        world.wait(SECOND);
+    }
+    world.mode(0);
+    world.wait(2 * SECOND);
+    let status = world.status();
+    assert!(status.lost_quota > 0 && status.backlog == 0, "{status:?}");
+    let acks = world.journal.acks();
+    assert!(acks["recorder"].lsn >= acks["recorder.park"].lsn, "else the next start would miss the park: {acks:?}");
+    world.journal.sync();
+    world.run();
+    let mut world = world.crash(true);
+    world.run();
+    assert_eq!(world.seen(), []);
+}
+
+#[test]
 fn a_park_that_is_not_as_it_was_left_stops_the_sink() {
     let mut world = World::empty();
     world.mode(1);
@@ -439,8 +465,13 @@ impl<S: VisitSink> VisitSink for Gate<S> {
     }
 }
 
-/// Feeds visits to an ndjson sink, which is down for a while; stops where the disk crashes. Returns the journal.
+/// Feeds visits to an ndjson sink, which is down for a while; stops where the disk crashes.
 fn live(journal: &FakeJournal, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64) {
+    live_for(journal, disk, visits, seed, usize::MAX);
+}
+
+/// The same; stops after so many steps of the driver, too.
+fn live_for(journal: &FakeJournal, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64, mut steps: usize) {
     let is_shut = Arc::new(AtomicBool::new(false));
     let mut driver = SinkDriver::new(journal.shared(), disk.shared(), "data", settings());
     driver.add(Box::new(Gate(NdjsonSink::new(disk.shared(), "data"), Arc::clone(&is_shut))), &journal.acks());
@@ -456,7 +487,8 @@ fn live(journal: &FakeJournal, disk: &MemDisk, visits: std::ops::Range<u64>, see
         }
         for _ in 0..3 {
             driver.step(now);
-            if disk.has_crashed() {
+            steps -= 1;
+            if disk.has_crashed() || steps == 0 {
                 return;
             }
             if (n + seed).is_multiple_of(2) {
@@ -488,23 +520,39 @@ fn once_and_in_order_whatever_step_a_crash_interrupts() {
     assert!(steps > 60, "{steps}");
     for step in 1..=steps {
         for seed in 0..4 {
-            let is_power_cut = seed > 0;
             let (journal, disk) = (FakeJournal::default(), MemDisk::default());
             disk.crash_at(step);
             live(&journal, &disk, 0..60, seed);
-            let ever = journal.everything(is_power_cut);
-            let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
-            let journal = journal.after_crash(is_power_cut);
-            // And once more while it recovers.
-            disk.crash_at(step % 17 + 1);
-            live(&journal, &disk, 100..100, seed);
-            let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
-            let journal = journal.after_crash(is_power_cut);
-            live(&journal, &disk, 100..103, seed);
-            let expected: Vec<VisitId> = ever.into_iter().chain(ids(100..103)).collect();
-            assert_eq!(written(&disk, "data"), expected, "step {step}, seed {seed}");
+            recovers(&journal, &disk, step, seed);
         }
     }
+}
+
+#[test]
+fn once_and_in_order_between_whichever_steps_a_crash_comes() {
+    for steps in 1..180 {
+        for seed in 0..4 {
+            let (journal, disk) = (FakeJournal::default(), MemDisk::default());
+            live_for(&journal, &disk, 0..60, seed, steps);
+            recovers(&journal, &disk, steps as u64, seed);
+        }
+    }
+}
+
+/// After a crash, and another one during recovery, each visit whose end survived stands once.
+fn recovers(journal: &FakeJournal, disk: &MemDisk, step: u64, seed: u64) {
+    let is_power_cut = seed > 0;
+    let ever = journal.everything(is_power_cut);
+    let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
+    let journal = journal.after_crash(is_power_cut);
+    // And once more while it recovers.
+    disk.crash_at(step % 17 + 1);
+    live(&journal, &disk, 100..100, seed);
+    let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
+    let journal = journal.after_crash(is_power_cut);
+    live(&journal, &disk, 100..103, seed);
+    let expected: Vec<VisitId> = ever.into_iter().chain(ids(100..103)).collect();
+    assert_eq!(written(&disk, "data"), expected, "step {step}, seed {seed}");
 }
 
 #[test]
