@@ -22,35 +22,46 @@ impl Key {
     }
 }
 
+/// What started a session.
+#[derive(Debug, Clone, Copy)]
+struct By {
+    visit: VisitId,
+    fingerprint: Fingerprint,
+    /// The token's rotation: one of another rotation may be in other hands. Unknown after a recovery.
+    rotation: Option<u16>,
+    at: Timestamp,
+}
+
 /// The sessions that old tokens started a moment ago.
 #[derive(Debug, Default)]
 pub(super) struct Rejoin {
-    starts: HashMap<Key, (VisitId, Fingerprint, Timestamp)>,
+    starts: HashMap<Key, By>,
     order: VecDeque<(Timestamp, Key)>,
 }
 
 impl Rejoin {
     /// `token` started `visit`.
     pub(super) fn started(&mut self, token: &Token, visit: VisitId, fingerprint: Fingerprint, now: Timestamp) {
-        self.started_by(Key::of(token), visit, fingerprint, now);
+        self.started_by(Key::of(token), By { visit, fingerprint, rotation: Some(token.rotation), at: now });
     }
 
     /// The token of the ended visit `previous` started `visit`; for recovery.
     pub(super) fn restored(&mut self, previous: VisitId, visit: VisitId, fingerprint: Fingerprint, at: Timestamp) {
-        self.started_by(Key::Visit(previous), visit, fingerprint, at);
+        self.started_by(Key::Visit(previous), By { visit, fingerprint, rotation: None, at });
     }
 
-    fn started_by(&mut self, key: Key, visit: VisitId, fingerprint: Fingerprint, now: Timestamp) {
-        self.prune(now);
-        self.starts.insert(key, (visit, fingerprint, now));
-        self.order.push_back((now, key));
+    fn started_by(&mut self, key: Key, by: By) {
+        self.prune(by.at);
+        self.starts.insert(key, by);
+        self.order.push_back((by.at, key));
     }
 
     /// The session that this token started less than ten seconds ago, if the fingerprint is still the same.
     pub(super) fn find(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<VisitId> {
         self.prune(now);
-        let (visit, by, _) = self.starts.get(&Key::of(token))?;
-        (*by == fingerprint.today || *by == fingerprint.yesterday).then_some(*visit)
+        let by = self.starts.get(&Key::of(token))?;
+        let same = by.fingerprint == fingerprint.today || by.fingerprint == fingerprint.yesterday;
+        (same && by.rotation == Some(token.rotation)).then_some(by.visit)
     }
 
     fn prune(&mut self, now: Timestamp) {
@@ -60,7 +71,7 @@ impl Rejoin {
             }
             self.order.pop_front();
             // The same token may have started another since: that one is further back in the order.
-            if self.starts.get(&key).is_some_and(|(.., started)| *started == at) {
+            if self.starts.get(&key).is_some_and(|by| by.at == at) {
                 self.starts.remove(&key);
             }
         }
@@ -129,6 +140,8 @@ mod tests {
         assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(110)), Some(new));
         assert_eq!(rejoin.find(&token(Some(1)), prints(8), Timestamp::from_secs(105)), None);
         assert_eq!(rejoin.find(&token(Some(2)), prints(7), Timestamp::from_secs(105)), None);
+        let other_hands = Token { rotation: 1, ..token(Some(1)) };
+        assert_eq!(rejoin.find(&other_hands, prints(7), Timestamp::from_secs(105)), None);
         assert_eq!(rejoin.find(&token(None), prints(7), Timestamp::from_secs(105)), None);
         assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(111)), None);
     }
