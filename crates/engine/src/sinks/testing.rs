@@ -384,12 +384,16 @@ pub(crate) fn visits(range: std::ops::Range<u64>, from: Timestamp) -> Vec<EndedV
 
 /// The visits whose lines the files of a folder hold, in the order of files and lines; panics at a line that is no
 /// document.
-pub(crate) fn written(disk: &MemDisk, dir: &str) -> Vec<VisitId> {
-    let is_ours =
-        |path: &PathBuf| path.parent() == Some(Path::new(dir)) && path.extension().is_some_and(|e| e == "ndjson");
+pub(crate) fn written(disk: &dyn Disk, dir: &str) -> Vec<VisitId> {
     let mut found = Vec::new();
-    for path in disk.paths().into_iter().filter(is_ours) {
-        let text = String::from_utf8(disk.read(&path).expect("listed")).expect("text");
+    for path in disk.list(Path::new(dir)).expect("a folder") {
+        if path.extension().is_none_or(|extension| extension != "ndjson") {
+            continue;
+        }
+        let file = disk.open(&path).expect("listed");
+        let mut bytes = vec![0; usize::try_from(file.len().expect("open")).expect("a small file")];
+        file.read_at(&mut bytes, 0).expect("open");
+        let text = String::from_utf8(bytes).expect("text");
         assert!(text.is_empty() || text.ends_with('\n'), "{}: a torn line", path.display());
         for line in text.lines() {
             let document: serde_json::Value = serde_json::from_str(line).expect("a document");

