@@ -6,7 +6,7 @@ import { Wire, alice, bob, expected } from "./lib/clicks.js";
 import * as records from "./lib/records.js";
 
 // Long enough for the slowest step of a click, short enough to wait for.
-const IDLE = "4s";
+const IDLE_SECONDS = 4;
 const ENDED_LIMIT_MS = 30_000;
 
 /** Starts a site, clicks through it with two visitors at once, and gives the visits that it recorded. */
@@ -14,7 +14,7 @@ async function clickThrough(start) {
   const data = await programs.dataFolder();
   const wire = new Wire();
   const browser = await programs.browser();
-  const site = await start(data, IDLE);
+  const site = await start(data, IDLE_SECONDS);
   try {
     await Promise.all([alice(browser, site.url, wire), bob(browser, site.url, wire)]);
     const visits = await programs.eventually("three ended visits", ENDED_LIMIT_MS, async () => {

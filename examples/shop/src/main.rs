@@ -1,13 +1,64 @@
-//! Runs the shop: `visitlog-shop [ADDRESS]`, by default on 127.0.0.1:3000.
+//! Runs the shop: `visitlog-shop 127.0.0.1:3000` without Visitlog, for use behind the proxy; with `--data DIR` the shop
+//! records its visits itself.
 #![expect(clippy::print_stdout, reason = "a program says where it listens")]
 
-use std::io;
+use clap::Parser;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use visitlog_core::rules::SiteRules;
+use visitlog_engine::{EngineConfig, Local};
+use visitlog_shop::{layered, plain};
+use visitlog_tower::{Keys, VisitLayer};
+
+/// A small shop.
+#[derive(Parser)]
+struct Args {
+    /// Where to listen
+    #[arg(default_value = "127.0.0.1:3000")]
+    address: SocketAddr,
+    /// Record visits in this folder, by the tower layer; without it the shop knows nothing of Visitlog
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A session ends when the gap since its last activity is longer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30 * 60)]
+    idle_timeout: u64,
+}
 
 #[tokio::main]
-async fn main() -> io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
-    let listener = TcpListener::bind(&address).await?;
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let listener = TcpListener::bind(args.address).await?;
     println!("the shop listens on http://{}", listener.local_addr()?);
-    axum::serve(listener, visitlog_shop::router()).await
+    match args.data {
+        Some(data) => serve_layered(listener, &data, Duration::from_secs(args.idle_timeout)).await,
+        None => until_told(axum::serve(listener, plain::router()).into_future()).await,
+    }
+}
+
+/// All that an application adds: open the store, put the layer around the router, close the store at the end.
+async fn serve_layered(listener: TcpListener, data: &Path, idle_timeout: Duration) -> anyhow::Result<()> {
+    let rules = SiteRules { idle_timeout, ..SiteRules::default() };
+    let visits = Local::open(data, EngineConfig { rules, ..EngineConfig::default() }, Vec::new())?;
+    let keys = Keys::load_or_create(&data.join("keys"))?;
+    let shop = layered::router().layer(VisitLayer::new(Arc::clone(visits.engine()), keys));
+
+    let shop = shop.into_make_service_with_connect_info::<SocketAddr>();
+    let served = until_told(axum::serve(listener, shop).into_future()).await;
+    visits.close();
+    served
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+async fn until_told(serving: impl Future<Output = std::io::Result<()>>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = serving => ended?,
+        _ = terminate.recv() => {}
+        told = tokio::signal::ctrl_c() => told?,
+    }
+    Ok(())
 }

@@ -88,7 +88,7 @@ export async function shopBehindProxy(data, idle) {
   await shop.answering(`http://127.0.0.1:${shopPort}/healthz`);
   const proxy = new Program("visitlog", [
     "serve", "--upstream", `http://127.0.0.1:${shopPort}`, "--listen", `127.0.0.1:${port}`,
-    "--admin", `127.0.0.1:${adminPort}`, "--data", data, "--idle-timeout", idle,
+    "--admin", `127.0.0.1:${adminPort}`, "--data", data, "--idle-timeout", `${idle}s`,
   ]);
   await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
   const stop = async () => {
@@ -102,7 +102,7 @@ export async function shopBehindProxy(data, idle) {
 /** The shop with the tower layer in it. */
 export async function shopWithLayer(data, idle) {
   const port = await freePort();
-  const shop = new Program("visitlog-shop", [`127.0.0.1:${port}`, "--data", data, "--idle-timeout", idle]);
+  const shop = new Program("visitlog-shop", [`127.0.0.1:${port}`, "--data", data, "--idle-timeout", String(idle)]);
   await shop.answering(`http://127.0.0.1:${port}/healthz`);
   return { url: `http://127.0.0.1:${port}`, stop: () => shop.stop(), said: () => shop.said };
 }
