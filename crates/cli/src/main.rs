@@ -1,2 +1,43 @@
-//! The one binary.
-fn main() {}
+//! `visitlog`: sessions that end once, visits as one record. The one binary.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user here, and only here")]
+
+mod args;
+mod demo;
+// mod journal;
+mod look;
+mod render;
+mod serve;
+mod shoppers;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    init_log();
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Visits(args) => look::visits(&args),
+        Command::Visit(args) => look::visit(&args),
+        Command::Terminate(args) => look::terminate(&args),
+        Command::Journal(_) => unreachable!(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("visitlog: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The log goes to standard error; `VISITLOG_LOG=debug` says more.
+fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VISITLOG_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

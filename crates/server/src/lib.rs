@@ -1,1 +1,16 @@
-//! server
+//! Visitlog's server: the reverse proxy under the recording layer, and the admin address beside it.
+
+pub mod admin;
+mod backward;
+pub mod listen;
+pub mod lookup;
+pub mod proxy;
+/// The settings of the recording layer.
+pub use visitlog_tower::{
+    Settings as LayerSettings,
+    client::{ForwardedBy, TrustedProxies},
+    settings as layer_settings,
+};
+mod serve;
+
+pub use serve::{Ended, ServeError, ServeSettings, Server};

@@ -1,0 +1,229 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use visitlog_core::VisitId;
+
+/// Records what visitors do on a web site: sessions that end once, visits as one record.
+#[derive(Debug, Parser)]
+#[command(name = "visitlog", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Stand in front of a site and record its visits
+    Serve(Box<ServeArgs>),
+    /// Start an example shop with visitors, and watch what is recorded
+    Demo(DemoArgs),
+    /// List visits, those that go on included
+    Visits(VisitsArgs),
+    /// Show one visit from start to end
+    Visit(VisitArgs),
+    /// End a session now, as an admin
+    Terminate(VisitArgs),
+    /// Look into a journal
+    Journal(JournalArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The site to stand in front of
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: String,
+    /// Where to serve it
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where health, metrics and visits are asked for; on loopback
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub(crate) admin: SocketAddr,
+    /// The data folder; created where missing
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A session ends when the gap since its last activity is longer
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
+    pub(crate) idle_timeout: Duration,
+    /// A session ends when it is older, whatever it does
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub(crate) max_age: Duration,
+    /// What an answer waits for, named for what it survives
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) durability: DurabilityArg,
+    /// A site's host name; may be given again. Other hosts become sites once a confirmed session has used them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Vec<String>,
+    /// The cookie's name [default: __Host-visitlog over TLS, visitlog without]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cookie_name: Option<String>,
+    /// A proxy in front that is believed when it names the client; may be given again
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(crate) trusted_proxy: Vec<IpNet>,
+    /// A newer login of a user ends the user's other sessions
+    #[arg(long)]
+    pub(crate) single_login: bool,
+    /// A logout takes the user off the session, but does not end it
+    #[arg(long)]
+    pub(crate) logout_keeps_session: bool,
+    /// Know visitors by a daily fingerprint; set no cookie
+    #[arg(long)]
+    pub(crate) no_cookies: bool,
+    /// How much of a client's address is kept
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) ip: IpArg,
+    /// Paths that leave no trace, with all below; may be given again
+    #[arg(long, value_name = "PATH")]
+    pub(crate) exclude: Vec<String>,
+    /// Threads that serve [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityArg {
+    /// Nothing; up to 100 ms are lost on a crash
+    Relaxed,
+    /// The write: survives kill -9
+    #[default]
+    Process,
+    /// The disk: survives a power cut
+    Power,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IpArg {
+    /// All of it
+    #[default]
+    Full,
+    /// The network: /24, /48
+    Truncated,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where to serve the shop
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where health, metrics and visits are asked for
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub(crate) admin: SocketAddr,
+    /// The data folder [default: a fresh one that goes when the demo ends]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How many simulated visitors are about
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) visitors: usize,
+    /// End by itself after this time
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) lasts: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Source {
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For a person
+    #[default]
+    Table,
+    /// For a program
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VisitsArgs {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Only those that go on
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// For whom
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VisitArgs {
+    /// The visit's id
+    pub(crate) id: VisitId,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// For whom
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalArgs {
+    #[command(subcommand)]
+    pub(crate) command: JournalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Read all of it and say what is wrong with it, if anything
+    Verify(Source),
+    /// Print its records
+    Dump(DumpArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DumpArgs {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Only this visit's records
+    #[arg(long, value_name = "ID")]
+    pub(crate) visit: Option<VisitId>,
+    /// Show addresses, user agents and the like
+    #[arg(long)]
+    pub(crate) personal: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("a time such as 30m, 90s or 24h expected, {text:?} found");
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    let duration = Duration::try_from(signed).map_err(|_| wrong())?;
+    if duration.is_zero() { Err(wrong()) } else { Ok(duration) }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let single = || text.parse().map(|ip: std::net::IpAddr| IpNet::from(ip)).ok();
+    text.parse().ok().or_else(single).ok_or_else(|| format!("a network such as 10.0.0.0/8 expected, {text:?} found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_and_networks_say_what_was_expected() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        for wrong in ["", "0s", "-5m", "soon", "30"] {
+            assert!(duration(wrong).is_err_and(|said| said.contains("expected")), "{wrong}");
+        }
+        assert_eq!(network("10.0.0.1").map(|net| net.to_string()), Ok("10.0.0.1/32".to_owned()));
+        assert!(network("10.0.0.0/40").is_err());
+    }
+}

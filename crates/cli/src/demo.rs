@@ -1,0 +1,105 @@
+//! `visitlog demo`: the example shop, the proxy in front of it, visitors, and what is recorded, as it happens.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use visitlog_core::ports::VisitSink;
+use visitlog_core::rules::SiteRules;
+use visitlog_engine::EngineConfig;
+use visitlog_engine::document::Document;
+use visitlog_engine::sinks::HookSink;
+use visitlog_server::listen::ListenSettings;
+use visitlog_server::proxy::ProxySettings;
+use visitlog_server::{LayerSettings, ServeSettings, Server};
+
+use crate::args::DemoArgs;
+use crate::{render, serve, shoppers};
+
+/// Short, so that one sees visits end.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    let fresh = match &args.data {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("visitlog-demo-").tempdir().context("make a data folder")?),
+    };
+    let data = match (&args.data, &fresh) {
+        (Some(data), _) => data.clone(),
+        (None, Some(fresh)) => fresh.path().to_owned(),
+        (None, None) => PathBuf::from("visitlog-demo"),
+    };
+    serve::runtime()?.block_on(demo(args, data))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
+    let shop = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("start the shop")?;
+    let upstream = format!("http://{}", shop.local_addr()?);
+    let shop = tokio::spawn(axum::serve(shop, visitlog_shop::router()).into_future());
+    let settings = ServeSettings {
+        listen: args.listen,
+        admin: args.admin,
+        data: data.clone(),
+        engine: EngineConfig {
+            rules: SiteRules { idle_timeout: IDLE_TIMEOUT, ..SiteRules::default() },
+            ..EngineConfig::default()
+        },
+        layer: LayerSettings::for_proxy(),
+        proxy: ProxySettings::new(upstream),
+        loops: ListenSettings { drain_timeout: Duration::from_secs(2), ..ListenSettings::default() },
+    };
+    let show = HookSink::new("demo", |visit: &visitlog_core::model::EndedVisit| {
+        let document = serde_json::to_value(Document::of_ended(visit)).unwrap_or_default();
+        println!("\n{}", render::visit(&document));
+    });
+    let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(show)];
+    let mut shoppers = None;
+    let ready = |server: &Server| {
+        let site = server.site_address()?;
+        greet(site, server.admin_address()?, &data);
+        shoppers = Some(shoppers::Crowd::start(site, args.visitors));
+        Ok(())
+    };
+    let asked = serve::asked_to_end()?;
+    let lasts = args.lasts;
+    let shutdown = async move {
+        match lasts {
+            Some(time) => tokio::select! {
+                () = asked => {}
+                () = tokio::time::sleep(time) => {}
+            },
+            None => asked.await,
+        }
+    };
+    let served = serve::serve_until(settings, sinks, ready, shutdown).await;
+    if let Some(shoppers) = shoppers {
+        tokio::task::spawn_blocking(|| Arc::new(shoppers).stop()).await?;
+    }
+    shop.abort();
+    served
+}
+
+fn greet(site: SocketAddr, admin: SocketAddr, data: &std::path::Path) {
+    println!(
+        "
+  The shop, with Visitlog in front of it:   http://{site}
+  Click through it: log in, delete the picture on your account page, log out.
+
+  Sessions end {} s after the last click, or at the logout; each visit is printed below when it has ended,
+  once, and stands in {}
+
+  What goes on now:    visitlog visits --open --data {2}
+  As JSON:             http://{admin}/api/v1/visits
+  Metrics:             http://{admin}/metrics
+
+  Some visitors are about already. Ctrl-C ends the demo.
+",
+        IDLE_TIMEOUT.as_secs(),
+        data.join("visits-*.ndjson").display(),
+        data.display(),
+    );
+}

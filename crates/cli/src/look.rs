@@ -1,0 +1,123 @@
+//! `visitlog visits`, `visit` and `terminate`: asks the running server, or opens the folder when there is none.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use visitlog_core::VisitId;
+use visitlog_engine::lock::{self, Holder};
+use visitlog_engine::{EngineConfig, Local};
+use visitlog_server::lookup::{self, Wanted};
+
+use crate::args::{Output, VisitArgs, VisitsArgs};
+use crate::render;
+
+pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
+    let wanted = Wanted { open: true, ended: !args.open, limit: args.limit };
+    let documents = match server_of(&args.source.data)? {
+        Some(address) => {
+            let open = if args.open { "&open=true" } else { "" };
+            let text = ask(&address, "GET", &format!("/api/v1/visits?limit={}{open}", args.limit))?;
+            let text = text.context("the server does not know its visits")?;
+            serde_json::from_str::<Vec<Value>>(&text).context("the server's answer is no list of visits")?
+        }
+        None => {
+            let local = open_folder(&args.source.data)?;
+            let found = lookup::list(local.engine(), &args.source.data, wanted)?;
+            found.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?
+        }
+    };
+    match args.output {
+        Output::Json => println!("{}", serde_json::to_string(&documents)?),
+        Output::Table => print!("{}", render::table(&documents)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn visit(args: &VisitArgs) -> anyhow::Result<ExitCode> {
+    let found = match server_of(&args.source.data)? {
+        Some(address) => ask(&address, "GET", &format!("/api/v1/visits/{}", args.id))?,
+        None => {
+            let local = open_folder(&args.source.data)?;
+            lookup::one(local.engine(), &args.source.data, args.id)?
+        }
+    };
+    let Some(text) = found else { return Ok(not_found(args.id, &args.source.data)) };
+    match args.output {
+        Output::Json => println!("{text}"),
+        Output::Table => print!("{}", render::visit(&serde_json::from_str(&text)?)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn terminate(args: &VisitArgs) -> anyhow::Result<ExitCode> {
+    let Some(address) = server_of(&args.source.data)? else {
+        bail!("no server runs on {}: a session can be ended only where it is open", args.source.data.display());
+    };
+    match ask(&address, "POST", &format!("/api/v1/visits/{}/terminate", args.id))? {
+        Some(_) => {
+            println!("session {} has ended", args.id);
+            Ok(ExitCode::SUCCESS)
+        }
+        None => Ok(not_found(args.id, &args.source.data)),
+    }
+}
+
+fn not_found(id: VisitId, data: &Path) -> ExitCode {
+    eprintln!("visitlog: no visit {id} in {}", data.display());
+    ExitCode::FAILURE
+}
+
+/// The admin address of the server that has the folder, if one has.
+fn server_of(data: &Path) -> anyhow::Result<Option<String>> {
+    if !data.is_dir() {
+        bail!("{}: no such folder; --data names the folder that visitlog serve was given", data.display());
+    }
+    match lock::holder(data)? {
+        None => Ok(None),
+        Some(Holder { address: Some(address), .. }) => Ok(Some(address)),
+        Some(Holder { pid, address: None }) => {
+            let pid = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+            bail!("{} is in use by {pid}, which has no admin address; try again, or stop it", data.display())
+        }
+    }
+}
+
+/// The body of the answer; `None` for a 404.
+fn ask(address: &str, method: &str, path: &str) -> anyhow::Result<Option<String>> {
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(60)))
+        .http_status_as_error(false)
+        .build()
+        .new_agent();
+    let url = format!("http://{address}{path}");
+    let mut answer = match method {
+        "POST" => agent.post(&url).send_empty(),
+        _ => agent.get(&url).call(),
+    }
+    .with_context(|| format!("ask the server at {url}"))?;
+    let body = answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")?;
+    match answer.status().as_u16() {
+        200 => Ok(Some(body)),
+        404 => Ok(None),
+        status => bail!("the server at {url} answered {status}: {body}"),
+    }
+}
+
+/// Opens a folder that nobody serves, and brings its ended visits to its files.
+fn open_folder(data: &Path) -> anyhow::Result<Local> {
+    let (local, mut sinks) = Local::open_quietly(data, EngineConfig::default(), Vec::new())?;
+    let engine = local.engine();
+    // Acknowledgements are records too: written and synced, they let the next step go on.
+    for _ in 0..1_000 {
+        let worked = sinks.step(engine.now()).worked;
+        let written = engine.journal().write_step()?;
+        engine.journal().sync_step()?;
+        if !worked && !written {
+            break;
+        }
+    }
+    Ok(local)
+}

@@ -1,0 +1,118 @@
+//! `visitlog serve`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use visitlog_core::Host;
+use visitlog_core::ports::{Durability, VisitSink};
+use visitlog_core::rules::SiteRules;
+use visitlog_engine::EngineConfig;
+use visitlog_server::layer_settings::{Addresses, Identify};
+use visitlog_server::listen::ListenSettings;
+use visitlog_server::proxy::ProxySettings;
+use visitlog_server::{ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
+
+use crate::args::{DurabilityArg, IpArg, ServeArgs};
+
+pub(crate) fn run(args: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
+    let settings = settings(&args);
+    runtime()?.block_on(serve(settings, Vec::new(), |server| {
+        println!("serving {} at http://{}", args.upstream, server.site_address()?);
+        println!("health, metrics, visits: http://{}", server.admin_address()?);
+        Ok(())
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves until the process is asked to end.
+pub(crate) async fn serve(
+    settings: ServeSettings,
+    sinks: Vec<Box<dyn VisitSink>>,
+    ready: impl FnOnce(&Server) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let shutdown = asked_to_end()?;
+    serve_until(settings, sinks, ready, shutdown).await
+}
+
+/// Serves until `shutdown` resolves.
+pub(crate) async fn serve_until(
+    settings: ServeSettings,
+    sinks: Vec<Box<dyn VisitSink>>,
+    ready: impl FnOnce(&Server) -> anyhow::Result<()>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let data = settings.data.clone();
+    let server = Server::open(settings, sinks).with_context(|| format!("can't serve with data {}", data.display()))?;
+    let report = server.report();
+    if let Some(cut) = &report.journal.cut {
+        tracing::warn!(%cut, "the journal's end was torn, as after a power cut: it goes on from there");
+    }
+    tracing::info!(open = report.open, records = report.journal.records, "the journal was read");
+    ready(&server)?;
+    let ended = server.run(shutdown).await?;
+    if ended.drained.cut > 0 {
+        tracing::warn!(connections = ended.drained.cut, "connections were cut after the time to drain");
+    }
+    tracing::info!("ended; open sessions go on after the next start");
+    Ok(())
+}
+
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("start the runtime")
+}
+
+/// Resolves when the process gets SIGTERM or SIGINT (Ctrl-C).
+pub(crate) fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+fn settings(args: &ServeArgs) -> ServeSettings {
+    let mut engine = EngineConfig {
+        rules: SiteRules {
+            idle_timeout: args.idle_timeout,
+            max_age: args.max_age,
+            single_login: args.single_login,
+            logout_ends_session: !args.logout_keeps_session,
+            ..SiteRules::default()
+        },
+        sites: args.site.iter().map(|name| (Host::new(name), None)).collect(),
+        cookies: !args.no_cookies,
+        ..EngineConfig::default()
+    };
+    engine.journal.durability = match args.durability {
+        DurabilityArg::Relaxed => Durability::Relaxed,
+        DurabilityArg::Process => Durability::Process,
+        DurabilityArg::Power => Durability::Power,
+    };
+    let mut layer = LayerSettings::for_proxy();
+    layer.trusted_proxies = TrustedProxies::new(args.trusted_proxy.clone(), ForwardedBy::default());
+    layer.addresses = match args.ip {
+        IpArg::Full => Addresses::Whole,
+        IpArg::Truncated => Addresses::Network,
+        IpArg::None => Addresses::None,
+    };
+    if args.no_cookies {
+        layer.identify = Identify::ByFingerprint;
+    }
+    if let Some(name) = &args.cookie_name {
+        layer.cookie.name = Some(name.clone());
+    }
+    layer.rules.excluded_paths.extend(args.exclude.iter().cloned());
+    let mut proxy = ProxySettings::new(&args.upstream);
+    proxy.trusted_proxies = args.trusted_proxy.clone();
+    let mut loops = ListenSettings::default();
+    if let Some(workers) = args.workers {
+        loops.workers = workers;
+    }
+    ServeSettings { listen: args.listen, admin: args.admin, data: args.data.clone(), engine, layer, proxy, loops }
+}

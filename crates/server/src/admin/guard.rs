@@ -1,0 +1,47 @@
+//! Who may ask: programs on this machine. Not a page in somebody's browser that found out the port.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// Refuses requests that name another host (DNS rebinding), and cross-site ones.
+pub(super) async fn only_local(address: SocketAddr, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if !names(host, address.ip()) {
+        return refuse("this address answers to its own name only");
+    }
+    if headers.contains_key(header::ORIGIN) {
+        return refuse("pages of other sites may not ask here");
+    }
+    next.run(request).await
+}
+
+fn names(host: &str, ip: IpAddr) -> bool {
+    let host = visitlog_core::Host::new(host);
+    host.as_str() == "localhost"
+        || host.as_str().parse::<IpAddr>().is_ok_and(|named| named == ip || named.is_loopback())
+}
+
+fn refuse(why: &'static str) -> Response {
+    (StatusCode::FORBIDDEN, axum::Json(serde_json::json!({ "code": "forbidden", "message": why }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_are_ours() {
+        let ip: IpAddr = "127.0.0.1".parse().expect("an address");
+        for host in ["127.0.0.1:8090", "localhost:8090", "LOCALHOST", "[::1]:8090"] {
+            assert!(names(host, ip), "{host}");
+        }
+        for host in ["", "evil.example:8090", "127.0.0.1.evil.example", "10.0.0.1"] {
+            assert!(!names(host, ip), "{host}");
+        }
+    }
+}

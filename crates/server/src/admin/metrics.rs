@@ -1,0 +1,165 @@
+//! What Prometheus asks for (text format 0.0.4). The names are a contract: they stand here, and nowhere else.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use visitlog_core::model::EndReason;
+use visitlog_engine::sinks::{SinkState, SinkStatus};
+use visitlog_tower::Counts;
+
+use super::Admin;
+
+/// Open sessions.
+pub const OPEN_SESSIONS: &str = "visitlog_open_sessions";
+/// Sessions started.
+pub const STARTS: &str = "visitlog_session_starts_total";
+/// Sessions ended, by reason.
+pub const ENDS: &str = "visitlog_session_ends_total";
+/// Events recorded.
+pub const EVENTS: &str = "visitlog_events_total";
+/// How late sessions that were due were ended, in seconds.
+pub const END_LAG: &str = "visitlog_end_lag_seconds";
+/// The latest of them.
+pub const END_LAG_MAX: &str = "visitlog_end_lag_seconds_max";
+/// How far behind the sweep is.
+pub const SWEEP_LAG: &str = "visitlog_sweep_lag_seconds";
+/// Bytes of the journal.
+pub const JOURNAL_BYTES: &str = "visitlog_journal_bytes";
+/// Bytes not yet written.
+pub const JOURNAL_UNWRITTEN: &str = "visitlog_journal_unwritten_bytes";
+/// Bytes not yet on stable storage.
+pub const JOURNAL_LAG: &str = "visitlog_journal_unsynced_bytes";
+/// Segments of the journal.
+pub const JOURNAL_SEGMENTS: &str = "visitlog_journal_segments";
+/// 1 while the disk takes nothing.
+pub const JOURNAL_STALLED: &str = "visitlog_journal_stalled";
+/// 1 once a failed sync has stopped the journal.
+pub const JOURNAL_POISONED: &str = "visitlog_journal_poisoned";
+/// Visits that a sink still has to get.
+pub const SINK_BACKLOG: &str = "visitlog_sink_backlog_visits";
+/// Bytes of journal that a sink holds back.
+pub const SINK_HELD: &str = "visitlog_sink_held_bytes";
+/// 1 while a sink takes what comes.
+pub const SINK_UP: &str = "visitlog_sink_up";
+/// Visits delivered to a sink.
+pub const SINK_DELIVERED: &str = "visitlog_sink_delivered_total";
+/// What was lost or refused, by reason.
+pub const LOSSES: &str = "visitlog_losses_total";
+
+pub(super) async fn page(State(admin): State<Admin>) -> Response {
+    let text = render(&admin);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.0.push_str(name);
+        for (place, (label, text)) in labels.iter().enumerate() {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.0, "{}{label}=\"{text}\"", if place == 0 { '{' } else { ',' });
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, kind, help);
+        self.value(name, &[], value);
+    }
+}
+
+fn render(admin: &Admin) -> String {
+    let mut page = Page(String::with_capacity(4096));
+    sessions(&mut page, admin);
+    journal(&mut page, admin);
+    sinks(&mut page, &admin.engine.sinks());
+    losses(&mut page, admin, (admin.layer_counts)());
+    page.0
+}
+
+fn sessions(page: &mut Page, admin: &Admin) {
+    let counts = admin.engine.counters().snapshot();
+    page.single(OPEN_SESSIONS, "gauge", "Sessions that are open.", admin.engine.open_sessions());
+    page.single(STARTS, "counter", "Sessions started.", counts.starts);
+    page.family(ENDS, "counter", "Sessions ended.");
+    for (reason, count) in EndReason::ALL.iter().zip(counts.ends) {
+        page.value(ENDS, &[("reason", reason.as_str())], count);
+    }
+    page.single(EVENTS, "counter", "Events recorded.", counts.events);
+    let (late, sum, max) = counts.late;
+    page.family(END_LAG, "summary", "How late sessions that were due were ended.");
+    page.value(&format!("{END_LAG}_sum"), &[], sum.as_secs_f64());
+    page.value(&format!("{END_LAG}_count"), &[], late);
+    page.single(END_LAG_MAX, "gauge", "The latest end since the start.", max.as_secs_f64());
+    page.single(SWEEP_LAG, "gauge", "How far behind the sweep is.", admin.engine.sweep_lag().as_secs_f64());
+}
+
+fn journal(page: &mut Page, admin: &Admin) {
+    let journal = admin.engine.journal();
+    let usage = journal.usage();
+    page.single(JOURNAL_BYTES, "gauge", "Bytes of the journal.", usage.bytes);
+    page.single(JOURNAL_UNWRITTEN, "gauge", "Bytes not yet written.", usage.unwritten);
+    page.single(JOURNAL_LAG, "gauge", "Bytes not yet on stable storage.", usage.unsynced);
+    page.single(JOURNAL_SEGMENTS, "gauge", "Segments of the journal.", usage.segments);
+    page.single(JOURNAL_STALLED, "gauge", "1 while the disk takes nothing.", u8::from(journal.is_stalled()));
+    let poisoned = u8::from(journal.poisoned().is_some());
+    page.single(JOURNAL_POISONED, "gauge", "1 once a failed sync has stopped the journal.", poisoned);
+}
+
+fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
+    type Read = fn(&SinkStatus) -> u64;
+    let families: [(&str, &str, &str, Read); 4] = [
+        (SINK_BACKLOG, "gauge", "Visits that a sink still has to get.", |sink| sink.backlog),
+        (SINK_HELD, "gauge", "Bytes of journal that a sink holds back.", |sink| sink.held_bytes),
+        (SINK_UP, "gauge", "1 while a sink takes what comes.", |sink| u64::from(sink.state == SinkState::Running)),
+        (SINK_DELIVERED, "counter", "Visits delivered since the start.", |sink| sink.delivered),
+    ];
+    for (name, kind, help, read) in families {
+        page.family(name, kind, help);
+        for sink in sinks {
+            page.value(name, &[("sink", &sink.name)], read(sink));
+        }
+    }
+}
+
+fn losses(page: &mut Page, admin: &Admin, layer: Counts) {
+    let engine = admin.engine.counters().snapshot();
+    let quota: u64 = admin.engine.sinks().iter().map(|sink| sink.lost_quota).sum();
+    page.family(LOSSES, "counter", "What was not recorded, and why.");
+    for (reason, count) in [
+        ("gone", engine.gone),
+        ("refused", engine.refused),
+        ("store_unavailable", engine.unavailable),
+        ("untracked", layer.untracked),
+        ("events_lost", layer.events_lost),
+        ("ops_lost", layer.ops_lost),
+        ("cookies_withheld", layer.cookies_withheld),
+        ("headers_ignored", layer.headers_ignored),
+        ("panics", layer.panics),
+        ("sink_quota", quota),
+    ] {
+        page.value(LOSSES, &[("reason", reason)], count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut page = Page(String::new());
+        page.value("m", &[("a", "b\"c\\d\ne"), ("f", "g")], 1);
+        assert_eq!(page.0, "m{a=\"b\\\"c\\\\d\\ne\",f=\"g\"} 1\n");
+        page.0.clear();
+        page.value("m", &[], 2.5);
+        assert_eq!(page.0, "m 2.5\n");
+    }
+}

@@ -1,0 +1,37 @@
+//! The admin address: health, metrics, and the visits as JSON. On loopback only, for it asks nobody who he is.
+
+mod guard;
+pub mod metrics;
+mod visits;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use visitlog_engine::Engine;
+use visitlog_tower::Counts;
+
+/// What the admin pages show.
+#[derive(Clone)]
+pub struct Admin {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// What the layer counted.
+    pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
+}
+
+/// The admin pages. `address` is where they are served: requests under another name are refused.
+pub fn router(admin: Admin, address: SocketAddr) -> Router {
+    Router::new()
+        .route("/healthz", get(visits::health))
+        .route("/metrics", get(metrics::page))
+        .route("/api/v1/visits", get(visits::list))
+        .route("/api/v1/visits/{id}", get(visits::one))
+        .route("/api/v1/visits/{id}/terminate", post(visits::terminate))
+        .with_state(admin)
+        .layer(axum::middleware::from_fn(move |request, next| guard::only_local(address, request, next)))
+}

@@ -1,0 +1,77 @@
+//! Idle connections to the upstream, the most recently used first. One pool per worker thread, so its lock is never
+//! contended; a lock all the same, so that the service may move between threads.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use super::connection::Connection;
+
+/// See the module.
+pub(crate) struct Pool {
+    idle: Mutex<Idle>,
+    idle_max: usize,
+    idle_timeout: Duration,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// Oldest first.
+    connections: VecDeque<Box<Connection>>,
+    /// A task looks after them.
+    has_reaper: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(idle_max: usize, idle_timeout: Duration) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::default(), idle_max, idle_timeout })
+    }
+
+    /// A connection that was usable when it was last looked at.
+    pub(crate) fn take(&self) -> Option<Box<Connection>> {
+        self.idle.lock().connections.pop_back()
+    }
+
+    /// Takes a connection back after an exchange, if it can serve another.
+    pub(crate) fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
+        if !connection.check() {
+            return;
+        }
+        connection.idle_since = Instant::now();
+        let mut idle = self.idle.lock();
+        let surplus = if idle.connections.len() >= self.idle_max { idle.connections.pop_front() } else { None };
+        idle.connections.push_back(connection);
+        if !idle.has_reaper
+            && let Ok(runtime) = Handle::try_current()
+        {
+            idle.has_reaper = true;
+            runtime.spawn(reap(Arc::downgrade(self), self.idle_timeout));
+        }
+        drop(idle);
+        drop(surplus);
+    }
+
+    /// Drops what is closed or too old; whether any is left.
+    fn sweep(&self) -> bool {
+        let mut idle = self.idle.lock();
+        idle.connections
+            .retain_mut(|connection| connection.idle_since.elapsed() < self.idle_timeout && connection.check());
+        idle.has_reaper = !idle.connections.is_empty();
+        idle.has_reaper
+    }
+}
+
+/// Sweeps until nothing is left to sweep.
+async fn reap(pool: Weak<Pool>, idle_timeout: Duration) {
+    let pause = (idle_timeout / 4).max(Duration::from_millis(10));
+    loop {
+        tokio::time::sleep(pause).await;
+        match pool.upgrade() {
+            Some(pool) if pool.sweep() => {}
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The client's body on its way to the upstream.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::time::Sleep;
+
+use super::{BoxError, headers};
+
+/// The body of a request to the upstream. Most requests have none, and pay for none.
+pub(crate) struct RequestBody {
+    inner: Option<UnsyncBoxBody<Bytes, BoxError>>,
+    upload: Option<Arc<Upload>>,
+    /// Runs out when the upstream has kept silent about `Expect: 100-continue` for too long.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+/// What the request's future knows about the upload, which the connection owns meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Upload {
+    gate: AtomicU8,
+    frames: AtomicU64,
+    waits_for_client: AtomicBool,
+}
+
+const OPEN: u8 = 0;
+const WAITING: u8 = 1;
+const REFUSED: u8 = 2;
+
+impl Upload {
+    /// The upstream said `100 Continue`.
+    pub(crate) fn open(&self) {
+        let _ = self.gate.compare_exchange(WAITING, OPEN, Relaxed, Relaxed);
+    }
+
+    /// The upstream has answered: a body that it did not ask for is never read.
+    pub(crate) fn refuse_if_waiting(&self) {
+        let _ = self.gate.compare_exchange(WAITING, REFUSED, Relaxed, Relaxed);
+    }
+
+    /// Pieces that went through so far.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames.load(Relaxed)
+    }
+
+    /// Whether it is the client that has nothing to give.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.waits_for_client.load(Relaxed)
+    }
+}
+
+impl RequestBody {
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self { inner: None, upload: None, patience: None }
+    }
+
+    /// `body`, and the handle to follow it by; with `expect_continue`, held back until the upstream asks for it or
+    /// that time has passed.
+    pub(crate) fn new<B>(body: B, expect_continue: Option<Duration>) -> (Self, Option<Arc<Upload>>)
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if body.is_end_stream() {
+            return (Self::empty(), None);
+        }
+        let upload = Arc::new(Upload::default());
+        if expect_continue.is_some() {
+            upload.gate.store(WAITING, Relaxed);
+        }
+        let body = Self {
+            inner: Some(body.map_err(Into::into).boxed_unsync()),
+            upload: Some(upload.clone()),
+            patience: expect_continue.map(|patience| Box::pin(tokio::time::sleep(patience))),
+        };
+        (body, Some(upload))
+    }
+
+    /// Whether the upstream may have the body now.
+    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(upload) = &self.upload else { return Poll::Ready(()) };
+        match upload.gate.load(Relaxed) {
+            OPEN => Poll::Ready(()),
+            WAITING => {
+                if let Some(patience) = &mut self.patience {
+                    ready!(patience.as_mut().poll(cx));
+                }
+                upload.open();
+                Poll::Ready(())
+            }
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if this.inner.is_none() {
+            return Poll::Ready(None);
+        }
+        ready!(this.poll_gate(cx));
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let polled = Pin::new(inner).poll_frame(cx);
+        if let Some(upload) = &this.upload {
+            upload.waits_for_client.store(polled.is_pending(), Relaxed);
+            if polled.is_ready() {
+                upload.frames.fetch_add(1, Relaxed);
+            }
+        }
+        polled.map_ok(|mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                headers::clean_trailers(trailers);
+            }
+            frame
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}

@@ -1,0 +1,228 @@
+//! What a site's owner may set about the proxy.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::uri::{Scheme, Uri};
+use ipnet::IpNet;
+
+use super::error::SettingsError;
+
+/// The proxy's settings. [`ProxySettings::new`] fills in the defaults.
+#[derive(Debug, Clone)]
+pub struct ProxySettings {
+    /// Where requests go: `http://host:port`, with an optional base path that is put before each request's path.
+    pub upstream: String,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are kept and added to. From anybody else they are
+    /// dropped and set anew. Empty by default.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which headers tell the upstream about the client.
+    pub forwarded: ForwardedStyle,
+    /// What the upstream sees as `Host`.
+    pub host: HostHeader,
+    /// The name under which this proxy adds itself to `Via`, in both directions; `None` (the default) adds nothing.
+    pub via: Option<String>,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// Idle upstream connections kept for reuse, in each pool (one pool per worker). Default 64.
+    pub idle_connections_max: usize,
+    /// An upstream connection idle for longer is closed. Default 30 s: below the keep-alive time of common servers.
+    pub idle_connection_timeout: Duration,
+}
+
+impl ProxySettings {
+    /// The defaults for an upstream.
+    pub fn new(upstream: impl Into<String>) -> Self {
+        Self {
+            upstream: upstream.into(),
+            trusted_proxies: Vec::new(),
+            forwarded: ForwardedStyle::XForwarded,
+            host: HostHeader::Keep,
+            via: None,
+            timeouts: Timeouts::default(),
+            idle_connections_max: 64,
+            idle_connection_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How long each step of a forwarded request may take.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// To connect to the upstream. Default 5 s; then 502.
+    pub connect: Duration,
+    /// Without any progress until the upstream's response head. A moving upload is progress. Default 60 s; then 504,
+    /// or 408 where it was the client's upload that stood still.
+    pub response_head: Duration,
+    /// Between two pieces of the response's body. Default 60 s; then the response is cut off, for it has begun.
+    pub idle_body: Duration,
+    /// How long an upload with `Expect: 100-continue` waits for the upstream's word before it is let through anyway
+    /// (RFC 9110, 10.1.1: an old upstream never sends one). Default 1 s.
+    pub expect_continue: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            response_head: Duration::from_secs(60),
+            idle_body: Duration::from_secs(60),
+            expect_continue: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Which headers tell the upstream about the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedStyle {
+    /// `X-Forwarded-For`, `-Proto` and `-Host`. A `Forwarded` of a trusted proxy is added to as well, so that the two
+    /// never tell different stories.
+    XForwarded,
+    /// `X-Forwarded-*` and `Forwarded` (RFC 7239), always.
+    Both,
+}
+
+/// What the upstream sees as `Host`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostHeader {
+    /// What the client sent. An HTTP/1.0 request without one gets the upstream's.
+    Keep,
+    /// The upstream's own host and port.
+    Upstream,
+}
+
+/// The settings after validation, as the service uses them.
+#[derive(Debug)]
+pub(crate) struct Validated {
+    pub(crate) target: Target,
+    /// `host[:port]` of the upstream.
+    pub(crate) authority: HeaderValue,
+    /// Without a trailing slash; empty when there is none.
+    pub(crate) base_path: String,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) forwarded: ForwardedStyle,
+    pub(crate) host: HostHeader,
+    pub(crate) via: Option<HeaderValue>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) idle_connections_max: usize,
+    pub(crate) idle_connection_timeout: Duration,
+}
+
+/// Where to connect to.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// A literal address.
+    Address(SocketAddr),
+    /// A name, resolved at each connect.
+    Name(String, u16),
+}
+
+impl Validated {
+    pub(crate) fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        let Some(peer) = peer.map(|peer| peer.to_canonical()) else { return false };
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+}
+
+impl TryFrom<ProxySettings> for Validated {
+    type Error = SettingsError;
+
+    fn try_from(raw: ProxySettings) -> Result<Self, SettingsError> {
+        let bad = |reason| SettingsError::Upstream { upstream: raw.upstream.clone(), reason };
+        let uri: Uri = raw.upstream.parse().map_err(|_| bad("not a URL"))?;
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            return Err(bad("expected http://host:port"));
+        }
+        let authority = uri.authority().ok_or_else(|| bad("no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("a user name or password has no place here"));
+        }
+        if uri.query().is_some() || raw.upstream.contains('#') {
+            return Err(bad("a query or fragment has no place here"));
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err(bad("no host"));
+        }
+        let port = match authority.port() {
+            Some(port) => port.as_str().parse().map_err(|_| bad("the port is not a number from 1 to 65535"))?,
+            None if authority.as_str().ends_with(':') => return Err(bad("the port is missing")),
+            None => 80,
+        };
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let target = match literal.parse::<IpAddr>() {
+            Ok(ip) => Target::Address(SocketAddr::new(ip, port)),
+            Err(_) => Target::Name(host.to_owned(), port),
+        };
+        let via = match &raw.via {
+            None => None,
+            Some(name) if !name.is_empty() && name.bytes().all(is_via_byte) => Some(
+                HeaderValue::from_str(&format!("1.1 {name}")).map_err(|_| SettingsError::Via { name: name.clone() })?,
+            ),
+            Some(name) => return Err(SettingsError::Via { name: name.clone() }),
+        };
+        Ok(Self {
+            target,
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("the host is not a header value"))?,
+            base_path: uri.path().trim_end_matches('/').to_owned(),
+            trusted_proxies: raw.trusted_proxies,
+            forwarded: raw.forwarded,
+            host: raw.host,
+            via,
+            timeouts: raw.timeouts,
+            idle_connections_max: raw.idle_connections_max,
+            idle_connection_timeout: raw.idle_connection_timeout,
+        })
+    }
+}
+
+fn is_via_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(upstream: &str) -> Result<Validated, SettingsError> {
+        Validated::try_from(ProxySettings::new(upstream))
+    }
+
+    #[test]
+    fn upstreams_that_are_understood() {
+        let plain = check("http://127.0.0.1:3000").expect("a plain address");
+        assert!(matches!(plain.target, Target::Address(address) if address.port() == 3000));
+        assert_eq!((plain.base_path.as_str(), plain.authority.as_bytes()), ("", &b"127.0.0.1:3000"[..]));
+        let named = check("http://app.test/base/").expect("a name with a base path");
+        assert!(matches!(&named.target, Target::Name(name, 80) if name == "app.test"));
+        assert_eq!(named.base_path, "/base");
+        let six = check("http://[::1]:81").expect("an IPv6 address");
+        assert!(matches!(six.target, Target::Address(address) if address.is_ipv6()));
+    }
+
+    #[test]
+    fn upstreams_that_are_refused() {
+        for upstream in ["", "127.0.0.1:3000", "https://a", "http://u:p@a", "http://a/?q", "http://a/#f", "http://a:x"]
+        {
+            assert!(check(upstream).is_err(), "{upstream} was taken");
+        }
+    }
+
+    #[test]
+    fn a_via_name_is_a_token() {
+        let mut settings = ProxySettings::new("http://127.0.0.1:1");
+        settings.via = Some("a b".into());
+        assert!(matches!(Validated::try_from(settings), Err(SettingsError::Via { .. })));
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_same_peer() {
+        let mut settings = ProxySettings::new("http://127.0.0.1:1");
+        settings.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
+        let settings = Validated::try_from(settings).expect("settings");
+        assert!(settings.trusts(Some("::ffff:10.1.2.3".parse().expect("an address"))));
+        assert!(!settings.trusts(Some("11.1.2.3".parse().expect("an address"))));
+        assert!(!settings.trusts(None));
+    }
+}

@@ -1,0 +1,173 @@
+//! Everything put together: the engine, the layer that records, the proxy, the admin address.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+use visitlog_core::ports::VisitSink;
+use visitlog_engine::local::OpenError;
+use visitlog_engine::lock::LockError;
+use visitlog_engine::{EngineConfig, Local, Report};
+use visitlog_tower::keyfile::KeyFileError;
+use visitlog_tower::{Keys, Settings, SettingsError, VisitLayer};
+
+use crate::admin::{self, Admin};
+use crate::listen::{self, Drained, ListenSettings, Peer};
+use crate::proxy::{self, IngressLayer, Proxy, ProxySettings};
+
+/// What `visitlog serve` is told.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// Where the site is served.
+    pub listen: SocketAddr,
+    /// Where health, metrics and the visits are asked for; on loopback.
+    pub admin: SocketAddr,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The engine's settings.
+    pub engine: EngineConfig,
+    /// The recording layer's settings.
+    pub layer: Settings,
+    /// The proxy's settings.
+    pub proxy: ProxySettings,
+    /// The settings of the loop that serves.
+    pub loops: ListenSettings,
+}
+
+/// Why it can't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The lock file.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The key file.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// The layer's settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The proxy's settings.
+    #[error(transparent)]
+    Proxy(#[from] proxy::SettingsError),
+    /// An admin address that others could reach.
+    #[error("admin address {address}: a loopback address expected, for it asks nobody who he is")]
+    AdminNotLocal {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The system refused.
+    #[error("{doing}")]
+    System {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A server that is ready: its folder is open, its addresses are bound.
+#[derive(Debug)]
+pub struct Server {
+    settings: ServeSettings,
+    local: Local,
+    layer: VisitLayer<visitlog_engine::Engine>,
+    proxy: Proxy,
+    site: TcpListener,
+    admin: TcpListener,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// How its connections were drained.
+    pub drained: Drained,
+}
+
+impl Server {
+    /// Opens the folder and binds the addresses. Ended visits go to the folder's own files, and to `sinks`.
+    ///
+    /// # Errors
+    /// When a setting makes no sense, the folder is in use or damaged, or the system refuses.
+    pub fn open(settings: ServeSettings, sinks: Vec<Box<dyn VisitSink>>) -> Result<Self, ServeError> {
+        if !settings.admin.ip().is_loopback() {
+            return Err(ServeError::AdminNotLocal { address: settings.admin });
+        }
+        let proxy = Proxy::new(settings.proxy.clone())?;
+        let site = bind(settings.listen)?;
+        let admin = bind(settings.admin)?;
+        let local = Local::open(&settings.data, settings.engine.clone(), sinks)?;
+        let keys = Keys::load_or_create(&settings.data.join("keys"))?;
+        let layer = VisitLayer::new(Arc::clone(local.engine()), keys)
+            .settings(settings.layer.clone())?
+            .peer_from(|extensions| extensions.get::<Peer>().map(|peer| peer.0.ip()));
+        let address = admin.local_addr().map_err(system("ask for the admin address"))?;
+        local.lock().write_address(&address.to_string())?;
+        Ok(Self { settings, local, layer, proxy, site, admin })
+    }
+
+    /// Where the site is served.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn site_address(&self) -> Result<SocketAddr, ServeError> {
+        self.site.local_addr().map_err(system("ask for the site's address"))
+    }
+
+    /// Where the admin address is.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn admin_address(&self) -> Result<SocketAddr, ServeError> {
+        self.admin.local_addr().map_err(system("ask for the admin address"))
+    }
+
+    /// What recovery found.
+    pub const fn report(&self) -> &Report {
+        self.local.report()
+    }
+
+    /// Serves until `shutdown` resolves; then lets the requests under way end, and puts everything on stable storage.
+    ///
+    /// # Errors
+    /// When the system refuses. Sessions go on after the next start in any case.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
+        let Self { settings, local, layer, proxy, site, admin } = self;
+        let address = admin.local_addr().map_err(system("ask for the admin address"))?;
+        let counting = layer.clone();
+        let pages = Admin {
+            engine: Arc::clone(local.engine()),
+            data: settings.data,
+            layer_counts: Arc::new(move || counting.counts()),
+        };
+        admin.set_nonblocking(true).map_err(system("prepare the admin address"))?;
+        let admin = tokio::net::TcpListener::from_std(admin).map_err(system("prepare the admin address"))?;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let pages = axum::serve(admin, admin::router(pages, address)).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        let pages = tokio::spawn(pages.into_future());
+        let stack = |_| IngressLayer.layer(layer.layer(proxy.for_worker()));
+        let drained = listen::serve(site, settings.loops, stack, shutdown).await.map_err(system("serve the site"))?;
+        let _ = stop.send(());
+        // An admin page that is slow to end must not keep the journal from being closed.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), pages).await;
+        tokio::task::spawn_blocking(move || local.close())
+            .await
+            .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;
+        Ok(Ended { drained })
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).map_err(|source| ServeError::System { doing: format!("listen on {address}"), source })
+}
+
+fn system(doing: &'static str) -> impl Fn(io::Error) -> ServeError {
+    move |source| ServeError::System { doing: doing.to_owned(), source }
+}
