@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use visitlog_server::listen::{Drained, ListenSettings};
+use visitlog_server::proxy::ProxySettings;
+
+use crate::raw::{GET, OK, Served, upstream};
+
+fn listen(drain: Duration) -> ListenSettings {
+    ListenSettings { workers: 2, drain_timeout: drain, ..ListenSettings::default() }
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_the_request_under_way_end() {
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let site = upstream(move |_, mut client| {
+        let mut gone = gone.clone();
+        async move {
+            client.head().await;
+            gone.wait_for(|go| *go).await.unwrap();
+            client.send(OK).await;
+            client.rest().await;
+        }
+    })
+    .await;
+    let settings = ProxySettings::new(format!("http://{site}"));
+    let mut served = Served::with(settings, listen(Duration::from_secs(15)));
+    let mut idle = served.connect().await;
+    let mut client = served.connect().await;
+    client.send(GET).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    served.stop();
+    assert_eq!(idle.rest().await, "", "an idle connection is closed at once");
+    assert!(tokio::net::TcpStream::connect(served.address).await.is_err(), "it still accepts");
+    go.send(true).unwrap();
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer}");
+    assert_eq!(served.stopped().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let site = upstream(|_, mut client| async move {
+        client.rest().await;
+    })
+    .await;
+    let settings = ProxySettings::new(format!("http://{site}"));
+    let mut served = Served::with(settings, listen(Duration::from_millis(200)));
+    let mut client = served.connect().await;
+    client.send(GET).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    served.stop();
+    assert_eq!(served.stopped().await, Drained { cut: 1 });
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_cut_and_a_huge_one_refused() {
+    let (site, seen) = crate::raw::recorder(OK).await;
+    let settings = ListenSettings {
+        workers: 1,
+        head_timeout: Duration::from_millis(200),
+        head_bytes_max: 16 * 1024,
+        ..ListenSettings::default()
+    };
+    let served = Served::with(ProxySettings::new(format!("http://{site}")), settings);
+    let mut slow = served.connect().await;
+    slow.send("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ").await;
+    let answer = slow.rest().await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    let mut huge = served.connect().await;
+    huge.send(format!("GET / HTTP/1.1\r\nHost: a\r\nX-Huge: {}\r\n\r\n", "x".repeat(17 * 1024))).await;
+    assert!(huge.head().await.starts_with("http/1.1 431 "));
+    assert_eq!(seen.all().len(), 0);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait() {
+    let (site, _) = crate::raw::recorder(OK).await;
+    let settings = ListenSettings { workers: 2, connections_max: 2, ..ListenSettings::default() };
+    let served = Served::with(ProxySettings::new(format!("http://{site}")), settings);
+    let mut first = served.connect().await;
+    let mut second = served.connect().await;
+    for client in [&mut first, &mut second] {
+        client.send(GET).await;
+        assert!(client.message(false).await.ends_with("hello"));
+    }
+    let mut third = served.connect().await;
+    third.send(GET).await;
+    assert!(tokio::time::timeout(Duration::from_millis(200), third.stream.readable()).await.is_err());
+    drop(first);
+    assert!(third.message(false).await.ends_with("hello"));
+}
