@@ -37,3 +37,6 @@ pub use record::{ChainEntry, RawRecord, RecordRef};
 pub use recovery::Recovered;
 pub use wait::Wait;
 pub use writer::Appender;
+
+#[cfg(test)]
+mod tests;

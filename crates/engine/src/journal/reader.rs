@@ -111,9 +111,10 @@ impl Window {
         let mut filled = 0;
         while filled < self.bytes.len() {
             let offset = place.byte(self.start) + filled as u64;
-            let got = place.file.read_at(&mut self.bytes[filled..], offset).map_err(|error| {
-                JournalError::io("read", &journal.segments.path(place.segment.first), error)
-            })?;
+            let got = place
+                .file
+                .read_at(&mut self.bytes[filled..], offset)
+                .map_err(|error| JournalError::io("read", &journal.segments.path(place.segment.first), error))?;
             if got == 0 {
                 break;
             }

@@ -248,9 +248,10 @@ impl Journal {
                     self.roll(write, from)?;
                 }
                 let bytes = &chunk.bytes[(from - chunk.start) as usize..(to - chunk.start) as usize];
-                write.file.write_at(bytes, HEADER_LEN + (from - write.segment)).map_err(|error| {
-                    JournalError::io("write", &self.segments.path(write.segment), error)
-                })?;
+                write
+                    .file
+                    .write_at(bytes, HEADER_LEN + (from - write.segment))
+                    .map_err(|error| JournalError::io("write", &self.segments.path(write.segment), error))?;
                 // Before it counts as written: a sync that counts it in must find its file.
                 self.dirty.lock().add(write.segment, &write.file);
                 write.done = to;

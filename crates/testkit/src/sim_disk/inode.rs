@@ -6,8 +6,8 @@ use rand::{Rng, RngExt};
 
 use super::DiskProbes;
 
-/// What a disk writes as a whole.
-const SECTOR_BYTES: usize = 512;
+/// What a disk writes as a whole, or not at all.
+pub(super) const SECTOR_BYTES: usize = 512;
 
 #[derive(Debug, Default)]
 pub(super) struct Inode {
@@ -94,7 +94,10 @@ impl Inode {
         let len = match (fate, rng.random_range(0..4)) {
             (Fate::AllKept, _) | (_, 0) => new,
             (Fate::AllLost, _) | (_, 1) => old,
-            _ => rng.random_range(old.min(new)..=old.max(new)),
+            _ => {
+                let between = rng.random_range(old.min(new)..=old.max(new));
+                (between / SECTOR_BYTES * SECTOR_BYTES).max(old.min(new))
+            }
         };
         probes.lost_lengths += u64::from(len != new);
         self.durable.resize(len, 0);

@@ -117,6 +117,11 @@ impl SimDisk {
         self.lock().schedule(call, skip, times, kind);
     }
 
+    /// No more faults, at random or told, and room for all.
+    pub fn heal(&self) {
+        self.lock().heal();
+    }
+
     /// Limits the bytes of all files.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.lock().capacity = bytes;

@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::inode::Inode;
+use super::inode::{Inode, SECTOR_BYTES};
 use super::{DiskCall, DiskFaults, DiskProbes};
 
 #[derive(Debug)]
@@ -56,6 +56,12 @@ impl State {
 
     pub(super) fn schedule(&mut self, call: DiskCall, skip: u32, times: u32, kind: io::ErrorKind) {
         self.scheduled.push(Scheduled { call, skip, times, kind });
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.faults = DiskFaults::default();
+        self.scheduled.clear();
+        self.capacity = None;
     }
 
     pub(super) fn open(&mut self, path: &Path) -> io::Result<usize> {
@@ -111,16 +117,17 @@ impl State {
         let page = self.page;
         if let Err(error) = self.write_may_fail() {
             let part = self.rng.random_range(0..=bytes.len());
-            let room = self.room(inode, offset);
-            self.probes.partial_writes += u64::from(part.min(room) > 0);
-            self.inodes[inode].write(&bytes[..part.min(room)], offset, page);
+            let part = whole_sectors(offset, part.min(self.room(inode, offset)));
+            self.probes.partial_writes += u64::from(part > 0);
+            self.inodes[inode].write(&bytes[..part], offset, page);
             return Err(error);
         }
         let room = self.room(inode, offset);
-        self.inodes[inode].write(&bytes[..bytes.len().min(room)], offset, page);
-        if room < bytes.len() {
+        let part = if room < bytes.len() { whole_sectors(offset, room) } else { bytes.len() };
+        self.inodes[inode].write(&bytes[..part], offset, page);
+        if part < bytes.len() {
             self.probes.full += 1;
-            self.probes.partial_writes += u64::from(room > 0);
+            self.probes.partial_writes += u64::from(part > 0);
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -252,4 +259,10 @@ impl State {
     fn chance(&mut self, chance: f64) -> bool {
         chance > 0.0 && self.rng.random_bool(chance)
     }
+}
+
+/// How much of a write of so many bytes ends at a sector's end: no disk does less.
+fn whole_sectors(offset: usize, len: usize) -> usize {
+    let end = (offset + len) / SECTOR_BYTES * SECTOR_BYTES;
+    end.saturating_sub(offset)
 }

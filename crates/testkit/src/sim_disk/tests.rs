@@ -28,6 +28,7 @@ fn what_is_synced_survives_a_power_cut() {
 
 #[test]
 fn what_is_not_synced_is_lost_kept_torn_and_reordered() {
+    // Lengths in between are whole sectors.
     let mut all = DiskProbes::default();
     let mut lens = std::collections::BTreeSet::new();
     for seed in 0..300 {
@@ -50,7 +51,7 @@ fn what_is_not_synced_is_lost_kept_torn_and_reordered() {
         all.reordered += probes.reordered;
     }
     assert!(all.lost_pages > 100 && all.torn_pages > 100 && all.kept_pages > 100 && all.reordered > 50, "{all:?}");
-    assert!(lens.contains(&20_000) && lens.contains(&22_000) && lens.len() > 10, "{lens:?}");
+    assert!(lens.contains(&20_000) && lens.contains(&22_000) && lens.len() > 4, "{lens:?}");
 }
 
 #[test]
@@ -117,12 +118,12 @@ fn a_failed_sync_drops_pages_as_clean() {
 #[test]
 fn a_full_disk_takes_a_part_and_says_so() {
     let disk = SimDisk::new(1);
-    disk.set_capacity(Some(1_000));
+    disk.set_capacity(Some(1_200));
     let file = opened(&disk);
     let error = file.write_at(&[1; 1_500], 0).expect_err("full");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert_eq!(disk.used(), 1_000);
-    file.write_at(&[2; 1_000], 0).expect("in place");
+    assert_eq!(disk.used(), 1_024, "whole sectors");
+    file.write_at(&[2; 1_200], 0).expect("just room enough");
     disk.set_capacity(None);
     file.write_at(&[1; 1_500], 0).expect("room again");
 }

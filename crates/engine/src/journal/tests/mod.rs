@@ -1,0 +1,9 @@
+//! The journal's tests.
+
+mod codec;
+mod life;
+mod model;
+mod reading;
+mod recovery;
+mod support;
+mod writing;
