@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask test` installs what the tests need and passes them; it is the whole of what continuous integration runs.
 //! `cargo xtask demo` builds and starts the demo. The rest are short names for longer commands ([`pass`]).
-#![expect(clippy::print_stdout, reason = "a build tool talks to its terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a build tool talks to its terminal")]
 
 mod docs;
 mod edges;
@@ -14,6 +14,7 @@ mod run;
 mod test;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Visitlog's build tool.
 #[derive(Parser)]
@@ -39,8 +40,19 @@ enum Task {
     Fuzz(pass::FuzzArgs),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
+fn main() -> ExitCode {
+    // Not from `main` itself: that would print a backtrace where one is set to be taken.
+    match start(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Test(args) => test::main(&args),
         Task::Demo(rest) => pass::exec("demo", &rest),
         Task::Sim(rest) => pass::exec("sim", &rest),
