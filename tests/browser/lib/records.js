@@ -60,7 +60,10 @@ export function normalised(visits) {
   return Object.fromEntries(Object.entries(visits).map(([name, visit]) => [name, one(visit)]));
 }
 
-/** Everything that must be the same whichever way a visit came in: more than `normalised` keeps. */
+/**
+ * Everything that must be the same whichever way a visit came in: more than `normalised` keeps. A route is known in the
+ * application only, and `bytes` only behind a server that has written `Content-Length` already.
+ */
 export function comparable(visits) {
   const withoutHost = (url) => url?.replace(/^https?:\/\/[^/]+/, "");
   const base = normalised(visits);
@@ -69,7 +72,7 @@ export function comparable(visits) {
     base[name].referrer = withoutHost(visit.referrer ?? undefined);
     base[name].events = visit.events.map((event, at) => ({
       ...base[name].events[at],
-      ...pick(event, ["host", "bytes"]),
+      ...pick(event, ["host"]),
       referrer: withoutHost(event.referrer),
     }));
   }
