@@ -9,6 +9,8 @@
 //! storage, which is what [`SinkHub::oldest_needed`] says.
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod journal_tests;
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,9 @@ pub struct SinkStatus {
     pub acknowledged: Lsn,
     /// Visits that it still has to get, parked ones included.
     pub backlog: u64,
-    /// Bytes of journal from the oldest record that it still needs to the newest.
+    /// The oldest position of the journal that it still needs.
+    pub oldest_needed: Option<Lsn>,
+    /// Bytes of journal from there to the newest record.
     pub held_bytes: u64,
     /// Visits in its park.
     pub parked: u64,
@@ -133,6 +135,7 @@ impl Lane {
             state: self.state.clone(),
             acknowledged: self.acknowledged,
             backlog: self.parked + (self.queue.len() - self.taken) as u64,
+            oldest_needed: self.oldest(),
             held_bytes: self.held(appended),
             parked: self.parked,
             parked_bytes: self.parked_bytes,

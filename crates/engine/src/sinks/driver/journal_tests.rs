@@ -9,7 +9,7 @@ use visitlog_core::VisitId;
 use visitlog_core::model::Entry;
 use visitlog_testkit::sim_disk::SimDisk;
 
-use super::tests::Gate;
+use super::crash_tests::Gate;
 use super::*;
 use crate::journal::{BaseItem, Config, Flags, Journal, Kind};
 use crate::sinks::fake_journal::closed_at;
@@ -54,7 +54,7 @@ fn settings() -> SinkSettings {
 
 impl Life {
     /// Starts on what a former life left; tells which visits' ends are there.
-    fn start(disk: &SimDisk, now: Timestamp) -> (Self, Vec<VisitId>) {
+    fn start(disk: &SimDisk, now: Timestamp, settings: &SinkSettings) -> (Self, Vec<VisitId>) {
         let config = Config { segment_bytes: 8 * 1024, ..Config::default() };
         let (mut acks, mut firsts, mut ends) = (HashMap::new(), HashMap::new(), Vec::new());
         let enter = |acks: &mut HashMap<String, Ack>, ack: Ack| drop(acks.insert(ack.sink.clone(), ack));
@@ -74,7 +74,8 @@ impl Life {
         });
         let journal = Arc::new(opened.expect("a journal that a crash left").0);
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut driver = SinkDriver::new(Arc::<Journal>::clone(&journal), Arc::clone(&shared), "data", settings());
+        let mut driver =
+            SinkDriver::new(Arc::<Journal>::clone(&journal), Arc::clone(&shared), "data", settings.clone());
         let is_shut = Arc::new(AtomicBool::new(false));
         driver.add(Box::new(Gate(NdjsonSink::new(shared, "data"), Arc::clone(&is_shut))), &acks);
         ends.iter().for_each(|end| driver.hub().push(*end));
@@ -137,7 +138,7 @@ impl Life {
     }
 }
 
-fn run(seed: u64, probes: &mut Probes) {
+fn run(seed: u64, settings: &SinkSettings, probes: &mut Probes) {
     let mut dice = Dice(seed);
     let disk = SimDisk::with_page_bytes(seed, 64);
     Disk::create_dir_all(&disk, Path::new("data")).expect("a folder");
@@ -145,7 +146,7 @@ fn run(seed: u64, probes: &mut Probes) {
     let (mut n, mut now) = (0, MORNING);
     let mut survived = BTreeSet::new();
     for _ in 0..6 {
-        let (mut life, found) = Life::start(&disk, now);
+        let (mut life, found) = Life::start(&disk, now, settings);
         probes.redone += found.len();
         survived.extend(found);
         let steps = dice.roll(400);
@@ -154,7 +155,7 @@ fn run(seed: u64, probes: &mut Probes) {
         drop(life);
         if dice.roll(2) == 0 { disk.power_cut() } else { disk.kill() }
     }
-    let (mut life, found) = Life::start(&disk, now);
+    let (mut life, found) = Life::start(&disk, now, settings);
     survived.extend(found);
     life.finish();
     let written = written(&disk, "data");
@@ -168,7 +169,15 @@ fn run(seed: u64, probes: &mut Probes) {
 #[test]
 fn once_over_the_real_journal_whatever_crashes() {
     let mut probes = Probes::default();
-    (0..24).for_each(|seed| run(seed, &mut probes));
+    (0..24).for_each(|seed| run(seed, &settings(), &mut probes));
     let Probes { collected, parked, redone, lost } = probes;
     assert!(collected > 0 && parked > 0 && redone > 0 && lost > 0, "{probes:?}");
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn a_driver_that_delivers_what_is_not_synced_is_found_out() {
+    let settings = SinkSettings { sees_unsynced: true, ..settings() };
+    let fails = |seed| std::panic::catch_unwind(|| run(seed, &settings, &mut Probes::default())).is_err();
+    assert!((0..24).any(fails), "no test would notice");
 }
