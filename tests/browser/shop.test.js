@@ -6,7 +6,7 @@ import { Wire, alice, bob, expected } from "./lib/clicks.js";
 import * as records from "./lib/records.js";
 
 // Long enough for the slowest step of a click, short enough to wait for.
-const IDLE_SECONDS = 4;
+const IDLE_SECONDS = 6;
 const ENDED_LIMIT_MS = 30_000;
 
 /** Starts a site, clicks through it with two visitors at once, and gives the visits that it recorded. */
