@@ -1,0 +1,381 @@
+//! The engine under load, as a whole: events, waiting writers, memory, ends, recovery, a storm of ends. Prints medians.
+//!
+//! `cargo bench -p visitlog-engine --bench engine [-- WORD]`; `VISITLOG_BENCH_DIR` names the folder for the data,
+//! `VISITLOG_BENCH_SESSIONS` how many sessions there are (1,000,000).
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
+#![expect(clippy::print_stdout, reason = "a benchmark reports")]
+#![expect(clippy::unwrap_used, reason = "a benchmark stops where something fails")]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts};
+use visitlog_core::ports::{
+    Arrival, Class, Clock, Commit, Disk, Durability, Fresh, Live, Op, SessionStore, Standing, Token, VisitSink,
+};
+use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, Visitor, VisitId};
+use visitlog_engine::adapters::{RealDisk, SystemEntropy};
+use visitlog_engine::sinks::{NullSink, SinkDriver};
+use visitlog_engine::{Driver, Engine, EngineConfig, Sweep};
+
+const EVENTS: u64 = 10;
+const RUNS: usize = 3;
+
+/// A clock that the benchmark moves.
+struct SetClock(AtomicU64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::Relaxed) as i64)
+    }
+}
+
+impl SetClock {
+    fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.as_micros() as u64, Ordering::Relaxed);
+    }
+}
+
+struct Bench {
+    clock: Arc<SetClock>,
+    engine: Arc<Engine>,
+    sinks: Mutex<Option<SinkDriver>>,
+    host: Host,
+}
+
+fn sessions() -> u64 {
+    std::env::var("VISITLOG_BENCH_SESSIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000)
+}
+
+fn folder() -> tempfile::TempDir {
+    match std::env::var_os("VISITLOG_BENCH_DIR") {
+        Some(dir) => tempfile::tempdir_in(dir).unwrap(),
+        None => tempfile::tempdir().unwrap(),
+    }
+}
+
+fn open(dir: &Path, durability: Durability, at: u64) -> Bench {
+    let clock = Arc::new(SetClock(AtomicU64::new(at)));
+    let mut config = EngineConfig { ends_per_second: 1_000_000, ..EngineConfig::default() };
+    config.journal.durability = durability;
+    let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(NullSink)];
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let entropy = Arc::new(SystemEntropy::new().unwrap());
+    let (engine, sinks, _) = Engine::open(disk, dir, config, sinks, clock.clone(), entropy).unwrap();
+    Bench { clock, engine: Arc::new(engine), sinks: Mutex::new(Some(sinks)), host: Host::new("shop.example") }
+}
+
+const START_US: u64 = 1_763_719_200_000_000;
+
+impl Bench {
+    /// Starts the threads; the sinks' driver stays here, to be stepped where it is measured.
+    fn start(&self, with_sinks: bool) -> Driver {
+        let sinks = match with_sinks {
+            true => self.take_sinks(),
+            false => SinkDriver::new(self.engine.journal().clone(), Arc::new(RealDisk), ".", Default::default()),
+        };
+        Driver::start(self.engine.clone(), sinks).unwrap()
+    }
+
+    fn take_sinks(&self) -> SinkDriver {
+        self.sinks.lock().unwrap().take().unwrap()
+    }
+
+    fn page(&self, path: &str) -> Event {
+        let request = RequestFacts {
+            host: Some(self.host.clone()),
+            path: path.into(),
+            method: "GET".into(),
+            status: 200,
+            duration_us: 1_500,
+            bytes: Some(4_711),
+            ..RequestFacts::default()
+        };
+        let time = self.clock.now();
+        Event { time, kind: EventKind::PageView, name: None, type_: None, request: Some(Box::new(request)), properties: None }
+    }
+
+    fn commit(&self, standing: Standing, token: Option<Token>, ops: Vec<Op>, class: Class) -> Commit {
+        let facts = matches!(standing, Standing::Fresh(_)).then(|| {
+            Box::new(StartFacts {
+                user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".into()).into(),
+                ..StartFacts::default()
+            })
+        });
+        let visitor = token.map_or(0, |token| token.visitor.as_u128() as u64);
+        Commit {
+            at: self.clock.now(),
+            host: self.host.clone(),
+            token,
+            fingerprint: Fingerprints { today: Fingerprint(visitor), yesterday: Fingerprint(!visitor) },
+            standing,
+            class,
+            ops,
+            on_start: Vec::new(),
+            facts,
+        }
+    }
+
+    /// Starts a session with its first page view.
+    fn begin_session(&self, number: u64) -> Token {
+        // Spread over the partitions as random bits would be.
+        let bits = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(number);
+        let visitor = Visitor::from_u128(bits);
+        let visit = VisitId::new(self.clock.now(), bits.rotate_left(29), visitor.partition());
+        let standing = Standing::Fresh(Fresh { visit, visitor });
+        let mut commit = self.commit(standing, None, Vec::new(), Class::Page(self.page("/")));
+        commit.fingerprint = Fingerprints { today: Fingerprint(number), yesterday: Fingerprint(!number) };
+        drop(self.engine.commit(commit));
+        Token { visitor, visit: Some(visit), number: 1, rotation: 0 }
+    }
+
+    /// A whole request in a live session, as the layer makes it: begin, then commit.
+    fn request(&self, token: Token, path: &str) -> visitlog_engine::CommitFuture {
+        let visitor = token.visitor.as_u128() as u64;
+        let arrival = Arrival {
+            host: self.host.clone(),
+            token: Some(token),
+            fingerprint: Fingerprints { today: Fingerprint(visitor), yesterday: Fingerprint(!visitor) },
+            passive: false,
+            cookies: true,
+        };
+        let begun = self.engine.begin(arrival).into_inner().unwrap();
+        assert!(matches!(&begun.standing, Standing::Live(Live { current: true, .. })), "the session lives");
+        self.engine.commit(self.commit(begun.standing, Some(token), Vec::new(), Class::Page(self.page(path))))
+    }
+
+    fn fill(&self, sessions: u64) -> Vec<Token> {
+        let tokens: Vec<Token> = (0..sessions)
+            .map(|number| {
+                self.throttle();
+                self.begin_session(number)
+            })
+            .collect();
+        for event in 1..EVENTS {
+            for token in &tokens {
+                self.throttle();
+                drop(self.request(*token, &format!("/products/{event}")));
+            }
+        }
+        tokens
+    }
+
+    /// Waits while the writer is behind: a loop without network must not outrun the disk's buffer.
+    fn throttle(&self) {
+        while self.engine.journal().check().is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn main() {
+    let word = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let wanted = |name: &str| word.as_ref().is_none_or(|word| name.contains(word.as_str()));
+    if wanted("relaxed") {
+        report("relaxed: requests/s, one event each, 2 threads", relaxed);
+    }
+    if wanted("process") {
+        report("process: events/s, 1,024 writers that wait for each", waiting);
+    }
+    if wanted("memory") {
+        memory();
+    }
+    if wanted("storm") {
+        storm();
+    }
+}
+
+fn report(what: &str, run: impl Fn(&Path) -> f64) {
+    let mut rates: Vec<f64> = (0..RUNS).map(|_| run(folder().path())).collect();
+    rates.sort_by(f64::total_cmp);
+    println!("{what}: {:.0} (of {rates:.0?})", rates[RUNS / 2]);
+}
+
+fn relaxed(dir: &Path) -> f64 {
+    let bench = open(dir, Durability::Relaxed, START_US);
+    let driver = bench.start(true);
+    let tokens: Vec<Token> = (0..100_000).map(|number| bench.begin_session(number)).collect();
+    let (bench, rounds) = (&bench, 40);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for half in tokens.chunks(tokens.len().div_ceil(2)) {
+            scope.spawn(move || {
+                for _ in 0..rounds {
+                    for token in half {
+                        bench.throttle();
+                        drop(bench.request(*token, "/products/4711"));
+                    }
+                }
+            });
+        }
+    });
+    let rate = (tokens.len() * rounds) as f64 / begun.elapsed().as_secs_f64();
+    driver.stop();
+    rate
+}
+
+fn waiting(dir: &Path) -> f64 {
+    let bench = open(dir, Durability::Process, START_US);
+    let driver = bench.start(true);
+    let tokens: Vec<Token> = (0..1_024).map(|number| bench.begin_session(number)).collect();
+    let bench = Arc::new(bench);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let rounds = 1_500;
+    let begun = Instant::now();
+    runtime.block_on(async {
+        let writers: Vec<_> = tokens
+            .iter()
+            .map(|token| {
+                let (bench, token) = (bench.clone(), *token);
+                tokio::spawn(async move {
+                    for _ in 0..rounds {
+                        assert!(bench.request(token, "/products/4711").await.unwrap().durable);
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+    });
+    let rate = (tokens.len() * rounds) as f64 / begun.elapsed().as_secs_f64();
+    driver.stop();
+    rate
+}
+
+fn resident_bytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    status.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(0.0) * 4096.0
+}
+
+/// Memory of open sessions; then recovery of them; then their ends, warm and with the page cache dropped.
+fn memory() {
+    let (dir, count) = (folder(), sessions());
+    let before = resident_bytes();
+    let bench = open(dir.path(), Durability::Relaxed, START_US);
+    let driver = bench.start(false);
+    let begun = Instant::now();
+    let tokens = bench.fill(count);
+    let rate = (count * EVENTS) as f64 / begun.elapsed().as_secs_f64();
+    let held = tokens.len() * size_of::<Token>();
+    drop(tokens);
+    println!("fill: {rate:.0} events/s, one thread");
+    println!(
+        "memory: {:.0} bytes resident for each of {count} open sessions of {EVENTS} events ({} bytes of the benchmark's \
+         own tokens taken off)",
+        (resident_bytes() - before - held as f64) / count as f64,
+        held as u64 / count
+    );
+    driver.stop();
+    let now = bench.clock.now().micros() as u64;
+    drop(bench);
+
+    for cold in [false, true] {
+        if cold {
+            drop_page_cache();
+        }
+        let begun = Instant::now();
+        let bench = open(dir.path(), Durability::Relaxed, now);
+        let took = begun.elapsed().as_secs_f64();
+        assert_eq!(bench.engine.open_sessions() as u64, count);
+        let records = count * (EVENTS + 1);
+        println!("recovery, cache {}: {:.0} records/s", if cold { "cold" } else { "warm" }, records as f64 / took);
+    }
+    ends(dir.path(), count, now);
+}
+
+fn ends(dir: &Path, count: u64, now: u64) {
+    let bench = open(dir, Durability::Relaxed, now);
+    bench.clock.advance(Duration::from_secs(3_600));
+    let mut sweep = Sweep::new(bench.engine.now());
+    let mut sinks = bench.take_sinks();
+    let journal = bench.engine.journal().clone();
+    let half = count / 2;
+    for cold in [false, true] {
+        if cold {
+            drop_page_cache();
+        }
+        let (begun, mut ended, mut delivered) = (Instant::now(), 0, bench.engine.sinks()[0].delivered);
+        let goal = delivered + half;
+        while delivered < goal {
+            if ended < half {
+                bench.clock.advance(Duration::from_millis(20));
+                ended += sweep.step(&bench.engine).0 as u64;
+            }
+            journal.write_step().unwrap();
+            journal.sync_step().unwrap();
+            while sinks.step(bench.engine.now()).worked {}
+            delivered = bench.engine.sinks()[0].delivered;
+        }
+        let rate = (delivered + half - goal) as f64 / begun.elapsed().as_secs_f64();
+        let cache = if cold { "cold" } else { "warm" };
+        println!("ends: {rate:.0} sessions/s swept, journaled, synced, assembled, to a null sink; cache {cache}");
+    }
+}
+
+fn drop_page_cache() {
+    if std::fs::write("/proc/sys/vm/drop_caches", "1").is_err() {
+        println!("(the page cache could not be dropped: that takes root)");
+    }
+}
+
+/// All sessions fall due in one second; how long do touches take meanwhile?
+fn storm() {
+    let (dir, count) = (folder(), sessions());
+    let bench = open(dir.path(), Durability::Relaxed, START_US);
+    let driver = bench.start(true);
+    let tokens: Vec<Token> = (0..count)
+        .map(|number| {
+            bench.throttle();
+            bench.begin_session(number)
+        })
+        .collect();
+    bench.clock.advance(Duration::from_secs(1_700));
+    let kept: Vec<Token> = tokens.iter().step_by(100).copied().collect();
+    for token in &kept {
+        drop(bench.request(*token, "/kept"));
+    }
+    for (what, due) in [("before", false), ("while they end", true)] {
+        if due {
+            bench.clock.advance(Duration::from_secs(102));
+        }
+        let stop = AtomicBool::new(false);
+        let mut took: Vec<Duration> = Vec::new();
+        std::thread::scope(|scope| {
+            // The storm goes on as fast as the clock lets it: the clock here goes with real time.
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(1));
+                    bench.clock.advance(Duration::from_millis(1));
+                }
+            });
+            let begun = Instant::now();
+            for token in kept.iter().cycle() {
+                let one = Instant::now();
+                drop(bench.request(*token, "/touched"));
+                took.push(one.elapsed());
+                std::thread::sleep(Duration::from_micros(100));
+                let over = if due { bench.engine.open_sessions() <= kept.len() } else { begun.elapsed().as_secs() >= 1 };
+                if over && took.len() >= 5_000 || begun.elapsed().as_secs() > 120 {
+                    break;
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            println!("storm of {count}, {what}: {:.1} s", begun.elapsed().as_secs_f64());
+        });
+        took.sort_unstable();
+        let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+        println!(
+            "  touches: {} of them, median {:?}, p99 {:?}, p99.9 {:?}, longest {:?}; open now {}",
+            took.len(),
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(1.0),
+            bench.engine.open_sessions()
+        );
+    }
+    driver.stop();
+}
