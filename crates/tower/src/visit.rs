@@ -20,6 +20,21 @@ use crate::shared::World;
 /// waits for that, and no response leaves before it. What is said later, by a socket or a job that kept the handle, is
 /// gathered until [`Visit::flush`].
 ///
+/// ```
+/// use visitlog_tower::Visit;
+///
+/// fn checkout(visit: &Visit, total: f64) {
+///     visit.action("Order placed", "order").with("total", total).with("currency", "EUR");
+///     visit.remove("basket");
+///     visit.increment("orders", 1);
+/// }
+///
+/// async fn chat(visit: Visit, message: &str) -> Result<(), visitlog_tower::FlushError> {
+///     visit.action("Message sent", "chat").with("bytes", message.len());
+///     visit.flush().await
+/// }
+/// ```
+///
 /// Where the store is down, or the client is known by a fingerprint only, the handle works all the same: it hands back
 /// what this request said, and no more.
 #[derive(Debug, Clone)]

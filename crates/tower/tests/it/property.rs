@@ -13,6 +13,7 @@ use http::{Method, Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use visitlog_core::VisitId;
+use visitlog_core::ports::Token;
 use visitlog_tower::{Settings, Visit};
 
 use crate::world::{Answer, Browser, Pending, Site, html};
@@ -117,8 +118,19 @@ fn site() -> Site {
     })
 }
 
-/// A request under way: whose, what for, who was entitled to its visit, its gate, and what it waits for.
-type Opened = (usize, Ask, BTreeSet<usize>, Arc<AtomicBool>, Pending);
+/// A request under way: whose, what for, with which visit's cookie, its gate, and what it waits for.
+type Opened = (usize, Ask, Presented, Arc<AtomicBool>, Pending);
+
+/// How things stood when a request was sent.
+#[derive(Default)]
+struct Presented {
+    /// What its cookie says.
+    token: Option<Token>,
+    /// Who was entitled to the visit that it names.
+    entitled: BTreeSet<usize>,
+    /// The visits of others: their ids it must not learn.
+    foreign: BTreeSet<VisitId>,
+}
 
 struct Run {
     site: Site,
@@ -128,6 +140,8 @@ struct Run {
     /// Who may be in which visit: whom its cookies were given to, or planted in; after a login, that one only.
     entitled: BTreeMap<VisitId, BTreeSet<usize>>,
     logged_in: BTreeSet<VisitId>,
+    /// Which old token a visit was started by.
+    started_by: BTreeMap<VisitId, Token>,
     plants: usize,
     /// Requests with the cookie of a session that somebody else has logged in to.
     outsiders: usize,
@@ -146,6 +160,7 @@ impl Run {
             open: Vec::new(),
             entitled: BTreeMap::new(),
             logged_in: BTreeSet::new(),
+            started_by: BTreeMap::new(),
             plants: 0,
             outsiders: 0,
         }
@@ -166,34 +181,38 @@ impl Run {
         request
     }
 
-    /// Who was entitled to the visit that a request's cookie names, when it was sent.
-    fn entitled_now(&mut self, who: usize) -> BTreeSet<usize> {
-        let Some(visit) = self.browsers[who].visit(&self.site) else { return BTreeSet::new() };
-        let entitled = self.entitled.get(&visit).cloned().unwrap_or_default();
-        self.outsiders += usize::from(self.logged_in.contains(&visit) && !entitled.contains(&who));
-        entitled
+    fn presented(&mut self, who: usize) -> Presented {
+        let token = self.browsers[who].cookie.as_deref().and_then(|cookie| self.site.token(cookie));
+        let visit = token.and_then(|token| token.visit);
+        let entitled = visit.and_then(|visit| self.entitled.get(&visit)).cloned().unwrap_or_default();
+        let logged_in = visit.is_some_and(|visit| self.logged_in.contains(&visit));
+        self.outsiders += usize::from(logged_in && !entitled.contains(&who));
+        let mut presented = Presented { token, entitled, foreign: BTreeSet::new() };
+        let visits = self.entitled.keys().copied();
+        presented.foreign = visits.filter(|visit| !self.may_have(who, *visit, &presented)).collect();
+        presented
     }
 
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match *step {
             Step::Send(who, ask) => {
-                let entitled = self.entitled_now(who);
+                let presented = self.presented(who);
                 let answer = self.site.send(self.request(who, ask));
-                self.check(who, ask, &entitled, &answer)?;
+                self.check(who, ask, &presented, &answer)?;
             }
             Step::Open(who, ask) if self.open.len() < 8 => {
                 let gate = Arc::new(AtomicBool::new(false));
                 let mut request = self.request(who, ask);
                 request.extensions_mut().insert(gate.clone());
-                let entitled = self.entitled_now(who);
+                let presented = self.presented(who);
                 let pending = self.site.open(request);
-                self.open.push((who, ask, entitled, gate, pending));
+                self.open.push((who, ask, presented, gate, pending));
             }
             Step::Finish(which) if which < self.open.len() => {
-                let (who, ask, entitled, gate, mut pending) = self.open.remove(which);
+                let (who, ask, presented, gate, mut pending) = self.open.remove(which);
                 gate.store(true, Ordering::SeqCst);
                 let answer = pending.poll().expect("its gate is open");
-                self.check(who, ask, &entitled, &answer)?;
+                self.check(who, ask, &presented, &answer)?;
             }
             Step::Drop(which) if which < self.open.len() => drop(self.open.remove(which)),
             Step::Pass(seconds) => self.site.pass(Duration::from_secs(seconds)),
@@ -220,13 +239,7 @@ impl Run {
         self.browsers[to].cookie = Some(cookie);
     }
 
-    fn check(
-        &mut self,
-        who: usize,
-        ask: Ask,
-        entitled: &BTreeSet<usize>,
-        answer: &Answer,
-    ) -> Result<(), TestCaseError> {
+    fn check(&mut self, who: usize, ask: Ask, presented: &Presented, answer: &Answer) -> Result<(), TestCaseError> {
         let seen: Value = serde_json::from_str(answer.body()).unwrap();
         let me = format!("user-{who}");
         if let Some(user) = seen["user"].as_str() {
@@ -235,54 +248,52 @@ impl Run {
         if let Some(secret) = seen["secret"].as_str() {
             prop_assert_eq!(secret, format!("secret of {me}"), "browser {} saw another one's values", who);
         }
-        let Some(cookie) = crate::world::set_cookie(answer) else {
-            return self.check_id(who, &seen, entitled);
-        };
+        if let Some(id) = seen["id"].as_str() {
+            let foreign = presented.foreign.contains(&id.parse().unwrap());
+            prop_assert!(!foreign, "browser {} was told the id of visit {}", who, id);
+        }
+        let Some(cookie) = crate::world::set_cookie(answer) else { return Ok(()) };
         let token = self.site.token(&cookie).expect("our own token");
         if let Some(visit) = token.visit {
-            let rotated = token.rotation > 0;
-            let owners = self.entitled.entry(visit).or_default();
-            prop_assert!(
-                owners.is_empty() || owners.contains(&who),
-                "browser {} got a cookie of visit {} of {:?}",
-                who,
-                visit,
-                owners
-            );
-            prop_assert!(
-                matches!(ask, Ask::Login) || !rotated || owners.contains(&who),
-                "a login's cookie for nothing"
-            );
-            if matches!(ask, Ask::Login) {
-                *owners = BTreeSet::from([who]);
-                self.logged_in.insert(visit);
-            } else {
-                if owners.is_empty() {
-                    // Whoever shares the expired token may join, until somebody logs in.
-                    owners.extend(entitled);
-                }
-                owners.insert(who);
-            }
+            let owners = self.entitled.get(&visit);
+            let mine = self.may_have(who, visit, presented);
+            prop_assert!(mine, "browser {} got a cookie of visit {} of {:?}", who, visit, owners);
+            self.give(who, ask, visit, presented);
         }
-        self.check_id(who, &seen, entitled)?;
         if self.browsers[who].take(answer) && self.browsers[who].keeps {
             self.jars[who].push(cookie);
         }
         Ok(())
     }
 
-    fn check_id(&self, who: usize, seen: &Value, entitled: &BTreeSet<usize>) -> Result<(), TestCaseError> {
-        let Some(id) = seen["id"].as_str() else { return Ok(()) };
-        let visit: VisitId = id.parse().unwrap();
-        let owners = self.entitled.get(&visit);
-        let mine = owners.is_none_or(|owners| owners.contains(&who)) || entitled.contains(&who);
-        prop_assert!(mine, "browser {} was told the id of visit {} of {:?}", who, visit, owners);
-        Ok(())
+    /// Whether a browser may have a visit: nobody has it, it is its own, or the browser has the old token that started
+    /// it and nobody has logged in since.
+    fn may_have(&self, who: usize, visit: VisitId, presented: &Presented) -> bool {
+        let Some(owners) = self.entitled.get(&visit) else { return true };
+        let joins = presented.token.is_some_and(|token| {
+            let now = token.visit.and_then(|before| self.entitled.get(&before));
+            let known = presented.entitled.contains(&who) || now.is_some_and(|now| now.contains(&who));
+            self.started_by.get(&visit) == Some(&token) && (known || token.visit.is_none())
+        });
+        owners.contains(&who) || (joins && !self.logged_in.contains(&visit))
+    }
+
+    /// A browser got the cookie of a visit.
+    fn give(&mut self, who: usize, ask: Ask, visit: VisitId, presented: &Presented) {
+        if let (Some(token), false) = (presented.token, self.entitled.contains_key(&visit)) {
+            self.started_by.insert(visit, token);
+        }
+        let owners = self.entitled.entry(visit).or_default();
+        if matches!(ask, Ask::Login) {
+            owners.clear();
+            self.logged_in.insert(visit);
+        }
+        owners.insert(who);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn nobody_gets_anything_of_somebody_else(steps in proptest::collection::vec(step(), 1..60)) {
