@@ -150,6 +150,21 @@ fn parallel_requests_after_a_logout_never_share() {
 }
 
 #[test]
+fn an_outdated_token_never_joins_what_the_current_one_started() {
+    // Somebody's cookie is planted in a victim's browser, who logs in: what he had is outdated from then on, also when
+    // the victim's session has expired and the next one is seconds old.
+    let site = site();
+    let mut victim = Browser::new();
+    victim.get(&site, "/");
+    let mut planter = victim.clone();
+    victim.get(&site, "/login");
+    site.pass(Duration::from_secs(3_600));
+    victim.get(&site, "/");
+    planter.get(&site, "/");
+    assert_ne!(planter.visit(&site), victim.visit(&site));
+}
+
+#[test]
 fn a_client_that_keeps_no_cookie_costs_little() {
     let site = site();
     let mut client = Browser { keeps: false, ..Browser::new() };

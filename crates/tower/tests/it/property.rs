@@ -292,8 +292,14 @@ impl Run {
     }
 }
 
+/// More with `PROPTEST_CASES`.
+fn cases() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(600), ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn nobody_gets_anything_of_somebody_else(steps in proptest::collection::vec(step(), 1..60)) {
