@@ -105,6 +105,21 @@ pub(crate) fn readme_commands() -> anyhow::Result<Vec<String>> {
     Ok(commands(&text).into_iter().map(str::to_owned).collect())
 }
 
+/// A command line that starts one of our programs: which, and its words. (What goes before a pipe.)
+pub(crate) fn our_command(line: &str) -> Option<(&'static str, Vec<&str>)> {
+    let words: Vec<&str> = line.split(" | ").next()?.split_whitespace().collect();
+    match words.as_slice() {
+        ["cargo", "xtask", rest @ ..] => Some(("xtask", rest.to_vec())),
+        ["visitlog", rest @ ..] => Some(("visitlog", rest.to_vec())),
+        _ => None,
+    }
+}
+
+/// Whether a word before the first option can name a subcommand, and is not a value such as an id.
+pub(crate) fn is_subcommand(word: &str) -> bool {
+    word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +141,17 @@ mod tests {
     #[test]
     fn relative_links_are_found() {
         assert_eq!(links("[a](b.md#c) [d](https://e.f) [g](#h)"), ["b.md"]);
+    }
+
+    #[test]
+    fn our_commands_are_told_from_others() {
+        let command = our_command("visitlog journal verify --data data | less").expect("ours");
+        assert_eq!(command, ("visitlog", vec!["journal", "verify", "--data", "data"]));
+        assert_eq!(our_command("cargo xtask sim").expect("ours").0, "xtask");
+        assert!(our_command("cargo install --path crates/cli").is_none());
+        assert!(
+            is_subcommand("verify") && !is_subcommand("--data") && !is_subcommand("01a1fdba") && !is_subcommand("ID")
+        );
     }
 
     #[test]

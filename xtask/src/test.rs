@@ -90,32 +90,25 @@ fn doc() -> anyhow::Result<()> {
     Cmd::new("cargo").args(args).env("RUSTDOCFLAGS", "-Dwarnings").run()
 }
 
-/// Each command of the README must be one that there is: its help is asked for, it is not run.
+/// Each command of the README must be one that there is, with its options: its help is asked for, it is not run.
 fn readme() -> anyhow::Result<()> {
-    let target = target_folder()?;
-    let mut asked = Vec::new();
-    for line in docs::readme_commands()? {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (program, sub) = match words.as_slice() {
-            ["cargo", "xtask", sub, ..] => (std::env::current_exe()?, *sub),
-            ["visitlog", sub, ..] | ["target/debug/visitlog" | "target/release/visitlog", sub, ..] => {
-                (Path::new(&target).join("debug/visitlog"), *sub)
-            }
-            _ => continue,
-        };
-        let options = words.iter().filter(|w| w.starts_with("--") && w.len() > 2);
-        let help = Cmd::new(&program.to_string_lossy()).args([sub, "--help"]).output().with_context(|| line.clone())?;
-        for option in options {
-            let name = option.split('=').next().unwrap_or(option);
-            if !help.contains(name) {
-                bail!("README.md: {line}: {sub} has no option {name}");
-            }
+    let visitlog = Path::new(&target_folder()?).join("debug/visitlog");
+    Cmd::new("cargo").args(["build", "--locked", "--workspace", "--bins"]).run()?;
+    let lines = docs::readme_commands()?;
+    for line in &lines {
+        let Some((program, rest)) = docs::our_command(line) else { continue };
+        let program = if program == "visitlog" { visitlog.clone() } else { std::env::current_exe()? };
+        let subcommands = rest.iter().copied().take_while(|word| docs::is_subcommand(word));
+        let help = Cmd::new(&program.to_string_lossy()).args(subcommands).args(["--help"]).output();
+        let help = help.with_context(|| format!("README.md: {line}"))?;
+        let mut options = rest.iter().filter(|word| word.starts_with("--")).filter_map(|word| word.split('=').next());
+        if let Some(name) = options.find(|name| !help.contains(name)) {
+            bail!("README.md: {line}: there is no option {name}");
         }
-        asked.push(sub.to_owned());
     }
-    for needed in ["demo", "test"] {
-        if !asked.iter().any(|sub| sub == needed) {
-            bail!("README.md does not show `cargo xtask {needed}`");
+    for needed in ["cargo xtask demo", "cargo xtask test"] {
+        if !lines.iter().any(|line| line == needed) {
+            bail!("README.md does not show: {needed}");
         }
     }
     Ok(())

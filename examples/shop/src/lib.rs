@@ -17,3 +17,8 @@ mod shopper;
 pub fn router() -> axum::Router {
     plain::router()
 }
+
+/// The README's program is compiled like any other example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
