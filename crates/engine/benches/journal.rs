@@ -205,11 +205,14 @@ fn chains() {
         }
         let begun = Instant::now();
         let mut events = 0;
-        for batch in ends.chunks(8_192) {
+        for batch in ends.chunks(1_024) {
             events += journal.read_chains(batch).into_iter().map(|chain| chain.unwrap().len() as u64).sum::<u64>();
         }
         assert_eq!(events, records);
-        println!("chains of {EVENTS} events, {what}, sessions/s: {:.0}", SESSIONS as f64 / begun.elapsed().as_secs_f64());
+        println!(
+            "chains of {EVENTS} events, {what}, sessions/s: {:.0}",
+            SESSIONS as f64 / begun.elapsed().as_secs_f64()
+        );
     }
     drop(journal);
     for (what, is_cold) in [("warm", false), ("warm", false), ("cold", true)] {

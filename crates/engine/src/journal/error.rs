@@ -152,13 +152,14 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether a power cut can leave this behind: a header stands in one sector, and bytes with the right checksum
-    /// were written like that.
-    pub(crate) const fn can_be_torn(&self) -> bool {
-        match self {
-            Self::Checksum { .. } | Self::Length { .. } | Self::Missing { .. } | Self::Zeros { .. } => true,
-            Self::Magic { .. } | Self::Version { .. } | Self::Place { .. } | Self::Journal { .. } => false,
-            Self::Kind { .. } | Self::Payload(_) => false,
-        }
+    /// Whether nothing stands there. A header is written in one sector, so a power cut leaves it whole or not at all:
+    /// any other fault of a header is damage.
+    pub(crate) const fn is_blank(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Zeros { .. })
+    }
+
+    /// Whether a newer program may have written it: its checksum is right, so it was not torn, and is not to be cut.
+    pub(crate) const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Version { .. } | Self::Kind { .. } | Self::Payload(_))
     }
 }

@@ -27,7 +27,7 @@
 //! | 4..8 | CRC-32C over the journal's UUID, the segment's epoch, bytes 0..4, bytes 8..length |
 //! | 8..16 | LSN |
 //! | 16 | kind |
-//! | 17 | flags: 1 carried, 2 confirms; others are ignored |
+//! | 17 | flags: 1 carried, 2 confirms, 4 the last one carried; others are ignored |
 //! | 18..34 | the visit's id; zero in records that belong to none |
 //! | 34..42 | LSN of the same visit's previous record; 0 in its first |
 //! | 42..length | payload, see [`super::codec`] and [`super::meta`] |

@@ -106,7 +106,7 @@ fn is_new(files: &[SegmentFile]) -> Result<bool, JournalError> {
     let (Err(fault), true) = (&first.header, first.len <= HEADER_LEN) else {
         return Ok(false);
     };
-    if files.len() == 1 && first.first == FIRST_LSN && fault.can_be_torn() {
+    if files.len() == 1 && first.first == FIRST_LSN && fault.is_blank() {
         return Ok(true);
     }
     Err(JournalError::Corrupt(first.corrupt(0, fault.clone())))

@@ -263,6 +263,11 @@ pub(super) fn walk(
                 walk.mark = walk.mark.max(scan.later_marks()?);
                 (fault, byte)
             }
+            // Its making was interrupted, and nothing was ever written to it.
+            Err(fault) if fault.is_blank() && file.len <= HEADER_LEN && next.is_none() => {
+                walk.end = file.first;
+                break;
+            }
             Err(fault) => {
                 walk.end = file.first;
                 if let Some(seed) = seed {
@@ -278,7 +283,8 @@ pub(super) fn walk(
                 walk.mark = walk.mark.max(Scan::new(disk, file, seed, next)?.later_marks()?);
             }
         }
-        walk.is_damage = walk.end < walk.mark || !fault.can_be_torn();
+        let cannot_be_torn = if file.header.is_err() { !fault.is_blank() } else { fault.is_unknown() };
+        walk.is_damage = walk.end < walk.mark || cannot_be_torn;
         walk.cut = Some(file.corrupt(byte, fault));
         break;
     }

@@ -133,3 +133,11 @@ impl Segments {
         files.push((first, file));
     }
 }
+
+#[cfg(test)]
+impl Segments {
+    /// First LSNs, oldest first.
+    pub(super) fn firsts(&self) -> Vec<u64> {
+        self.list.read().iter().map(|segment| segment.first).collect()
+    }
+}

@@ -1,7 +1,6 @@
 //! The journal's tests.
 
 mod codec;
-mod life;
 mod model;
 mod reading;
 mod recovery;
