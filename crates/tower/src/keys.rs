@@ -48,7 +48,8 @@ pub struct Keys {
     signing: usize,
     visitor_secret: Secret,
     visitor: Secret,
-    pub(crate) fingerprint: Secret,
+    /// Two keys of 128 bits: for the halves of a day's salt.
+    pub(crate) fingerprint: ([u8; 16], [u8; 16]),
 }
 
 impl fmt::Debug for Keys {
@@ -220,10 +221,17 @@ impl Keys {
             keys,
             signing,
             visitor: blake3::derive_key(VISITOR_CONTEXT, &visitor_secret),
-            fingerprint: blake3::derive_key(FINGERPRINT_CONTEXT, &visitor_secret),
+            fingerprint: halves(&blake3::derive_key(FINGERPRINT_CONTEXT, &visitor_secret)),
             visitor_secret,
         }
     }
+}
+
+fn halves(secret: &Secret) -> ([u8; 16], [u8; 16]) {
+    let (mut first, mut second) = ([0; 16], [0; 16]);
+    first.copy_from_slice(&secret[..16]);
+    second.copy_from_slice(&secret[16..]);
+    (first, second)
 }
 
 fn hex(secret: &Secret) -> String {
