@@ -15,30 +15,26 @@ const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 impl Keys {
     /// The fingerprints of a request at `now`: under that day's salt (UTC) and under the day's before.
     ///
-    /// The salt of a day is the key of a SipHash: 128 bits that the day makes under a key that nobody knows. So a farm
-    /// needs to agree on nothing more than the key file, and nothing has to be kept. SipHash and not BLAKE3, because this
-    /// is worked out for every request, and is no credential.
+    /// The salt of a day is the day itself under a key that nobody knows, so that a farm needs to agree on nothing more
+    /// than the key file, and nothing has to be kept. SipHash and not BLAKE3, because this is worked out for every
+    /// request, and is no credential.
     pub fn fingerprints(&self, host: &Host, address: AddressGroup, user_agent: &[u8], now: Timestamp) -> Fingerprints {
-        let fields = [host.as_str().as_bytes(), &address.bytes(), user_agent];
-        let day = now.secs().div_euclid(SECONDS_PER_DAY);
-        let under = |day| {
-            let mut hasher = self.salt(day);
-            for field in fields {
-                // Its length first, so that no two lists of fields look alike.
-                hasher.write(&(field.len() as u64).to_le_bytes());
-                hasher.write(field);
-            }
+        let (client_key, day_key) = &self.fingerprint;
+        let mut hasher = SipHasher13::new_with_key(client_key);
+        for field in [host.as_str().as_bytes(), &address.bytes(), user_agent] {
+            // Its length first, so that no two lists of fields look alike.
+            hasher.write(&(field.len() as u64).to_le_bytes());
+            hasher.write(field);
+        }
+        let client = hasher.finish();
+        let on = |day: i64| {
+            let mut hasher = SipHasher13::new_with_key(day_key);
+            hasher.write(&day.to_le_bytes());
+            hasher.write(&client.to_le_bytes());
             Fingerprint(hasher.finish())
         };
-        Fingerprints { today: under(day), yesterday: under(day - 1) }
-    }
-
-    fn salt(&self, day: i64) -> SipHasher13 {
-        let (mut low, mut high) =
-            (SipHasher13::new_with_key(&self.fingerprint.0), SipHasher13::new_with_key(&self.fingerprint.1));
-        low.write(&day.to_le_bytes());
-        high.write(&day.to_le_bytes());
-        SipHasher13::new_with_keys(low.finish(), high.finish())
+        let day = now.secs().div_euclid(SECONDS_PER_DAY);
+        Fingerprints { today: on(day), yesterday: on(day - 1) }
     }
 }
 

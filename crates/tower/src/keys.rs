@@ -48,7 +48,7 @@ pub struct Keys {
     signing: usize,
     visitor_secret: Secret,
     visitor: Secret,
-    /// Two keys of 128 bits: for the halves of a day's salt.
+    /// Two keys of 128 bits: for what tells clients apart, and for the day.
     pub(crate) fingerprint: ([u8; 16], [u8; 16]),
 }
 
