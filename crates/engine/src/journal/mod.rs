@@ -12,9 +12,11 @@
 pub mod codec;
 mod config;
 mod error;
+mod explain;
 pub mod format;
 #[expect(clippy::module_inception, reason = "the journal's type, beside its writer, reader and recovery")]
 mod journal;
+mod lines;
 pub mod meta;
 mod reader;
 mod record;
@@ -30,6 +32,7 @@ mod writer;
 pub use config::Mutations;
 pub use config::{Config, SEGMENT_BYTES, UNWRITTEN_BYTES_MAX};
 pub use error::{Corrupt, Fault, JournalError};
+pub use explain::{DumpFilter, Finding, Report, SegmentReport, Verdict, dump, verify};
 pub use format::{Flags, Kind};
 pub use journal::{BaseStart, Journal, Usage};
 pub use meta::{Ack, BaseItem};

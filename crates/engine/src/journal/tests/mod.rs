@@ -1,6 +1,7 @@
 //! The journal's tests.
 
 mod codec;
+mod explain;
 mod model;
 mod reading;
 mod recovery;
