@@ -1,7 +1,7 @@
 //! Checks over the committed files: what no linter looks at.
 
-use crate::docs;
 use crate::run::{self, Cmd};
+use crate::{docs, generated};
 use anyhow::bail;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         }
     }
     wrong.extend(docs::check()?);
+    wrong.extend(generated::check()?);
     if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
 }
 

@@ -6,6 +6,7 @@
 
 mod docs;
 mod edges;
+mod generated;
 mod hygiene;
 mod install;
 mod pass;
@@ -13,7 +14,7 @@ mod procs;
 mod run;
 mod test;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Visitlog's build tool.
@@ -36,6 +37,8 @@ enum Task {
     Torture(pass::Rest),
     /// The benchmarks (release build).
     Bench(pass::Rest),
+    /// Write the reference pages that are made from the code.
+    Docs,
     /// Each fuzz target in turn (needs `cargo-fuzz` and a nightly toolchain).
     Fuzz(pass::FuzzArgs),
 }
@@ -58,6 +61,12 @@ fn start(task: Task) -> anyhow::Result<()> {
         Task::Sim(rest) => pass::exec("sim", &rest),
         Task::Torture(rest) => pass::exec("torture", &rest),
         Task::Bench(rest) => pass::exec("bench", &rest),
+        Task::Docs => test::write_docs(),
         Task::Fuzz(args) => pass::fuzz(&args),
     }
+}
+
+/// The help of one of our own subcommands, if there is such a one.
+fn help_of(subcommand: &str) -> Option<String> {
+    Some(Cli::command().find_subcommand_mut(subcommand)?.render_long_help().to_string())
 }

@@ -1,10 +1,10 @@
 //! `cargo xtask test`: the steps, one after the other, with the time that each took.
 
 use crate::run::{self, Cmd};
-use crate::{docs, edges, hygiene, install, procs};
+use crate::{docs, edges, generated, hygiene, install, procs};
 use anyhow::{Context, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// One step: what it is called, what it does, and what to do when it fails.
@@ -92,14 +92,16 @@ fn doc() -> anyhow::Result<()> {
 
 /// Each command of the README must be one that there is, with its options: its help is asked for, it is not run.
 fn readme() -> anyhow::Result<()> {
-    let visitlog = Path::new(&target_folder()?).join("debug/visitlog");
-    Cmd::new("cargo").args(["build", "--locked", "--workspace", "--bins"]).run()?;
+    let visitlog = built_visitlog()?;
+    generated::check_cli(&visitlog)?;
     let lines = docs::readme_commands()?;
     for line in &lines {
         let Some((program, rest)) = docs::our_command(line) else { continue };
-        let program = if program == "visitlog" { visitlog.clone() } else { std::env::current_exe()? };
-        let subcommands = rest.iter().copied().take_while(|word| docs::is_subcommand(word));
-        let help = Cmd::new(&program.to_string_lossy()).args(subcommands).args(["--help"]).output();
+        let mut subcommands = rest.iter().copied().take_while(|word| docs::is_subcommand(word));
+        let help = match program {
+            "visitlog" => Cmd::new(&visitlog.to_string_lossy()).args(subcommands).args(["--help"]).output(),
+            _ => crate::help_of(subcommands.next().unwrap_or_default()).context("no such subcommand"),
+        };
         let help = help.with_context(|| format!("README.md: {line}"))?;
         let mut options = rest.iter().filter(|word| word.starts_with("--")).filter_map(|word| word.split('=').next());
         if let Some(name) = options.find(|name| !help.contains(name)) {
@@ -112,6 +114,17 @@ fn readme() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes the reference pages.
+pub(crate) fn write_docs() -> anyhow::Result<()> {
+    generated::write(&built_visitlog()?)
+}
+
+/// The binary, built as the tests build it: a choice of packages would have other features and build again.
+fn built_visitlog() -> anyhow::Result<PathBuf> {
+    Cmd::new("cargo").args(["build", "--locked", "--workspace", "--bins", "--quiet"]).run()?;
+    Ok(Path::new(&target_folder()?).join("debug/visitlog"))
 }
 
 fn deny() -> anyhow::Result<()> {
@@ -134,13 +147,12 @@ fn deny() -> anyhow::Result<()> {
 
 fn browser() -> anyhow::Result<()> {
     install::npm()?;
-    // The whole workspace, as the tests built it: a choice of packages would have other features and build again.
-    Cmd::new("cargo").args(["build", "--locked", "--workspace", "--bins"]).run()?;
+    let visitlog = built_visitlog()?;
     let scratch = Scratch::new()?;
     Cmd::new("node")
         .args(["--test", "--test-reporter=spec"])
         .folder("tests/browser")
-        .env("VISITLOG_BIN_DIR", Path::new(&target_folder()?).join("debug"))
+        .env("VISITLOG_BIN_DIR", visitlog.parent().context("the folder of the binaries")?)
         .env("TMPDIR", scratch.folder())
         .run()
 }
