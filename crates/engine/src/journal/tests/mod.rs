@@ -2,6 +2,7 @@
 
 mod codec;
 mod explain;
+mod fixtures;
 mod model;
 mod reading;
 mod recovery;
