@@ -131,6 +131,10 @@ impl Cookieless {
     fn drop_if_idle(&mut self, key: Fingerprint) {
         if self.prints.get(&key).is_some_and(Print::is_idle) {
             self.prints.remove(&key);
+            // After a flood of strangers, their room is given back.
+            if self.prints.capacity() > 4_096 && self.prints.len() < self.prints.capacity() / 8 {
+                self.prints.shrink_to(self.prints.len() * 2);
+            }
         }
     }
 

@@ -461,14 +461,19 @@ impl Shard {
         }
     }
 
-    fn oldest_provisional(&mut self) -> Option<u32> {
-        while let Some(visit) = self.provisional.pop_front() {
-            let unconfirmed = self.find(visit).filter(|&index| !self.heads.at(index).flags.confirmed());
-            if unconfirmed.is_some() {
-                return unconfirmed;
+    /// Takes those off the front of the queue that are confirmed or have ended: mostly all, for browsers confirm at once.
+    fn forget_confirmed(&mut self) {
+        while let Some(&visit) = self.provisional.front() {
+            if self.find(visit).is_some_and(|index| !self.heads.at(index).flags.confirmed()) {
+                break;
             }
+            self.provisional.pop_front();
         }
-        None
+    }
+
+    fn oldest_provisional(&mut self) -> Option<u32> {
+        self.forget_confirmed();
+        self.provisional.front().and_then(|&visit| self.find(visit))
     }
 
     /// An open session.
