@@ -126,8 +126,6 @@ type Opened = (usize, Ask, Presented, Arc<AtomicBool>, Pending);
 struct Presented {
     /// What its cookie says.
     token: Option<Token>,
-    /// Who was entitled to the visit that it names.
-    entitled: BTreeSet<usize>,
     /// The visits of others: their ids it must not learn.
     foreign: BTreeSet<VisitId>,
 }
@@ -183,11 +181,10 @@ impl Run {
 
     fn presented(&mut self, who: usize) -> Presented {
         let token = self.browsers[who].cookie.as_deref().and_then(|cookie| self.site.token(cookie));
-        let visit = token.and_then(|token| token.visit);
-        let entitled = visit.and_then(|visit| self.entitled.get(&visit)).cloned().unwrap_or_default();
-        let logged_in = visit.is_some_and(|visit| self.logged_in.contains(&visit));
-        self.outsiders += usize::from(logged_in && !entitled.contains(&who));
-        let mut presented = Presented { token, entitled, foreign: BTreeSet::new() };
+        if let Some(visit) = token.and_then(|token| token.visit).filter(|visit| self.logged_in.contains(visit)) {
+            self.outsiders += usize::from(!self.entitled[&visit].contains(&who));
+        }
+        let mut presented = Presented { token, foreign: BTreeSet::new() };
         let visits = self.entitled.keys().copied();
         presented.foreign = visits.filter(|visit| !self.may_have(who, *visit, &presented)).collect();
         presented
@@ -270,11 +267,7 @@ impl Run {
     /// it and nobody has logged in since.
     fn may_have(&self, who: usize, visit: VisitId, presented: &Presented) -> bool {
         let Some(owners) = self.entitled.get(&visit) else { return true };
-        let joins = presented.token.is_some_and(|token| {
-            let now = token.visit.and_then(|before| self.entitled.get(&before));
-            let known = presented.entitled.contains(&who) || now.is_some_and(|now| now.contains(&who));
-            self.started_by.get(&visit) == Some(&token) && (known || token.visit.is_none())
-        });
+        let joins = presented.token.is_some() && self.started_by.get(&visit) == presented.token.as_ref();
         owners.contains(&who) || (joins && !self.logged_in.contains(&visit))
     }
 
