@@ -135,7 +135,7 @@ fn append_relaxed(dir: &Path) -> f64 {
                 let entry = page(t);
                 let mut prev = Lsn::NONE;
                 for n in 0..each {
-                    let visit = VisitId::from_u128(u128::from(t << 32 | n % 10_000));
+                    let visit = VisitId::from_u128(u128::from((t << 32) | (n % 10_000)));
                     prev = journal.appender().append(visit, prev, Flags::NONE, &entry);
                     while n % 1_000 == 0 && journal.check().is_err() {
                         std::thread::yield_now();
@@ -186,7 +186,7 @@ fn chains() {
     let entry = page(1);
     let end = end();
     let mut ends: Vec<(VisitId, Lsn)> =
-        (0..SESSIONS).map(|n| (VisitId::from_u128(u128::from(n) << 64 | 7), Lsn::NONE)).collect();
+        (0..SESSIONS).map(|n| (VisitId::from_u128((u128::from(n) << 64) | 7), Lsn::NONE)).collect();
     for step in 0..=EVENTS {
         for (n, (visit, last)) in ends.iter_mut().enumerate() {
             let entry = if step < EVENTS { &entry } else { &end };

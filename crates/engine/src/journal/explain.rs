@@ -225,7 +225,11 @@ impl fmt::Display for Report {
             writeln!(f, "journal {uuid:032x}")?;
         }
         for segment in &self.segments {
-            write!(f, "  segment {:>20}  {:>12} bytes  {:>9} records  ", segment.first, segment.bytes, segment.records)?;
+            write!(
+                f,
+                "  segment {:>20}  {:>12} bytes  {:>9} records  ",
+                segment.first, segment.bytes, segment.records
+            )?;
             match &segment.header {
                 Ok(epoch) if segment.is_void => writeln!(f, "epoch {epoch}, a leftover of an earlier life")?,
                 Ok(epoch) => writeln!(f, "epoch {epoch}")?,
@@ -263,13 +267,22 @@ impl Verdict {
                 writeln!(f, "damaged: {}", finding.corrupt)?;
                 finding.bytes(f)?;
                 if end < mark {
-                    writeln!(f, "Everything up to lsn {mark} was on stable storage, so this place changed since: a fault")?;
-                    writeln!(f, "of the disk or the memory, or somebody wrote to the file. Visitlog does not start over")?;
+                    writeln!(
+                        f,
+                        "Everything up to lsn {mark} was on stable storage, so this place changed since: a fault"
+                    )?;
+                    writeln!(
+                        f,
+                        "of the disk or the memory, or somebody wrote to the file. Visitlog does not start over"
+                    )?;
                 } else {
                     writeln!(f, "No power cut leaves this behind: a newer version wrote it, the file is not where it")?;
                     writeln!(f, "belongs, or it changed since it was written. Visitlog does not start over")?;
                 }
-                writeln!(f, "it, so that nothing is lost unseen. Restore the folder from a backup, or move it away to")?;
+                writeln!(
+                    f,
+                    "it, so that nothing is lost unseen. Restore the folder from a backup, or move it away to"
+                )?;
                 writeln!(f, "begin a new journal; `visitlog journal dump` shows what is readable before this place.")
             }
         }

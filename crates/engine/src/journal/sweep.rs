@@ -34,8 +34,10 @@ impl Journal {
     /// Holds all their entries in memory. About a thousand chains at a time are fastest: what is read still is in the
     /// processor's cache when it is used.
     pub fn read_chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<ChainEntry>, JournalError>> {
-        let mut walkers: Vec<Walker> =
-            ends.iter().map(|(visit, _)| Walker { visit: *visit, entries: Vec::with_capacity(CHAIN_RECORDS), failed: None }).collect();
+        let mut walkers: Vec<Walker> = ends
+            .iter()
+            .map(|(visit, _)| Walker { visit: *visit, entries: Vec::with_capacity(CHAIN_RECORDS), failed: None })
+            .collect();
         let mut level: Vec<(u64, u32)> =
             ends.iter().zip(0..).filter(|((_, last), _)| last.is_some()).map(|((_, last), at)| (last.0, at)).collect();
         let mut window = Window::new();

@@ -35,6 +35,11 @@ impl Inode {
         Self { cached: bytes.to_vec(), durable: bytes.to_vec(), ..Self::default() }
     }
 
+    /// What is on the disk.
+    pub(super) fn durable(&self) -> &[u8] {
+        &self.durable
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8], offset: usize, page: usize) {
         if bytes.is_empty() {
             return;

@@ -147,6 +147,12 @@ impl SimDisk {
         self.lock().probes
     }
 
+    /// Another disk, without faults, that holds what was synced, and nothing else: what the worst power cut leaves.
+    #[must_use]
+    pub fn synced_copy(&self) -> Self {
+        Self { state: Arc::new(Mutex::new(self.lock().synced())) }
+    }
+
     /// What a file holds.
     pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
         self.lock().contents(path)

@@ -192,6 +192,15 @@ impl State {
         self.names.clone_from(&self.durable_names);
     }
 
+    /// A disk that holds what the worst power cut would leave of this one.
+    pub(super) fn synced(&self) -> Self {
+        let mut copy = Self::new(0, self.page);
+        for (path, inode) in &self.durable_names {
+            copy.put(path, self.inodes[*inode].durable());
+        }
+        copy
+    }
+
     pub(super) fn contents(&self, path: &Path) -> Option<Vec<u8>> {
         self.names.get(path).map(|inode| self.inodes[*inode].cached.clone())
     }

@@ -39,7 +39,10 @@ fn a_sound_journal_is_counted() {
     assert_eq!(report.records[&Kind::Start], 5);
     assert_eq!(report.records[&Kind::Event], 15);
     assert_eq!(report.records[&Kind::End], 5);
-    assert_eq!(report.segments.iter().map(|segment| segment.records).sum::<u64>(), report.records.values().sum::<u64>());
+    assert_eq!(
+        report.segments.iter().map(|segment| segment.records).sum::<u64>(),
+        report.records.values().sum::<u64>()
+    );
     assert!(report.segments.len() > 1 && report.segments.iter().all(|segment| segment.header == Ok(1)));
     let text = report.to_string();
     assert!(text.contains("records: start 5, event 15, end 5, synced"), "{text}");
@@ -119,7 +122,9 @@ fn records_are_shown_as_lines_and_personal_data_is_masked() {
     let (masked, report) = lines(&disk, &DumpFilter::default());
     assert_eq!(masked.len() as u64, report.records.values().sum::<u64>());
     let text = masked.join("\n");
-    for shown in ["path=\"/products/301\"", "status=200", "reason=expired", "site=\"shop.example\"", "\"card\"=[masked]"] {
+    for shown in
+        ["path=\"/products/301\"", "status=200", "reason=expired", "site=\"shop.example\"", "\"card\"=[masked]"]
+    {
         assert!(text.contains(shown), "{shown} in {text}");
     }
     let personal = ["203.0.113.7", "Mozilla", "alice", "4111", "secret", "color=blue", "[1,2.5"];

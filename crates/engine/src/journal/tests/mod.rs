@@ -7,4 +7,5 @@ mod model;
 mod reading;
 mod recovery;
 mod support;
+mod threads;
 mod writing;

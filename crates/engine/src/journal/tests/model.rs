@@ -75,12 +75,9 @@ impl Model {
             let call =
                 [DiskCall::Write, DiskCall::Sync, DiskCall::SyncDir, DiskCall::Open][self.dice.below(4) as usize];
             self.disk.fail(call, self.dice.below(4) as u32, 1, io::ErrorKind::Other);
-            match try_open(&self.disk, &self.config) {
-                Ok((journal, recovered, kept)) => {
-                    self.compare(recovered.end, journal.oldest(), &kept)?;
-                    self.forget(recovered.end);
-                }
-                Err(_) => {}
+            if let Ok((journal, recovered, kept)) = try_open(&self.disk, &self.config) {
+                self.compare(recovered.end, journal.oldest(), &kept)?;
+                self.forget(recovered.end);
             }
             self.die();
         }
@@ -317,14 +314,13 @@ fn random_lives_keep_every_promise() {
     assert!(disk.iter().chain(&engine).all(|count| *count > 0), "every scary state is reached: {disk:?} {all:?}");
 }
 
-/// Each rule that can be switched off is missed by some seed.
+/// Each rule that can be switched off is missed by some seed. (The epoch in the checksum: see `recovery`.)
 #[cfg(feature = "mutations")]
 #[test]
 fn every_broken_rule_is_noticed() {
     use crate::journal::Mutations;
     let none = Mutations::default();
     for (mutations, seeds) in [
-        (Mutations { no_epoch_in_checksum: true, ..none }, 3_000),
         (Mutations { no_dir_sync: true, ..none }, 100),
         (Mutations { no_collection_bound: true, ..none }, 100),
         (Mutations { no_sync_at_open: true, ..none }, 1_000),

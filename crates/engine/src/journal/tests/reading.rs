@@ -89,7 +89,10 @@ fn another_visits_record_is_refused() {
     let lsn = append(&journal, visit(1), Lsn::NONE, &page(1));
     settle(&journal);
     let message = journal.read(visit(2), lsn).expect_err("a stranger's").to_string();
-    assert_eq!(message, format!("segment 64 at byte 64: a record of visit {} expected, one of {} found", visit(2), visit(1)));
+    assert_eq!(
+        message,
+        format!("segment 64 at byte 64: a record of visit {} expected, one of {} found", visit(2), visit(1))
+    );
     let both = journal.read_chains(&[(visit(2), lsn), (visit(1), lsn)]);
     assert!(matches!(both[0], Err(JournalError::Stranger { .. })) && both[1].is_ok(), "one bad chain spoils no other");
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use visitlog_core::Lsn;
 use visitlog_testkit::{DiskCall, SimDisk};
 
-use super::support::{Kept, append, append_chains, config, dir, open, page, segment_path, settle, touch, try_open, visit};
+use super::support::{
+    Kept, append, append_chains, config, dir, open, page, segment_path, settle, touch, try_open, visit,
+};
 use crate::journal::format::{FIRST_LSN, HEADER_LEN, RECORD_LEN_MIN};
 use crate::journal::{Config, Fault, Flags, Journal, JournalError, Kind};
 
@@ -133,7 +135,10 @@ fn the_message_says_what_was_expected_and_what_was_found() {
     let message = try_open(&disk, &config(1 << 20)).expect_err("damage").to_string();
     let (place, fault) = message.split_once(": ").expect("a place");
     assert_eq!(place, "segment 64 at byte 64");
-    assert!(fault.starts_with("checksum 0x") && fault.contains(" expected, 0x") && fault.ends_with(" found"), "{fault}");
+    assert!(
+        fault.starts_with("checksum 0x") && fault.contains(" expected, 0x") && fault.ends_with(" found"),
+        "{fault}"
+    );
 }
 
 #[test]
@@ -268,7 +273,10 @@ fn a_segment_of_another_journal_or_name_is_refused() {
     open(&disk, &config(1_000));
     disk.put(&segment_path(99_999), &header.encode());
     let error = try_open(&disk, &config(1_000)).expect_err("another journal's").to_string();
-    assert!(error.starts_with("segment 99999 at byte 16: journal 0123456789abcdef0011223344556677 expected"), "{error}");
+    assert!(
+        error.starts_with("segment 99999 at byte 16: journal 0123456789abcdef0011223344556677 expected"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) fn start(n: u64) -> Entry {
         fingerprint: Fingerprint(n),
         previous: (n % 2 == 1).then(|| visit(n + 1_000)),
         number: 1 + n as u32,
-        is_new_visitor: Some(n % 2 == 0),
+        is_new_visitor: Some(n.is_multiple_of(2)),
         facts: StartFacts {
             visitor_id: VisitorId::from_u128(u128::from(n)),
             ip: Redacted::new(Some("203.0.113.7".parse().expect("an address"))),
