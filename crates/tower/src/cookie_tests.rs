@@ -172,10 +172,14 @@ fn removing_ours_leaves_the_others_as_they_are() {
     }
 }
 
+/// Bytes that a header's value can have.
+fn sendable(max: usize) -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..max)
+}
+
 proptest! {
     #[test]
-    fn removing_what_is_not_there_changes_no_byte(line in proptest::collection::vec(0x20..=0xfe_u8, 0..120)) {
-        prop_assume!(!line.contains(&0x7f));
+    fn removing_what_is_not_there_changes_no_byte(line in sendable(120)) {
         let before = headers(&[&line]);
         prop_assume!(candidates(&before, "visitlog").next().is_none());
         let mut after = before.clone();
@@ -184,8 +188,8 @@ proptest! {
     }
 
     #[test]
-    fn ours_is_found_behind_anything_that_ends_a_cookie(noise in proptest::collection::vec(0x20..=0xfe_u8, 0..120)) {
-        prop_assume!(!noise.contains(&0x7f) && !noise.starts_with(b"visitlog"));
+    fn ours_is_found_behind_anything_that_ends_a_cookie(noise in sendable(120)) {
+        prop_assume!(!noise.starts_with(b"visitlog"));
         let line = [&noise[..], b"; visitlog=", sealed(5).as_bytes()].concat();
         let found = plain().read(&headers(&[&line]), false, &host(), &keys());
         prop_assert_eq!(found.map(|token| token.number), Some(5));

@@ -98,8 +98,7 @@ fn other_headers_are_left_alone() {
 
 proptest! {
     #[test]
-    fn nothing_that_an_app_sends_fails(name in 0..4_usize, value in proptest::collection::vec(0x20..=0xff_u8, 0..80)) {
-        prop_assume!(!value.contains(&0x7f));
+    fn nothing_that_an_app_sends_fails(name in 0..4_usize, value in proptest::collection::vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..80)) {
         let name = ["visitlog-action", "visitlog-user", "visitlog-set", "visitlog-end"][name];
         let mut headers = HeaderMap::new();
         headers.append(name, HeaderValue::from_bytes(&value).expect("a header value"));
