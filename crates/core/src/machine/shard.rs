@@ -234,6 +234,7 @@ impl Shard {
     pub(super) fn insert(&mut self, head: Head, now: Timestamp) -> u32 {
         let visit = head.visit;
         if !head.flags.confirmed() && !head.flags.shared() {
+            self.forget_confirmed();
             if self.provisional.len() > 2 * self.table.len() + CHUNK {
                 let (table, heads) = (&self.table, &self.heads);
                 self.provisional
