@@ -287,7 +287,7 @@ fn base_number(record: &Kept) -> Option<u64> {
 fn random_lives_keep_every_promise() {
     let mut all = Reached::default();
     let mut disk = [0; 8];
-    for seed in 0..150 {
+    for seed in 0..60 {
         let reached = run(seed, config(0), 6).unwrap_or_else(|what| panic!("{what}"));
         let probes = reached.disk;
         let counts = [
