@@ -85,28 +85,36 @@ LUA
 "$BIN/proxy" http://127.0.0.1:"$port" 127.0.0.1:$((port + 2)) "$cores" & pids+=($!)
 sleep 1
 
-# name, port
+# Clock ticks that a process and its children have used.
+ticks() {
+    cat /proc/"$1"/stat $(for child in $(cat /proc/"$1"/task/*/children); do echo "/proc/$child/stat"; done) |
+        sed 's/.*) //' | awk '{sum += $12 + $13} END {print sum}'
+}
+# name, port, process: rate, p99, and the process's own time per request in microseconds
 load() {
+    local before
+    before=$(ticks "$3")
     wrk -t2 -c"$connections" -d"${seconds}s" --latency -s "$work/visitors.lua" "http://127.0.0.1:$2/" >"$work/out"
     if grep -q "Non-2xx\|Socket errors" "$work/out"; then
         echo "$1: $(grep "Non-2xx\|Socket errors" "$work/out")" >&2
     fi
-    awk -v name="$1" '/^Requests\/sec/ {rate = $2} / 99%/ {p99 = $2} END {print name, rate, p99}' "$work/out" |
+    awk -v name="$1" -v ticks=$(($(ticks "$3") - before)) -v hertz="$(getconf CLK_TCK)" '
+        /^Requests\/sec/ {rate = $2} / 99%/ {p99 = $2} / requests in / {requests = $1}
+        END {printf "%s %.0f %s %.1f\n", name, rate, p99, ticks / hertz * 1e6 / requests}' "$work/out" |
         tee -a "$work/results"
 }
 for name in direct:0 nginx:1 proxy:2; do
     wrk -t2 -c"$connections" -d1s "http://127.0.0.1:$((port + ${name#*:}))/" >/dev/null
 done
 for _ in $(seq "$rounds"); do
-    load nginx $((port + 1))
-    load proxy $((port + 2))
-    load direct "$port"
+    load nginx $((port + 1)) "${pids[1]}"
+    load proxy $((port + 2)) "${pids[2]}"
+    load direct "$port" "${pids[0]}"
 done
 
-median() { awk -v name="$1" '$1 == name {print $2}' "$work/results" | sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
-tail_latency() { awk -v name="$1" '$1 == name {print $3}' "$work/results" | sort -h | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+median() { awk -v name="$1" -v field="$2" '$1 == name {print $field}' "$work/results" | sort -h | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 echo "medians of $rounds rounds of $seconds s, $connections connections, $cores cores:"
 for name in direct nginx proxy; do
-    echo "  $name: $(median $name) requests/s, p99 $(tail_latency $name)"
+    echo "  $name: $(median $name 2) requests/s, p99 $(median $name 3), own CPU time $(median $name 4) us/request"
 done
-awk -v proxy="$(median proxy)" -v nginx="$(median nginx)" 'BEGIN {printf "proxy/nginx: %.2f\n", proxy / nginx}'
+awk -v proxy="$(median proxy 2)" -v nginx="$(median nginx 2)" 'BEGIN {printf "proxy/nginx: %.2f\n", proxy / nginx}'

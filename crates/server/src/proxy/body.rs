@@ -2,14 +2,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::connection::Connection;
+use super::connection::{Connection, ExchangeError};
+use super::decode::Framing;
 use super::pool::Pool;
 use super::{BoxError, headers};
 
@@ -28,7 +29,6 @@ enum Kind {
 }
 
 struct Streaming {
-    incoming: Incoming,
     /// Given back to the pool at the end.
     connection: Option<Box<Connection>>,
     pool: Arc<Pool>,
@@ -37,7 +37,7 @@ struct Streaming {
 
 impl std::fmt::Debug for Streaming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Streaming").field("incoming", &self.incoming).finish_non_exhaustive()
+        f.debug_struct("Streaming").finish_non_exhaustive()
     }
 }
 
@@ -56,19 +56,14 @@ impl Body {
         Self(Kind::Spawned(incoming))
     }
 
-    /// What the connection is receiving. A connection that has nothing more to receive goes back at once.
-    pub(crate) fn streaming(
-        incoming: Incoming,
-        mut connection: Box<Connection>,
-        pool: Arc<Pool>,
-        idle_timeout: Duration,
-    ) -> Self {
-        if incoming.is_end_stream() {
+    /// What the connection is receiving, and how long it may stand still. A connection that has nothing more to receive goes back at once.
+    pub(crate) fn streaming(mut connection: Box<Connection>, pool: &Arc<Pool>, idle_timeout: Duration) -> Self {
+        if let Some(whole) = connection.whole_body() {
             pool.put(connection);
-            return Self::empty();
+            return Self::full(whole);
         }
         connection.restart_timer(idle_timeout);
-        Self(Kind::Streaming(Streaming { incoming, connection: Some(connection), pool, idle_timeout }))
+        Self(Kind::Streaming(Streaming { connection: Some(connection), pool: pool.clone(), idle_timeout }))
     }
 }
 
@@ -107,7 +102,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Streaming(streaming) => streaming.incoming.is_end_stream(),
+            Kind::Streaming(streaming) => streaming.connection.is_none(),
             Kind::Spawned(incoming) => incoming.is_end_stream(),
         }
     }
@@ -116,7 +111,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Streaming(streaming) => streaming.incoming.size_hint(),
+            Kind::Streaming(streaming) => streaming.size_hint(),
             Kind::Spawned(incoming) => incoming.size_hint(),
         }
     }
@@ -125,38 +120,39 @@ impl http_body::Body for Body {
 impl Streaming {
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        // The first poll tells the connection that more is wanted; what it then receives is there for the second. Both
-        // happen in this task, so neither needs to wake it.
-        let mut quiet = Context::from_waker(Waker::noop());
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(&mut quiet);
-        if polled.is_pending() {
-            connection.drive(cx);
-            polled = Pin::new(&mut self.incoming).poll_frame(&mut quiet);
-        }
-        match polled {
+        match connection.poll_body(cx) {
             Poll::Pending => {
-                if connection.poll_timer(cx).is_ready() {
-                    self.connection = None;
-                    return Poll::Ready(Some(Err("the upstream's body stood still".into())));
-                }
-                Poll::Pending
+                let error = ready!(connection.poll_timeout(cx, self.idle_timeout));
+                self.fail(error)
             }
             Poll::Ready(Some(Ok(frame))) => {
-                connection.restart_timer(self.idle_timeout);
-                if self.incoming.is_end_stream() {
+                if connection.framing().is_done() {
                     self.give_back();
+                } else {
+                    connection.restart_timer(self.idle_timeout);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                self.connection = None;
-                Poll::Ready(Some(Err(error.into())))
-            }
+            Poll::Ready(Some(Err(error))) => self.fail(error),
             Poll::Ready(None) => {
                 self.give_back();
                 Poll::Ready(None)
             }
         }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.connection.as_ref().map(|connection| connection.framing()) {
+            None => SizeHint::with_exact(0),
+            Some(Framing::Length(left)) => SizeHint::with_exact(left),
+            Some(_) => SizeHint::default(),
+        }
+    }
+
+    fn fail(&mut self, error: ExchangeError) -> Polled {
+        tracing::warn!(%error, "upstream: the response broke off");
+        self.connection = None;
+        Poll::Ready(Some(Err(error.into())))
     }
 
     fn give_back(&mut self) {

@@ -16,6 +16,8 @@
 
 mod body;
 mod connection;
+mod decode;
+mod encode;
 mod error;
 mod headers;
 mod ingress;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -30,17 +30,23 @@ impl Pool {
         Arc::new(Self { idle: Mutex::default(), idle_max, idle_timeout })
     }
 
-    /// A connection that was usable when it was last looked at.
+    /// A connection that is alive as far as one can see.
     pub(crate) fn take(&self) -> Option<Box<Connection>> {
-        self.idle.lock().connections.pop_back()
+        let mut idle = self.idle.lock();
+        while let Some(connection) = idle.connections.pop_back() {
+            if connection.is_alive() {
+                return Some(connection);
+            }
+        }
+        None
     }
 
     /// Takes a connection back after an exchange, if it can serve another.
     pub(crate) fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
-        if !connection.check() {
+        if !connection.is_reusable() {
             return;
         }
-        connection.idle_since = Instant::now();
+        connection.rest();
         let mut idle = self.idle.lock();
         let surplus = if idle.connections.len() >= self.idle_max { idle.connections.pop_front() } else { None };
         idle.connections.push_back(connection);
@@ -58,7 +64,7 @@ impl Pool {
     fn sweep(&self) -> bool {
         let mut idle = self.idle.lock();
         idle.connections
-            .retain_mut(|connection| connection.idle_since.elapsed() < self.idle_timeout && connection.check());
+            .retain(|connection| connection.idle_since.elapsed() < self.idle_timeout && connection.is_alive());
         idle.has_reaper = !idle.connections.is_empty();
         idle.has_reaper
     }

@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::Sleep;
 
+use super::encode::BodyFraming;
 use super::{BoxError, headers};
 
 /// The body of a request to the upstream. Most requests have none, and pay for none.
@@ -82,6 +83,12 @@ impl RequestBody {
             patience: expect_continue.map(|patience| Box::pin(tokio::time::sleep(patience))),
         };
         (body, Some(upload))
+    }
+
+    /// How the body is to be delimited; `None` if there is none.
+    pub(crate) fn framing(&self) -> Option<BodyFraming> {
+        let inner = self.inner.as_ref()?;
+        Some(inner.size_hint().exact().map_or(BodyFraming::Chunked, BodyFraming::Length))
     }
 
     /// Whether the upstream may have the body now.

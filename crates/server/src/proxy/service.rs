@@ -1,6 +1,7 @@
 //! The service: one request in, one to the upstream, its response out.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use http::{Request, Response, StatusCode, Uri, Version, request};
 use tower_service::Service;
 
 use super::body::Body;
 use super::connection::{Connection, ExchangeError};
+use super::decode::Head;
 use super::error::{Failure, SettingsError};
 use super::headers;
 use super::ingress::{self, Cleaned};
@@ -100,33 +101,6 @@ impl Future for ResponseFuture {
     }
 }
 
-/// A request's head that can be sent again.
-struct Again {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-}
-
-impl Again {
-    /// Of a request that does no harm if it is done twice, and whose body is not gone by then.
-    fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let safe = request.method().is_idempotent() && http_body::Body::is_end_stream(request.body());
-        safe.then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        })
-    }
-
-    fn request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::empty());
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
-    }
-}
-
 impl Shared {
     async fn forward<B>(&self, mut request: Request<B>) -> Result<Response<Body>, Failure>
     where
@@ -145,19 +119,15 @@ impl Shared {
         }
         let client = cleaned.websocket.then(|| hyper::upgrade::on(&mut request));
         self.rewrite(&mut request, cleaned);
-        let (parts, body) = request.into_parts();
+        let (head, body) = request.into_parts();
         let patience = cleaned.expects_continue.then_some(self.settings.timeouts.expect_continue);
         let (body, upload) = RequestBody::new(body, patience);
-        let mut request = Request::from_parts(parts, body);
         if let Some(client) = client {
-            let response = upgrade::forward(&self.settings, request, client).await?;
+            let response = upgrade::forward(&self.settings, Request::from_parts(head, body), client).await?;
             return Ok(self.with_via(response));
         }
-        if let Some(upload) = &upload {
-            prepare_upload(&mut request, upload, cleaned);
-        }
-        let (response, connection) = self.exchange(request, upload.as_deref()).await?;
-        self.answer(response, connection)
+        let (head, connection) = self.exchange(&head, body, upload).await?;
+        self.answer(head, connection)
     }
 
     /// Turns the client's request into ours.
@@ -191,47 +161,45 @@ impl Shared {
     /// then the request goes over a new one, if it was not begun or is safe to repeat.
     async fn exchange(
         &self,
-        request: Request<RequestBody>,
-        upload: Option<&Upload>,
-    ) -> Result<(Response<Incoming>, Box<Connection>), Failure> {
+        head: &request::Parts,
+        body: RequestBody,
+        upload: Option<Arc<Upload>>,
+    ) -> Result<(Head, Box<Connection>), Failure> {
         let timeout = self.settings.timeouts.response_head;
-        let mut request = request;
-        if let Some(mut connection) = self.pool.take() {
-            let again = Again::of(&request);
-            match connection.exchange(request, upload, timeout).await {
-                Ok(response) => return Ok((response, connection)),
-                Err(ExchangeError::NotSent(unsent)) => request = *unsent,
-                Err(ExchangeError::Closed(error)) => match again {
-                    Some(again) => request = again.request(),
-                    None => return Err(failed(Failure::BadAnswer, Some(&error))),
-                },
-                Err(ExchangeError::Failed(failure, error)) => return Err(failed(failure, error.as_ref())),
+        let mut connection;
+        if let Some(kept) = self.pool.take() {
+            connection = kept;
+            connection.start(head, body, upload);
+            match connection.exchange(timeout).await {
+                Ok(head) => return Ok((head, connection)),
+                Err(ExchangeError::Closed(_)) if connection.may_start_again() => {
+                    let fresh = Connection::open(&self.settings).await?;
+                    let stale = std::mem::replace(&mut connection, fresh);
+                    connection.take_over(stale);
+                }
+                Err(error) => return Err(failed(&error)),
             }
+        } else {
+            connection = Connection::open(&self.settings).await?;
+            connection.start(head, body, upload);
         }
-        let mut connection = Connection::open(&self.settings).await?;
-        match connection.exchange(request, upload, timeout).await {
-            Ok(response) => Ok((response, connection)),
-            Err(ExchangeError::NotSent(_)) => Err(failed(Failure::BadAnswer, None)),
-            Err(ExchangeError::Closed(error)) => Err(failed(Failure::BadAnswer, Some(&error))),
-            Err(ExchangeError::Failed(failure, error)) => Err(failed(failure, error.as_ref())),
-        }
+        let head = connection.exchange(timeout).await.map_err(|error| failed(&error))?;
+        Ok((head, connection))
     }
 
     /// Turns the upstream's response into ours.
-    fn answer(&self, mut response: Response<Incoming>, connection: Box<Connection>) -> Result<Response<Body>, Failure> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    fn answer(&self, head: Head, connection: Box<Connection>) -> Result<Response<Body>, Failure> {
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
             tracing::warn!("upstream: switched protocols without being asked");
             return Err(Failure::BadAnswer);
         }
+        let body = Body::streaming(connection, &self.pool, self.settings.timeouts.idle_body);
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
         let found = headers::look(response.headers());
-        if found.transfer_encoding && found.lengths > 0 {
-            response.headers_mut().remove(header::CONTENT_LENGTH);
-        }
         headers::remove_hop_by_hop(response.headers_mut(), &found);
-        response.extensions_mut().clear();
-        *response.version_mut() = Version::HTTP_11;
-        let idle_body = self.settings.timeouts.idle_body;
-        Ok(self.with_via(response.map(|body| Body::streaming(body, connection, self.pool.clone(), idle_body))))
+        Ok(self.with_via(response))
     }
 
     fn with_via(&self, mut response: Response<Body>) -> Response<Body> {
@@ -248,28 +216,13 @@ fn append_via(headers: &mut HeaderMap, via: &HeaderValue) {
     }
 }
 
-fn failed(failure: Failure, error: Option<&hyper::Error>) -> Failure {
+fn failed(error: &ExchangeError) -> Failure {
+    let failure = error.failure();
     match failure {
-        Failure::BadRequest(_) | Failure::ClientStalled => tracing::debug!(?failure, ?error, "upload failed"),
-        _ => tracing::warn!(?failure, ?error, "upstream: no answer"),
+        Failure::BadRequest(_) | Failure::ClientStalled => tracing::debug!(%error, "upload failed"),
+        _ => tracing::warn!(%error, source = error.source(), "upstream: no answer"),
     }
     failure
-}
-
-/// Frames the body explicitly (hyper would otherwise drop the body of a `GET` without a length), and listens for
-/// `100 Continue`.
-fn prepare_upload(request: &mut Request<RequestBody>, upload: &Arc<Upload>, cleaned: Cleaned) {
-    if !request.headers().contains_key(header::CONTENT_LENGTH) {
-        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    if cleaned.expects_continue {
-        let upload = upload.clone();
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                upload.open();
-            }
-        });
-    }
 }
 
 fn under_base_path(base: &str, uri: &Uri) -> Uri {

@@ -145,10 +145,14 @@ impl TryFrom<ProxySettings> for Validated {
         if host.is_empty() {
             return Err(bad("no host"));
         }
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().map_err(|_| bad("the port is not a number from 1 to 65535"))?,
-            None if authority.as_str().ends_with(':') => return Err(bad("the port is missing")),
-            None => 80,
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => 80,
+            Some(port) => port
+                .strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .filter(|port| *port > 0)
+                .ok_or_else(|| bad("the port is not a number from 1 to 65535"))?,
+            None => return Err(bad("no host")),
         };
         let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let target = match literal.parse::<IpAddr>() {

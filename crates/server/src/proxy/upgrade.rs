@@ -5,6 +5,7 @@
 
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
@@ -22,7 +23,11 @@ pub(crate) async fn forward(
     client: OnUpgrade,
 ) -> Result<Response<Body>, Failure> {
     switch_headers(request.headers_mut());
-    let (mut sender, driver) = connection::connect(settings).await?;
+    let stream = connection::connect(settings).await?;
+    let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| {
+        tracing::warn!(%error, "upstream: cannot use the connection");
+        Failure::Unreachable
+    })?;
     tokio::spawn(async move {
         if let Err(error) = driver.with_upgrades().await {
             tracing::debug!(%error, "upstream: connection of a WebSocket ended");

@@ -1,0 +1,274 @@
+//! HTTP/1.1 responses from bytes (RFC 9112): pure functions over what was read so far.
+//!
+//! They are strict where two readers could differ: a response with two lengths, a length beside chunks, another
+//! transfer coding, a chunk size that is not plain hexadecimal, a line that does not end in CR LF, all fail.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+/// Most header lines in a response, and fields in its trailers.
+const HEADERS_MAX: usize = 128;
+/// Longest response head.
+const HEAD_BYTES_MAX: usize = 256 * 1024;
+/// Longest line with a chunk's size; extensions are allowed, but nobody uses them.
+const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
+/// Longest trailer section.
+const TRAILERS_BYTES_MAX: usize = 64 * 1024;
+
+/// What makes a response unusable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("not an HTTP/1 response head")]
+    Head,
+    #[error("a response head longer than {HEAD_BYTES_MAX} bytes or {HEADERS_MAX} lines")]
+    HeadTooLong,
+    #[error("a response whose length can be read in two ways")]
+    Ambiguous,
+    #[error("a transfer coding other than chunked")]
+    Coding,
+    #[error("a chunk with a bad size or end")]
+    Chunk,
+    #[error("bad trailers")]
+    Trailers,
+}
+
+/// A response's head.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) framing: Framing,
+    /// Whether the connection may serve another request afterwards.
+    pub(crate) keep_alive: bool,
+}
+
+/// What is still to come of a response's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunk),
+    /// All until the connection ends.
+    UntilClose,
+}
+
+/// Where in a chunked body the next byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    Size,
+    Data(u64),
+    DataEnd,
+    Trailers,
+    Done,
+}
+
+/// What was found in a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    /// More bytes are needed.
+    More,
+    End,
+}
+
+impl Framing {
+    pub(crate) const EMPTY: Self = Self::Length(0);
+
+    /// Whether nothing more is to come.
+    pub(crate) fn is_done(self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunk::Done))
+    }
+}
+
+/// Takes a head off the front of `input`, if it is all there. `to` is the request's method.
+pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, DecodeError> {
+    let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let length = match parser.parse_response_with_uninit_headers(&mut response, input, &mut lines) {
+        Ok(httparse::Status::Complete(length)) if length <= HEAD_BYTES_MAX => length,
+        Ok(httparse::Status::Partial) if input.len() < HEAD_BYTES_MAX => return Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(DecodeError::HeadTooLong),
+        Err(_) => return Err(DecodeError::Head),
+    };
+    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(DecodeError::Head)?;
+    let is_11 = response.version == Some(1);
+    let start = input.as_ptr() as usize;
+    let mut spans = Vec::with_capacity(response.headers.len());
+    for line in response.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| DecodeError::Head)?;
+        // An empty value points nowhere in particular.
+        let value = if line.value.is_empty() { 0 } else { line.value.as_ptr() as usize - start };
+        spans.push((name, value..value + line.value.len()));
+    }
+    let bytes = input.split_to(length).freeze();
+    let mut headers = HeaderMap::with_capacity(spans.len() + 4);
+    for (name, value) in spans {
+        let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| DecodeError::Head)?;
+        headers.append(name, value);
+    }
+    let framing = framing(&headers, status, is_11, to)?;
+    let keep_alive = framing != Framing::UntilClose && is_persistent(&headers, is_11);
+    Ok(Some(Head { status, headers, framing, keep_alive }))
+}
+
+/// RFC 9112, section 6.3, without its leniencies.
+fn framing(headers: &HeaderMap, status: StatusCode, is_11: bool, to: &Method) -> Result<Framing, DecodeError> {
+    let coded = headers.contains_key(header::TRANSFER_ENCODING);
+    let length = length(headers)?;
+    if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+        return Ok(Framing::EMPTY);
+    }
+    if to == Method::HEAD {
+        return Ok(Framing::EMPTY);
+    }
+    if coded {
+        if length.is_some() || !is_11 {
+            return Err(DecodeError::Ambiguous);
+        }
+        let mut codings = super::headers::members(headers, &header::TRANSFER_ENCODING);
+        return match (codings.next(), codings.next()) {
+            (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked(Chunk::Size)),
+            _ => Err(DecodeError::Coding),
+        };
+    }
+    Ok(length.map_or(Framing::UntilClose, Framing::Length))
+}
+
+/// The length, which all lines must agree on.
+fn length(headers: &HeaderMap) -> Result<Option<u64>, DecodeError> {
+    let mut found = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        let length = decimal(value.as_bytes()).ok_or(DecodeError::Ambiguous)?;
+        if found.is_some_and(|found| found != length) {
+            return Err(DecodeError::Ambiguous);
+        }
+        found = Some(length);
+    }
+    Ok(found)
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+fn is_persistent(headers: &HeaderMap, is_11: bool) -> bool {
+    let mut persistent = is_11;
+    for member in super::headers::members(headers, &header::CONNECTION) {
+        if member.eq_ignore_ascii_case(b"close") {
+            return false;
+        }
+        persistent |= member.eq_ignore_ascii_case(b"keep-alive");
+    }
+    persistent
+}
+
+/// Takes the next piece of a body off the front of `input`.
+pub(crate) fn body(input: &mut BytesMut, framing: &mut Framing) -> Result<Piece, DecodeError> {
+    match framing {
+        Framing::Length(left) => Ok(data(input, left)),
+        Framing::UntilClose if input.is_empty() => Ok(Piece::More),
+        Framing::UntilClose => Ok(Piece::Data(input.split().freeze())),
+        Framing::Chunked(chunk) => chunked(input, chunk),
+    }
+}
+
+fn data(input: &mut BytesMut, left: &mut u64) -> Piece {
+    if *left == 0 {
+        return Piece::End;
+    }
+    if input.is_empty() {
+        return Piece::More;
+    }
+    let taken = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+    *left -= taken as u64;
+    Piece::Data(input.split_to(taken).freeze())
+}
+
+fn chunked(input: &mut BytesMut, chunk: &mut Chunk) -> Result<Piece, DecodeError> {
+    loop {
+        match chunk {
+            Chunk::Size => match chunk_size(input)? {
+                None => return Ok(Piece::More),
+                Some(0) => *chunk = Chunk::Trailers,
+                Some(size) => *chunk = Chunk::Data(size),
+            },
+            Chunk::Data(left) => {
+                let piece = data(input, left);
+                if *left == 0 {
+                    *chunk = Chunk::DataEnd;
+                }
+                return Ok(piece);
+            }
+            Chunk::DataEnd => {
+                if input.len() < 2 {
+                    return if b"\r\n".starts_with(input) { Ok(Piece::More) } else { Err(DecodeError::Chunk) };
+                }
+                if input.split_to(2) != b"\r\n"[..] {
+                    return Err(DecodeError::Chunk);
+                }
+                *chunk = Chunk::Size;
+            }
+            Chunk::Trailers => {
+                let Some(trailers) = trailers(input)? else { return Ok(Piece::More) };
+                *chunk = Chunk::Done;
+                return Ok(if trailers.is_empty() { Piece::End } else { Piece::Trailers(trailers) });
+            }
+            Chunk::Done => return Ok(Piece::End),
+        }
+    }
+}
+
+/// Takes a line with a chunk's size.
+fn chunk_size(input: &mut BytesMut) -> Result<Option<u64>, DecodeError> {
+    let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
+        let longest = input.len().min(CHUNK_LINE_BYTES_MAX + 1);
+        return if longest > CHUNK_LINE_BYTES_MAX { Err(DecodeError::Chunk) } else { Ok(None) };
+    };
+    let line = input.split_to(end + 1);
+    let line =
+        line.strip_suffix(b"\r\n").filter(|line| line.len() <= CHUNK_LINE_BYTES_MAX).ok_or(DecodeError::Chunk)?;
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, rest) = line.split_at(digits);
+    let extension = rest.trim_ascii_start();
+    let plain = extension.is_empty() || extension.starts_with(b";");
+    if !plain || !(1..=16).contains(&digits) || rest.iter().any(|byte| matches!(byte, b'\r' | 0)) {
+        return Err(DecodeError::Chunk);
+    }
+    let size = std::str::from_utf8(size).map_err(|_| DecodeError::Chunk)?;
+    u64::from_str_radix(size, 16).map(Some).map_err(|_| DecodeError::Chunk)
+}
+
+/// Takes the trailer section, with the empty line that ends it.
+fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, DecodeError> {
+    let mut lines = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    match httparse::parse_headers(input, &mut lines) {
+        Ok(httparse::Status::Complete((length, lines))) => {
+            let mut trailers = HeaderMap::new();
+            for line in lines {
+                let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| DecodeError::Trailers)?;
+                let value = HeaderValue::from_bytes(line.value).map_err(|_| DecodeError::Trailers)?;
+                trailers.append(name, value);
+            }
+            let _ = input.split_to(length);
+            Ok(Some(trailers))
+        }
+        Ok(httparse::Status::Partial) if input.len() <= TRAILERS_BYTES_MAX => Ok(None),
+        _ => Err(DecodeError::Trailers),
+    }
+}
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;
