@@ -133,7 +133,8 @@ impl EndReason {
 /// What is known of a visitor when the session starts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StartFacts {
-    /// The visitor as records know it.
+    /// The visitor as records know it. Of no account in a session that a fingerprint shares: there it is the
+    /// fingerprint.
     pub visitor_id: VisitorId,
     /// The client's address, as far as the settings let it be kept.
     pub ip: Redacted<Option<IpAddr>>,

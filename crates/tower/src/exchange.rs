@@ -78,7 +78,8 @@ impl World {
             Standing::Live(_) => (origin.token.map(|token| self.keys.visitor_id(token.visitor)), None),
             Standing::Fresh(fresh) => (Some(self.keys.visitor_id(fresh.visitor)), Some(fresh.visit)),
             Standing::Shared { visitor } if commit.needs_own() => (Some(self.keys.visitor_id(*visitor)), None),
-            Standing::Shared { .. } => (Some(self.keys.fingerprint_visitor_id(origin.fingerprint.today)), None),
+            // The store knows it by its fingerprint.
+            Standing::Shared { .. } => (None, None),
         };
         let facts = origin.start_facts(self, visitor_id.unwrap_or_default());
         let shared = matches!(commit.standing, Standing::Shared { .. }) && !commit.needs_own();

@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use visitlog_core::ids::{Fingerprint, Visitor, VisitorId};
+use visitlog_core::ids::{Visitor, VisitorId};
 
 /// Contexts of the derived keys. Changing one makes every token, or every visitor's name in the records, void.
 const MAC_CONTEXT: &str = "visitlog 2026-01-01 token mac v1";
@@ -193,11 +193,6 @@ impl Keys {
         self.name(b'v', &visitor.as_u128().to_be_bytes())
     }
 
-    /// A client that is known by its fingerprint, as records know it: another one every day.
-    pub fn fingerprint_visitor_id(&self, fingerprint: Fingerprint) -> VisitorId {
-        self.name(b'f', &fingerprint.0.to_be_bytes())
-    }
-
     pub(crate) fn signing(&self) -> &Key {
         &self.keys[self.signing]
     }
@@ -266,7 +261,6 @@ mod tests {
         assert_eq!(newer.visitor_id(visitor), keys.visitor_id(visitor));
         assert_ne!(keys.visitor_id(visitor).as_u128(), 42);
         assert_ne!(keys.visitor_id(visitor), Keys::generate(&[4; 64]).visitor_id(visitor));
-        assert_ne!(keys.visitor_id(Visitor::from_u128(0)), keys.fingerprint_visitor_id(Fingerprint(0)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::head::{Flags, Head};
 use super::shard::Shard;
 use super::sites::HostIndex;
 use super::wheel::NONE;
-use crate::ids::{Fingerprint, Lsn, VisitId, Visitor};
+use crate::ids::{Fingerprint, Lsn, VisitId, Visitor, VisitorId};
 use crate::limits;
 use crate::model::{self, EndReason, Entry, Event, EventKind, Fields, Identity, UserId, Values};
 use crate::ports::{Class, Commit, Committed, Op, Outcome, Standing, Token};
@@ -37,6 +37,7 @@ struct Progress {
     entitled: bool,
     rotated: bool,
     refused: u32,
+    logout: bool,
     goodbye: Option<EndReason>,
 }
 
@@ -180,6 +181,11 @@ impl Shard {
     fn open_session(&mut self, now: Timestamp, start: Start, commit: &Commit, fx: &mut impl Effects) -> u32 {
         self.make_room(now, fx);
         let known = commit.token.filter(|_| start.identity == Identity::Cookie);
+        let mut facts = commit.facts.as_deref().cloned().unwrap_or_default();
+        if start.identity == Identity::Fingerprint {
+            // Whoever comes with this fingerprint is one visitor.
+            facts.visitor_id = VisitorId::from_u128(start.fingerprint.0.into());
+        }
         let entry = Entry::Start(Box::new(model::Start {
             at: commit.at,
             partition: start.visitor.partition(),
@@ -189,7 +195,7 @@ impl Shard {
             previous: known.and_then(|token| token.visit),
             number: number_of(commit, start.identity),
             is_new_visitor: (start.identity == Identity::Cookie).then(|| known.is_none_or(|token| token.number == 0)),
-            facts: commit.facts.as_deref().cloned().unwrap_or_default(),
+            facts,
         }));
         let head = Head {
             visit: start.visit,
@@ -231,6 +237,7 @@ impl Shard {
             entitled: current && self.is_entitled(index, commit.token),
             rotated: false,
             refused: 0,
+            logout: false,
             goodbye: None,
         };
         progress.refused += ops.len().saturating_sub(limits::OPS_PER_COMMIT_MAX) as u32;
@@ -242,6 +249,9 @@ impl Shard {
         let index = progress.index;
         if let Class::Page(event) | Class::PageError(event) | Class::Other(Some(event)) = commit.class {
             self.record(index, event, fx);
+        }
+        if progress.logout {
+            self.log_out(now, &mut progress, fx);
         }
         self.slide(now, index, fx);
         let visit = self.heads.at(index).visit;
@@ -314,7 +324,7 @@ impl Shard {
                 self.flush_fields(now, progress.index, fields, fx);
                 self.login(now, user, progress, commit, fx);
             }
-            Op::Logout => self.logout(now, progress, fx),
+            Op::Logout => progress.logout = true,
             Op::Abandon => progress.goodbye = progress.goodbye.or(Some(EndReason::Abandoned)),
             Op::Set(..) | Op::Remove(_) | Op::Increment(..) if !progress.trusted => progress.refused += 1,
             Op::Set(key, value) => progress.refused += self.set_field(progress.index, key, Some(value), fields),
@@ -347,7 +357,7 @@ impl Shard {
             commit.token = commit.token.map(|token| Token { visit: Some(old), ..token });
             progress.index = self.open_session(now, start, &commit, fx);
             self.heads.at_mut(progress.index).flags.confirm(false);
-            progress.goodbye = None;
+            (progress.logout, progress.goodbye) = (false, None);
         }
         let (index, at) = (progress.index, commit.at.max(self.heads.at(progress.index).visit.started_at()));
         self.record(index, plain_event(at, EventKind::Login, Some(&user)), fx);
@@ -355,10 +365,8 @@ impl Shard {
         (progress.rotated, progress.trusted, progress.entitled) = (true, true, true);
     }
 
-    fn logout(&mut self, now: Timestamp, progress: &mut Progress, fx: &mut impl Effects) {
-        if progress.goodbye == Some(EndReason::LoggedOut) {
-            return;
-        }
+    /// The user says goodbye, once all else that the request did is recorded.
+    fn log_out(&mut self, now: Timestamp, progress: &mut Progress, fx: &mut impl Effects) {
         if self.rules(progress.index).logout_ends_session {
             progress.goodbye = Some(EndReason::LoggedOut);
             self.goodbye_event(now, progress.index, fx);

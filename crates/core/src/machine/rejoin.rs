@@ -27,12 +27,13 @@ impl Key {
 struct By {
     visit: VisitId,
     fingerprint: Fingerprint,
-    /// The token's rotation: one of another rotation may be in other hands. Unknown after a recovery.
-    rotation: Option<u16>,
+    /// The token's rotation: one of another rotation may be in other hands.
+    rotation: u16,
     at: Timestamp,
 }
 
-/// The sessions that old tokens started a moment ago.
+/// The sessions that old tokens started a moment ago. A restart forgets them: the journal doesn't hold a token's
+/// rotation, without which nobody may join.
 #[derive(Debug, Default)]
 pub(super) struct Rejoin {
     starts: HashMap<Key, By>,
@@ -42,18 +43,10 @@ pub(super) struct Rejoin {
 impl Rejoin {
     /// `token` started `visit`.
     pub(super) fn started(&mut self, token: &Token, visit: VisitId, fingerprint: Fingerprint, now: Timestamp) {
-        self.started_by(Key::of(token), By { visit, fingerprint, rotation: Some(token.rotation), at: now });
-    }
-
-    /// The token of the ended visit `previous` started `visit`; for recovery.
-    pub(super) fn restored(&mut self, previous: VisitId, visit: VisitId, fingerprint: Fingerprint, at: Timestamp) {
-        self.started_by(Key::Visit(previous), By { visit, fingerprint, rotation: None, at });
-    }
-
-    fn started_by(&mut self, key: Key, by: By) {
-        self.prune(by.at);
-        self.starts.insert(key, by);
-        self.order.push_back((by.at, key));
+        self.prune(now);
+        let key = Key::of(token);
+        self.starts.insert(key, By { visit, fingerprint, rotation: token.rotation, at: now });
+        self.order.push_back((now, key));
     }
 
     /// The session that this token started less than ten seconds ago, if the fingerprint is still the same.
@@ -61,7 +54,7 @@ impl Rejoin {
         self.prune(now);
         let by = self.starts.get(&Key::of(token))?;
         let same = by.fingerprint == fingerprint.today || by.fingerprint == fingerprint.yesterday;
-        (same && by.rotation == Some(token.rotation)).then_some(by.visit)
+        (same && by.rotation == token.rotation).then_some(by.visit)
     }
 
     fn prune(&mut self, now: Timestamp) {

@@ -108,9 +108,6 @@ impl Shard {
             flags: Flags::of(start.identity),
         };
         self.insert(head, start.at);
-        if let Some(previous) = start.previous.filter(|previous| !self.tombs.contains(*previous)) {
-            self.rejoin.restored(previous, visit, start.fingerprint, start.at);
-        }
     }
 
     /// Sees an entry again that was carried forward. A chain moves to its copies only when the last of them has been

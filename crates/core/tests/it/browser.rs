@@ -25,12 +25,12 @@ impl World {
     }
 
     pub(crate) fn with(rules: SiteRules, cookies: bool) -> Self {
-        Self::configured(ShardConfig { rules: Arc::new([rules]), ..ShardConfig::default() }, cookies)
+        Self::configured(&ShardConfig { rules: Arc::new([rules]), ..ShardConfig::default() }, cookies)
     }
 
-    pub(crate) fn configured(config: ShardConfig, cookies: bool) -> Self {
+    pub(crate) fn configured(config: &ShardConfig, cookies: bool) -> Self {
         let clock = Arc::new(SimClock::new(START));
-        let store = MemoryStore::new(clock.clone(), Arc::new(SimEntropy::new(7)), &config, cookies);
+        let store = MemoryStore::new(clock.clone(), Arc::new(SimEntropy::new(7)), config, cookies);
         Self { clock, store }
     }
 

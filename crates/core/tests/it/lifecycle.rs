@@ -144,6 +144,8 @@ fn the_order_inside_a_request() {
     assert_eq!(ended[0].end.user.as_ref().unwrap().as_str(), "alice");
     let last = ended[0].events.last().unwrap();
     assert_eq!((last.kind, last.name.as_deref()), (EventKind::Action, Some("cancelled")), "by time, then by order");
+    let at = |kind| kinds.iter().position(|other| *other == kind);
+    assert!(at(EventKind::PageView) < at(EventKind::Logout), "the page view comes before the goodbye: {kinds:?}");
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn a_full_visit_ends_and_the_next_request_starts_another() {
 fn the_cap_evicts_unconfirmed_sessions_first() {
     // The testkit's store has four shards with this cap each; all browsers below share one partition by accident
     // only, so the cap is checked over all of them.
-    let world = World::configured(ShardConfig { open_max: 3, ..ShardConfig::default() }, true);
+    let world = World::configured(&ShardConfig { open_max: 3, ..ShardConfig::default() }, true);
     let mut confirmed: Vec<_> = (0..2).map(|n| world.browser(n)).collect();
     for browser in &mut confirmed {
         browser.page("/");
@@ -289,4 +291,6 @@ fn without_cookies_everybody_is_known_by_fingerprint() {
     assert_eq!(ended.iter().map(|visit| visit.events.len()).sum::<usize>(), 3);
     assert_eq!(ended.len(), 2);
     assert!(ended.iter().all(|visit| visit.start.identity == Identity::Fingerprint && visit.start.number == 0));
+    let visitors: Vec<_> = ended.iter().map(|visit| visit.start.facts.visitor_id.as_u128()).collect();
+    assert!(visitors.contains(&1) && visitors.contains(&2), "a fingerprint is a visitor: {visitors:?}");
 }

@@ -107,19 +107,19 @@ fn apply(world: &World, browsers: &mut [Browser<'_>], reference: &mut Reference,
                 reference.end(visit, "terminated");
             }
         }
-        Step::Page(who) => request(browsers, reference, who, true, Vec::new()),
-        Step::Fetch(who) => request(browsers, reference, who, false, Vec::new()),
-        Step::Login(who, user) => request(browsers, reference, who, false, vec![login(&user.to_string())]),
-        Step::Logout(who) => request(browsers, reference, who, false, vec![Op::Logout]),
-        Step::Abandon(who) => request(browsers, reference, who, true, vec![Op::Abandon]),
+        Step::Page(who) => request(browsers, reference, who, true, &[]),
+        Step::Fetch(who) => request(browsers, reference, who, false, &[]),
+        Step::Login(who, user) => request(browsers, reference, who, false, &[login(&user.to_string())]),
+        Step::Logout(who) => request(browsers, reference, who, false, &[Op::Logout]),
+        Step::Abandon(who) => request(browsers, reference, who, true, &[Op::Abandon]),
     }
 }
 
-fn request(browsers: &mut [Browser<'_>], reference: &mut Reference, who: usize, page: bool, ops: Vec<Op>) {
+fn request(browsers: &mut [Browser<'_>], reference: &mut Reference, who: usize, page: bool, ops: &[Op]) {
     let live = reference.live(who);
     let browser = &mut browsers[who];
-    let committed = if page { browser.with_ops("/", ops.clone()) } else { browser.fetch(ops.clone()) };
-    let starts = page || matches!(ops[..], [Op::Login(_)]);
+    let committed = if page { browser.with_ops("/", ops.to_vec()) } else { browser.fetch(ops.to_vec()) };
+    let starts = page || matches!(ops, [Op::Login(_)]);
     if live.is_none() && !starts {
         assert_eq!(committed.outcome, Outcome::Nothing);
         return;
@@ -128,7 +128,7 @@ fn request(browsers: &mut [Browser<'_>], reference: &mut Reference, who: usize, 
     match live {
         Some(live) if committed.visit != Some(live) => {
             let user = reference.open[&live].user;
-            assert!(matches!(&ops[..], [Op::Login(to)] if user.is_some_and(|user| user.to_string() != to.as_str())));
+            assert!(matches!(ops, [Op::Login(to)] if user.is_some_and(|user| user.to_string() != to.as_str())));
             reference.open.get_mut(&live).expect("it is open").events += 1;
             reference.end(live, "logged_out");
         }
@@ -140,7 +140,7 @@ fn request(browsers: &mut [Browser<'_>], reference: &mut Reference, who: usize, 
     session.last = now;
     session.events += usize::from(page);
     reference.of[who] = Some(visit);
-    match &ops[..] {
+    match ops {
         [Op::Login(user)] => {
             session.user = user.as_str().parse().ok();
             session.events += 1;
