@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn decode(head_bytes: &str, to: Method) -> Result<Option<Head>, DecodeError> {
-    head(&mut BytesMut::from(head_bytes), &to)
+fn decode(head_bytes: &str, to: &Method) -> Result<Option<Head>, DecodeError> {
+    head(&mut BytesMut::from(head_bytes), to)
 }
 
 fn framed(lines: &str) -> Result<Framing, DecodeError> {
-    decode(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n"), Method::GET).map(|head| head.unwrap().framing)
+    decode(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n"), &Method::GET).map(|head| head.unwrap().framing)
 }
 
 #[test]
@@ -33,10 +33,10 @@ fn the_body_ends_where_the_head_says() {
     assert_eq!(framed("Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked(Chunk::Size)));
     assert_eq!(framed("X: y\r\n"), Ok(Framing::UntilClose));
     for status in ["204 No", "304 No", "100 Go"] {
-        let head = decode(&format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n"), Method::GET).unwrap().unwrap();
+        let head = decode(&format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n"), &Method::GET).unwrap().unwrap();
         assert_eq!(head.framing, Framing::EMPTY);
     }
-    let head = decode("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Method::HEAD).unwrap().unwrap();
+    let head = decode("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &Method::HEAD).unwrap().unwrap();
     assert_eq!(head.framing, Framing::EMPTY);
 }
 
@@ -60,7 +60,7 @@ fn two_ways_to_read_a_length_are_one_too_many() {
     ] {
         assert_eq!(framed(lines), Err(DecodeError::Coding), "{lines:?}");
     }
-    let old = decode("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Method::GET);
+    let old = decode("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &Method::GET);
     assert_eq!(old.unwrap_err(), DecodeError::Ambiguous);
 }
 
@@ -75,19 +75,19 @@ fn heads_that_are_none() {
         "HTTP/1.1 200 OK\r\nX: y\r\n folded\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
     ] {
-        assert_eq!(decode(bytes, Method::GET).unwrap_err(), DecodeError::Head, "{bytes:?}");
+        assert_eq!(decode(bytes, &Method::GET).unwrap_err(), DecodeError::Head, "{bytes:?}");
     }
     let many = "X: y\r\n".repeat(HEADERS_MAX + 1);
     assert_eq!(framed(&many), Err(DecodeError::HeadTooLong));
     let long = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(HEAD_BYTES_MAX));
-    assert_eq!(decode(&long, Method::GET).unwrap_err(), DecodeError::HeadTooLong);
+    assert_eq!(decode(&long, &Method::GET).unwrap_err(), DecodeError::HeadTooLong);
 }
 
 #[test]
 fn connections_stay_or_end() {
     let kept = |version: &str, connection: &str| {
         let bytes = format!("HTTP/{version} 200 OK\r\nContent-Length: 0\r\n{connection}\r\n");
-        decode(&bytes, Method::GET).unwrap().unwrap().keep_alive
+        decode(&bytes, &Method::GET).unwrap().unwrap().keep_alive
     };
     assert!(kept("1.1", ""));
     assert!(!kept("1.1", "Connection: Close\r\n"));

@@ -211,9 +211,7 @@ impl Shared {
 }
 
 fn append_via(headers: &mut HeaderMap, via: &HeaderValue) {
-    if let Ok(via) = via.to_str() {
-        headers::append(headers, header::VIA, via);
-    }
+    headers::append(headers, header::VIA, via.as_bytes());
 }
 
 fn failed(error: &ExchangeError) -> Failure {
