@@ -93,13 +93,6 @@ impl Shard {
         committed
     }
 
-    /// A session whose request was in flight beyond its idle deadline would be looked at again only much later.
-    fn rearm_if_released(&mut self, index: u32, now: Timestamp) {
-        if self.heads.at(index).in_flight == 0 && now > self.deadline(index).0 {
-            self.rearm(index, now);
-        }
-    }
-
     /// A write to an ended session is refused, never an upsert: a slow request must not undo a logout.
     fn gone(&mut self, now: Timestamp, visit: VisitId, commit: Commit, fx: &mut impl Effects) -> Committed {
         if self.config.mutations.gone_rule() || commit.is_passive() {

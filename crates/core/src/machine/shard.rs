@@ -360,6 +360,14 @@ impl Shard {
         if let Some(index) = self.find(visit) {
             let head = self.heads.at_mut(index);
             head.in_flight = head.in_flight.saturating_sub(1);
+            self.rearm_if_released(index, now);
+        }
+    }
+
+    /// Arms a session for its idle deadline, if no request holds that off any more: one that was looked at meanwhile
+    /// would be looked at again only an idle timeout later. While another request does, it must stay where it is.
+    pub(super) fn rearm_if_released(&mut self, index: u32, now: Timestamp) {
+        if self.heads.at(index).in_flight == 0 {
             self.rearm(index, now);
         }
     }

@@ -125,6 +125,35 @@ fn a_request_that_is_dropped_lets_go() {
 }
 
 #[test]
+fn a_dropped_request_does_not_keep_a_session_open_for_its_whole_age() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.page("/");
+    let (one, two) = (browser.begin(false), browser.begin(false));
+    world.store.release(is_live(&one.begun).and_then(|live| live.ticket).expect("held"));
+    browser.finish(two, Class::Other(None), vec![]);
+    world.wait(1_802);
+    world.tick();
+    assert_eq!(world.reasons(), ["expired"]);
+}
+
+#[test]
+fn a_request_that_turns_out_to_be_passive_lets_go_at_the_idle_deadline() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.page("/");
+    let first = browser.begin(false);
+    world.wait(1_000);
+    browser.fetch(vec![]);
+    world.wait(900);
+    world.tick(); // Looked at while the first is under way: again only at 3,700.
+    browser.finish(first, Class::Passive, vec![]);
+    world.wait(902); // The fetch was 1,802 ago.
+    world.tick();
+    assert_eq!(world.reasons(), ["expired"]);
+}
+
+#[test]
 fn the_order_inside_a_request() {
     let world = World::new();
     let mut browser = world.browser(1);
