@@ -1,0 +1,129 @@
+//! kill -9 at random moments, under load, again and again; and a process that stands still.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::books::{Terminated, compare};
+use crate::crowd::{self, Book, Gate, Habit, Jar, now};
+use crate::dice::Dice;
+use crate::server::Server;
+use crate::upstream::Upstream;
+use crate::visits;
+
+const IDLE: Duration = Duration::from_secs(2);
+/// Longer than the idle timeout and what recovery pads it by.
+const DOWN: Duration = Duration::from_millis(3_300);
+const ARGS: [&str; 4] = ["--idle-timeout", "2s", "--durability", "process"];
+const PAIRS: usize = 4;
+
+#[test]
+fn two_hundred_kills() {
+    let killed = torment(|kills, _| kills < 200, 45);
+    assert!(killed >= 200);
+}
+
+/// `cargo xtask torture`; for `VISITLOG_TORTURE_SECONDS`, else ten minutes.
+#[test]
+#[ignore = "takes as long as it is told to"]
+fn torture() {
+    let seconds = std::env::var("VISITLOG_TORTURE_SECONDS").map_or(Ok(600), |text| text.parse()).unwrap();
+    let killed = torment(|_, since| since < Duration::from_secs(seconds), 100);
+    eprintln!("{killed} kills");
+}
+
+/// Kills the server as long as `go_on` says, with a long break every `down_every` kills. Returns how many there were.
+fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
+    let began = Instant::now();
+    let mut dice = Dice::fresh();
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let gate = Arc::new(Gate::default());
+    let (crowd, jars) = crowd_of(&gate, &mut dice);
+    let mut terminated = Vec::new();
+    let mut kills = 0;
+    while go_on(kills, began.elapsed()) {
+        let server = Server::start(folder.path(), &upstream, &ARGS);
+        gate.open(server.site);
+        std::thread::sleep(Duration::from_millis(20 + dice.below(100)));
+        if dice.once_in(3) {
+            terminated.extend(terminate(&server, &jars, &mut dice));
+        }
+        gate.close();
+        server.kill();
+        kills += 1;
+        if kills % down_every == 0 {
+            std::thread::sleep(DOWN);
+        }
+    }
+    let server = Server::start(folder.path(), &upstream, &ARGS);
+    let last_life = gate.open(server.site);
+    std::thread::sleep(Duration::from_secs(1));
+    gate.end();
+    let books: Vec<Book> = crowd.into_iter().map(|client| client.join().unwrap()).collect();
+    let gone = server.losses("gone");
+    server.wait_until_all_have_ended();
+    let (status, log) = server.end();
+    assert!(status.success(), "{status}\n{log}");
+    let seen = audit(folder.path(), &books, &terminated);
+    let missing = seen.gone.iter().filter(|life| **life == last_life).count();
+    assert_eq!(missing as u64, gone, "pages that are in no visit, and were counted as gone");
+    eprintln!("{kills} kills in {:.1} s", began.elapsed().as_secs_f64());
+    kills
+}
+
+fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice) -> (Vec<JoinHandle<Book>>, Vec<(String, Arc<Jar>)>) {
+    let mut crowd = Vec::new();
+    let mut jars = Vec::new();
+    let mut client = |name: &str, habit, jar: &Arc<Jar>, first| {
+        crowd.push(crowd::start(gate, name, habit, IDLE, Dice::new(dice.next()), jar, first));
+    };
+    for (habit, count) in [(Habit::Steady, 6), (Habit::Pausing, 4), (Habit::Member, 6), (Habit::Cookieless, 2)] {
+        (0..count).for_each(|n| client(&format!("{habit:?}{n}"), habit, &Arc::default(), 0));
+    }
+    for n in 0..PAIRS {
+        let (name, jar) = (format!("pair{n}"), Arc::default());
+        client(&name, Habit::Pair, &jar, 0);
+        client(&name, Habit::Pair, &jar, 1_000_000_000);
+        jars.push((name, jar));
+    }
+    (crowd, jars)
+}
+
+/// Terminates the session of one of the pairs.
+fn terminate(server: &Server, jars: &[(String, Arc<Jar>)], dice: &mut Dice) -> Option<Terminated> {
+    let (name, jar) = &jars[dice.below(jars.len() as u64) as usize];
+    let visit = jar.visit.lock().unwrap().clone()?;
+    let sent = now();
+    let answered = post(server, &format!("/api/v1/visits/{visit}/terminate"));
+    Some(Terminated { name: name.clone(), visit, sent, done: now(), answered: answered == 200 })
+}
+
+fn post(server: &Server, path: &str) -> u16 {
+    let mut conn = crate::http::Conn::open(server.admin).unwrap();
+    let host = server.admin;
+    conn.send(format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n").as_bytes()).unwrap();
+    conn.answer().unwrap().status
+}
+
+/// Compares what the clients saw with what the folder holds.
+fn audit(data: &Path, books: &[Book], terminated: &[Terminated]) -> crate::books::Tally {
+    let visits = visits::ended(data);
+    let tally = compare(books, &visits, terminated, IDLE);
+    let shown: Vec<&String> = tally.faults.iter().take(10).collect();
+    assert!(shown.is_empty(), "{} faults: {shown:#?}", tally.faults.len());
+    eprintln!(
+        "{} pages answered, {} gone; {} visits, {} of them across three lives or more; {} pairs together, {} apart; {} terminated",
+        tally.answered,
+        tally.gone.len(),
+        visits.len(),
+        tally.across_3_lives,
+        tally.together,
+        tally.apart,
+        terminated.iter().filter(|end| end.answered).count(),
+    );
+    // If these are not reached, the test tests less than it says.
+    assert!(tally.answered > 2_000 && tally.together > 1_000 && tally.apart > 20, "{tally:?}");
+    assert!(tally.across_3_lives > 10, "{tally:?}");
+    tally
+}
