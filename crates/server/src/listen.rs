@@ -4,6 +4,8 @@
 //! The caller's runtime accepts and hands each connection to the thread that has the fewest. Nothing is shared between
 //! the threads but what the services share.
 
+mod stall;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tower_service::Service;
 
+use self::stall::StallTimeout;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The address at the other end of the connection, among the extensions of every request.
@@ -34,6 +38,8 @@ pub struct ListenSettings {
     /// From a connection's first moment, or the end of the last response, to the end of a request's head; then the
     /// connection is closed. Default 60 s.
     pub head_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it, WebSockets too; then it is cut. Default 60 s.
+    pub write_timeout: Duration,
     /// Longest request head. Longer ones get 431. Default 64 KiB.
     pub head_bytes_max: usize,
     /// Connections open at once. The next ones wait unaccepted. Default 16,384.
@@ -47,6 +53,7 @@ impl Default for ListenSettings {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             head_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
             head_bytes_max: 64 * 1024,
             connections_max: 16_384,
             drain_timeout: Duration::from_secs(30),
@@ -186,7 +193,7 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (accepted, incoming) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
-        let server = Server { http: http(settings), service, stopped, drain_timeout: settings.drain_timeout };
+        let server = Server { http: http(settings), service, stopped, settings: settings.clone() };
         let connections = Arc::new(AtomicUsize::new(0));
         let open = connections.clone();
         let thread = std::thread::Builder::new().name(format!("http-{number}")).spawn(move || {
@@ -219,7 +226,7 @@ struct Server<S> {
     http: http1::Builder,
     service: S,
     stopped: watch::Receiver<bool>,
-    drain_timeout: Duration,
+    settings: ListenSettings,
 }
 
 impl<S, B> Server<S>
@@ -235,51 +242,48 @@ where
         let (alive, mut all_gone) = mpsc::channel::<()>(1);
         while let Some(connection) = accepted.recv().await {
             let alive = alive.clone();
-            let serving = serve_connection(self.http.clone(), self.service.clone(), self.stopped.clone(), connection);
+            let serving = self.serve_connection(connection);
             tokio::spawn(async move {
                 serving.await;
                 drop(alive);
             });
         }
         drop(alive);
-        let in_time = tokio::time::timeout(self.drain_timeout, all_gone.recv()).await.is_ok();
+        let in_time = tokio::time::timeout(self.settings.drain_timeout, all_gone.recv()).await.is_ok();
         let cut = if in_time { 0 } else { open.load(Relaxed) };
         if cut > 0 {
             tracing::warn!(connections = cut, "shutdown: requests that did not end in time are cut");
         }
         cut
     }
-}
 
-async fn serve_connection<S, B>(http: http1::Builder, service: S, stopped: watch::Receiver<bool>, accepted: Accepted)
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: http_body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    let Accepted { stream, peer, _room, _counted } = accepted;
-    let stream = match TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-        Ok(stream) => stream,
-        Err(error) => {
-            tracing::debug!(%error, "connection lost before its first byte");
-            return;
+    fn serve_connection(&self, accepted: Accepted) -> impl Future<Output = ()> + Send + use<S, B> {
+        let (http, stopped) = (self.http.clone(), self.stopped.clone());
+        let service = WithPeer { service: TowerToHyperService::new(self.service.clone()), peer: Peer(accepted.peer) };
+        let write_timeout = self.settings.write_timeout;
+        async move {
+            let Accepted { stream, peer: _, _room, _counted } = accepted;
+            let stream = match TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+            {
+                Ok(stream) => StallTimeout::new(TokioIo::new(stream), write_timeout),
+                Err(error) => {
+                    tracing::debug!(%error, "connection lost before its first byte");
+                    return;
+                }
+            };
+            let mut serving = std::pin::pin!(http.serve_connection(stream, service).with_upgrades());
+            let served = tokio::select! {
+                biased;
+                served = serving.as_mut() => served,
+                () = stop(stopped) => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "connection ended");
+            }
         }
-    };
-    let service = WithPeer { service: TowerToHyperService::new(service), peer: Peer(peer) };
-    let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let served = tokio::select! {
-        biased;
-        served = serving.as_mut() => served,
-        () = stop(stopped) => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "connection ended");
     }
 }
 

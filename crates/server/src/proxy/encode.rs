@@ -72,3 +72,57 @@ pub(crate) fn end(out: &mut Vec<u8>, trailers: Option<&HeaderMap>, framing: Body
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn written(lengths: &[&'static str], framing: Option<BodyFraming>) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("a"));
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("gzip"));
+        for length in lengths {
+            headers.append(header::CONTENT_LENGTH, HeaderValue::from_static(length));
+        }
+        let mut out = Vec::new();
+        head(&mut out, &Method::PUT, &Uri::from_static("/a?b"), &headers, framing);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_head_has_one_framing_at_most() {
+        let start = "PUT /a?b HTTP/1.1\r\nhost: a\r\n";
+        assert_eq!(written(&[], None), format!("{start}\r\n"));
+        assert_eq!(written(&["7", "8"], None), format!("{start}content-length: 0\r\n\r\n"));
+        assert_eq!(written(&["7"], Some(BodyFraming::Length(3))), format!("{start}content-length: 3\r\n\r\n"));
+        assert_eq!(written(&["7"], Some(BodyFraming::Chunked)), format!("{start}transfer-encoding: chunked\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_body_is_as_long_as_was_said() {
+        let mut framing = BodyFraming::Length(3);
+        let mut out = Vec::new();
+        assert_eq!(before_piece(&mut out, &Bytes::from_static(b"ab"), &mut framing), Ok(&b""[..]));
+        assert_eq!(end(&mut out, None, framing), Err(()));
+        assert_eq!(before_piece(&mut out, &Bytes::from_static(b"cd"), &mut framing), Err(()));
+        assert_eq!(before_piece(&mut out, &Bytes::from_static(b"c"), &mut framing), Ok(&b""[..]));
+        assert_eq!(end(&mut out, None, framing), Ok(()));
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn chunks_have_a_size_and_an_end() {
+        let mut framing = BodyFraming::Chunked;
+        let mut out = Vec::new();
+        assert_eq!(before_piece(&mut out, &Bytes::from(vec![0; 26]), &mut framing), Ok(&b"\r\n"[..]));
+        assert_eq!(out, b"1a\r\n");
+        out.clear();
+        let trailers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("x"))]);
+        assert_eq!(end(&mut out, Some(&trailers), framing), Ok(()));
+        assert_eq!(out, b"0\r\netag: x\r\n\r\n");
+    }
+}

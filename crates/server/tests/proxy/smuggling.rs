@@ -289,3 +289,63 @@ async fn a_body_that_nobody_read_is_no_request() {
     let lines: Vec<String> = seen.all().iter().filter_map(|head| head.lines().next().map(str::to_owned)).collect();
     assert_eq!(lines, ["post /a http/1.1", "get /next http/1.1"]);
 }
+
+#[tokio::test]
+async fn answers_that_can_be_read_in_two_ways_are_a_502() {
+    for framing in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        "Content-Length: 5, 5\r\n\r\nhello",
+        "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "X: a\0b\r\nContent-Length: 5\r\n\r\nhello",
+        "X: a\rb\r\nContent-Length: 5\r\n\r\nhello",
+    ] {
+        let site = upstream(move |_, mut client| async move {
+            client.head().await;
+            client.send(format!("HTTP/1.1 200 OK\r\n{framing}")).await;
+            client.rest().await;
+        })
+        .await;
+        let answer = Served::before(site).ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{framing:?} became {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_an_answer_is_nobodys() {
+    for (first, pause) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 0),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 50),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 44\r\n\r\n", 0),
+    ] {
+        let site = upstream(move |number, mut client| async move {
+            loop {
+                if client.head().await.is_empty() {
+                    return;
+                }
+                if number > 0 {
+                    client.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhonest").await;
+                    continue;
+                }
+                let evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+                if pause == 0 {
+                    client.send(format!("{first}{evil}")).await;
+                } else {
+                    client.send(first).await;
+                    tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                    client.send(evil).await;
+                }
+            }
+        })
+        .await;
+        let served = Served::before(site);
+        let mut client = served.connect().await;
+        client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        client.message(false).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        client.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = client.message(false).await;
+        assert!(answer.ends_with("honest"), "after {first:?} came {answer:?}");
+    }
+}

@@ -1,5 +1,6 @@
 use std::time::{Duration, Instant};
 
+use visitlog_server::listen::ListenSettings;
 use visitlog_server::proxy::ProxySettings;
 
 use crate::raw::{GET, OK, Served, upstream};
@@ -96,4 +97,25 @@ async fn a_body_that_moves_slowly_is_not_cut_off() {
     settings.timeouts.idle_body = Duration::from_millis(400);
     let served = Served::start(settings);
     assert!(served.ask(GET).await.ends_with("xxxxxxxxxx"));
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_cut_and_with_it_the_upstream() {
+    let (cut, mut when) = tokio::sync::mpsc::unbounded_channel();
+    let site = upstream(move |_, mut client| {
+        let cut = cut.clone();
+        async move {
+            client.head().await;
+            client.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            let piece = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+            while tokio::io::AsyncWriteExt::write_all(&mut client.stream, piece.as_bytes()).await.is_ok() {}
+            let _ = cut.send(());
+        }
+    })
+    .await;
+    let listen = ListenSettings { workers: 1, write_timeout: SHORT, ..ListenSettings::default() };
+    let served = Served::with(ProxySettings::new(format!("http://{site}")), listen);
+    let mut client = served.connect().await;
+    client.send(GET).await;
+    tokio::time::timeout(crate::raw::PATIENCE, when.recv()).await.expect("it was kept");
 }
