@@ -31,12 +31,12 @@ enum Task {
     Test(test::Args),
     /// Build `visitlog` and start the demo: the example shop, the proxy in front, simulated visitors.
     Demo(pass::Rest),
-    /// The simulation, any number of seeds: arguments go to the example `sim` of `visitlog-testkit`.
-    Sim(pass::Rest),
+    /// The simulation over any number of seeds, each twice.
+    Sim(pass::SimArgs),
     /// The kill -9 test for longer than the test run gives it.
-    Torture(pass::Rest),
+    Torture(pass::TortureArgs),
     /// The benchmarks (release build).
-    Bench(pass::Rest),
+    Bench(pass::BenchArgs),
     /// Write the reference pages that are made from the code.
     Docs,
     /// Each fuzz target in turn (needs `cargo-fuzz` and a nightly toolchain).
@@ -57,10 +57,10 @@ fn main() -> ExitCode {
 fn start(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Test(args) => test::main(&args),
-        Task::Demo(rest) => pass::exec("demo", &rest),
-        Task::Sim(rest) => pass::exec("sim", &rest),
-        Task::Torture(rest) => pass::exec("torture", &rest),
-        Task::Bench(rest) => pass::exec("bench", &rest),
+        Task::Demo(rest) => pass::demo(&rest),
+        Task::Sim(args) => pass::sim(&args),
+        Task::Torture(args) => pass::torture(&args),
+        Task::Bench(args) => pass::bench(&args),
         Task::Docs => test::write_docs(),
         Task::Fuzz(args) => pass::fuzz(&args),
     }

@@ -1,24 +1,76 @@
-//! Subcommands that are one longer command: the table, and handing over to it.
+//! Subcommands that are one longer command: the tables, and handing over to it.
 
+use crate::install;
 use crate::run::{self, Cmd};
 use anyhow::{Context, bail};
 use std::os::unix::process::CommandExt;
 
-/// Subcommand, the `cargo` command it stands for (the caller's arguments follow), and environment variables for it.
-const TABLE: &[(&str, &[&str])] = &[
-    ("demo", &["run", "--package", "visitlog", "--", "demo"]),
-    ("sim", &["run", "--release", "--package", "visitlog-testkit", "--example", "sim", "--"]),
+const DEMO: &[&str] = &["run", "--package", "visitlog", "--", "demo"];
+
+const SIM: &[&str] = &[
+    "test",
+    "--release",
+    "--package",
+    "visitlog-engine",
+    "--test",
+    "sim",
+    "--",
+    "two_thousand_seeds",
+    "--exact",
+    "--nocapture",
+];
+
+const TORTURE: &[&str] =
+    &["test", "--release", "--package", "visitlog", "--test", "cli", "--", "torture", "--ignored", "--nocapture"];
+
+/// A benchmark: its name, what it is, the program and its arguments (the caller's follow).
+type Bench = (&'static str, &'static str, &'static str, &'static [&'static str]);
+
+const BENCHES: &[Bench] = &[
     (
-        "torture",
-        &["test", "--release", "--package", "visitlog", "--test", "cli", "--", "torture", "--ignored", "--nocapture"],
+        "engine",
+        "events, waiting writers, memory, ends, recovery, a storm of ends",
+        "cargo",
+        &["bench", "--package", "visitlog-engine", "--bench", "engine", "--"],
     ),
-    ("bench", &["run", "--release", "--package", "visitlog-testkit", "--example", "bench", "--"]),
+    ("journal", "the journal alone", "cargo", &["bench", "--package", "visitlog-engine", "--bench", "journal", "--"]),
+    ("http", "layer and proxy beside bare axum, tower-sessions and nginx", "crates/server/benches/http/run.sh", &[]),
+    ("proxy", "the bare proxy beside nginx", "crates/server/benches/proxy/run.sh", &[]),
 ];
 
 /// Arguments handed on as they are.
 #[derive(clap::Args)]
 pub(crate) struct Rest {
     /// Arguments of the command behind this name.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// Arguments of `cargo xtask sim`.
+#[derive(clap::Args)]
+pub(crate) struct SimArgs {
+    /// How many seeds.
+    #[arg(long, default_value_t = 20_000)]
+    seeds: u64,
+    /// The first of them. A seed that failed is repeated by `--from SEED --seeds 1`.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+}
+
+/// Arguments of `cargo xtask torture`.
+#[derive(clap::Args)]
+pub(crate) struct TortureArgs {
+    /// For how long.
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+}
+
+/// Arguments of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct BenchArgs {
+    /// Which: engine, journal, http or proxy; without a name all, one after the other.
+    name: Option<String>,
+    /// Arguments of that benchmark.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
@@ -34,19 +86,53 @@ pub(crate) struct FuzzArgs {
     target: Vec<String>,
 }
 
-/// Becomes the command that `name` stands for, so that Ctrl-C reaches it and its exit code is ours.
-pub(crate) fn exec(name: &str, rest: &Rest) -> anyhow::Result<()> {
-    let (_, args) = TABLE.iter().find(|(n, _)| *n == name).context("a subcommand without a row in the table")?;
+/// The demo, until Ctrl-C.
+pub(crate) fn demo(rest: &Rest) -> anyhow::Result<()> {
+    become_cargo(DEMO, &rest.args, &[])
+}
+
+/// The simulation over more seeds than the tests run.
+pub(crate) fn sim(args: &SimArgs) -> anyhow::Result<()> {
+    become_cargo(SIM, &[], &[("VISITLOG_SIM_SEEDS", args.seeds), ("VISITLOG_SIM_FROM", args.from)])
+}
+
+/// The kill -9 test for longer than the tests run it.
+pub(crate) fn torture(args: &TortureArgs) -> anyhow::Result<()> {
+    become_cargo(TORTURE, &[], &[("VISITLOG_TORTURE_SECONDS", args.seconds)])
+}
+
+/// The benchmarks, or one of them.
+pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let wanted = |bench: &&Bench| args.name.as_deref().is_none_or(|name| name == bench.0);
+    let benches: Vec<&Bench> = BENCHES.iter().filter(wanted).collect();
+    if benches.is_empty() {
+        let names: Vec<&str> = BENCHES.iter().map(|bench| bench.0).collect();
+        bail!("no such benchmark; there are: {}", names.join(", "));
+    }
+    for (name, what, program, first) in benches {
+        println!("== {name}: {what}");
+        if *program != "cargo" {
+            install::debian()?;
+        }
+        Cmd::new(program).args(first.iter().copied()).args(args.args.iter().map(String::as_str)).minutes(120).run()?;
+    }
+    Ok(())
+}
+
+/// Becomes cargo, so that Ctrl-C reaches what it runs and its exit code is ours.
+fn become_cargo(first: &[&str], rest: &[String], env: &[(&str, u64)]) -> anyhow::Result<()> {
     let mut cmd = run::cargo();
-    cmd.args(*args).args(&rest.args).current_dir(run::root());
-    println!("$ cargo {} {}", args.join(" "), rest.args.join(" "));
+    cmd.args(first).args(rest).current_dir(run::root());
+    for (name, value) in env {
+        cmd.env(name, value.to_string());
+    }
+    println!("$ cargo {} {}", first.join(" "), rest.join(" "));
     Err(cmd.exec()).context("cargo could not be started")
 }
 
 /// Runs each fuzz target for the time given; a crash stops the run.
 pub(crate) fn fuzz(args: &FuzzArgs) -> anyhow::Result<()> {
-    let listed = Cmd::new("cargo").args(["+nightly", "fuzz", "list"]).output();
-    let Ok(listed) = listed else {
+    let Ok(listed) = Cmd::new("cargo").args(["+nightly", "fuzz", "list"]).output() else {
         bail!(
             "cargo-fuzz and a nightly toolchain are needed: rustup toolchain install nightly && cargo install cargo-fuzz"
         )
@@ -54,12 +140,13 @@ pub(crate) fn fuzz(args: &FuzzArgs) -> anyhow::Result<()> {
     let wanted = |t: &&str| args.target.is_empty() || args.target.iter().any(|w| w == t);
     let targets: Vec<&str> = listed.lines().filter(wanted).collect();
     if targets.is_empty() {
-        bail!("no such fuzz target; there are: {}", listed.replace('\n', " "));
+        bail!("no such fuzz target; there are: {}", listed.trim().replace('\n', ", "));
     }
     for target in targets {
         let limit = format!("-max_total_time={}", args.minutes * 60);
-        println!("fuzz {target}: {} min", args.minutes);
-        Cmd::new("cargo").args(["+nightly", "fuzz", "run", target, "--", &limit]).run()?;
+        println!("== fuzz {target}: {} min", args.minutes);
+        let run = Cmd::new("cargo").args(["+nightly", "fuzz", "run", target, "--", &limit]);
+        run.minutes(args.minutes + 20).run()?;
     }
     Ok(())
 }
