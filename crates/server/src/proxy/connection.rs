@@ -55,6 +55,9 @@ struct Outgoing {
     /// Doing it twice does no harm, and the buffer holds all of it.
     repeatable: bool,
     head_done: bool,
+    /// Something was taken from the body.
+    body_begun: bool,
+    /// The upstream takes no more.
     broken: bool,
 }
 
@@ -155,7 +158,8 @@ impl Connection {
 
     /// Whether sending the request again does no harm: nothing of it was written, or it may be repeated.
     pub(crate) fn may_start_again(&self) -> bool {
-        self.request.repeatable || (self.request.written == 0 && !self.request.head_done)
+        let request = &self.request;
+        request.repeatable || (request.written == 0 && !request.head_done && !request.body_begun)
     }
 
     /// Takes over the request of a connection that was closed under it.
@@ -318,6 +322,7 @@ impl Outgoing {
             upload: None,
             repeatable: false,
             head_done: true,
+            body_begun: false,
             broken: false,
         }
     }
@@ -327,6 +332,7 @@ impl Outgoing {
         self.after_piece = b"";
         self.written = 0;
         self.head_done = false;
+        self.body_begun = false;
         self.broken = false;
     }
 
@@ -338,57 +344,54 @@ impl Outgoing {
         self.written < self.buffer.len() || !self.piece.is_empty() || !self.after_piece.is_empty()
     }
 
-    /// Writes what there is to write, and asks the body for more.
+    /// Writes what there is to write, and asks the body for more. A first piece that is there already goes out with
+    /// the head.
     fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+        if !self.head_done
+            && !self.body_begun
+            && let Poll::Ready(gathered) = self.poll_piece(cx)
+        {
+            gathered?;
+        }
         loop {
-            match ready!(self.poll_write(stream, cx)) {
-                Ok(()) => {}
-                Err(error) => {
-                    // Nothing more can be sent; the read side says how it ends.
-                    tracing::debug!(%error, "upstream: it takes no more of the request");
-                    self.broken = true;
-                    self.head_done |= self.written > 0;
-                    return if self.head_done {
-                        Poll::Ready(Ok(()))
-                    } else {
-                        Poll::Ready(Err(ExchangeError::Closed(Some(error))))
-                    };
-                }
+            if let Err(error) = ready!(self.poll_write(stream, cx)) {
+                // Nothing more can be sent; the read side says how it ends.
+                tracing::debug!(%error, "upstream: it takes no more of the request");
+                self.broken = true;
+                self.head_done |= self.written > 0;
+                let ended = if self.head_done { Ok(()) } else { Err(ExchangeError::Closed(Some(error))) };
+                return Poll::Ready(ended);
             }
-            if !self.head_done {
-                self.head_done = true;
-                if self.body.is_none() && self.repeatable {
-                    // The buffer is kept for another try.
-                    return Poll::Ready(Ok(()));
-                }
+            self.head_done = true;
+            if self.body.is_none() {
+                // The buffer is kept: it may be sent again.
+                return Poll::Ready(Ok(()));
             }
             self.buffer.clear();
             self.written = 0;
-            self.piece = Bytes::new();
-            self.after_piece = b"";
-            let Some((body, framing)) = &mut self.body else { return Poll::Ready(Ok(())) };
-            let ended = match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Err(error)) => return Poll::Ready(Err(ExchangeError::Upload(error))),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(piece) if piece.is_empty() => Ok(false),
-                    Ok(piece) => encode::before_piece(&mut self.buffer, &piece, framing).map(|after| {
-                        self.piece = piece;
-                        self.after_piece = after;
-                        false
-                    }),
-                    Err(frame) => {
-                        let trailers = frame.into_trailers().ok();
-                        encode::end(&mut self.buffer, trailers.as_ref(), *framing).map(|()| true)
-                    }
-                },
-                None => encode::end(&mut self.buffer, None, *framing).map(|()| true),
-            };
-            match ended {
-                Ok(true) => self.body = None,
-                Ok(false) => {}
-                Err(()) => return Poll::Ready(Err(ExchangeError::UploadLength)),
-            }
+            ready!(self.poll_piece(cx))?;
         }
+    }
+
+    /// Appends the body's next piece, or its end, to what is to be written.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
+        let Some((body, framing)) = &mut self.body else { return Poll::Ready(Ok(())) };
+        let frame = ready!(Pin::new(body).poll_frame(cx)).transpose();
+        self.body_begun = true;
+        let framed = match frame.map_err(ExchangeError::Upload)?.map(Frame::into_data) {
+            Some(Ok(piece)) if piece.is_empty() => Ok(()),
+            Some(Ok(piece)) => encode::before_piece(&mut self.buffer, &piece, framing).map(|after| {
+                self.piece = piece;
+                self.after_piece = after;
+            }),
+            end => {
+                let trailers = end.and_then(|frame| frame.err()?.into_trailers().ok());
+                let framed = encode::end(&mut self.buffer, trailers.as_ref(), *framing);
+                self.body = None;
+                framed
+            }
+        };
+        Poll::Ready(framed.map_err(|()| ExchangeError::UploadLength))
     }
 
     fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,10 +9,12 @@
 //! that only we may send. [`Proxy`] does the forwarding; without an [`Ingress`] above it, it cleans the request itself.
 //!
 //! An upstream connection is driven by the request that uses it, not by a task of its own, so a request costs no
-//! wake-up between tasks and a client that goes away takes its upstream connection with it.
+//! wake-up between tasks and a client that goes away takes its upstream connection with it. Reading and writing
+//! HTTP/1.1 towards the upstream are `encode` and `decode`, pure functions; only WebSockets go through hyper's client.
 //!
-//! What is not passed on: 1xx responses of the upstream other than the `100 Continue` that a client asked for (the
-//! HTTP/1.1 server has no way to send them), and trailer fields that no `Trailer` header announced.
+//! What is not passed on: 1xx responses of the upstream other than the `100 Continue` that a client asked for, and
+//! response trailers that no `Trailer` header announced or that the client did not ask for by `TE: trailers` (hyper's
+//! server can send neither).
 
 mod body;
 mod connection;
