@@ -88,12 +88,14 @@ fn live(durability: Durability) {
         Arc::new(opened.expect("opened").0)
     };
     let journal = open(&mut 0);
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, quiet) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let writer = drive(Arc::clone(&journal), Arc::clone(&stop), durability);
-    let other = disturb(Arc::clone(&journal), Arc::clone(&stop));
+    let other = disturb(Arc::clone(&journal), Arc::clone(&quiet));
     let ends = work(&journal);
-    stop.store(true, Ordering::SeqCst);
+    quiet.store(true, Ordering::SeqCst);
     let others = other.join().expect("the reader");
+    // Only now: what it appended last has to be written too.
+    stop.store(true, Ordering::SeqCst);
     journal.wake_writer();
     writer.join().expect("the writer");
     let check = |journal: &Journal| {
