@@ -227,6 +227,11 @@ pub struct CommitFuture {
 }
 
 impl CommitFuture {
+    /// What was decided, durable or not; for a caller that keeps books of its own. `None` once it has resolved.
+    pub fn decided(&self) -> Option<&Result<Committed, StoreError>> {
+        self.committed.as_ref()
+    }
+
     /// Whether nothing has to be waited for any more; for a caller that steps the journal itself.
     pub fn poll_now(&mut self) -> Option<Result<Committed, StoreError>> {
         let mut context = Context::from_waker(std::task::Waker::noop());
@@ -249,7 +254,8 @@ impl Future for CommitFuture {
             None => Ok(true),
         };
         self.wait = None;
-        let committed = self.committed.take().unwrap_or(Err(StoreError::Unavailable { reason: "polled after it was done" }));
+        let committed =
+            self.committed.take().unwrap_or(Err(StoreError::Unavailable { reason: "polled after it was done" }));
         Poll::Ready(committed.and_then(|committed| Ok(Committed { durable: durable?, ..committed })))
     }
 }

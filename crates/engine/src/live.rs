@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use visitlog_core::VisitId;
 use visitlog_core::machine::Open;
 use visitlog_core::model::{Entry, OpenVisit, Values, sort_events};
+use visitlog_core::{VisitId, invariants};
 
 use crate::engine::Engine;
 use crate::journal::JournalError;
@@ -51,6 +51,14 @@ impl Engine {
             values,
             events,
         }))
+    }
+
+    /// Checks what must always hold of the open sessions and their wheels. Slow: for tests.
+    ///
+    /// # Errors
+    /// Says which rule is broken.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.shards.iter().try_for_each(|shard| invariants::check_shard(&shard.lock()))
     }
 
     fn has_moved(&self, before: &Open) -> bool {

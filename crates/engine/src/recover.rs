@@ -127,7 +127,10 @@ impl Replay {
         } else {
             self.shard(visit).restore(visit, place, entry, host)
         };
-        if known && confirms && let Some(open) = self.shard(visit).get(visit) {
+        if known
+            && confirms
+            && let Some(open) = self.shard(visit).get(visit)
+        {
             self.sites.confirm_at(open.host);
         }
     }

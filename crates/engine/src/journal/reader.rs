@@ -111,14 +111,15 @@ impl Window {
         let mut filled = 0;
         while filled < self.bytes.len() {
             let offset = place.byte(self.start) + filled as u64;
-            let got = place
-                .file
-                .read_at(&mut self.bytes[filled..], offset)
-                .map_err(|error| JournalError::io("read", &journal.segments.path(place.segment.first), error))?;
-            if got == 0 {
-                break;
+            match place.file.read_at(&mut self.bytes[filled..], offset) {
+                Ok(0) => break,
+                Ok(got) => filled += got,
+                Err(error) => {
+                    // What is in it now belongs to no place.
+                    self.bytes.clear();
+                    return Err(JournalError::io("read", &journal.segments.path(place.segment.first), error));
+                }
             }
-            filled += got;
         }
         self.bytes.truncate(filled);
         Ok(())

@@ -158,7 +158,8 @@ impl Worker {
         if let Some(end) = last {
             self.with_lane(shared, |lane| lane.release(end));
         }
-        let is_done = self.park.bytes() > 0 && self.park.is_empty() && self.released.is_empty();
+        // One that could not be read yet only seems empty.
+        let is_done = self.parking.is_read && self.park.bytes() > 0 && self.park.is_empty() && self.released.is_empty();
         if is_done
             && self.parking.not_before <= now
             && let Err(error) = self.park.remove()

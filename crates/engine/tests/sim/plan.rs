@@ -1,0 +1,133 @@
+//! What a seed decides once: how the engine is set up, and how rough its life will be.
+
+use std::time::Duration;
+
+use visitlog_core::Host;
+use visitlog_core::ports::Durability;
+use visitlog_core::rules::SiteRules;
+use visitlog_engine::config::{EngineConfig, Mutations};
+use visitlog_engine::journal;
+use visitlog_engine::sinks::SinkSettings;
+
+use crate::dice::Dice;
+
+/// A rule that is broken on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Broken {
+    #[default]
+    Nothing,
+    GoneRule,
+    EndOnce,
+    TouchPadding,
+    Wait,
+    OnlySynced,
+    CollectionBound,
+    Epoch,
+    FolderSync,
+}
+
+/// How a run is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) broken: Broken,
+    pub(crate) durability: Durability,
+    pub(crate) rules: SiteRules,
+    pub(crate) cookies: bool,
+    /// Open sessions are capped so low that some are evicted.
+    pub(crate) capped: bool,
+    pub(crate) tick: Duration,
+    pub(crate) ends_per_second: u32,
+    pub(crate) segment_bytes: u64,
+    pub(crate) unwritten_bytes_max: u64,
+    pub(crate) carry_from_bytes: u64,
+    pub(crate) page_bytes: usize,
+    pub(crate) steps: usize,
+    /// Crashes, in a thousand steps.
+    pub(crate) crashes: usize,
+    /// Times of disk trouble, in a thousand steps.
+    pub(crate) troubles: usize,
+    /// Sinks that go down or come back, in a thousand steps.
+    pub(crate) sink_troubles: usize,
+    /// Failing syncs of a file or folder, in a thousand steps.
+    pub(crate) bad_syncs: usize,
+}
+
+impl Plan {
+    pub(crate) fn of(broken: Broken, dice: &mut Dice) -> Self {
+        let rough = dice.below(4);
+        Self {
+            broken,
+            durability: dice.pick(&[
+                Durability::Process,
+                Durability::Process,
+                Durability::Process,
+                Durability::Power,
+                Durability::Power,
+                Durability::Relaxed,
+            ]),
+            rules: SiteRules {
+                idle_timeout: dice.pick(&[8, 15, 25, 40].map(Duration::from_secs)),
+                max_age: dice.pick(&[60, 120, 600].map(Duration::from_secs)),
+                logout_ends_session: !dice.one_in(5),
+                single_login: dice.one_in(3),
+                heartbeat_extends_session: false,
+            },
+            cookies: !dice.one_in(25),
+            capped: dice.one_in(12),
+            tick: dice.pick(&[100, 500, 1_000].map(Duration::from_millis)),
+            ends_per_second: dice.pick(&[2, 100, 10_000]),
+            segment_bytes: dice.pick(&[2, 4, 8, 16]) * 1_024,
+            unwritten_bytes_max: dice.pick(&[4 * 1_024, 64 * 1_024, 1 << 20]),
+            carry_from_bytes: dice.pick(&[6, 16, 48]) * 1_024,
+            page_bytes: dice.pick(&[512, 1_024, 4_096]),
+            steps: 350 + dice.below(350),
+            crashes: [2, 6, 10, 25][rough],
+            troubles: dice.pick(&[0, 4, 10]),
+            sink_troubles: dice.pick(&[2, 6, 12]),
+            bad_syncs: dice.pick(&[0, 1, 4]),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> EngineConfig {
+        let machine = visitlog_core::machine::Mutations {
+            no_gone_rule: self.broken == Broken::GoneRule,
+            no_end_once: self.broken == Broken::EndOnce,
+            no_touch_padding: self.broken == Broken::TouchPadding,
+        };
+        EngineConfig {
+            journal: self.journal(),
+            rules: self.rules.clone(),
+            sites: vec![(Host::new("shop.example"), None)],
+            cookies: self.cookies,
+            open_max: if self.capped { 32 } else { 100_000 },
+            tick: self.tick,
+            ends_per_second: self.ends_per_second,
+            carry_from_bytes: self.carry_from_bytes,
+            sinks: SinkSettings {
+                batch_visits_max: 4,
+                batch_events_max: 40,
+                retry_min: Duration::from_millis(100),
+                retry_max: Duration::from_secs(2),
+                park_after: Duration::from_secs(10),
+                held_bytes_max: 16 * 1_024,
+                sees_unsynced: self.broken == Broken::OnlySynced,
+                ..SinkSettings::default()
+            },
+            mutations: Mutations { machine, no_wait: self.broken == Broken::Wait },
+        }
+    }
+
+    pub(crate) fn journal(&self) -> journal::Config {
+        journal::Config {
+            segment_bytes: self.segment_bytes,
+            unwritten_bytes_max: self.unwritten_bytes_max,
+            durability: self.durability,
+            mutations: journal::Mutations {
+                no_epoch_in_checksum: self.broken == Broken::Epoch,
+                no_dir_sync: self.broken == Broken::FolderSync,
+                no_collection_bound: self.broken == Broken::CollectionBound,
+                ..journal::Mutations::default()
+            },
+        }
+    }
+}
