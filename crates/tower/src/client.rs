@@ -143,7 +143,8 @@ fn rev_values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<It
 }
 
 /// The elements of a comma-separated list, from the right. A comma within double quotes separates nothing; quotes are
-/// paired from the right too, so that a client's open quote can't swallow what the proxy wrote behind it.
+/// paired from the right too, so that a client's open quote can't swallow what the proxy wrote behind it. A quote behind
+/// a backslash is part of a quoted text.
 struct RevElements<'a> {
     rest: Option<&'a [u8]>,
 }
@@ -162,7 +163,7 @@ impl<'a> Iterator for RevElements<'a> {
         let mut quoted = false;
         for (index, byte) in rest.iter().enumerate().rev() {
             match byte {
-                b'"' => quoted = !quoted,
+                b'"' if !is_escaped(&rest[..index]) => quoted = !quoted,
                 b',' if !quoted => {
                     self.rest = Some(&rest[..index]);
                     return Some(rest[index + 1..].trim_ascii());
@@ -175,17 +176,38 @@ impl<'a> Iterator for RevElements<'a> {
     }
 }
 
-/// The value of a pair in an element of `Forwarded`, its quotes taken off. Escapes are left: none of the values that
-/// matter has one.
+/// Whether what follows these bytes is escaped: behind an odd number of backslashes.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
+
+/// The value of a pair in an element of `Forwarded`, its quotes taken off. A semicolon within quotes separates nothing:
+/// the `host` that proxies pass on is the client's word. Escapes are left: none of the values that matters has one.
 fn pair<'a>(element: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
-    element.split(|byte| *byte == b';').find_map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
-        if !name.eq_ignore_ascii_case(wanted.as_bytes()) {
-            return None;
+    let mut rest = Some(element);
+    while let Some(pairs) = rest {
+        let end = pair_end(pairs);
+        rest = pairs.get(end + 1..);
+        let Some(at) = pairs[..end].iter().position(|byte| *byte == b'=') else { continue };
+        let (name, value) = (pairs[..at].trim_ascii(), pairs[at + 1..end].trim_ascii());
+        if name.eq_ignore_ascii_case(wanted.as_bytes()) {
+            return Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value));
         }
-        Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
-    })
+    }
+    None
+}
+
+/// Where the first of these pairs ends.
+fn pair_end(pairs: &[u8]) -> usize {
+    let mut quoted = false;
+    for (index, byte) in pairs.iter().enumerate() {
+        match byte {
+            b'"' if !is_escaped(&pairs[..index]) => quoted = !quoted,
+            b';' if !quoted => return index,
+            _ => {}
+        }
+    }
+    pairs.len()
 }
 
 /// An address with or without a port; an IPv6 one with or without brackets. What hides itself is none.
@@ -264,6 +286,11 @@ mod tests {
             (&["for=203.0.113.9", "for=10.0.0.2"], "203.0.113.9"),
             (&["for=\"x, for=203.0.113.9"], "203.0.113.9"),
             (&["for=\"[2001:db8::17]x\""], "10.0.0.1"),
+            // Proxies pass on the host that the client asked for, quoted.
+            (&[r#"host="a;for=9.9.9.9";for=203.0.113.9"#], "203.0.113.9"),
+            (&[r#"host="a\";for=9.9.9.9;x=\"";for=203.0.113.9"#], "203.0.113.9"),
+            (&[r#"for=203.0.113.9;host="a\", for=9.9.9.9;x=\"""#], "203.0.113.9"),
+            (&[r#"for=203.0.113.9;host="a\\""#], "203.0.113.9"),
         ] {
             assert_eq!(client(by, "10.0.0.1", lines), expected, "{lines:?}");
         }
