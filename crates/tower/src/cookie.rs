@@ -326,18 +326,23 @@ impl Cookie {
     }
 }
 
-/// The values of the cookies by a name, in the order sent. Quotes around one are taken off; cookies of RFC 2965
-/// (`$Version`) may be separated by commas too. Nothing is changed, and nothing else is looked at.
+/// The values of the cookies by a name, in the order sent. Nothing is changed, and nothing else is looked at.
 fn candidates<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    headers.get_all(COOKIE).iter().flat_map(move |line| {
-        let line = line.as_bytes();
-        let old = line.trim_ascii_start().starts_with(b"$Version");
-        line.split(move |byte| *byte == b';' || (old && *byte == b',')).filter_map(move |pair| {
-            let value = pair.trim_ascii_start().strip_prefix(name.as_bytes())?;
-            let value = value.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
-            Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
-        })
-    })
+    let lines = headers.get_all(COOKIE).iter();
+    lines.flat_map(move |line| pieces(line.as_bytes()).filter_map(move |piece| value_of(piece, name)))
+}
+
+/// What stands between the separators of a line: semicolons, and commas where it is of RFC 2965 (`$Version`).
+fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let old = line.trim_ascii_start().starts_with(b"$Version");
+    line.split(move |byte| *byte == b';' || (old && *byte == b','))
+}
+
+/// The value of a cookie by a name, quotes around it taken off.
+fn value_of<'a>(piece: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let value = piece.trim_ascii_start().strip_prefix(name.as_bytes())?;
+    let value = value.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
+    Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
 }
 
 /// Takes our cookie out of a request's headers. All others stay as they are, byte for byte, obsolete and broken ones
@@ -349,27 +354,37 @@ pub(crate) fn remove(headers: &mut HeaderMap, name: &str) {
     let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
     headers.remove(COOKIE);
     for line in lines {
-        let mut single = HeaderMap::with_capacity(1);
-        single.insert(COOKIE, line.clone());
-        if candidates(&single, name).next().is_none() {
+        let Some(mut kept) = without(line.as_bytes(), name) else {
             headers.append(COOKIE, line);
             continue;
+        };
+        // What is left may begin with `$Version` only now, and so have more pieces.
+        while let Some(less) = without(&kept, name) {
+            kept = less;
         }
-        let kept: Vec<&[u8]> = line
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .filter(|pair| {
-                let Some(rest) = pair.trim_ascii_start().strip_prefix(name.as_bytes()) else { return true };
-                !rest.trim_ascii_start().starts_with(b"=")
-            })
-            .collect();
-        let joined = kept.join(&b';');
-        if !joined.trim_ascii().is_empty()
-            && let Ok(value) = HeaderValue::from_bytes(joined.trim_ascii_start())
+        if !kept.trim_ascii().is_empty()
+            && let Ok(value) = HeaderValue::from_bytes(kept.trim_ascii_start())
         {
             headers.append(COOKIE, value);
         }
     }
+}
+
+/// A line without the cookies by a name and the separators before them; `None` where there are none.
+fn without(line: &[u8], name: &str) -> Option<Vec<u8>> {
+    pieces(line).find(|piece| value_of(piece, name).is_some())?;
+    let mut kept = Vec::with_capacity(line.len());
+    let (mut at, mut is_first) = (0, true);
+    for piece in pieces(line) {
+        if value_of(piece, name).is_none() {
+            // With the separator that stands before it.
+            let from = if is_first { at } else { at - 1 };
+            kept.extend_from_slice(&line[from..at + piece.len()]);
+            is_first = false;
+        }
+        at += piece.len() + 1;
+    }
+    Some(kept)
 }
 
 fn valid_domain(domain: &str) -> Result<String, CookieError> {

@@ -172,6 +172,22 @@ fn removing_ours_leaves_the_others_as_they_are() {
     }
 }
 
+/// What `remove` leaves of one line.
+fn left_of(line: &str) -> Vec<String> {
+    let mut map = headers(&[line.as_bytes()]);
+    remove(&mut map, "visitlog");
+    map.get_all(COOKIE).iter().map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned()).collect()
+}
+
+#[test]
+fn cookies_of_rfc_2965_are_taken_out_where_they_are_read() {
+    assert_eq!(left_of("$Version=1, visitlog=x"), ["$Version=1"]);
+    assert_eq!(left_of("$Version=1; visitlog=x, a=1; b=2"), ["$Version=1, a=1; b=2"]);
+    assert_eq!(left_of("$Version=1, a=1, visitlog=x; b=2"), ["$Version=1, a=1; b=2"]);
+    assert_eq!(left_of("visitlog=x; $Version=1, visitlog=y; a=1"), ["$Version=1; a=1"], "as what is left is read");
+    assert_eq!(left_of("a=1, visitlog=x; b=2"), ["a=1, visitlog=x; b=2"], "a comma is part of a value else");
+}
+
 /// Bytes that a header's value can have.
 fn sendable(max: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8], 0..max)
