@@ -69,8 +69,12 @@ impl Shard {
         mut commit: Commit,
         fx: &mut impl Effects,
     ) -> Committed {
-        let (current, held) = match &commit.standing {
-            Standing::Live(live) => (live.current, live.ticket.is_some()),
+        let (current, held) = match &mut commit.standing {
+            Standing::Live(live) => {
+                // What the request was shown is let go, so that values can change in place.
+                live.data = self.nothing.clone();
+                (live.current, live.ticket.is_some())
+            }
             _ => (true, false),
         };
         let Some(index) = self.find(visit) else {
@@ -408,16 +412,19 @@ impl Shard {
     /// Gives a key a value, or takes it away. Returns how many operations were refused: one, if the values would
     /// become too large.
     fn set_field(&mut self, index: u32, key: Arc<str>, value: Option<serde_json::Value>, fields: &mut Fields) -> u32 {
-        let mut data = (*self.data(index)).clone();
+        let data = Arc::make_mut(self.heads.at_mut(index).data.get_or_insert_default());
         let values = Arc::make_mut(&mut data.values);
-        match &value {
+        let before = match &value {
             Some(value) => values.insert(key.clone(), value.clone()),
             None => values.remove(&key),
         };
         if key.len() > limits::KEY_BYTES_MAX || value.is_some() && size_of_values(values) > limits::VALUES_BYTES_MAX {
+            match before {
+                Some(before) => values.insert(key, before),
+                None => values.remove(&key),
+            };
             return 1;
         }
-        self.heads.at_mut(index).data = Some(Arc::new(data));
         fields.push((key, value));
         0
     }
