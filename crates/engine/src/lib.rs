@@ -8,6 +8,7 @@ pub mod config;
 mod counters;
 pub mod document;
 mod driver;
+mod ended;
 mod engine;
 pub mod journal;
 mod live;

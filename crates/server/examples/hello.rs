@@ -49,9 +49,8 @@ fn recorded(app: Router, durability: Durability, data: Option<String>) -> Result
     config.journal.durability = durability;
     let local = Local::open(Path::new(&data), config, Vec::new())?;
     let keys = Keys::load_or_create(&Path::new(&data).join("keys"))?;
-    let layer = VisitLayer::new(local.engine().clone(), keys).peer_from(|extensions| {
-        extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
-    });
+    let layer = VisitLayer::new(local.engine().clone(), keys)
+        .peer_from(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()));
     // Benchmarks end by a signal.
     std::mem::forget(local);
     Ok(app.layer(layer))

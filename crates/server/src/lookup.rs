@@ -1,4 +1,5 @@
-//! Visits as documents: the open ones from the engine, the ended ones from the data folder's files.
+//! Visits as documents: the open ones and those that have just ended from the engine, the others from the data folder's
+//! files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use visitlog_core::VisitId;
 use visitlog_engine::Engine;
 use visitlog_engine::document::Document;
 use visitlog_engine::journal::JournalError;
+use visitlog_engine::sinks::NdjsonSink;
 
 use crate::backward::LinesFromEnd;
 
@@ -61,13 +63,19 @@ pub fn list(engine: &Engine, data: &Path, wanted: Wanted) -> Result<Vec<String>,
         }
     }
     if wanted.ended {
+        let room = wanted.limit.saturating_sub(documents.len());
+        for ended in engine.on_the_way(NdjsonSink::NAME, room)? {
+            if listed.insert(ended.visit.to_string()) {
+                documents.push(Document::of_ended(&ended).to_json());
+            }
+        }
         for path in files(data)? {
             for line in lines(&path)? {
                 if documents.len() >= wanted.limit {
                     return Ok(documents);
                 }
                 let line = line.map_err(|source| LookupError::Io { path: path.clone(), source })?;
-                // One that has ended since the open ones were read is listed once.
+                // One that has come to the files since the others were read is listed once.
                 if !id_of(&line).is_some_and(|id| listed.contains(id)) {
                     documents.push(line);
                 }
@@ -84,6 +92,9 @@ pub fn list(engine: &Engine, data: &Path, wanted: Wanted) -> Result<Vec<String>,
 pub fn one(engine: &Engine, data: &Path, visit: VisitId) -> Result<Option<String>, LookupError> {
     if let Some(document) = open_document(engine, visit)? {
         return Ok(Some(document));
+    }
+    if let Some(ended) = engine.one_on_the_way(NdjsonSink::NAME, visit)? {
+        return Ok(Some(Document::of_ended(&ended).to_json()));
     }
     let id = visit.to_string();
     for path in files(data)? {

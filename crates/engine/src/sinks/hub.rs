@@ -171,6 +171,20 @@ impl SinkHub {
         self.lanes.lock().iter().filter_map(Lane::oldest).min()
     }
 
+    /// The newest Ends that a sink still has to get, the newest first. Those that it has got are among them until that
+    /// is on stable storage.
+    pub fn newest(&self, sink: &str, limit: usize) -> Vec<PendingEnd> {
+        let lanes = self.lanes.lock();
+        let lane = lanes.iter().find(|lane| lane.name == sink);
+        lane.map_or_else(Vec::new, |lane| lane.queue.iter().rev().take(limit).copied().collect())
+    }
+
+    /// One of them.
+    pub fn find(&self, sink: &str, visit: VisitId) -> Option<PendingEnd> {
+        let lanes = self.lanes.lock();
+        lanes.iter().find(|lane| lane.name == sink)?.queue.iter().rev().find(|end| end.visit == visit).copied()
+    }
+
     /// How the sinks are doing; `appended` is the journal's end.
     pub fn status(&self, appended: Lsn) -> Vec<SinkStatus> {
         self.lanes.lock().iter().map(|lane| lane.status(appended)).collect()
@@ -223,5 +237,10 @@ mod tests {
         }
         assert_eq!(hub.status(Lsn(100))[1].held_bytes, 67);
         assert_eq!(hub.status(Lsn(100))[1].backlog, 2, "only what came behind its start");
+        hub.lanes.lock()[1].name = "slow".to_owned();
+        assert_eq!(hub.newest("slow", 10), [end(60, 55), end(50, 33)]);
+        assert_eq!(hub.newest("slow", 1), [end(60, 55)]);
+        assert_eq!((hub.find("slow", id(50)), hub.find("slow", id(40))), (Some(end(50, 33)), None));
+        assert_eq!(hub.newest("unknown", 10), []);
     }
 }
