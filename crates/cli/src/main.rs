@@ -3,7 +3,7 @@
 
 mod args;
 mod demo;
-// mod journal;
+mod journal;
 mod look;
 mod render;
 mod serve;
@@ -19,12 +19,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     init_log();
     let done = match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Visits(args) => look::visits(&args),
         Command::Visit(args) => look::visit(&args),
         Command::Terminate(args) => look::terminate(&args),
-        Command::Journal(_) => unreachable!(),
+        Command::Journal(args) => journal::run(&args),
     };
     match done {
         Ok(code) => code,

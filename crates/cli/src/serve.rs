@@ -14,8 +14,8 @@ use visitlog_server::{ForwardedBy, LayerSettings, ServeSettings, Server, Trusted
 
 use crate::args::{DurabilityArg, IpArg, ServeArgs};
 
-pub(crate) fn run(args: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
-    let settings = settings(&args);
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let settings = settings(args);
     runtime()?.block_on(serve(settings, Vec::new(), |server| {
         println!("serving {} at http://{}", args.upstream, server.site_address()?);
         println!("health, metrics, visits: http://{}", server.admin_address()?);

@@ -65,7 +65,10 @@ fn standing_still_for_longer_than_the_idle_timeout_loses_and_doubles_nothing() {
         let visit = visits::visit_with(&visits, &format!("/left{n}/2"));
         assert_eq!(visit.pages(), [format!("/left{n}/1"), format!("/left{n}/2")]);
         assert_eq!(visit.reason(), "expired");
-        assert!(visit.moment("ended_at") <= frozen_at + 100_000, "ended when it was seen last, not when the process went on");
+        assert!(
+            visit.moment("ended_at") <= frozen_at + 100_000,
+            "ended when it was seen last, not when the process went on"
+        );
         assert!(visit.moment("closed_at") >= thawed_at - 100_000, "a process that stands still ends nothing");
         if n < 5 {
             let next = visits::visit_with(&visits, &format!("/left{n}/3"));

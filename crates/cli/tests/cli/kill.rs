@@ -18,6 +18,9 @@ const DOWN: Duration = Duration::from_millis(3_300);
 const ARGS: [&str; 4] = ["--idle-timeout", "2s", "--durability", "process"];
 const PAIRS: usize = 4;
 
+/// A pair's name, and what its two share.
+type SharedJar = (String, Arc<Jar>);
+
 #[test]
 fn two_hundred_kills() {
     let killed = torment(|kills, _| kills < 200, 45);
@@ -72,7 +75,7 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
     kills
 }
 
-fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice) -> (Vec<JoinHandle<Book>>, Vec<(String, Arc<Jar>)>) {
+fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice) -> (Vec<JoinHandle<Book>>, Vec<SharedJar>) {
     let mut crowd = Vec::new();
     let mut jars = Vec::new();
     let mut client = |name: &str, habit, jar: &Arc<Jar>, first| {
@@ -91,7 +94,7 @@ fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice) -> (Vec<JoinHandle<Book>>, Vec<(S
 }
 
 /// Terminates the session of one of the pairs.
-fn terminate(server: &Server, jars: &[(String, Arc<Jar>)], dice: &mut Dice) -> Option<Terminated> {
+fn terminate(server: &Server, jars: &[SharedJar], dice: &mut Dice) -> Option<Terminated> {
     let (name, jar) = &jars[dice.below(jars.len() as u64) as usize];
     let visit = jar.visit.lock().unwrap().clone()?;
     let sent = now();

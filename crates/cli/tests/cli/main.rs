@@ -5,9 +5,15 @@
 mod books;
 mod crowd;
 mod dice;
+mod disk;
 mod freeze;
 mod http;
+mod identity;
+mod journal;
 mod kill;
+mod races;
 mod server;
+mod stop;
+mod tell;
 mod upstream;
 mod visits;
