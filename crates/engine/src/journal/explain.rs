@@ -13,7 +13,7 @@ use super::error::{Corrupt, Fault, JournalError};
 use super::format::{Header, Kind, Seed};
 use super::lines::{line, time};
 use super::record::RecordRef;
-use super::recovery::identity;
+use super::recovery::{identity, is_new};
 use super::scan::{SegmentFile, survey, walk};
 
 /// Bytes shown of a bad place: a record's header, which holds nothing personal.
@@ -113,7 +113,7 @@ pub fn dump(
 ) -> Result<Report, JournalError> {
     let files = survey(disk, dir)?;
     let mut report = Report::of(&files);
-    if files.is_empty() {
+    if matches!(is_new(&files), Ok(true)) {
         return Ok(report);
     }
     let uuid = match identity(&files) {

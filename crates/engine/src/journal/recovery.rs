@@ -99,7 +99,7 @@ pub(super) fn open(
 /// Whether there is no journal: no file, or the first one of a journal whose making was interrupted.
 ///
 /// A journal is only used once its first header is synced, so a first file without one held nothing.
-fn is_new(files: &[SegmentFile]) -> Result<bool, JournalError> {
+pub(super) fn is_new(files: &[SegmentFile]) -> Result<bool, JournalError> {
     let Some(first) = files.first() else {
         return Ok(true);
     };

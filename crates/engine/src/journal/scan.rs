@@ -109,7 +109,8 @@ impl<'s> Scan<'s> {
     ) -> Result<Self, JournalError> {
         let file = disk.open(&segment.path).map_err(|error| JournalError::io("open", &segment.path, error))?;
         let first = segment.first.0;
-        let file_end = first + segment.len.saturating_sub(HEADER_LEN);
+        // A stray file may be named for any position.
+        let file_end = first.saturating_add(segment.len.saturating_sub(HEADER_LEN));
         Ok(Self {
             file,
             path: &segment.path,
@@ -166,7 +167,7 @@ impl<'s> Scan<'s> {
     /// The highest position that a readable `Synced` record from here on names, bytes that are no records passed over.
     pub(super) fn later_marks(mut self) -> Result<Lsn, JournalError> {
         let mut mark = Lsn::NONE;
-        while self.lsn().0 + RECORD_LEN_MIN as u64 <= self.data_end {
+        while self.data_end - self.lsn().0 >= RECORD_LEN_MIN as u64 {
             self.have(READ_BYTES)?;
             let lsn = self.lsn();
             let here = &self.bytes[self.at..];
@@ -177,9 +178,8 @@ impl<'s> Scan<'s> {
                 && here[16] == format::Kind::Synced as u8
                 && let Ok(len) = format::record_len(here, here.len() as u64)
                 && let Ok(record) = format::check(&here[..len], lsn, self.seed)
-                && let Ok(synced) = record.synced()
             {
-                mark = mark.max(synced);
+                mark = mark.max(mark_in(&record));
             }
             self.at += 1;
         }
@@ -215,6 +215,12 @@ impl<'s> Scan<'s> {
     }
 }
 
+/// The position that a record proves to have been on stable storage. One beyond the record itself proves nothing:
+/// nobody had written there.
+fn mark_in(record: &RecordRef<'_>) -> Lsn {
+    record.synced().ok().filter(|mark| *mark <= record.lsn).unwrap_or_default()
+}
+
 /// What going through all segments came to.
 #[derive(Debug, Clone)]
 pub(super) struct Walk {
@@ -248,9 +254,7 @@ pub(super) fn walk(
                     match scan.step()? {
                         Step::Record(record) => {
                             walk.records += 1;
-                            if record.kind == format::Kind::Synced {
-                                walk.mark = walk.mark.max(record.synced().unwrap_or_default());
-                            }
+                            walk.mark = walk.mark.max(mark_in(&record));
                             on_record(record);
                         }
                         Step::Done => break None,

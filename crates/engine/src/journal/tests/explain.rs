@@ -31,6 +31,15 @@ fn journal() -> SimDisk {
 }
 
 #[test]
+fn a_journal_whose_making_was_interrupted_is_none_yet() {
+    for bytes in [&[][..], &[0; 64]] {
+        let disk = SimDisk::new(1);
+        disk.put(&segment_path(64), bytes);
+        assert_eq!(verify(&port(&disk), dir()).expect("read").verdict, Verdict::Empty, "opening makes it");
+    }
+}
+
+#[test]
 fn a_sound_journal_is_counted() {
     let disk = journal();
     let report = verify(&port(&disk), dir()).expect("read");

@@ -101,6 +101,36 @@ fn a_file_cut_below_the_mark_of_a_later_segment_is_damage() {
 }
 
 #[test]
+fn a_file_named_for_the_last_position_of_all_loses_nothing() {
+    let disk = SimDisk::new(1);
+    let (journal, ..) = open(&disk, &config(1 << 20));
+    append_chains(&journal, 2, 1);
+    settle(&journal);
+    drop(journal);
+    disk.put(&segment_path(u64::MAX), &[7; 200]);
+    let (_, recovered, kept) = open(&disk, &config(1 << 20));
+    assert_eq!((recovered.removed, session_records(&kept).len()), (vec![segment_path(u64::MAX)], 6));
+}
+
+#[test]
+fn a_mark_beyond_its_own_record_is_none() {
+    let disk = SimDisk::new(1);
+    let (journal, ..) = open(&disk, &config(1 << 20));
+    append_chains(&journal, 3, 2);
+    settle(&journal);
+    let mark = journal.synced();
+    journal.append_synced(Lsn(1 << 40));
+    append(&journal, visit(9), Lsn::NONE, &touch(1));
+    while journal.write_step().expect("written") {}
+    drop(journal);
+    let bytes = disk.contents(&segment_path(64)).expect("there");
+    disk.put(&segment_path(64), &bytes[..bytes.len() - 1]);
+    let (_, recovered, _) = open(&disk, &config(1 << 20));
+    assert_eq!(recovered.mark, mark);
+    assert!(recovered.cut.is_some(), "what it calls synced was never written, so its loss is no damage");
+}
+
+#[test]
 fn a_flipped_bit_below_the_mark_is_an_error_that_names_it_and_above_it_cuts() {
     let (disk, kept, mark) = half_synced();
     let bytes = disk.contents(&segment_path(64)).expect("there");
