@@ -88,6 +88,33 @@ impl Plan {
         }
     }
 
+    /// One without dice, for scenarios: small segments, an idle timeout of 25 s, a maximal age of 10 min.
+    pub(crate) fn plain(durability: Durability) -> Self {
+        let rules = SiteRules {
+            idle_timeout: Duration::from_secs(25),
+            max_age: Duration::from_secs(600),
+            ..SiteRules::default()
+        };
+        Self {
+            broken: Broken::Nothing,
+            durability,
+            rules,
+            cookies: true,
+            capped: false,
+            tick: Duration::from_millis(100),
+            ends_per_second: 10_000,
+            segment_bytes: 4 * 1_024,
+            unwritten_bytes_max: 1 << 20,
+            carry_from_bytes: 1 << 20,
+            page_bytes: 512,
+            steps: 0,
+            crashes: 0,
+            troubles: 0,
+            sink_troubles: 0,
+            bad_syncs: 0,
+        }
+    }
+
     pub(crate) fn engine(&self) -> EngineConfig {
         let machine = visitlog_core::machine::Mutations {
             no_gone_rule: self.broken == Broken::GoneRule,
