@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::books::{Terminated, compare};
+use crate::books::{Tally, Terminated, compare};
 use crate::crowd::{self, Book, Gate, Habit, Jar, now};
 use crate::dice::Dice;
 use crate::server::Server;
@@ -44,6 +44,7 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
     let gate = Arc::new(Gate::default());
     let (crowd, jars) = crowd_of(&gate, &mut dice);
     let mut terminated = Vec::new();
+    let mut breaks = Vec::new();
     let mut kills = 0;
     while go_on(kills, began.elapsed()) {
         let server = Server::start(folder.path(), &upstream, &ARGS);
@@ -56,7 +57,9 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
         server.kill();
         kills += 1;
         if kills % down_every == 0 {
+            let from = now();
             std::thread::sleep(DOWN);
+            breaks.push((from, now()));
         }
     }
     let server = Server::start(folder.path(), &upstream, &ARGS);
@@ -68,7 +71,7 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
     server.wait_until_all_have_ended();
     let (status, log) = server.end();
     assert!(status.success(), "{status}\n{log}");
-    let seen = audit(folder.path(), &books, &terminated);
+    let seen = audit(folder.path(), &books, &terminated, &breaks);
     let missing = seen.gone.iter().filter(|life| **life == last_life).count();
     assert_eq!(missing as u64, gone, "pages that are in no visit, and were counted as gone");
     eprintln!("{kills} kills in {:.1} s", began.elapsed().as_secs_f64());
@@ -110,7 +113,7 @@ fn post(server: &Server, path: &str) -> u16 {
 }
 
 /// Compares what the clients saw with what the folder holds.
-fn audit(data: &Path, books: &[Book], terminated: &[Terminated]) -> crate::books::Tally {
+fn audit(data: &Path, books: &[Book], terminated: &[Terminated], breaks: &[(i64, i64)]) -> Tally {
     let visits = visits::ended(data);
     let tally = compare(books, &visits, terminated, IDLE);
     let shown: Vec<&String> = tally.faults.iter().take(10).collect();
@@ -125,6 +128,14 @@ fn audit(data: &Path, books: &[Book], terminated: &[Terminated]) -> crate::books
         tally.apart,
         terminated.iter().filter(|end| end.answered).count(),
     );
+    // They expired while nobody was there to see it, and ended when they were seen last all the same.
+    for (from, to) in breaks {
+        let expired = visits.iter().filter(|visit| {
+            let (ended, closed) = (visit.moment("ended_at"), visit.moment("closed_at"));
+            visit.reason() == "expired" && (from - 1_000_000..*from).contains(&ended) && closed >= *to
+        });
+        assert!(expired.count() >= 5, "too few sessions expired in the break from {from} to {to}");
+    }
     // If these are not reached, the test tests less than it says.
     assert!(tally.answered > 2_000 && tally.together > 1_000 && tally.apart > 20, "{tally:?}");
     assert!(tally.across_3_lives > 10, "{tally:?}");
