@@ -7,15 +7,15 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark stops where something fails")]
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts};
 use visitlog_core::ports::{
     Arrival, Class, Clock, Commit, Disk, Durability, Fresh, Live, Op, SessionStore, Standing, Token, VisitSink,
 };
-use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, Visitor, VisitId};
+use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, VisitId, Visitor};
 use visitlog_engine::adapters::{RealDisk, SystemEntropy};
 use visitlog_engine::sinks::{NullSink, SinkDriver};
 use visitlog_engine::{Driver, Engine, EngineConfig};
@@ -94,7 +94,14 @@ impl Bench {
             ..RequestFacts::default()
         };
         let time = self.clock.now();
-        Event { time, kind: EventKind::PageView, name: None, type_: None, request: Some(Box::new(request)), properties: None }
+        Event {
+            time,
+            kind: EventKind::PageView,
+            name: None,
+            type_: None,
+            request: Some(Box::new(request)),
+            properties: None,
+        }
     }
 
     fn commit(&self, standing: Standing, token: Option<Token>, ops: Vec<Op>, class: Class) -> Commit {
@@ -362,7 +369,8 @@ fn storm() {
                 drop(bench.request(*token, "/touched"));
                 took.push(one.elapsed());
                 std::thread::sleep(Duration::from_micros(100));
-                let over = if due { bench.engine.open_sessions() <= kept.len() } else { begun.elapsed().as_secs() >= 1 };
+                let over =
+                    if due { bench.engine.open_sessions() <= kept.len() } else { begun.elapsed().as_secs() >= 1 };
                 if over && took.len() >= 5_000 || begun.elapsed().as_secs() > 120 {
                     break;
                 }

@@ -20,6 +20,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_millis(200);
 /// How often sinks and upkeep look for work of their own accord.
 const SINKS_EVERY: Duration = Duration::from_millis(200);
+/// How often the upkeep looks whether old segments can go; it looks at every open session to know.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// After a failed write, until the next try.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// How long a write may take before answers stop waiting for it.
@@ -172,14 +174,19 @@ fn sweep_loop(engine: &Engine, stop: &Stop) {
 
 fn sink_loop(engine: &Engine, stop: &Stop, mut sinks: SinkDriver) {
     let mut upkeep = Upkeep::default();
-    let mut more = false;
+    let (mut more, mut upkeep_at) = (false, engine.now());
     while !stop.wait(if more { Duration::ZERO } else { SINKS_EVERY }) {
-        more = sinks.step(engine.now()).worked;
+        let now = engine.now();
+        more = sinks.step(now).worked;
+        if now < upkeep_at {
+            continue;
+        }
         match upkeep.step(engine) {
-            Ok(again) => more |= again,
+            Ok(true) => more = true,
+            Ok(false) => upkeep_at = now.after(UPKEEP_EVERY),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "old segments of the journal can't go");
-                more = false;
+                upkeep_at = now.after(UPKEEP_EVERY);
             }
         }
     }
