@@ -79,7 +79,7 @@ pub(crate) struct BenchArgs {
 #[derive(clap::Args)]
 pub(crate) struct FuzzArgs {
     /// Minutes for each target.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// Only this target; may be repeated.
     #[arg(long)]
@@ -131,22 +131,29 @@ fn become_cargo(first: &[&str], rest: &[String], env: &[(&str, u64)]) -> anyhow:
 }
 
 /// Runs each fuzz target for the time given; a crash stops the run.
+///
+/// Instrumentation needs flags that only a nightly compiler takes; ours takes them when told that it is one.
 pub(crate) fn fuzz(args: &FuzzArgs) -> anyhow::Result<()> {
-    let Ok(listed) = Cmd::new("cargo").args(["+nightly", "fuzz", "list"]).output() else {
-        bail!(
-            "cargo-fuzz and a nightly toolchain are needed: rustup toolchain install nightly && cargo install cargo-fuzz"
-        )
-    };
-    let wanted = |t: &&str| args.target.is_empty() || args.target.iter().any(|w| w == t);
-    let targets: Vec<&str> = listed.lines().filter(wanted).collect();
-    if targets.is_empty() {
-        bail!("no such fuzz target; there are: {}", listed.trim().replace('\n', ", "));
+    let cargo = || Cmd::new("cargo").env("RUSTC_BOOTSTRAP", "1");
+    let listed = cargo().args(["fuzz", "list"]).output();
+    let listed =
+        listed.context("cargo-fuzz is needed, and a C++ compiler such as g++: cargo install --locked cargo-fuzz")?;
+    let names: Vec<&str> = listed.lines().collect();
+    if let Some(unknown) = args.target.iter().find(|wanted| !names.contains(&wanted.as_str())) {
+        bail!("no fuzz target {unknown}; there are: {}", names.join(" "));
     }
-    for target in targets {
-        let limit = format!("-max_total_time={}", args.minutes * 60);
-        println!("== fuzz {target}: {} min", args.minutes);
-        let run = Cmd::new("cargo").args(["+nightly", "fuzz", "run", target, "--", &limit]);
-        run.minutes(args.minutes + 20).run()?;
+    cargo().args(["fuzz", "build", "--sanitizer", "none"]).run()?;
+    let limit = format!("-max_total_time={}", args.minutes * 60);
+    for target in names.into_iter().filter(|name| args.target.is_empty() || args.target.iter().any(|w| w == name)) {
+        println!("fuzz {target}: {} min", args.minutes);
+        let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
+        std::fs::create_dir_all(run::root().join(&corpus)).with_context(|| corpus.clone())?;
+        let mut words = vec!["fuzz", "run", "--sanitizer", "none", target, &corpus];
+        if run::root().join(&seeds).is_dir() {
+            words.push(&seeds);
+        }
+        words.extend(["--", &limit, "-dict=fuzz/words.dict", "-print_final_stats=1"]);
+        cargo().args(words).minutes(args.minutes + 20).run()?;
     }
     Ok(())
 }
