@@ -2,7 +2,7 @@
 //!
 //! Integers named `u16`..`u64` are varints: seven bits a byte, lowest first, the top bit set in all but the last byte.
 //! A *moment* is microseconds since 1970 as 8 little-endian bytes, an *id* 16 little-endian bytes. A *text* is a varint
-//! length and that many bytes of UTF-8; *JSON* is the same with a length of 4 little-endian bytes. *[x]* may be
+//! length and that many bytes of UTF-8; *JSON* is the same with a length of 4 little-endian bytes. *\[x\]* may be
 //! missing: a bit says so.
 //!
 //! | kind | payload |
