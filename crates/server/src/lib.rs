@@ -4,6 +4,7 @@ pub mod admin;
 mod backward;
 pub mod listen;
 pub mod lookup;
+mod open_files;
 pub mod proxy;
 /// The settings of the recording layer.
 pub use visitlog_tower::{

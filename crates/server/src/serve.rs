@@ -15,6 +15,7 @@ use visitlog_tower::{Keys, Settings, SettingsError, VisitLayer};
 
 use crate::admin::{self, Admin};
 use crate::listen::{self, Drained, ListenSettings, Peer};
+use crate::open_files;
 use crate::proxy::{self, IngressLayer, Proxy, ProxySettings};
 
 /// What `visitlog serve` is told.
@@ -137,13 +138,15 @@ impl Server {
     /// # Errors
     /// When the system refuses. Sessions go on after the next start in any case.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
-        let Self { settings, local, layer, proxy, site, admin } = self;
+        let Self { mut settings, local, layer, proxy, site, admin } = self;
+        settings.loops.connections_max = open_files::raise(settings.loops.connections_max);
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         let counting = layer.clone();
         let pages = Admin {
             engine: Arc::clone(local.engine()),
             data: settings.data,
             layer_counts: Arc::new(move || counting.counts()),
+            look_ups: Arc::new(tokio::sync::Semaphore::new(1)),
         };
         admin.set_nonblocking(true).map_err(system("prepare the admin address"))?;
         let admin = tokio::net::TcpListener::from_std(admin).map_err(system("prepare the admin address"))?;

@@ -17,6 +17,11 @@ pub(super) async fn only_local(address: SocketAddr, request: Request, next: Next
     if headers.contains_key(header::ORIGIN) {
         return refuse("pages of other sites may not ask here");
     }
+    // A browser says where a request comes from even when it hides the origin, as for a picture.
+    let from = headers.get("sec-fetch-site");
+    if from.is_some_and(|from| from != "same-origin" && from != "none") {
+        return refuse("pages of other sites may not ask here");
+    }
     next.run(request).await
 }
 
@@ -32,7 +37,32 @@ fn refuse(why: &'static str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use tower_service::Service;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_page_of_another_site_learns_nothing() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 8090));
+        let guard = axum::middleware::from_fn(move |request, next| only_local(address, request, next));
+        let mut site = Router::new().route("/", axum::routing::get(|| async { "open" })).layer(guard);
+        for (from, status) in [
+            (None, StatusCode::OK),
+            (Some("same-origin"), StatusCode::OK),
+            (Some("none"), StatusCode::OK),
+            (Some("cross-site"), StatusCode::FORBIDDEN),
+            (Some("same-site"), StatusCode::FORBIDDEN),
+        ] {
+            let mut request = Request::builder().uri("/").header("host", "127.0.0.1:8090");
+            if let Some(from) = from {
+                request = request.header("sec-fetch-site", from);
+            }
+            let request = request.body(Body::empty()).expect("a request");
+            assert_eq!(site.call(request).await.expect("an answer").status(), status, "{from:?}");
+        }
+    }
 
     #[test]
     fn only_loopback_names_are_ours() {

@@ -22,6 +22,8 @@ pub struct Admin {
     pub data: PathBuf,
     /// What the layer counted.
     pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
+    /// Look-ups that may run at once: each holds what it finds in memory.
+    pub look_ups: Arc<tokio::sync::Semaphore>,
 }
 
 /// The admin pages. `address` is where they are served: requests under another name are refused.

@@ -1,14 +1,20 @@
 //! Visits as JSON.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndReason;
 
 use super::Admin;
 use crate::lookup::{self, LookupError, Wanted};
+
+/// Most visits in one list: all of them are in memory at once.
+const LIMIT_MAX: usize = 10_000;
 
 /// Whether visits are recorded: 503 once the journal has stopped, or while it can take nothing.
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
@@ -24,7 +30,7 @@ pub(super) async fn list(State(admin): State<Admin>, Query(query): Query<Vec<(St
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, "bad_query", &message),
     };
-    let found = blocking(move || lookup::list(&admin.engine, &admin.data, wanted)).await;
+    let found = blocking(&admin.look_ups.clone(), move || lookup::list(&admin.engine, &admin.data, wanted)).await;
     found.map_or_else(|response| response, |documents| json(format!("[{}]", documents.join(","))))
 }
 
@@ -33,7 +39,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(id): Path<String>) -> R
         Ok(id) => id,
         Err(why) => return bad_id(&why),
     };
-    match blocking(move || lookup::one(&admin.engine, &admin.data, id)).await {
+    match blocking(&admin.look_ups.clone(), move || lookup::one(&admin.engine, &admin.data, id)).await {
         Ok(Some(document)) => json(document),
         Ok(None) => error(StatusCode::NOT_FOUND, "no_such_visit", "no visit of this id is known"),
         Err(response) => response,
@@ -63,7 +69,8 @@ fn wanted(query: &[(String, String)]) -> Result<Wanted, String> {
             ("open", "true") => wanted.ended = false,
             ("open", "false") => wanted.open = false,
             ("limit", limit) => {
-                wanted.limit = limit.parse().map_err(|_| format!("limit: a number expected, {limit:?} found"))?;
+                let limit: usize = limit.parse().map_err(|_| format!("limit: a number expected, {limit:?} found"))?;
+                wanted.limit = limit.min(LIMIT_MAX);
             }
             (key, value) => return Err(format!("open=true|false or limit=N expected, {key}={value} found")),
         }
@@ -72,9 +79,16 @@ fn wanted(query: &[(String, String)]) -> Result<Wanted, String> {
 }
 
 async fn blocking<T: Send + 'static>(
+    look_ups: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, LookupError> + Send + 'static,
 ) -> Result<T, Response> {
-    match tokio::task::spawn_blocking(work).await {
+    // The permit goes with the work, which goes on when the asker has left.
+    let permit = look_ups.clone().acquire_owned().await;
+    let working = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    });
+    match working.await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(why)) => {
             tracing::error!(error = &why as &dyn std::error::Error, "a visit can't be read");
@@ -94,4 +108,17 @@ fn bad_id(why: &visitlog_core::ids::ParseIdError) -> Response {
 
 fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
     (status, Json(serde_json::json!({ "code": code, "message": message }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_a_bound() {
+        let limit = |limit: &str| wanted(&[("limit".to_owned(), limit.to_owned())]);
+        assert_eq!(limit("9").map(|wanted| wanted.limit), Ok(9));
+        assert_eq!(limit("100000").map(|wanted| wanted.limit), Ok(10_000));
+        assert!(limit("all").is_err());
+    }
 }
