@@ -24,6 +24,11 @@ use tower_service::Service;
 
 use self::stall::StallTimeout;
 
+/// The first probe of a silent connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long a shutdown waits for the first bytes of a connection that was accepted already.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The address at the other end of the connection, among the extensions of every request.
@@ -42,7 +47,7 @@ pub struct ListenSettings {
     pub write_timeout: Duration,
     /// Longest request head. Longer ones get 431. Default 64 KiB.
     pub head_bytes_max: usize,
-    /// Connections open at once. The next ones wait unaccepted. Default 16,384.
+    /// Connections open at once, WebSockets too. The next ones wait unaccepted. Default 16,384.
     pub connections_max: usize,
     /// How long a shutdown waits for the requests under way. Default 30 s.
     pub drain_timeout: Duration,
@@ -108,7 +113,7 @@ where
 struct Accepted {
     stream: std::net::TcpStream,
     peer: SocketAddr,
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
     _counted: Counted,
 }
 
@@ -163,7 +168,7 @@ async fn hand_over(accepted: io::Result<(TcpStream, SocketAddr)>, workers: &[Wor
     };
     if let Some(worker) = workers.iter().min_by_key(|worker| worker.connections.load(Relaxed)) {
         let counted = Counted::new(&worker.connections);
-        let _ = worker.accepted.send(Accepted { stream, peer, _room: room, _counted: counted });
+        let _ = worker.accepted.send(Accepted { stream, peer, room, _counted: counted });
     }
 }
 
@@ -260,17 +265,20 @@ where
     fn serve_connection(&self, accepted: Accepted) -> impl Future<Output = ()> + Send + use<S, B> {
         let (http, stopped) = (self.http.clone(), self.stopped.clone());
         let service = WithPeer { service: TowerToHyperService::new(self.service.clone()), peer: Peer(accepted.peer) };
-        let write_timeout = self.settings.write_timeout;
+        let (head_timeout, write_timeout) = (self.settings.head_timeout, self.settings.write_timeout);
         async move {
-            let Accepted { stream, peer: _, _room, _counted } = accepted;
-            let stream = match TcpStream::from_std(stream).and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-            {
-                Ok(stream) => StallTimeout::new(TokioIo::new(stream), write_timeout),
+            let Accepted { stream, peer: _, room, _counted } = accepted;
+            let stream = match prepare(stream) {
+                Ok(stream) => stream,
                 Err(error) => {
                     tracing::debug!(%error, "connection lost before its first byte");
                     return;
                 }
             };
+            if !speaks(&stream, head_timeout, stopped.clone()).await {
+                return;
+            }
+            let stream = StallTimeout::new(TokioIo::new(stream), write_timeout, room);
             let mut serving = std::pin::pin!(http.serve_connection(stream, service).with_upgrades());
             let served = tokio::select! {
                 biased;
@@ -285,6 +293,31 @@ where
             }
         }
     }
+}
+
+fn prepare(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+    let stream = TcpStream::from_std(stream)?;
+    stream.set_nodelay(true)?;
+    keep_alive(&stream);
+    Ok(stream)
+}
+
+/// Has the system find out whether the other side is still there, for a WebSocket may be silent for hours.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    let probes = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE);
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_keepalive(&probes) {
+        tracing::debug!(%error, "no keep-alive");
+    }
+}
+
+/// Waits for a connection's first bytes. Those that are on their way at the shutdown are a request like any other.
+async fn speaks(stream: &TcpStream, patience: Duration, stopped: watch::Receiver<bool>) -> bool {
+    let first = tokio::select! {
+        biased;
+        first = tokio::time::timeout(patience, stream.readable()) => first,
+        () = stop(stopped) => tokio::time::timeout(LAST_WORDS, stream.readable()).await,
+    };
+    matches!(first, Ok(Ok(())))
 }
 
 /// Resolves at the shutdown.

@@ -10,18 +10,20 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep};
 
 /// See the module. It costs nothing until a write has to wait.
-pub(super) struct StallTimeout<T> {
+pub(super) struct StallTimeout<T, H> {
     stream: T,
     timeout: Duration,
     /// Made at the first wait.
     timer: Option<Pin<Box<Sleep>>>,
     /// A write waits, and the timer runs.
     waits: bool,
+    /// Lives as long as the stream, upgraded or not.
+    _held: H,
 }
 
-impl<T> StallTimeout<T> {
-    pub(super) fn new(stream: T, timeout: Duration) -> Self {
-        Self { stream, timeout, timer: None, waits: false }
+impl<T, H> StallTimeout<T, H> {
+    pub(super) fn new(stream: T, timeout: Duration, held: H) -> Self {
+        Self { stream, timeout, timer: None, waits: false, _held: held }
     }
 
     fn watch<R>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
@@ -41,13 +43,13 @@ impl<T> StallTimeout<T> {
     }
 }
 
-impl<T: Read + Unpin> Read for StallTimeout<T> {
+impl<T: Read + Unpin, H: Unpin> Read for StallTimeout<T, H> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }
 
-impl<T: Write + Unpin> Write for StallTimeout<T> {
+impl<T: Write + Unpin, H: Unpin> Write for StallTimeout<T, H> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch(cx, polled)

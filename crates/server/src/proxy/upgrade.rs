@@ -24,6 +24,7 @@ pub(crate) async fn forward(
 ) -> Result<Response<Body>, Failure> {
     switch_headers(request.headers_mut());
     let stream = connection::connect(settings).await?;
+    crate::listen::keep_alive(&stream);
     let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| {
         tracing::warn!(%error, "upstream: cannot use the connection");
         Failure::Unreachable

@@ -90,3 +90,34 @@ async fn connections_beyond_the_limit_wait() {
     drop(first);
     assert!(third.message(false).await.ends_with("hello"));
 }
+
+#[tokio::test]
+async fn a_request_that_came_just_before_the_shutdown_is_answered() {
+    let (site, _) = crate::raw::recorder(OK).await;
+    for _ in 0..20 {
+        let mut served = Served::with(ProxySettings::new(format!("http://{site}")), listen(Duration::from_secs(15)));
+        let mut client = served.connect().await;
+        client.send(GET).await;
+        served.stop();
+        let answer = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer:?}");
+        assert_eq!(served.stopped().await, Drained { cut: 0 });
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_counts_as_a_connection() {
+    let site = upstream(|_, client| async move {
+        let Ok(mut socket) = tokio_tungstenite::accept_async(client.stream).await else { return };
+        while let Some(Ok(_)) = futures_util::StreamExt::next(&mut socket).await {}
+    })
+    .await;
+    let settings = ListenSettings { workers: 1, connections_max: 1, ..ListenSettings::default() };
+    let served = Served::with(ProxySettings::new(format!("http://{site}")), settings);
+    let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/", served.address)).await.unwrap();
+    let mut second = served.connect().await;
+    second.send("CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(tokio::time::timeout(Duration::from_millis(200), second.stream.readable()).await.is_err());
+    drop(socket);
+    assert!(second.head().await.starts_with("http/1.1 "));
+}
