@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use visitlog_core::VisitId;
+use visitlog_engine::local::journal_dir;
 use visitlog_engine::lock::{self, Holder};
 use visitlog_engine::{EngineConfig, Local};
 use visitlog_server::lookup::{self, Wanted};
@@ -108,6 +109,7 @@ fn ask(address: &str, method: &str, path: &str) -> anyhow::Result<Option<String>
 
 /// Opens a folder that nobody serves, and brings its ended visits to its files.
 fn open_folder(data: &Path) -> anyhow::Result<Local> {
+    check_folder(data)?;
     let (local, mut sinks) = Local::open_quietly(data, EngineConfig::default(), Vec::new())?;
     let engine = local.engine();
     // Acknowledgements are records too: written and synced, they let the next step go on.
@@ -120,4 +122,48 @@ fn open_folder(data: &Path) -> anyhow::Result<Local> {
         }
     }
     Ok(local)
+}
+
+/// Opening writes: not into a folder that is none of ours, nor files that its owner's server could not open later.
+fn check_folder(data: &Path) -> anyhow::Result<()> {
+    if !journal_dir(data).is_dir() {
+        bail!("{}: no journal here; --data names the folder that visitlog serve was given", data.display());
+    }
+    #[cfg(unix)]
+    check_owner(data, rustix::process::geteuid().as_raw())?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn check_owner(data: &Path, me: u32) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let owner = std::fs::metadata(data).with_context(|| format!("look at {}", data.display()))?.uid();
+    if owner != me {
+        bail!("{} belongs to user {owner}, and this is user {me}: run it as the owner", data.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_journal_stays_as_it_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let error = open_folder(dir.path()).expect_err("nothing there").to_string();
+        assert!(error.contains("no journal here"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn somebody_elses_folder_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let me = rustix::process::geteuid().as_raw();
+        assert!(check_owner(dir.path(), me).is_ok());
+        let refused = check_owner(dir.path(), me + 1).expect_err("not theirs").to_string();
+        assert!(refused.contains(&format!("belongs to user {me}")), "{refused}");
+    }
 }
