@@ -121,15 +121,16 @@ impl Replay {
             let Chain { first, events, .. } = open.chain;
             self.ends.push(PendingEnd { end: record.lsn, first, visit, events: events.into() });
         }
+        let is_last = record.flags.has(Flags::CARRIED_LAST);
         let known = if record.flags.has(Flags::CARRIED) {
-            let is_last = record.flags.has(Flags::CARRIED_LAST);
             self.shard(visit).restore_carried(visit, place, entry, host, is_last)
         } else {
             self.shard(visit).restore(visit, place, entry, host)
         };
         if known
-            && confirms
+            && (confirms || is_last)
             && let Some(open) = self.shard(visit).get(visit)
+            && open.confirmed
         {
             self.sites.confirm_at(open.host);
         }

@@ -24,11 +24,11 @@ pub struct Place {
 }
 
 /// A chain whose carried copies are being read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Carrying {
     first: Lsn,
-    /// The originals are gone.
-    adopted: bool,
+    /// The copies so far, where the originals are gone.
+    copies: Option<Vec<(Place, Entry, HostIndex)>>,
 }
 
 impl Shard {
@@ -112,7 +112,8 @@ impl Shard {
 
     /// Sees an entry again that was carried forward. A chain moves to its copies only when the last of them has been
     /// seen, which `is_last` says; nothing else of the session changes. Where the originals are gone, the copies are
-    /// all that there is: then they are seen as if they were the originals.
+    /// all that there is: then they are seen as if they were the originals, but not before the last of them either. A
+    /// crash may have cut this carrying short, and a later one be the one that counts.
     pub fn restore_carried(
         &mut self,
         visit: VisitId,
@@ -122,19 +123,29 @@ impl Shard {
         is_last: bool,
     ) -> bool {
         if !place.prev.is_some() {
-            let adopted = self.find(visit).is_none();
-            self.carrying.insert(visit, Carrying { first: place.lsn, adopted });
+            let copies = self.find(visit).is_none().then(Vec::new);
+            self.carrying.insert(visit, Carrying { first: place.lsn, copies });
         }
-        let Some(&Carrying { first, adopted }) = self.carrying.get(&visit) else { return false };
-        if is_last {
-            self.carrying.remove(&visit);
+        let Some(carrying) = self.carrying.get_mut(&visit) else { return false };
+        if let Some(copies) = &mut carrying.copies {
+            copies.push((place, entry.clone(), host));
         }
-        if adopted {
-            return self.restore(visit, place, entry, host);
+        if !is_last {
+            return carrying.copies.is_none();
         }
-        if is_last && let Some(index) = self.find(visit) {
-            let head = self.heads.at_mut(index);
-            (head.first, head.last) = (first, place.lsn);
+        match self.carrying.remove(&visit) {
+            Some(Carrying { copies: Some(copies), .. }) => {
+                for (place, entry, host) in &copies {
+                    self.restore(visit, *place, entry, *host);
+                }
+            }
+            Some(Carrying { first, copies: None }) => {
+                if let Some(index) = self.find(visit) {
+                    let head = self.heads.at_mut(index);
+                    (head.first, head.last) = (first, place.lsn);
+                }
+            }
+            None => {}
         }
         true
     }

@@ -182,6 +182,57 @@ fn a_chain_whose_carrying_a_crash_cut_short_is_whole() {
     }
 }
 
+#[test]
+fn copies_of_a_carrying_that_a_crash_cut_short_never_count() {
+    let mut plan = Plan::plain(Durability::Process);
+    plan.segment_bytes = 512;
+    plan.carry_from_bytes = 4_000;
+    plan.rules.idle_timeout = Duration::from_secs(500);
+    let mut lab = Lab::new(plan.clone());
+    let mine = lab.page(1, None, vec![Op::Increment("pages".into(), 1)]);
+    let visit = mine.visit.expect("started");
+    for _ in 0..5 {
+        lab.wait(SECOND);
+        lab.page(1, token_of(&mine), vec![Op::Increment("pages".into(), 1)]);
+    }
+    for print in 100..120 {
+        lab.page(print, None, vec![Op::Logout]);
+        while lab.life.sinks.step(lab.life.engine.now()).worked {}
+        lab.settle();
+    }
+    // One that is too young to be carried: it keeps what comes behind it, and not what is before.
+    lab.page(2, None, vec![]);
+    let whole = lab.life.engine.open_visit(visit).expect("read").expect("open");
+    let from = lab.life.journal().appended();
+    lab.life.upkeep.step(&lab.life.engine).expect("a working disk");
+    assert_eq!(lab.life.upkeep.carried(), 1);
+    lab.life.journal().write_step().expect("written");
+    let upto = lab.life.journal().written();
+    let mut collected = 0;
+    for lsn in (from.0 + 100..upto.0).step_by(40).map(Lsn) {
+        let (path, len) = place_of(&lab.disk, lsn);
+        let disk = cut_copy(&lab.disk, &path, len);
+        let later = |file: &&PathBuf| **file > path;
+        let files = visitlog_core::ports::Disk::list(&disk, Path::new(JOURNAL)).expect("listed");
+        for file in files.iter().filter(later) {
+            visitlog_core::ports::Disk::remove(&disk, file).expect("removed");
+        }
+        let (mut again, _) = Lab::on(disk, plan.clone());
+        for _ in 0..3 {
+            again.life.upkeep.step(&again.life.engine).expect("a working disk");
+            again.settle();
+        }
+        collected += usize::from(again.life.journal().oldest() > Lsn(1_000));
+        again.restart();
+        let now = again.life.engine.open_visit(visit).expect("read").expect("open");
+        assert_eq!((&now.events, &now.values), (&whole.events, &whole.values), "cut at {lsn}");
+        let open = again.life.engine.open_list();
+        let open = open.iter().find(|open| open.chain.visit == visit).expect("open");
+        assert_eq!(usize::from(open.events), whole.events.len(), "cut at {lsn}");
+    }
+    assert!(collected > 0, "the originals were collected");
+}
+
 /// The position of a visit's `End`, as the audit of the disk finds it.
 fn end_of(lab: &Lab, visit: VisitId) -> Lsn {
     let audit = Audit::of(&lab.disk.synced_copy(), Path::new(JOURNAL), &lab.plan.journal()).expect("a whole journal");
