@@ -36,7 +36,7 @@ pub(super) fn line(record: &RecordRef<'_>, is_personal: bool) -> String {
     }
     let unreadable = match record.kind {
         Kind::Ack => record.ack().map(|ack| {
-            out.put("sink", ack.sink);
+            out.put("sink", ack.sink.escape_debug());
             out.put("upto", ack.lsn);
             out.put("place", ack.place.escape_ascii());
         }),
@@ -163,7 +163,7 @@ impl Line {
 
     fn item(&mut self, item: &BaseItem) {
         match item {
-            BaseItem::Ack(ack) => self.put("ack", format_args!("{}:{}", ack.sink, ack.lsn)),
+            BaseItem::Ack(ack) => self.put("ack", format_args!("{}:{}", ack.sink.escape_debug(), ack.lsn)),
             BaseItem::Site(name) => self.quote("site", Some(name)),
             BaseItem::Tombstone { visit, reason, closed_at } => {
                 self.put("ended", format_args!("{visit}:{}:{}", reason.as_str(), time(*closed_at)));

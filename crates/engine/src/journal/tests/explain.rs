@@ -9,7 +9,7 @@ use visitlog_core::{Lsn, VisitId};
 use visitlog_testkit::SimDisk;
 
 use super::support::{append, append_chains, config, dir, moment, open, segment_path, settle, touch, visit};
-use crate::journal::{BaseItem, DumpFilter, Fault, Kind, Report, Verdict, dump, verify};
+use crate::journal::{Ack, BaseItem, DumpFilter, Fault, Kind, Report, Verdict, dump, verify};
 
 fn port(disk: &SimDisk) -> Arc<dyn Disk> {
     Arc::new(disk.clone())
@@ -37,6 +37,19 @@ fn a_journal_whose_making_was_interrupted_is_none_yet() {
         disk.put(&segment_path(64), bytes);
         assert_eq!(verify(&port(&disk), dir()).expect("read").verdict, Verdict::Empty, "opening makes it");
     }
+}
+
+#[test]
+fn a_record_is_one_line_whatever_a_sink_is_called() {
+    let disk = SimDisk::new(1);
+    let (journal, ..) = open(&disk, &config(2_000));
+    let ack = Ack { sink: "a\nb".to_owned(), lsn: Lsn(64), place: b"c\nd".to_vec() };
+    journal.appender().append_ack(&ack);
+    journal.appender().append_base(&[BaseItem::Ack(ack)]);
+    settle(&journal);
+    let (lines, _) = lines(&disk, &DumpFilter::default());
+    assert!(lines[0].ends_with(r" sink=a\nb upto=64 place=c\nd"), "{}", lines[0]);
+    assert!(lines[1].ends_with(r" ack=a\nb:64"), "{}", lines[1]);
 }
 
 #[test]
