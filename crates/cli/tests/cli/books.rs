@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::crowd::{Act, Attempt, Book, Habit};
-use crate::visits::Visit;
+use crate::visits::{Visit, span};
 
 /// Between the client's clock and the server's, which goes on from the wall clock at its start.
 const CLOCKS_US: i64 = 100_000;
@@ -96,6 +96,10 @@ fn one_client(visit: &Visit, tally: &mut Tally) {
 /// The end is true: the last activity that is recorded, and never early.
 fn ends(visit: &Visit, idle: i64, tally: &mut Tally) {
     let (ended, closed, last) = (visit.moment("ended_at"), visit.moment("closed_at"), visit.last_activity());
+    let times: Vec<(i64, i64)> = visit.events().iter().map(span).collect();
+    if let Some(gap) = times.windows(2).find(|pair| pair[1].0 - pair[0].1 > idle + PADDING_US + CLOCKS_US) {
+        tally.faults.push(format!("visit {} went on after a break: {gap:?}", visit.id()));
+    }
     // A touch is recorded where an event's commit came a second later than what it records.
     let is_touch = ended - last >= PADDING_US;
     let sets = visit.0["values"].as_object().is_some_and(|values| !values.is_empty());
@@ -170,7 +174,11 @@ fn in_order(book: &Book, places: &Places<'_>, tally: &mut Tally) {
 
 /// No session ends early, and none goes on for too long.
 fn together_or_apart(book: &Book, places: &Places<'_>, idle: i64, tally: &mut Tally) {
-    let place = |attempt: &Attempt| places.get(attempt.path.as_str()).and_then(|found| found.first()).map(|v| v.id());
+    let visit_of = |attempt: &Attempt| places.get(attempt.path.as_str()).and_then(|found| found.first()).copied();
+    let place = |attempt: &Attempt| visit_of(attempt).map(Visit::id);
+    // Whose sessions were lost at their starts by three kills or more looks like one who keeps no cookie: then its
+    // fingerprint shares a session, which it leaves when it returns its cookie.
+    let shares = |attempt: &Attempt| visit_of(attempt).is_some_and(|visit| visit.0["identity"] == "fingerprint");
     let mut before: Option<&Attempt> = None;
     let mut last_done = 0;
     for attempt in &book.attempts {
@@ -181,7 +189,8 @@ fn together_or_apart(book: &Book, places: &Places<'_>, idle: i64, tally: &mut Ta
         let Some(before) = before.replace(attempt) else { continue };
         let (one, other) = (place(before), place(attempt));
         let said_goodbye = before.act.is_goodbye();
-        if !said_goodbye && !attempt.unsure && attempt.done - before.sent <= idle - CLOCKS_US {
+        let shared = shares(before) || shares(attempt);
+        if !said_goodbye && !attempt.unsure && !shared && attempt.done - before.sent <= idle - CLOCKS_US {
             tally.together += 1;
             if one != other {
                 tally

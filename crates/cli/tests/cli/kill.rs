@@ -129,10 +129,12 @@ fn audit(data: &Path, books: &[Book], terminated: &[Terminated], breaks: &[(i64,
         terminated.iter().filter(|end| end.answered).count(),
     );
     // They expired while nobody was there to see it, and ended when they were seen last all the same.
+    let idle = i64::try_from(IDLE.as_micros()).unwrap();
     for (from, to) in breaks {
         let expired = visits.iter().filter(|visit| {
             let (ended, closed) = (visit.moment("ended_at"), visit.moment("closed_at"));
-            visit.reason() == "expired" && (from - 1_000_000..*from).contains(&ended) && closed >= *to
+            let was_alive = (from - idle..*to).contains(&ended);
+            visit.reason() == "expired" && was_alive && closed >= *to
         });
         assert!(expired.count() >= 5, "too few sessions expired in the break from {from} to {to}");
     }

@@ -41,11 +41,7 @@ impl Visit {
 
     /// The latest moment that an event speaks of: its time, or the head of the answer.
     pub(crate) fn last_activity(&self) -> i64 {
-        let moment = |event: &Value| {
-            let took_us = event["duration_ms"].as_f64().unwrap_or_default() * 1_000.0;
-            micros(&event["time"]) + took_us.round() as i64
-        };
-        self.events().iter().map(moment).max().unwrap_or_default()
+        self.events().iter().map(|event| span(event).1).max().unwrap_or_default()
     }
 }
 
@@ -53,6 +49,13 @@ impl Visit {
 pub(crate) fn micros(time: &Value) -> i64 {
     let time: jiff::Timestamp = time.as_str().unwrap_or_else(|| panic!("a time expected: {time}")).parse().unwrap();
     time.as_microsecond()
+}
+
+/// When an event began, and the latest moment that it speaks of.
+pub(crate) fn span(event: &Value) -> (i64, i64) {
+    let began = micros(&event["time"]);
+    let took_us = event["duration_ms"].as_f64().unwrap_or_default() * 1_000.0;
+    (began, began + took_us.round() as i64)
 }
 
 /// All ended visits of a folder. Fails where a line is no document, or a visit is there twice.
