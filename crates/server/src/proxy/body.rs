@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::connection::{Connection, ExchangeError};
 use super::decode::Framing;
@@ -24,15 +23,14 @@ enum Kind {
     Empty,
     Full(Bytes),
     Streaming(Streaming),
-    /// Of a connection that has a task of its own.
-    Spawned(Incoming),
 }
 
 struct Streaming {
     /// Given back to the pool at the end.
     connection: Option<Box<Connection>>,
     pool: Arc<Pool>,
-    idle_timeout: Duration,
+    /// None: it may be silent for as long as it likes.
+    idle_timeout: Option<Duration>,
 }
 
 impl std::fmt::Debug for Streaming {
@@ -52,17 +50,16 @@ impl Body {
         Self(Kind::Full(bytes.into()))
     }
 
-    pub(crate) fn spawned(incoming: Incoming) -> Self {
-        Self(Kind::Spawned(incoming))
-    }
-
-    /// What the connection is receiving, and how long it may stand still. A connection that has nothing more to receive goes back at once.
-    pub(crate) fn streaming(mut connection: Box<Connection>, pool: &Arc<Pool>, idle_timeout: Duration) -> Self {
+    /// What the connection is receiving, and how long it may stand still. A connection that has nothing more to receive
+    /// goes back at once.
+    pub(crate) fn streaming(mut connection: Box<Connection>, pool: &Arc<Pool>, idle_timeout: Option<Duration>) -> Self {
         if let Some(whole) = connection.whole_body() {
             pool.put(connection);
             return Self::full(whole);
         }
-        connection.restart_timer(idle_timeout);
+        if let Some(idle_timeout) = idle_timeout {
+            connection.restart_timer(idle_timeout);
+        }
         Self(Kind::Streaming(Streaming { connection: Some(connection), pool: pool.clone(), idle_timeout }))
     }
 }
@@ -88,7 +85,6 @@ impl http_body::Body for Body {
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
             Kind::Streaming(streaming) => streaming.poll(cx),
-            Kind::Spawned(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
         };
         polled.map_ok(|mut frame| {
             if let Some(trailers) = frame.trailers_mut() {
@@ -103,7 +99,6 @@ impl http_body::Body for Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::Streaming(streaming) => streaming.connection.is_none(),
-            Kind::Spawned(incoming) => incoming.is_end_stream(),
         }
     }
 
@@ -112,7 +107,6 @@ impl http_body::Body for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Streaming(streaming) => streaming.size_hint(),
-            Kind::Spawned(incoming) => incoming.size_hint(),
         }
     }
 }
@@ -122,14 +116,15 @@ impl Streaming {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_body(cx) {
             Poll::Pending => {
-                let error = ready!(connection.poll_timeout(cx, self.idle_timeout));
+                let Some(idle_timeout) = self.idle_timeout else { return Poll::Pending };
+                let error = ready!(connection.poll_timeout(cx, idle_timeout));
                 self.fail(error)
             }
             Poll::Ready(Some(Ok(frame))) => {
                 if connection.framing().is_done() {
                     self.give_back();
-                } else {
-                    connection.restart_timer(self.idle_timeout);
+                } else if let Some(idle_timeout) = self.idle_timeout {
+                    connection.restart_timer(idle_timeout);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -101,7 +101,7 @@ impl ExchangeError {
 }
 
 /// Connects, within the time allowed.
-pub(crate) async fn connect(settings: &Validated) -> Result<TcpStream, Failure> {
+async fn connect(settings: &Validated) -> Result<TcpStream, Failure> {
     let connecting = async {
         let stream = match &settings.target {
             Target::Address(address) => TcpStream::connect(address).await?,
@@ -257,6 +257,11 @@ impl Connection {
         let length = usize::try_from(length).ok().filter(|length| *length <= self.response.input.len())?;
         self.response.framing = Framing::EMPTY;
         Some(self.response.input.split_to(length).freeze())
+    }
+
+    /// What is left after the upstream has switched protocols: the socket, and what it has said already.
+    pub(crate) fn switched(self) -> (TcpStream, Bytes) {
+        (self.stream, self.response.input.freeze())
     }
 
     /// Whether another request may be sent on it: request and response are through, and not a byte more has come.

@@ -146,6 +146,9 @@ fn judge_target<B>(request: &mut Request<B>) -> Result<(), Failure> {
     if !known || authority.as_str().contains('@') || authority.host().is_empty() {
         return Err(Failure::BadRequest("not a target for a server"));
     }
+    if !authority.as_str().bytes().all(is_host_byte) {
+        return Err(Failure::BadRequest("not a host"));
+    }
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadRequest("not a host"))?;
     let path = uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(path);

@@ -10,7 +10,7 @@
 //!
 //! An upstream connection is driven by the request that uses it, not by a task of its own, so a request costs no
 //! wake-up between tasks and a client that goes away takes its upstream connection with it. Reading and writing
-//! HTTP/1.1 towards the upstream are `encode` and `decode`, pure functions; only WebSockets go through hyper's client.
+//! HTTP/1.1 towards the upstream are `encode` and `decode`, pure functions.
 //!
 //! What is not passed on: 1xx responses of the upstream other than the `100 Continue` that a client asked for, and
 //! response trailers that no `Trailer` header announced or that the client did not ask for by `TE: trailers` (hyper's

@@ -118,26 +118,30 @@ impl Shared {
             return Err(refused);
         }
         let client = cleaned.websocket.then(|| hyper::upgrade::on(&mut request));
-        self.rewrite(&mut request, cleaned);
-        let (head, body) = request.into_parts();
+        self.rewrite(&mut request, cleaned)?;
+        let (mut head, body) = request.into_parts();
         let patience = cleaned.expects_continue.then_some(self.settings.timeouts.expect_continue);
         let (body, upload) = RequestBody::new(body, patience);
         if let Some(client) = client {
-            let response = upgrade::forward(&self.settings, Request::from_parts(head, body), client).await?;
-            return Ok(self.with_via(response));
+            upgrade::switch_headers(&mut head.headers);
+            let (answer, connection) = self.exchange_fresh(&head, body, upload).await?;
+            if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+                return self.answer(answer, connection);
+            }
+            return Ok(self.with_via(upgrade::switch(answer, connection, client)?));
         }
         let (head, connection) = self.exchange(&head, body, upload).await?;
         self.answer(head, connection)
     }
 
     /// Turns the client's request into ours.
-    fn rewrite<B>(&self, request: &mut Request<B>, cleaned: Cleaned) {
+    fn rewrite<B>(&self, request: &mut Request<B>, cleaned: Cleaned) -> Result<(), Failure> {
         let settings = &*self.settings;
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         request.extensions_mut().clear();
         *request.version_mut() = Version::HTTP_11;
         if !settings.base_path.is_empty() {
-            *request.uri_mut() = under_base_path(&settings.base_path, request.uri());
+            *request.uri_mut() = under_base_path(&settings.base_path, request.uri())?;
         }
         let headers = request.headers_mut();
         self.tell(headers, peer, cleaned);
@@ -148,6 +152,7 @@ impl Shared {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("TE"));
         }
+        Ok(())
     }
 
     fn tell(&self, headers: &mut HeaderMap, peer: Option<IpAddr>, cleaned: Cleaned) {
@@ -165,25 +170,32 @@ impl Shared {
         body: RequestBody,
         upload: Option<Arc<Upload>>,
     ) -> Result<(Head, Box<Connection>), Failure> {
+        let Some(mut connection) = self.pool.take() else { return self.exchange_fresh(head, body, upload).await };
         let timeout = self.settings.timeouts.response_head;
-        let mut connection;
-        if let Some(kept) = self.pool.take() {
-            connection = kept;
-            connection.start(head, body, upload);
-            match connection.exchange(timeout).await {
-                Ok(head) => return Ok((head, connection)),
-                Err(ExchangeError::Closed(_)) if connection.may_start_again() => {
-                    let fresh = Connection::open(&self.settings).await?;
-                    let stale = std::mem::replace(&mut connection, fresh);
-                    connection.take_over(stale);
-                }
-                Err(error) => return Err(failed(&error)),
+        connection.start(head, body, upload);
+        match connection.exchange(timeout).await {
+            Ok(head) => return Ok((head, connection)),
+            Err(ExchangeError::Closed(_)) if connection.may_start_again() => {
+                let fresh = Connection::open(&self.settings).await?;
+                let stale = std::mem::replace(&mut connection, fresh);
+                connection.take_over(stale);
             }
-        } else {
-            connection = Connection::open(&self.settings).await?;
-            connection.start(head, body, upload);
+            Err(error) => return Err(failed(&error)),
         }
         let head = connection.exchange(timeout).await.map_err(|error| failed(&error))?;
+        Ok((head, connection))
+    }
+
+    /// Sends the request over a connection of its own.
+    async fn exchange_fresh(
+        &self,
+        head: &request::Parts,
+        body: RequestBody,
+        upload: Option<Arc<Upload>>,
+    ) -> Result<(Head, Box<Connection>), Failure> {
+        let mut connection = Connection::open(&self.settings).await?;
+        connection.start(head, body, upload);
+        let head = connection.exchange(self.settings.timeouts.response_head).await.map_err(|error| failed(&error))?;
         Ok((head, connection))
     }
 
@@ -193,7 +205,8 @@ impl Shared {
             tracing::warn!("upstream: switched protocols without being asked");
             return Err(Failure::BadAnswer);
         }
-        let body = Body::streaming(connection, &self.pool, self.settings.timeouts.idle_body);
+        let idle_timeout = (!is_event_stream(&head.headers)).then_some(self.settings.timeouts.idle_body);
+        let body = Body::streaming(connection, &self.pool, idle_timeout);
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
@@ -210,6 +223,13 @@ impl Shared {
     }
 }
 
+/// Server-sent events are silent until there is something to say.
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return false };
+    let essence = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+}
+
 fn append_via(headers: &mut HeaderMap, via: &HeaderValue) {
     headers::append(headers, header::VIA, via.as_bytes());
 }
@@ -223,8 +243,31 @@ fn failed(error: &ExchangeError) -> Failure {
     failure
 }
 
-fn under_base_path(base: &str, uri: &Uri) -> Uri {
+fn under_base_path(base: &str, uri: &Uri) -> Result<Uri, Failure> {
     let rest = uri.path_and_query().map_or("/", |rest| rest.as_str());
     let joined = if rest.starts_with('/') { format!("{base}{rest}") } else { format!("{base}/") };
-    joined.parse().unwrap_or_else(|_| uri.clone())
+    // What fits by itself may be too long when joined: never let it out of the base path.
+    joined.parse().map_err(|_| Failure::BadRequest("target too long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_target_leaves_the_base_path() {
+        let under = |target: &str| under_base_path("/base", &target.parse().expect("a target"));
+        assert_eq!(under("/a?b").map(|uri| uri.to_string()), Ok("/base/a?b".to_owned()));
+        let longest = format!("/{}", "x".repeat(65_530));
+        assert_eq!(under(&longest), Err(Failure::BadRequest("target too long")));
+    }
+
+    #[test]
+    fn event_streams_are_known_by_their_type() {
+        let is =
+            |kind| is_event_stream(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]));
+        assert!(is("text/event-stream") && is("Text/Event-Stream ; charset=utf-8"));
+        assert!(!is("text/event-streams") && !is("text/plain; a=text/event-stream"));
+        assert!(!is_event_stream(&HeaderMap::new()));
+    }
 }

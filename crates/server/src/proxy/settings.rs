@@ -27,7 +27,8 @@ pub struct ProxySettings {
     pub timeouts: Timeouts,
     /// Idle upstream connections kept for reuse, in each pool (one pool per worker). Default 64.
     pub idle_connections_max: usize,
-    /// An upstream connection idle for longer is closed. Default 30 s: below the keep-alive time of common servers.
+    /// An upstream connection idle for longer is closed. Default 4 s: below the keep-alive time of
+    /// common servers, of which Node.js has the shortest (5 s).
     pub idle_connection_timeout: Duration,
 }
 
@@ -42,7 +43,7 @@ impl ProxySettings {
             via: None,
             timeouts: Timeouts::default(),
             idle_connections_max: 64,
-            idle_connection_timeout: Duration::from_secs(30),
+            idle_connection_timeout: Duration::from_secs(4),
         }
     }
 }

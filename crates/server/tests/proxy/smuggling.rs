@@ -349,3 +349,14 @@ async fn what_follows_an_answer_is_nobodys() {
         assert!(answer.ends_with("honest"), "after {first:?} came {answer:?}");
     }
 }
+
+#[tokio::test]
+async fn the_authority_of_an_absolute_form_is_a_host_too() {
+    let (site, seen) = crate::raw::recorder(crate::raw::OK).await;
+    let served = Served::before(site);
+    for authority in ["a,b", "good.test:80", "good.test"] {
+        let answer = served.ask(&format!("GET http://{authority}/ HTTP/1.1\r\nHost: good.test\r\n\r\n")).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 400 "), authority.contains(','), "{authority}: {answer}");
+    }
+    assert!(seen.all().iter().all(|seen| !seen.contains(',')), "{:?}", seen.all());
+}

@@ -119,3 +119,19 @@ async fn a_client_that_reads_nothing_is_cut_and_with_it_the_upstream() {
     client.send(GET).await;
     tokio::time::timeout(crate::raw::PATIENCE, when.recv()).await.expect("it was kept");
 }
+
+#[tokio::test]
+async fn an_event_stream_may_be_silent() {
+    let site = upstream(|_, mut client| async move {
+        client.head().await;
+        client.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n").await;
+        tokio::time::sleep(SHORT * 3).await;
+        client.send("data: two\n\n").await;
+    })
+    .await;
+    let mut settings = ProxySettings::new(format!("http://{site}"));
+    settings.timeouts.idle_body = SHORT;
+    let mut client = Served::start(settings).connect().await;
+    client.send(GET).await;
+    assert!(client.until("data: two\n\n").await.ends_with("data: two\n\n"));
+}

@@ -95,3 +95,53 @@ async fn a_websocket_whose_upstream_is_down_is_a_502() {
         .await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
 }
+
+const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+#[tokio::test]
+async fn a_refusal_is_read_as_strictly_as_any_answer() {
+    for framing in ["Content-Length: 2\r\nContent-Length: 3", "Content-Length: 2\r\nTransfer-Encoding: chunked"] {
+        let site = upstream(move |_, mut client| async move {
+            client.head().await;
+            client.send(format!("HTTP/1.1 403 Forbidden\r\n{framing}\r\n\r\nnot that")).await;
+        })
+        .await;
+        let answer = Served::before(site).ask(HANDSHAKE).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{framing}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_stands_still_is_cut_off() {
+    let site = upstream(|_, mut client| async move {
+        client.head().await;
+        client.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 8\r\n\r\nhalf").await;
+        client.rest().await;
+    })
+    .await;
+    let mut settings = visitlog_server::proxy::ProxySettings::new(format!("http://{site}"));
+    settings.timeouts.idle_body = std::time::Duration::from_millis(200);
+    let mut client = Served::start(settings).connect().await;
+    client.send(HANDSHAKE).await;
+    assert!(client.rest().await.ends_with("half"));
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_with_its_101_is_not_lost() {
+    let site = upstream(|_, mut client| async move {
+        client.head().await;
+        client
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst words")
+            .await;
+        assert_eq!(client.until("!").await, "hello!");
+        client.send(", and last").await;
+    })
+    .await;
+    let served = Served::before(site);
+    let mut client = served.connect().await;
+    client.send(HANDSHAKE).await;
+    let head = client.head().await;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    client.send("hello!").await;
+    assert_eq!(client.until("last").await, "first words, and last");
+}
