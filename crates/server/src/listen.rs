@@ -103,6 +103,10 @@ where
     let room = Arc::new(Semaphore::new(settings.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
     accept(listener, &workers, room, shutdown).await;
     let _ = stop.send(true);
+    let connections: usize = workers.iter().map(|worker| worker.connections.load(Relaxed)).sum();
+    if connections > 0 {
+        tracing::info!(connections, up_to = ?settings.drain_timeout, "shutdown: waiting for the requests under way");
+    }
     let mut cut = 0;
     for worker in workers {
         cut += worker.finish().await?;
