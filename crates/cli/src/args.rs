@@ -79,6 +79,15 @@ pub(crate) struct ServeArgs {
     /// Paths that leave no trace, with all below; may be given again
     #[arg(long, value_name = "PATH")]
     pub(crate) exclude: Vec<String>,
+    /// How long the site may take to begin an answer; then 504
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) upstream_timeout: Duration,
+    /// How long an answer may stand still; then it is cut. Event streams may for ever
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) idle_body_timeout: Duration,
+    /// How long the end waits for requests under way
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) drain_timeout: Duration,
     /// Threads that serve [default: as many as there are cores]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,

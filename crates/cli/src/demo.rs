@@ -1,5 +1,6 @@
 //! `visitlog demo`: the example shop, the proxy in front of it, visitors, and what is recorded, as it happens.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,7 +55,8 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     };
     let show = HookSink::new("demo", |visit: &visitlog_core::model::EndedVisit| {
         let document = serde_json::to_value(Document::of_ended(visit)).unwrap_or_default();
-        println!("\n{}", render::visit(&document));
+        // A reader that is gone must not stop the recording.
+        let _ = writeln!(std::io::stdout(), "\n{}", render::visit(&document));
     });
     let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(show)];
     let mut shoppers = None;

@@ -13,7 +13,7 @@ use visitlog_engine::{EngineConfig, Local};
 use visitlog_server::lookup::{self, Wanted};
 
 use crate::args::{Output, VisitArgs, VisitsArgs};
-use crate::render;
+use crate::{out, render};
 
 pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
     let wanted = Wanted { open: true, ended: !args.open, limit: args.limit };
@@ -31,8 +31,8 @@ pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
         }
     };
     match args.output {
-        Output::Json => println!("{}", serde_json::to_string(&documents)?),
-        Output::Table => print!("{}", render::table(&documents)),
+        Output::Json => out::print_json(&serde_json::to_string(&documents)?)?,
+        Output::Table => out::print(&render::table(&documents))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,8 +47,8 @@ pub(crate) fn visit(args: &VisitArgs) -> anyhow::Result<ExitCode> {
     };
     let Some(text) = found else { return Ok(not_found(args.id, &args.source.data)) };
     match args.output {
-        Output::Json => println!("{text}"),
-        Output::Table => print!("{}", render::visit(&serde_json::from_str(&text)?)),
+        Output::Json => out::print_json(&text)?,
+        Output::Table => out::print(&render::visit(&serde_json::from_str(&text)?))?,
     }
     Ok(ExitCode::SUCCESS)
 }

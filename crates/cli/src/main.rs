@@ -5,6 +5,7 @@ mod args;
 mod demo;
 mod journal;
 mod look;
+mod out;
 mod render;
 mod serve;
 mod shoppers;

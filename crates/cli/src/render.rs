@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::out::is_obeyed;
+
 /// Many visits, a line each.
 pub(crate) fn table(visits: &[Value]) -> String {
     let head = ["visit", "started (UTC)", "lasted", "pages", "actions", "user", "entry", "exit", "end"];
@@ -128,9 +130,9 @@ fn short(text: &str, max: usize) -> String {
     if text.chars().count() <= max { text } else { text.chars().take(max - 1).chain(['…']).collect() }
 }
 
-/// Without control characters, which a terminal would obey.
+/// Without what a terminal would obey.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -143,8 +145,8 @@ mod tests {
     fn a_path_can_not_move_the_cursor() {
         let visits = [json!({ "visit_id": "v", "entry_path": "/\u{1b}[2J", "page_views": 1, "actions": 0 })];
         assert!(!table(&visits).contains('\u{1b}'));
-        let one = json!({ "events": [{ "kind": "page_view", "path": "/\u{9b}31m", "method": "GET", "status": 200 }] });
-        assert!(!visit(&one).contains('\u{9b}'));
+        let one = json!({ "events": [{ "kind": "page_view", "path": "/\u{9b}31m\u{202e}", "method": "GET", "status": 200 }] });
+        assert!(!visit(&one).contains(['\u{9b}', '\u{202e}']));
     }
 
     #[test]

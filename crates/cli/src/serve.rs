@@ -110,7 +110,9 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     layer.rules.excluded_paths.extend(args.exclude.iter().cloned());
     let mut proxy = ProxySettings::new(&args.upstream);
     proxy.trusted_proxies = args.trusted_proxy.clone();
-    let mut loops = ListenSettings::default();
+    proxy.timeouts.response_head = args.upstream_timeout;
+    proxy.timeouts.idle_body = args.idle_body_timeout;
+    let mut loops = ListenSettings { drain_timeout: args.drain_timeout, ..ListenSettings::default() };
     if let Some(workers) = args.workers {
         loops.workers = workers;
     }
