@@ -1,6 +1,6 @@
 //! What clients saw against what was recorded.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::crowd::{Act, Attempt, Book, Habit};
@@ -49,7 +49,7 @@ pub(crate) fn compare(books: &[Book], visits: &[Visit], terminated: &[Terminated
         visit.pages().into_iter().for_each(|page| places.entry(page).or_default().push(visit));
         visit.actions().into_iter().for_each(|name| actions.entry(name).or_default().push(visit));
     }
-    let ids: HashSet<&str> = visits.iter().map(Visit::id).collect();
+    let ids: HashMap<&str, &Visit> = visits.iter().map(|visit| (visit.id(), visit)).collect();
     let mut tally = Tally::default();
     let lives: HashMap<&str, u32> =
         books.iter().flat_map(|book| &book.attempts).map(|attempt| (attempt.path.as_str(), attempt.life)).collect();
@@ -120,7 +120,7 @@ fn recorded_once(
     book: &Book,
     attempt: &Attempt,
     goodbyes: &[(i64, i64)],
-    (places, actions, ids): (&Places<'_>, &Places<'_>, &HashSet<&str>),
+    (places, actions, ids): (&Places<'_>, &Places<'_>, &HashMap<&str, &Visit>),
     tally: &mut Tally,
 ) {
     let found = places.get(attempt.path.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -139,8 +139,13 @@ fn recorded_once(
         more => return tally.faults.push(format!("{} is in {} visits", attempt.path, more.len())),
     }
     // Of parallel requests with one ended token the first starts a session, and the others, which had been told of ones
-    // of their own that never start, join it.
-    let may_join = |told: &str| book.habit == Habit::Pair && !ids.contains(told);
+    // of their own that never start, join it. And whose fingerprint turns out to share one joins that, or the one after
+    // it where somebody said goodbye in it meanwhile.
+    let shared = |visit: &Visit| visit.0["identity"] == "fingerprint";
+    let may_join = |told: &str| match ids.get(told) {
+        None => book.habit == Habit::Pair || shared(found[0]),
+        Some(other) => shared(other),
+    };
     if attempt.told.as_ref().is_some_and(|told| told != found[0].id() && !may_join(told)) {
         tally.faults.push(format!(
             "{} is in visit {}, the site was told another: {attempt:?}",
