@@ -124,9 +124,10 @@ impl EndReason {
         }
     }
 
-    /// Whether somebody wanted the session to end, so that its token must never open or join another.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Abandoned | Self::LoggedOut | Self::Superseded | Self::Terminated)
+    /// Whether requests with the session's token must never meet in a new one. They may after it has expired, as the
+    /// tabs do that a browser restores; and after an eviction, which was nobody's wish.
+    pub const fn bars_rejoin(self) -> bool {
+        !matches!(self, Self::Expired | Self::Evicted)
     }
 }
 

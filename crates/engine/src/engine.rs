@@ -345,14 +345,16 @@ impl Effects for Fx<'_> {
         self.engine.sites.read().name(host).into()
     }
 
-    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, host: &Host) -> HostIndex {
+    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, at: HostIndex, asked: &Host) -> HostIndex {
         self.engine.cookieless.lock().confirmed(fingerprint, visit);
-        let known = self.engine.sites.read();
-        if let Some(index) = known.find(host).filter(|&index| known.is_known(index)) {
-            return index;
+        if self.engine.sites.read().is_known(at) {
+            return at;
         }
-        drop(known);
-        self.engine.sites.write().confirm(host)
+        self.engine.sites.write().confirm_session(at, asked)
+    }
+
+    fn shares(&self, fingerprint: Fingerprint, visit: VisitId) -> bool {
+        self.engine.cookieless.lock().shares(fingerprint, visit)
     }
 
     fn logged_in(&mut self, visit: VisitId, user: &UserId, single: bool) {

@@ -10,6 +10,8 @@ use crate::journal::{BaseItem, Flags, JournalError};
 
 /// Sessions carried in one step.
 const CARRY_AT_ONCE: usize = 256;
+/// Copies appended before other writers get their turn.
+const APPEND_AT_ONCE: usize = 64;
 
 /// What the upkeep of one journal is about to do.
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ impl Upkeep {
         if engine.journal.base_due() {
             write_base(engine);
         }
-        self.carry(engine)?;
+        self.carry(engine);
         self.collect(engine)?;
         Ok(!self.carrying.is_empty())
     }
@@ -62,6 +64,9 @@ impl Upkeep {
             self.planned = None;
             self.removed += engine.journal.collect(bound)? as u64;
         }
+        if engine.journal.usage().segments < 2 {
+            return Ok(());
+        }
         let (bound, after) = engine.collection_bound();
         if bound > engine.journal.oldest() {
             self.planned = Some((bound, after));
@@ -71,11 +76,11 @@ impl Upkeep {
 
     /// Once the journal has grown long, the sessions that hold its older half are written again at its end. What is
     /// kept must double before that happens again, so that carrying costs at most as much as writing.
-    fn carry(&mut self, engine: &Engine) -> Result<(), JournalError> {
+    fn carry(&mut self, engine: &Engine) {
         if self.carrying.is_empty() {
             let bytes = engine.journal.usage().bytes;
             if bytes <= self.carry_from_bytes.max(engine.config.carry_from_bytes) {
-                return Ok(());
+                return;
             }
             let cutoff = Lsn(engine.journal.appended().0.saturating_sub(bytes / 2));
             for shard in &engine.shards {
@@ -83,13 +88,19 @@ impl Upkeep {
             }
         }
         for chain in self.carrying.split_off(self.carrying.len().saturating_sub(CARRY_AT_ONCE)) {
-            self.carried += u64::from(engine.carry(chain.visit)?);
+            match engine.carry(chain.visit) {
+                Ok(carried) => self.carried += u64::from(carried),
+                // It stays where it is, and so does what lies behind it. The others can be carried all the same.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, visit = %chain.visit, "a session can't be carried forward");
+                }
+            }
         }
         if self.carrying.is_empty() {
             // Whatever grew meanwhile: the next time is when the journal is twice as long as it is after this.
             self.carry_from_bytes = engine.config.carry_from_bytes.max(2 * self.kept_bytes(engine));
         }
-        Ok(())
     }
 
     /// What will be left once the collections that the carrying allows are done.
@@ -155,6 +166,11 @@ impl Engine {
             let mut appender = self.journal.appender();
             let (mut first, mut last) = (Lsn::NONE, Lsn::NONE);
             for (place, record) in records.iter().enumerate() {
+                if place % APPEND_AT_ONCE == APPEND_AT_ONCE - 1 {
+                    // Others may append between: what counts is that the copies are complete.
+                    drop(appender);
+                    appender = self.journal.appender();
+                }
                 let kept = if record.flags.has(Flags::CONFIRMS) { Flags::CONFIRMS } else { Flags::NONE };
                 let mut flags = kept.with(Flags::CARRIED);
                 if place + 1 == records.len() {

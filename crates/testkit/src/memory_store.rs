@@ -198,9 +198,13 @@ impl Effects for Fx {
         lock(&self.0.sites).name(host).into()
     }
 
-    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, host: &Host) -> HostIndex {
+    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, at: HostIndex, asked: &Host) -> HostIndex {
         lock(&self.0.cookieless).confirmed(fingerprint, visit);
-        lock(&self.0.sites).confirm(host)
+        lock(&self.0.sites).confirm_session(at, asked)
+    }
+
+    fn shares(&self, fingerprint: Fingerprint, visit: VisitId) -> bool {
+        lock(&self.0.cookieless).shares(fingerprint, visit)
     }
 
     fn logged_in(&mut self, visit: VisitId, user: &UserId, single: bool) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use visitlog_core::Timestamp;
 use visitlog_core::ids::VisitId;
-use visitlog_core::ports::{Class, Commit, Committed, Op, Outcome, SessionStore, Standing, StoreError};
+use visitlog_core::ports::{Class, Commit, Committed, Live, Op, Outcome, SessionStore, Standing, StoreError};
 
 use crate::hooks::{self, SessionStart};
 use crate::origin::{Origin, cut};
@@ -71,9 +71,11 @@ impl World {
             on_start: Vec::new(),
             facts: None,
         };
-        let logs_in = commit.ops.iter().any(|op| matches!(op, Op::Login(_)));
+        let logs_in = |current: &Live| {
+            commit.ops.iter().any(|op| matches!(op, Op::Login(user) if current.data.user.as_ref() != Some(user)))
+        };
         let (visitor_id, visit) = match &commit.standing {
-            Standing::Live(_) if !logs_in => return commit,
+            Standing::Live(live) if !logs_in(live) => return commit,
             _ if !commit.starts() => return commit,
             Standing::Live(_) => (origin.token.map(|token| self.keys.visitor_id(token.visitor)), None),
             Standing::Fresh(fresh) => (Some(self.keys.visitor_id(fresh.visitor)), Some(fresh.visit)),
@@ -82,8 +84,13 @@ impl World {
             Standing::Shared { .. } => (None, None),
         };
         let facts = origin.start_facts(self, visitor_id.unwrap_or_default());
-        let shared = matches!(commit.standing, Standing::Shared { .. }) && !commit.needs_own();
-        if let Some(hook) = self.on_start.as_ref().filter(|_| !shared) {
+        let starts = match &commit.standing {
+            // Another user's login starts another session.
+            Standing::Live(live) => live.data.user.is_some(),
+            Standing::Fresh(_) => true,
+            Standing::Shared { .. } => commit.needs_own(),
+        };
+        if let Some(hook) = self.on_start.as_ref().filter(|_| starts) {
             let (host, path) = (&origin.host, origin.uri.path());
             let start = SessionStart { visit, host, path, facts: &facts, ops: Vec::new() };
             commit.on_start = hooks::ask(hook, start, &self.counters);

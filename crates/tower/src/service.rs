@@ -58,15 +58,10 @@ where
         let arrival = (!nobody).then(|| origin.arrival(world, origin.token, passive));
         let visit = Visit::new(origin, self.shared.clone());
         request.extensions_mut().insert(visit.clone());
-        let begin = arrival.map(|arrival| world.counters.call(|| self.shared.store.begin(arrival)));
-        match begin {
-            Some(Ok(begin)) => ResponseFuture::begin(self.shared.clone(), visit, begin, inner, request),
-            // Nobody to find, or nobody to ask.
+        match arrival {
+            Some(arrival) => ResponseFuture::start(self.shared.clone(), visit, arrival, inner, request),
+            // Nobody to find.
             None => ResponseFuture::call(self.shared.clone(), visit, inner.call(request)),
-            Some(Err(_)) => {
-                world.counters.untracked.add(1);
-                ResponseFuture::call(self.shared.clone(), visit, inner.call(request))
-            }
         }
     }
 }

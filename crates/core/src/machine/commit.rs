@@ -89,7 +89,6 @@ impl Shard {
             return plain(Outcome::Nothing, Some(visit));
         }
         let own = commit.token.is_none_or(|token| token.visit == Some(visit));
-        commit.on_start.clear();
         let mut committed = self.carry_out(now, index, current, commit, fx);
         if !own {
             committed.outcome = Outcome::Joined;
@@ -118,6 +117,7 @@ impl Shard {
         if start.identity == Identity::Cookie
             && let Some(token) = commit.token
             && let Some(index) = self.twin(&token, commit.fingerprint, now)
+            && !self.end_if_overdue(index, now, fx)
         {
             commit.on_start.clear();
             let number = token.number.saturating_add(1);
@@ -146,23 +146,34 @@ impl Shard {
     }
 
     /// Records a commit in the session that a fingerprint shares, which starts with the first one.
+    ///
+    /// # Errors
+    /// Gives the commit back when that session has ended meanwhile: the fingerprint needs another.
     pub fn commit_shared(
         &mut self,
         now: Timestamp,
         start: Start,
-        mut commit: Commit,
+        mut commit: Box<Commit>,
         fx: &mut impl Effects,
-    ) -> Committed {
+    ) -> Result<Committed, Box<Commit>> {
+        let found = self.find(start.visit);
+        let ended = match found {
+            Some(index) => self.end_if_overdue(index, now, fx),
+            None => !fx.shares(start.fingerprint, start.visit),
+        };
+        if ended {
+            return Err(commit);
+        }
         commit.on_start.clear();
         commit.token = None;
-        let mut committed = match self.find(start.visit) {
-            Some(index) => self.carry_out(now, index, true, commit, fx),
-            None => self.start(now, start, commit, fx),
+        let mut committed = match found {
+            Some(index) => self.carry_out(now, index, true, *commit, fx),
+            None => self.start(now, start, *commit, fx),
         };
         committed.outcome = Outcome::Shared;
         committed.visit = None;
         committed.issue = None;
-        committed
+        Ok(committed)
     }
 
     fn issue_for_join(&self, committed: &mut Committed, visitor: Visitor, number: u32) {
@@ -336,6 +347,10 @@ impl Shard {
     /// A user logs in: the token changes, the visit goes on. If another user is in, that is a logout and a start.
     fn login(&mut self, now: Timestamp, user: UserId, progress: &mut Progress, commit: &Commit, fx: &mut impl Effects) {
         let before = self.data(progress.index).user.clone();
+        if before.as_ref() == Some(&user) && progress.trusted && progress.entitled {
+            // An app may say with every answer who it is.
+            return;
+        }
         if before.as_ref().is_some_and(|before| *before != user) {
             if !progress.trusted {
                 // An outdated token must not throw out the user who is in.
@@ -355,6 +370,13 @@ impl Shard {
             progress.index = self.open_session(now, start, &commit, fx);
             self.heads.at_mut(progress.index).flags.confirm(false);
             (progress.logout, progress.goodbye) = (false, None);
+            let mut fields = Fields::new();
+            for op in std::mem::take(&mut commit.on_start) {
+                if !matches!(op, Op::Login(_)) {
+                    self.apply(now, op, progress, &mut fields, &commit, fx);
+                }
+            }
+            self.flush_fields(now, progress.index, &mut fields, fx);
         }
         let (index, at) = (progress.index, commit.at.max(self.heads.at(progress.index).visit.started_at()));
         self.record(index, plain_event(at, EventKind::Login, Some(&user)), fx);

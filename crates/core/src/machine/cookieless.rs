@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ids::{Fingerprint, Fingerprints, VisitId};
+use crate::ids::{Fingerprint, Fingerprints, VisitId, Visitor};
 use crate::limits;
 use crate::time::Timestamp;
 
@@ -22,6 +22,23 @@ struct Print {
     misses: u8,
     /// The session that the fingerprint's requests share.
     shared: Option<VisitId>,
+    /// Visitors that returned a token without a visit, and were let out for it: once each.
+    let_out: Vec<Visitor>,
+}
+
+/// A request that would start a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Applicant {
+    /// Its fingerprint.
+    pub prints: Fingerprints,
+    /// The session that it would start.
+    pub visit: VisitId,
+    /// Whether it must have one of its own, whatever its fingerprint: it logs in, or sets a value.
+    pub needs_own: bool,
+    /// The visitor of a token without a visit, by which it shows that it keeps cookies.
+    pub returning: Option<Visitor>,
+    /// Whether cookies are in use at all. Without them all share.
+    pub cookies: bool,
 }
 
 /// Whether a request may start a session of its own.
@@ -48,6 +65,25 @@ impl Print {
             || self.young.len() + self.stale.len() + 1 >= limits::PROVISIONAL_PER_FINGERPRINT_MAX
     }
 
+    /// Counts a session as unconfirmed; at the most as many as matter, for more can't make it more cookieless.
+    fn count(&mut self, visit: VisitId, at: Timestamp) {
+        if self.young.len() + self.stale.len() < limits::PROVISIONAL_PER_FINGERPRINT_MAX {
+            let place = self.young.partition_point(|(_, other)| *other <= at);
+            self.young.insert(place, (visit, at));
+        }
+    }
+
+    /// Whether a visitor that returned a token without a visit gets a session of its own for it. The first time it
+    /// does: a client that goes on presenting that token keeps no cookies after all.
+    fn lets_out(&mut self, returning: Option<Visitor>) -> bool {
+        let Some(visitor) = returning else { return false };
+        let first = !self.let_out.contains(&visitor) && self.let_out.len() < limits::PROVISIONAL_PER_FINGERPRINT_MAX;
+        if first {
+            self.let_out.push(visitor);
+        }
+        first
+    }
+
     fn is_idle(&self) -> bool {
         self.young.is_empty() && self.stale.is_empty() && self.shared.is_none()
     }
@@ -69,32 +105,22 @@ impl Cookieless {
         })
     }
 
-    /// Decides about a request that would start `visit`. `own`: it must have one of its own, whatever its
-    /// fingerprint (it logs in, sets a value, or returned a cookie). `always_share`: cookies are switched off.
-    pub fn admit(
-        &mut self,
-        prints: Fingerprints,
-        visit: VisitId,
-        own: bool,
-        always_share: bool,
-        now: Timestamp,
-    ) -> Admission {
-        let key = self.key(prints);
+    /// Decides about a request that would start a session.
+    pub fn admit(&mut self, applicant: &Applicant, now: Timestamp) -> Admission {
+        let key = self.key(applicant.prints);
         let print = self.prints.entry(key).or_default();
         print.age(now);
-        if !own && (always_share || print.is_cookieless()) {
-            return Admission::Shared(key, *print.shared.get_or_insert(visit));
+        let shares = !applicant.cookies || print.is_cookieless();
+        if shares && !applicant.needs_own && !print.lets_out(applicant.returning) {
+            return Admission::Shared(key, *print.shared.get_or_insert(applicant.visit));
         }
-        print.young.push((visit, now));
+        print.count(applicant.visit, now);
         Admission::Own(key)
     }
 
-    /// A client returned a cookie that it was given without a visit: it is worth another try.
-    pub fn returned(&mut self, prints: Fingerprints) {
-        let key = self.key(prints);
-        if let Some(print) = self.prints.get_mut(&key) {
-            print.misses = print.misses.min(limits::UNCONFIRMED_IN_A_ROW_MAX - 1);
-        }
+    /// Whether this is still the session that a fingerprint's requests share.
+    pub fn shares(&self, key: Fingerprint, visit: VisitId) -> bool {
+        self.prints.get(&key).is_some_and(|print| print.shared == Some(visit))
     }
 
     /// A session was confirmed: its fingerprint keeps cookies.
@@ -123,8 +149,7 @@ impl Cookieless {
         if shared {
             print.shared = Some(visit);
         } else {
-            let place = print.young.partition_point(|(_, other)| *other <= at);
-            print.young.insert(place, (visit, at));
+            print.count(visit, at);
         }
     }
 
@@ -168,8 +193,12 @@ mod tests {
         Timestamp::from_secs(s)
     }
 
+    fn applicant(n: u128) -> Applicant {
+        Applicant { prints: PRINTS, visit: visit(n), needs_own: false, returning: None, cookies: true }
+    }
+
     fn admit(index: &mut Cookieless, n: u128, s: i64) -> bool {
-        matches!(index.admit(PRINTS, visit(n), false, false, at(s)), Admission::Own(_))
+        matches!(index.admit(&applicant(n), at(s)), Admission::Own(_))
     }
 
     #[test]
@@ -177,7 +206,7 @@ mod tests {
         let mut index = Cookieless::default();
         let mut sessions = std::collections::HashSet::new();
         for n in 0..10_000 {
-            sessions.insert(match index.admit(PRINTS, visit(n), false, false, at(0)) {
+            sessions.insert(match index.admit(&applicant(n), at(0)) {
                 Admission::Own(_) => visit(n),
                 Admission::Shared(_, shared) => shared,
             });
@@ -207,24 +236,49 @@ mod tests {
     #[test]
     fn a_login_starts_its_own_even_then() {
         let mut index = Cookieless::default();
-        assert!(matches!(index.admit(PRINTS, visit(1), false, true, at(0)), Admission::Shared(..)));
-        assert!(matches!(index.admit(PRINTS, visit(2), true, true, at(0)), Admission::Own(_)));
+        assert!(matches!(index.admit(&Applicant { cookies: false, ..applicant(1) }, at(0)), Admission::Shared(..)));
+        assert!(matches!(
+            index.admit(&Applicant { needs_own: true, cookies: false, ..applicant(2) }, at(0)),
+            Admission::Own(_)
+        ));
     }
 
     #[test]
     fn midnight_splits_nothing() {
         let mut index = Cookieless::default();
-        let shared = index.admit(PRINTS, visit(1), false, true, at(0));
+        let shared = index.admit(&Applicant { cookies: false, ..applicant(1) }, at(0));
         let next_day = Fingerprints { today: Fingerprint(3), yesterday: PRINTS.today };
-        assert_eq!(index.admit(next_day, visit(2), false, true, at(1)), shared);
+        assert_eq!(index.admit(&Applicant { prints: next_day, cookies: false, ..applicant(2) }, at(1)), shared);
     }
 
     #[test]
     fn an_ended_shared_session_is_replaced() {
         let mut index = Cookieless::default();
-        index.admit(PRINTS, visit(1), false, true, at(0));
+        index.admit(&Applicant { cookies: false, ..applicant(1) }, at(0));
         index.ended(Fingerprint(1), visit(1));
         assert!(index.is_empty());
-        assert_eq!(index.admit(PRINTS, visit(2), false, true, at(1)), Admission::Shared(Fingerprint(1), visit(2)));
+        assert_eq!(
+            index.admit(&Applicant { cookies: false, ..applicant(2) }, at(1)),
+            Admission::Shared(Fingerprint(1), visit(2))
+        );
+    }
+
+    #[test]
+    fn a_returned_token_lets_its_visitor_out_once() {
+        let mut index = Cookieless::default();
+        (0..100).for_each(|n| assert_eq!(admit(&mut index, n, 0), n < 63));
+        let back = |n| Applicant { returning: Some(Visitor::from_u128(7)), ..applicant(n) };
+        assert!(matches!(index.admit(&back(200), at(1)), Admission::Own(_)));
+        assert!(matches!(index.admit(&back(201), at(2)), Admission::Shared(..)));
+    }
+
+    #[test]
+    fn sessions_that_must_be_are_not_all_remembered() {
+        let mut index = Cookieless::default();
+        for n in 0..10_000 {
+            index.admit(&Applicant { needs_own: true, ..applicant(n) }, at(0));
+        }
+        let print = &index.prints[&Fingerprint(1)];
+        assert!(print.young.len() + print.stale.len() <= limits::PROVISIONAL_PER_FINGERPRINT_MAX);
     }
 }

@@ -17,7 +17,7 @@ mod users;
 mod wheel;
 
 pub use commit::Start as StartPlan;
-pub use cookieless::{Admission, Cookieless};
+pub use cookieless::{Admission, Applicant, Cookieless};
 pub use rejoin::Tombstone;
 pub use restore::Place;
 pub use shard::{Arrived, Chain, Open, Shard, ShardConfig, TickBudget, Ticked};
@@ -43,8 +43,12 @@ pub trait Effects {
     /// The name of the site that a host counts to, as known now.
     fn site(&self, host: HostIndex) -> Box<str>;
 
-    /// A client returned the cookie of one of its sessions, asking for `host`, which is a site from now on.
-    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, host: &Host) -> HostIndex;
+    /// A client returned the cookie of one of its sessions. The session's host is a site from now on; where it is not
+    /// remembered (`at` is `OTHER`), the one that was asked for. Returns its place.
+    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, at: HostIndex, asked: &Host) -> HostIndex;
+
+    /// Whether the index by fingerprint still names this session as the one that its clients share.
+    fn shares(&self, fingerprint: Fingerprint, visit: VisitId) -> bool;
 
     /// A user is in a session from now on. `single`: any other session of the user must end.
     fn logged_in(&mut self, visit: VisitId, user: &UserId, single: bool);

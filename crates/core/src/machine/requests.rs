@@ -4,7 +4,7 @@
 //! the parts are held, and that is what [`Cells`] hides. Nothing here holds one part while it asks for a shard.
 
 use super::shard::Arrived;
-use super::{Admission, Cookieless, Effects, HostIndex, Shard, StartPlan, Users};
+use super::{Admission, Applicant, Cookieless, Effects, HostIndex, Shard, StartPlan, Users};
 use crate::ids::{Host, VisitId, Visitor};
 use crate::model::{EndReason, Identity};
 use crate::ports::{Arrival, Begun, Commit, Committed, Fresh, Op, Outcome, Standing, Ticket, Token};
@@ -42,8 +42,9 @@ fn standing(cells: &impl Cells, now: Timestamp, arrival: &Arrival) -> Standing {
             Arrived::Known => visitor = Some(token.visitor),
             Arrived::Stranger => {}
         }
-        if token.visit.is_none() {
-            cells.cookieless(|index| index.returned(arrival.fingerprint));
+        // It keeps a cookie after all, perhaps: the start of a session will tell.
+        if token.visit.is_none() && visitor.is_some() {
+            return Standing::Fresh(fresh(cells, now, token.visitor));
         }
     }
     let visitor = visitor.unwrap_or_else(|| Visitor::from_u128(cells.random()));
@@ -77,29 +78,55 @@ pub fn commit(cells: &impl Cells, now: Timestamp, commit: Commit, cookies: bool)
     committed
 }
 
-fn start(cells: &impl Cells, now: Timestamp, fresh: Fresh, mut commit: Commit, cookies: bool) -> Committed {
+fn start(cells: &impl Cells, now: Timestamp, mut fresh: Fresh, mut commit: Commit, cookies: bool) -> Committed {
     // Whose token was outdated got a visitor of his own, and nothing of the token's.
     commit.token = commit.token.filter(|token| token.visitor == fresh.visitor);
-    let own = commit.needs_own() || commit.token.is_some_and(|token| token.visit.is_none());
+    let mut commit = Box::new(commit);
+    loop {
+        match admitted(cells, now, fresh, commit, cookies) {
+            Ok(committed) => return committed,
+            // The session that its fingerprint shared has ended this moment: the next one has another id.
+            Err(back) => {
+                commit = back;
+                fresh = self::fresh(cells, now, fresh.visitor);
+            }
+        }
+    }
+}
+
+fn admitted(
+    cells: &impl Cells,
+    now: Timestamp,
+    fresh: Fresh,
+    commit: Box<Commit>,
+    cookies: bool,
+) -> Result<Committed, Box<Commit>> {
     let host = cells.note_host(&commit.host);
-    let prints = commit.fingerprint;
-    match cells.cookieless(|index| index.admit(prints, fresh.visit, own, !cookies, now)) {
+    let applicant = Applicant {
+        prints: commit.fingerprint,
+        visit: fresh.visit,
+        needs_own: commit.needs_own(),
+        returning: commit.token.filter(|token| token.visit.is_none()).map(|token| token.visitor),
+        cookies,
+    };
+    match cells.cookieless(|index| index.admit(&applicant, now)) {
         Admission::Own(fingerprint) => {
             let plan =
                 StartPlan { visit: fresh.visit, visitor: fresh.visitor, identity: Identity::Cookie, fingerprint, host };
-            let committed = cells.shard(fresh.visitor.partition(), |shard, fx| shard.start(now, plan, commit, fx));
+            let committed = cells.shard(fresh.visitor.partition(), |shard, fx| shard.start(now, plan, *commit, fx));
             if committed.outcome != Outcome::Started {
                 cells.cookieless(|index| index.ended(fingerprint, fresh.visit));
             }
-            committed
+            Ok(committed)
         }
         Admission::Shared(fingerprint, visit) => {
             let plan = StartPlan { visit, visitor: fresh.visitor, identity: Identity::Fingerprint, fingerprint, host };
             let token = commit.token;
-            let mut committed = cells.shard(visit.partition(), |shard, fx| shard.commit_shared(now, plan, commit, fx));
+            let mut committed =
+                cells.shard(visit.partition(), |shard, fx| shard.commit_shared(now, plan, commit, fx))?;
             let number = token.map_or(0, |token| token.number);
             committed.issue = cookies.then_some(Token { visitor: fresh.visitor, visit: None, number, rotation: 0 });
-            committed
+            Ok(committed)
         }
     }
 }

@@ -41,7 +41,16 @@ impl Shard {
             }
             return true;
         }
-        let Some(index) = self.find(visit) else { return false };
+        let found = self.find(visit);
+        if let Entry::End(end) = entry
+            && end.reason.bars_rejoin()
+        {
+            // Also of a session whose start is in a segment that is gone.
+            let rules = found.map_or(&self.config.rules[0], |index| self.rules(index));
+            let until = end.closed_at.after(rules.max_age);
+            self.tombs.add(Tombstone { visit, reason: end.reason, closed_at: end.closed_at, until });
+        }
+        let Some(index) = found else { return false };
         let head = self.heads.at_mut(index);
         head.last = place.lsn;
         if place.confirms {
@@ -75,14 +84,7 @@ impl Shard {
                 head.rotated_at_s = u32::try_from(at.secs()).unwrap_or(0);
                 Arc::make_mut(head.data.get_or_insert_default()).user = user.clone();
             }
-            Entry::End(end) => {
-                let max_age = self.rules(index).max_age;
-                self.remove(index);
-                if end.reason.is_final() {
-                    let until = end.closed_at.after(max_age);
-                    self.tombs.add(Tombstone { visit, reason: end.reason, closed_at: end.closed_at, until });
-                }
-            }
+            Entry::End(_) => self.remove(index),
         }
         true
     }

@@ -308,7 +308,7 @@ impl Shard {
         (self.heads.at(index).rotation == 0).then_some(index)
     }
 
-    fn end_if_overdue(&mut self, index: u32, now: Timestamp, fx: &mut impl Effects) -> bool {
+    pub(super) fn end_if_overdue(&mut self, index: u32, now: Timestamp, fx: &mut impl Effects) -> bool {
         let (deadline, reason) = self.deadline(index);
         let overdue = now > deadline;
         if overdue {
@@ -336,7 +336,7 @@ impl Shard {
             return;
         }
         head.flags.confirm(false);
-        head.host = fx.confirmed(head.visit, head.fingerprint, &arrival.host);
+        head.host = fx.confirmed(head.visit, head.fingerprint, head.host, &arrival.host);
         if arrival.passive {
             self.append(index, &Entry::Touch { at: now, slides: false }, fx);
         }
@@ -417,7 +417,7 @@ impl Shard {
         } else {
             self.rearm(index, now);
         }
-        if reason.is_final() {
+        if reason.bars_rejoin() {
             self.tombs.add(Tombstone { visit, reason, closed_at: now, until: now.after(max_age) });
         }
         if let Some(user) = &data.user {

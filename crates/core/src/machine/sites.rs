@@ -76,6 +76,16 @@ impl Sites {
         }
     }
 
+    /// The same for the host of a session, or for the one that its client asked for where the session's own is not
+    /// remembered.
+    pub fn confirm_session(&mut self, at: HostIndex, asked: &Host) -> HostIndex {
+        if at == HostIndex::OTHER {
+            return self.confirm(asked);
+        }
+        self.confirm_at(at);
+        at
+    }
+
     fn push(&mut self, host: &Host, known: bool) -> HostIndex {
         let index = HostIndex(u16::try_from(self.hosts.len()).unwrap_or(u16::MAX));
         self.hosts.push((host.clone(), known));

@@ -323,3 +323,49 @@ fn without_cookies_everybody_is_known_by_fingerprint() {
     let visitors: Vec<_> = ended.iter().map(|visit| visit.start.facts.visitor_id.as_u128()).collect();
     assert!(visitors.contains(&1) && visitors.contains(&2), "a fingerprint is a visitor: {visitors:?}");
 }
+
+#[test]
+fn an_app_may_say_with_every_answer_who_it_is() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.with_ops("/", vec![login("alice")]);
+    let token = browser.token;
+    for _ in 0..5 {
+        assert_eq!(browser.with_ops("/", vec![login("alice")]).issue, None);
+    }
+    assert_eq!(browser.token, token);
+    browser.fetch(vec![Op::Logout]);
+    let logins = world.store.ended()[0].events.iter().filter(|event| event.kind == EventKind::Login).count();
+    assert_eq!(logins, 1);
+}
+
+#[test]
+fn a_request_that_finds_the_shared_session_overdue_ends_it() {
+    let world = World::with(SiteRules::default(), false);
+    let mut browser = world.browser(1);
+    browser.page("/");
+    world.wait(MINUTES_30 + 1);
+    browser.page("/late");
+    world.wait(MINUTES_30 + 2);
+    world.tick();
+    let ended = world.store.ended();
+    let counts: Vec<_> = ended.iter().map(|visit| visit.events.len()).collect();
+    assert_eq!(counts, [1, 1]);
+    assert_ne!(ended[0].visit, ended[1].visit, "no visit starts twice");
+}
+
+#[test]
+fn only_an_expired_or_evicted_sessions_token_joins() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.page("/");
+    browser.asset();
+    for _ in 0..100 {
+        world.wait(15 * 60);
+        browser.fetch(Vec::new());
+    }
+    assert_eq!(world.reasons(), ["max_age"]);
+    let mut tabs = [browser.clone(), browser.clone()];
+    let visits: Vec<_> = tabs.iter_mut().map(|tab| tab.page("/").visit).collect();
+    assert_ne!(visits[0], visits[1]);
+}

@@ -142,8 +142,10 @@ fn request(browsers: &mut [Browser<'_>], reference: &mut Reference, who: usize, 
     reference.of[who] = Some(visit);
     match ops {
         [Op::Login(user)] => {
-            session.user = user.as_str().parse().ok();
-            session.events += 1;
+            let user = user.as_str().parse().ok();
+            // Who is in already logs in no more.
+            session.events += usize::from(session.user != user);
+            session.user = user;
         }
         [Op::Logout] => {
             session.events += 1;

@@ -92,16 +92,20 @@ impl Segments {
         let _one = self.collecting.lock();
         let mut removed = 0;
         loop {
-            let first = {
+            let oldest = {
                 let mut list = self.list.write();
                 if list.len() < 2 || list[1].first > bound {
                     return Ok(removed);
                 }
-                list.remove(0).first
+                list.remove(0)
             };
-            self.files.lock().retain(|(open, _)| *open != first);
-            let path = self.path(first);
-            self.disk.remove(&path).map_err(|error| JournalError::io("remove", &path, error))?;
+            self.files.lock().retain(|(open, _)| *open != oldest.first);
+            let path = self.path(oldest.first);
+            if let Err(error) = self.disk.remove(&path) {
+                // It is the oldest still: a later one must not go before it.
+                self.list.write().insert(0, oldest);
+                return Err(JournalError::io("remove", &path, error));
+            }
             // Before the next: a power cut must not take a newer one and leave an older.
             if sync_dir {
                 self.disk.sync_dir(&self.dir).map_err(|error| JournalError::io("sync", &self.dir, error))?;

@@ -72,7 +72,7 @@ impl Oracle {
             let Some(live) = live else { return Err(format!("{visit} ended early, before {:?}", begun.at)) };
             ensure!(live.visit == visit && live.current, "the current token of {visit} opens {live:?}");
         }
-        let final_end = self.books.end(visit).filter(|(reason, fate, _)| reason.is_final() && *fate == Fate::Kept);
+        let final_end = self.books.end(visit).filter(|(reason, fate, _)| reason.bars_rejoin() && *fate == Fate::Kept);
         if let (Some((reason, _, at)), Some(live)) = (final_end, live) {
             let remembered = begun.at <= at.after(plan.rules.max_age);
             ensure!(!remembered && live.visit != visit, "{visit} was {}, its token opens {live:?}", reason.as_str());

@@ -182,18 +182,17 @@ impl World {
             Standing::Live(live) => (Some(live.visit), live.current),
             _ => (None, true),
         };
+        if let Some(before) = before.filter(|before| fact.visit != Some(*before)) {
+            // Another user was in: a logout and a start.
+            ensure!(deed.login.is_some(), "{before} became {:?}", fact.visit);
+            fact.ends = Some((before, EndReason::LoggedOut));
+            fact.starts = true;
+        }
         if let Some(n) = on_start.filter(|_| fact.starts) {
             fact.changes.push(("s".into(), Change::Set(n.into())));
         }
         if let Some(user) = &deed.login {
-            if let Some(before) = before.filter(|before| fact.visit != Some(*before)) {
-                // Another user was in: a logout and a start.
-                fact.ends = Some((before, EndReason::LoggedOut));
-                fact.starts = true;
-            }
             fact.sets_user(Some(user));
-        } else {
-            ensure!(before.is_none() || fact.visit == before, "{before:?} became {:?}", fact.visit);
         }
         let refused = if trusted { 0 } else { deed.changes.len() };
         ensure!(committed.refused as usize == refused, "{} operations refused of {deed:?}", committed.refused);
