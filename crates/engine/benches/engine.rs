@@ -270,15 +270,10 @@ fn memory() {
     let begun = Instant::now();
     let tokens = bench.fill(count);
     let rate = (count * EVENTS) as f64 / begun.elapsed().as_secs_f64();
-    let held = tokens.len() * size_of::<Token>();
     drop(tokens);
     println!("fill: {rate:.0} events/s, one thread");
-    println!(
-        "memory: {:.0} bytes resident for each of {count} open sessions of {EVENTS} events ({} bytes of the benchmark's \
-         own tokens taken off)",
-        (resident_bytes() - before - held as f64) / count as f64,
-        held as u64 / count
-    );
+    let each = (resident_bytes() - before) / count as f64;
+    println!("memory: {each:.0} bytes resident for each of {count} open sessions of {EVENTS} events");
     driver.stop();
     let now = bench.clock.now().micros() as u64;
     drop(bench);
