@@ -1,7 +1,5 @@
 //! Keeps the journal short: writes bases, carries long sessions forward, lets old segments go.
 
-use std::sync::atomic::Ordering;
-
 use visitlog_core::machine::{Chain, Tombstone};
 use visitlog_core::{Host, Lsn};
 
@@ -183,10 +181,5 @@ impl Engine {
             return Ok(shard.relink(before, first, last));
         }
         Ok(false)
-    }
-
-    /// How far behind the sweep of due sessions is, in microseconds; for metrics.
-    pub fn sweep_lag_us(&self) -> u64 {
-        self.sweep_lag_us.load(Ordering::Relaxed)
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::Effects;
-use super::head::{Flags, Head};
+use super::head::Head;
 use super::shard::Shard;
 use super::sites::HostIndex;
-use super::wheel::NONE;
-use crate::ids::{Fingerprint, Lsn, VisitId, Visitor, VisitorId};
+use crate::ids::{Fingerprint, VisitId, Visitor, VisitorId};
 use crate::limits;
 use crate::model::{self, EndReason, Entry, Event, EventKind, Fields, Identity, UserId, Values};
 use crate::ports::{Class, Commit, Committed, Op, Outcome, Standing, Token};
@@ -205,25 +204,14 @@ impl Shard {
             is_new_visitor: (start.identity == Identity::Cookie).then(|| known.is_none_or(|token| token.number == 0)),
             facts,
         }));
-        let head = Head {
-            visit: start.visit,
-            first: Lsn::NONE,
-            last: Lsn::NONE,
-            last_seen: commit.at,
-            journaled: commit.at,
-            data: None,
-            fingerprint: start.fingerprint,
-            rotated_at_s: 0,
-            next: NONE,
-            prev: NONE,
-            slot: 0,
-            events: 0,
-            rotation: 0,
-            in_flight: 0,
-            host: start.host,
-            rules: self.config.rules_of(&commit.host),
-            flags: Flags::of(start.identity),
-        };
+        let head = Head::new(
+            start.visit,
+            commit.at,
+            start.fingerprint,
+            start.host,
+            self.config.rules_of(&commit.host),
+            start.identity,
+        );
         let index = self.insert(head, now);
         self.append(index, &entry, fx);
         index

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::shard::Chain;
 use super::sites::HostIndex;
+use super::wheel::NONE;
 use crate::ids::{Fingerprint, Lsn, VisitId};
 use crate::model::Identity;
 use crate::ports::SessionData;
@@ -77,6 +78,36 @@ impl Flags {
 }
 
 impl Head {
+    /// A session that starts; nothing of it is journaled yet.
+    pub(super) fn new(
+        visit: VisitId,
+        at: Timestamp,
+        fingerprint: Fingerprint,
+        host: HostIndex,
+        rules: u8,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            visit,
+            first: Lsn::NONE,
+            last: Lsn::NONE,
+            last_seen: at,
+            journaled: at,
+            data: None,
+            fingerprint,
+            rotated_at_s: 0,
+            next: NONE,
+            prev: NONE,
+            slot: 0,
+            events: 0,
+            rotation: 0,
+            in_flight: 0,
+            host,
+            rules,
+            flags: Flags::of(identity),
+        }
+    }
+
     pub(super) fn identity(&self) -> Identity {
         if self.flags.shared() { Identity::Fingerprint } else { Identity::Cookie }
     }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::head::{Flags, Head};
+use super::head::Head;
 use super::rejoin::Tombstone;
 use super::shard::Shard;
 use super::sites::HostIndex;
-use super::wheel::NONE;
 use crate::ids::{Lsn, VisitId};
 use crate::limits;
 use crate::model::{EndReason, Entry, Start};
@@ -91,23 +90,9 @@ impl Shard {
 
     fn restore_start(&mut self, visit: VisitId, lsn: Lsn, start: &Start, host: HostIndex) {
         let head = Head {
-            visit,
             first: lsn,
             last: lsn,
-            last_seen: start.at,
-            journaled: start.at,
-            data: None,
-            fingerprint: start.fingerprint,
-            rotated_at_s: 0,
-            next: NONE,
-            prev: NONE,
-            slot: 0,
-            events: 0,
-            rotation: 0,
-            in_flight: 0,
-            host,
-            rules: self.config.rules_of(&start.host),
-            flags: Flags::of(start.identity),
+            ..Head::new(visit, start.at, start.fingerprint, host, self.config.rules_of(&start.host), start.identity)
         };
         self.insert(head, start.at);
     }
