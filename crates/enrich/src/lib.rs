@@ -1,0 +1,1 @@
+//! Country, browser, bot, referrer and channel, from the raw facts of a visit.
