@@ -59,6 +59,8 @@ fn folder() -> tempfile::TempDir {
 fn open(dir: &Path, durability: Durability, at: u64) -> Bench {
     let clock = Arc::new(SetClock(AtomicU64::new(at)));
     let mut config = EngineConfig { ends_per_second: 1_000_000, ..EngineConfig::default() };
+    // As `Local` has it.
+    config.sinks.readers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     config.journal.durability = durability;
     let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(NullSink)];
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);

@@ -22,6 +22,8 @@ const SWEEP_EVERY: Duration = Duration::from_millis(200);
 const SINKS_EVERY: Duration = Duration::from_millis(200);
 /// How often the upkeep looks whether old segments can go; it looks at every open session to know.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// So many ends that wait for a sync get one at once.
+const STORM_ENDS: usize = 256;
 /// After a failed write, until the next try.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// How long a write may take before answers stop waiting for it.
@@ -69,6 +71,7 @@ impl Driver {
     pub fn start(engine: Arc<Engine>, sinks: SinkDriver) -> io::Result<Self> {
         let mut driver = Self { engine, stop: Arc::default(), threads: Vec::new() };
         driver.spawn("visitlog-write", write_loop)?;
+        driver.engine.journal().let_answers_write();
         driver.spawn("visitlog-sync", sync_loop)?;
         driver.spawn("visitlog-sweep", sweep_loop)?;
         driver.spawn("visitlog-sinks", move |engine, stop| sink_loop(engine, stop, sinks))?;
@@ -175,8 +178,15 @@ fn sweep_loop(engine: &Engine, stop: &Stop) {
 fn sink_loop(engine: &Engine, stop: &Stop, mut sinks: SinkDriver) {
     let mut upkeep = Upkeep::default();
     let (mut more, mut upkeep_at) = (false, engine.now());
+    let mut in_storm = false;
     while !stop.wait(if more { Duration::ZERO } else { SINKS_EVERY }) {
         let now = engine.now();
+        // Sinks see only what is synced. A storm of ends, and its rest, does not wait for the next sync.
+        let has_unsynced = |many| engine.sinks.has_unsynced(engine.journal().synced(), many);
+        let was_in_storm = std::mem::replace(&mut in_storm, has_unsynced(STORM_ENDS));
+        if (in_storm || was_in_storm && has_unsynced(1)) && !sync(engine) {
+            return;
+        }
         more = sinks.step(now).worked;
         if now < upkeep_at {
             continue;

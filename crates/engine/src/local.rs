@@ -46,6 +46,9 @@ pub enum OpenError {
     },
 }
 
+/// Threads that read what sinks get: beyond, the one that hands it over is the slower part.
+const READERS_MAX: usize = 4;
+
 /// The folder of the journal in a data folder.
 pub fn journal_dir(data: &Path) -> PathBuf {
     data.join("journal")
@@ -70,9 +73,11 @@ impl Local {
     /// As for [`Local::open`].
     pub fn open_quietly(
         data: &Path,
-        config: EngineConfig,
+        mut config: EngineConfig,
         sinks: Vec<Box<dyn VisitSink>>,
     ) -> Result<(Self, SinkDriver), OpenError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        config.sinks.readers = config.sinks.readers.max(cores.min(READERS_MAX));
         let lock = DataLock::acquire(data)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let journal = journal_dir(data);

@@ -29,25 +29,29 @@ impl Sweep {
     pub fn step(&mut self, engine: &Engine) -> (usize, bool) {
         let now = engine.now();
         self.earn(now, engine.config.ends_per_second);
-        let (mut ended, mut more, mut lag) = (0, false, Duration::ZERO);
-        for (shard, allowance) in engine.shards.iter().zip(&mut self.allowance) {
-            loop {
+        let (mut ended, mut lags) = (0, [None; SHARDS]);
+        let mut unfinished = [true; SHARDS];
+        // In turns: what fell due together then stands together in the journal, and is read together by the sinks.
+        while unfinished.contains(&true) {
+            for place in 0..SHARDS {
+                if !unfinished[place] {
+                    continue;
+                }
                 // What can't be journaled must not be decided.
                 if engine.journal.check().is_err() {
                     return (ended, true);
                 }
+                let allowance = &mut self.allowance[place];
                 let budget = TickBudget { ends: AT_ONCE.ends.min((*allowance / 1_000_000) as usize), ..AT_ONCE };
-                let ticked = shard.lock().tick(now, budget, &mut Fx::new(engine));
+                let ticked = engine.shards[place].lock().tick(now, budget, &mut Fx::new(engine));
                 *allowance -= ticked.ended as u64 * 1_000_000;
                 ended += ticked.ended;
-                let exhausted = *allowance < 1_000_000;
-                if !ticked.more || exhausted {
-                    more |= ticked.more;
-                    lag = lag.max(ticked.lag);
-                    break;
-                }
+                unfinished[place] = ticked.more && *allowance >= 1_000_000;
+                lags[place] = ticked.more.then_some(ticked.lag);
             }
         }
+        let lag = lags.iter().flatten().max();
+        let (more, lag) = (lag.is_some(), lag.copied().unwrap_or(Duration::ZERO));
         engine.sweep_lag_us.store(lag.as_micros() as u64, Ordering::Relaxed);
         (ended, more)
     }

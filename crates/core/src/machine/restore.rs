@@ -147,7 +147,10 @@ impl Shard {
     /// session's last activity is padded by that, so that none ends early.
     pub fn restored(&mut self, now: Timestamp) {
         self.carrying.clear();
-        let indexes: Vec<u32> = self.table.iter().copied().collect();
+        let mut indexes: Vec<u32> = self.table.iter().copied().collect();
+        // As they started, near enough, and not as they hash: who falls due together then stands together in the
+        // journal, too, where the sinks read it.
+        indexes.sort_unstable();
         for index in indexes {
             let head = self.heads.at_mut(index);
             head.in_flight = 0;

@@ -20,8 +20,8 @@ use super::segments::Segments;
 use super::wait::{Wait, Waiters, Wakeup};
 use super::writer::{Append, Chunk, Dirty, Write};
 
-/// In `relaxed` the writer's thread is woken before its time when so much has gathered.
-const RELAXED_GATHER_BYTES: u64 = 2 * 1024 * 1024;
+/// Where no answer waits for the writer's thread it is woken before its time when so much has gathered.
+const GATHER_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A write failed or takes too long.
 pub(super) const STALLED_WRITE: u8 = 1;
@@ -55,6 +55,10 @@ pub struct Journal {
     pub(super) content_end: AtomicU64,
     pub(super) waiters: Waiters,
     pub(super) wakeup: Wakeup,
+    /// See [`Journal::let_answers_write`].
+    pub(super) answers_write: AtomicBool,
+    /// An answer waits for the writer's thread all the same.
+    pub(super) is_urgent: AtomicBool,
     /// Why nobody waits at present: [`STALLED_WRITE`], [`STALLED_SYNC`].
     pub(super) stalled: AtomicU8,
     pub(super) poison: OnceLock<Arc<str>>,
@@ -129,6 +133,8 @@ impl Journal {
             content_end: AtomicU64::new(end),
             waiters: Waiters::default(),
             wakeup: Wakeup::default(),
+            answers_write: AtomicBool::new(false),
+            is_urgent: AtomicBool::new(false),
             stalled: AtomicU8::new(0),
             poison: OnceLock::new(),
             write_watch: Watch::default(),
@@ -189,6 +195,19 @@ impl Journal {
         self.wakeup.sleep(timeout, || self.has_work());
     }
 
+    /// From now on an answer that waits for a write does it itself where nobody else writes, which saves the way to the
+    /// writer's thread and back; in `process` only. That thread goes on with what nobody waits for, and with a disk
+    /// that takes nothing.
+    pub fn let_answers_write(&self) {
+        let is_process = self.config.durability == Durability::Process;
+        self.answers_write.store(is_process, Ordering::SeqCst);
+    }
+
+    /// Whether answers write: not while the disk takes nothing, for then it is one thread's business to try.
+    pub(super) fn answers_write(&self) -> bool {
+        self.answers_write.load(Ordering::Relaxed) && !self.is_stalled()
+    }
+
     /// Ends a [`Journal::wait_for_work`], for a shutdown.
     pub fn wake_writer(&self) {
         self.wakeup.poke();
@@ -197,7 +216,8 @@ impl Journal {
     pub(super) fn has_work(&self) -> bool {
         let unwritten = self.unwritten();
         let enough = match self.config.durability {
-            Durability::Relaxed => RELAXED_GATHER_BYTES,
+            Durability::Relaxed => GATHER_BYTES,
+            Durability::Process if self.answers_write() && !self.is_urgent.load(Ordering::SeqCst) => GATHER_BYTES,
             Durability::Process | Durability::Power => 1,
         };
         unwritten >= enough && !self.is_stalled() && self.poison.get().is_none()

@@ -16,15 +16,19 @@ use super::journal::Journal;
 /// Waits for a record to be durable: `true`, or `false` while the disk takes nothing.
 ///
 /// Needs no runtime. May be dropped at any time.
+///
+/// Where answers write ([`Journal::answers_write`]), the first poll only steps behind the other tasks that are ready;
+/// the second one writes what they all have appended meanwhile, unless somebody is at it already.
 #[must_use = "nothing waits until it is polled"]
 pub struct Wait {
     journal: Arc<Journal>,
     lsn: Lsn,
+    has_stepped_back: bool,
 }
 
 impl Wait {
     pub(super) const fn new(journal: Arc<Journal>, lsn: Lsn) -> Self {
-        Self { journal, lsn }
+        Self { journal, lsn, has_stepped_back: false }
     }
 }
 
@@ -37,17 +41,34 @@ impl fmt::Debug for Wait {
 impl Future for Wait {
     type Output = Result<bool, StoreError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let journal = &self.journal;
-        if let Some(outcome) = journal.outcome(self.lsn) {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(outcome) = self.journal.outcome(self.lsn) {
             return Poll::Ready(outcome);
         }
+        if self.journal.answers_write() {
+            if !std::mem::replace(&mut self.has_stepped_back, true) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.journal.write_if_idle()
+                && let Some(outcome) = self.journal.outcome(self.lsn)
+            {
+                return Poll::Ready(outcome);
+            }
+        }
+        let journal = &self.journal;
         let mut list = journal.waiters.list.lock();
         // Whoever releases does so after the outcome can be seen, and under this lock.
         if let Some(outcome) = journal.outcome(self.lsn) {
             return Poll::Ready(outcome);
         }
         list.push((self.lsn.0, context.waker().clone()));
+        drop(list);
+        if journal.answers_write() {
+            // Whoever writes at present may have begun before this record was appended.
+            journal.is_urgent.store(true, Ordering::SeqCst);
+            journal.wakeup.work();
+        }
         Poll::Pending
     }
 }
@@ -64,6 +85,9 @@ impl Waiters {
         let mut woken = Vec::new();
         {
             let mut list = self.list.lock();
+            if list.is_empty() {
+                return;
+            }
             if list.iter().all(|(lsn, _)| *lsn < end) {
                 std::mem::swap(&mut *list, &mut woken);
                 list.reserve(woken.len());

@@ -195,8 +195,19 @@ impl Journal {
     /// When the disk does not take it: nothing is lost, the next call tries again. Until then nobody waits. Or when
     /// the journal is poisoned.
     pub fn write_step(&self) -> Result<bool, JournalError> {
-        let mut write = self.writing.lock();
+        self.write_gathered(self.writing.lock())
+    }
+
+    /// The same by an answer that waits, unless somebody writes already. False if this wrote nothing: then it is the
+    /// writer's thread's business, failures too.
+    pub(super) fn write_if_idle(&self) -> bool {
+        let Some(write) = self.writing.try_lock() else { return false };
+        self.write_gathered(write).unwrap_or(false)
+    }
+
+    fn write_gathered(&self, mut write: MutexGuard<'_, Write>) -> Result<bool, JournalError> {
         self.refuse_if_poisoned()?;
+        self.is_urgent.store(false, Ordering::SeqCst);
         let Some(chunk) = self.next_chunk(&mut write) else {
             return Ok(false);
         };

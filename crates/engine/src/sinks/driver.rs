@@ -37,6 +37,8 @@ pub struct SinkSettings {
     pub batch_visits_max: usize,
     /// Events in a batch, unless a single visit has more: a batch is held in memory.
     pub batch_events_max: u64,
+    /// Threads that read a batch's chains. More than one makes the order of reads a matter of chance.
+    pub readers: usize,
     /// How long after a first failure a sink is tried again; doubles with each further one.
     pub retry_min: Duration,
     /// The longest that a failing sink is left alone.
@@ -57,6 +59,7 @@ impl Default for SinkSettings {
         Self {
             batch_visits_max: 4_096,
             batch_events_max: 65_536,
+            readers: 1,
             retry_min: Duration::from_millis(100),
             retry_max: Duration::from_secs(30),
             park_after: Duration::from_secs(300),

@@ -190,6 +190,12 @@ impl SinkHub {
         self.lanes.lock().iter().map(|lane| lane.status(appended)).collect()
     }
 
+    /// Whether so many Ends wait for a sync before some sink may have them.
+    pub fn has_unsynced(&self, synced: Lsn, many: usize) -> bool {
+        let waits = |lane: &Lane| lane.queue.iter().nth_back(many.max(1) - 1).is_some_and(|end| end.end >= synced);
+        self.lanes.lock().iter().any(waits)
+    }
+
     /// Appends the sinks' state to a base that has begun.
     pub fn append_base(&self, journal: &Journal) {
         let book = self.book.lock();
@@ -242,5 +248,8 @@ mod tests {
         assert_eq!(hub.newest("slow", 1), [end(60, 55)]);
         assert_eq!((hub.find("slow", id(50)), hub.find("slow", id(40))), (Some(end(50, 33)), None));
         assert_eq!(hub.newest("unknown", 10), []);
+        assert!(hub.has_unsynced(Lsn(50), 2), "50 and 60, in the second lane");
+        assert!(!hub.has_unsynced(Lsn(51), 2), "60 alone");
+        assert!(!hub.has_unsynced(Lsn(0), 3), "never so many");
     }
 }

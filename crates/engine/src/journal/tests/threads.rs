@@ -78,7 +78,7 @@ fn work(journal: &Arc<Journal>) -> Vec<(VisitId, Lsn)> {
     })
 }
 
-fn live(durability: Durability) {
+fn live(durability: Durability, answers_write: bool) {
     let dir = tempfile::tempdir().expect("a folder");
     let config = Config { durability, segment_bytes: 64 * 1024, ..Config::default() };
     let open = |found: &mut u64| {
@@ -88,6 +88,9 @@ fn live(durability: Durability) {
         Arc::new(opened.expect("opened").0)
     };
     let journal = open(&mut 0);
+    if answers_write {
+        journal.let_answers_write();
+    }
     let (stop, quiet) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let writer = drive(Arc::clone(&journal), Arc::clone(&stop), durability);
     let other = disturb(Arc::clone(&journal), Arc::clone(&quiet));
@@ -113,10 +116,15 @@ fn live(durability: Durability) {
 
 #[test]
 fn many_tasks_wait_for_writes() {
-    live(Durability::Process);
+    live(Durability::Process, false);
+}
+
+#[test]
+fn many_tasks_write_themselves() {
+    live(Durability::Process, true);
 }
 
 #[test]
 fn many_tasks_wait_for_syncs() {
-    live(Durability::Power);
+    live(Durability::Power, false);
 }

@@ -225,6 +225,48 @@ fn the_writers_thread_sleeps_only_while_there_is_nothing_to_write() {
 }
 
 #[test]
+fn an_answer_that_waits_writes_what_has_gathered_once_it_has_let_the_others_append() {
+    let (_disk, journal) = opened(Durability::Process);
+    journal.let_answers_write();
+    let lsn = one(&journal);
+    let mut task = Task::new(&journal, lsn);
+    assert_eq!((task.poll(), task.woken()), (Poll::Pending, 1), "it steps back, and will be polled again");
+    let other = one(&journal);
+    assert_eq!(journal.written(), lsn, "not yet");
+    assert_eq!(task.poll(), Poll::Ready(Ok(true)), "nobody else has written");
+    assert_eq!(journal.written(), journal.appended(), "the other's too");
+    assert_eq!(Task::new(&journal, other).poll(), Poll::Ready(Ok(true)));
+}
+
+#[test]
+fn an_answer_that_finds_somebody_writing_leaves_it_to_the_writers_thread() {
+    let (_disk, journal) = opened(Durability::Process);
+    journal.let_answers_write();
+    let lsn = one(&journal);
+    let mut task = Task::new(&journal, lsn);
+    assert_eq!(task.poll(), Poll::Pending);
+    let somebody = journal.writing.lock();
+    assert_eq!(task.poll(), Poll::Pending);
+    drop(somebody);
+    // Returns at once: an answer waits.
+    journal.wait_for_work(Duration::from_secs(3_600));
+    journal.write_step().expect("written");
+    assert_eq!((task.woken(), task.poll()), (2, Poll::Ready(Ok(true))));
+}
+
+#[test]
+fn an_answer_that_can_not_write_waits_for_nothing() {
+    let (disk, journal) = opened(Durability::Process);
+    journal.let_answers_write();
+    disk.fail(DiskCall::Write, 0, 1, io::ErrorKind::StorageFull);
+    let mut task = Task::new(&journal, one(&journal));
+    assert_eq!(task.poll(), Poll::Pending);
+    assert_eq!(task.poll(), Poll::Ready(Ok(false)), "the disk is full: it is served, and counted");
+    journal.write_step().expect("room again");
+    assert_eq!(journal.written(), journal.appended());
+}
+
+#[test]
 fn records_never_straddle_segments_and_a_giant_has_its_own() {
     let (disk, journal) = opened(Durability::Process);
     for n in 0..100 {

@@ -15,6 +15,7 @@ use crate::journal::{Ack, JournalError};
 use crate::sinks::assemble::{BrokenChain, assemble};
 use crate::sinks::hub::{Lane, PendingEnd, SinkState};
 use crate::sinks::park::{Park, ParkError};
+use crate::sinks::source::EndSource;
 
 /// About how many bytes of a park are read for a batch.
 const PARK_READ_BYTES: usize = 32 * 1024 * 1024;
@@ -376,9 +377,33 @@ impl Worker {
     }
 }
 
+/// Fewer chains than this for a thread are read faster than it is started.
+const CHAINS_PER_READER_MIN: usize = 256;
+
 fn assemble_all(shared: &Shared, ends: &[PendingEnd]) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
+    let readers = shared.settings.readers.min(ends.len() / CHAINS_PER_READER_MIN).max(1);
+    let source = &*shared.source;
+    let (first, others) = ends.split_at(ends.len().div_ceil(readers));
+    if others.is_empty() {
+        return assemble_some(source, first);
+    }
+    std::thread::scope(|scope| {
+        let parts = others.chunks(first.len());
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || assemble_some(source, part))).collect();
+        let mut visits = assemble_some(source, first);
+        for other in others {
+            let more = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            if let Ok(visits) = &mut visits {
+                visits.extend(more?);
+            }
+        }
+        visits
+    })
+}
+
+fn assemble_some(source: &dyn EndSource, ends: &[PendingEnd]) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
     let questions: Vec<(VisitId, Lsn)> = ends.iter().map(|end| (end.visit, end.end)).collect();
-    let chains = if ends.is_empty() { Vec::new() } else { shared.source.chains(&questions) };
+    let chains = if ends.is_empty() { Vec::new() } else { source.chains(&questions) };
     let visit = |(chain, end): (Result<Vec<_>, JournalError>, &PendingEnd)| Ok((end.end, assemble(end.visit, chain?)?));
     chains.into_iter().zip(ends).map(visit).collect()
 }
