@@ -1,4 +1,4 @@
-//! Payloads of a session's records, version 1. This page is their specification.
+//! Payloads of a session's records, version 1.1. This page is their specification.
 //!
 //! Integers named `u16`..`u64` are varints: seven bits a byte, lowest first, the top bit set in all but the last byte.
 //! A *moment* is microseconds since 1970 as 8 little-endian bytes, an *id* 16 little-endian bytes. A *text* is a varint
