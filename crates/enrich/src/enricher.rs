@@ -153,8 +153,8 @@ impl Enricher {
 
     fn agent(&self, raw: &RawVisit<'_>, facts: &mut Facts) {
         let Some(agent) = raw.user_agent.filter(|agent| !agent.trim().is_empty()) else {
-            // Many logs have no user agents at all.
-            if raw.via != Via::Log {
+            // Many logs have no user agents at all, nor have those who report to the collector.
+            if matches!(raw.via, Via::Tower | Via::Proxy) {
                 facts.bot = Some(BotClass::Tool.as_str().into());
                 facts.bot_reason = Some("headers: no user-agent".into());
             }

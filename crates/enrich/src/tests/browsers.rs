@@ -114,11 +114,11 @@ fn wrong_headers_give_a_disguise_away() {
 }
 
 #[test]
-fn no_user_agent_is_a_tools_unless_a_log_has_none() {
+fn no_user_agent_is_a_tools_where_one_is_expected() {
     let enricher = Enricher::empty();
     let bot = |via| enricher.visit(&RawVisit { via, ..RawVisit::default() }).bot;
     assert_eq!(bot(Via::Proxy).as_deref(), Some("tool"));
-    assert_eq!(bot(Via::Log), None);
+    assert_eq!((bot(Via::Log), bot(Via::Collector)), (None, None));
 }
 
 #[derive(Deserialize)]
