@@ -1,4 +1,5 @@
-//! What the tests need from outside the workspace: Debian packages, the browser tests' npm package, `cargo-deny`.
+//! What is needed from outside the workspace: Debian packages, npm packages (the browser tests' one, and the data files
+//! that are embedded), `cargo-deny`.
 //!
 //! Everything is installed only where it is missing. Debian packages need root; without it the step says what to install.
 
@@ -64,16 +65,26 @@ impl Drop for NoServices {
     }
 }
 
-/// The npm package of the browser tests, as its lock file says.
+/// The npm package of the browser tests.
 pub(crate) fn npm() -> anyhow::Result<()> {
-    let folder = run::root().join("tests/browser");
-    let lock = fs::read(folder.join("package-lock.json")).context("tests/browser/package-lock.json")?;
+    packages("tests/browser")
+}
+
+/// The data files that enrichment embeds: the next build finds them.
+pub(crate) fn assets() -> anyhow::Result<()> {
+    packages("assets")
+}
+
+/// The npm packages of a folder, as its lock file says.
+fn packages(name: &str) -> anyhow::Result<()> {
+    let folder = run::root().join(name);
+    let lock = fs::read(folder.join("package-lock.json")).with_context(|| format!("{name}/package-lock.json"))?;
     let stamp = folder.join("node_modules/.installed-from");
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    println!("npm ci in tests/browser");
-    Cmd::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).folder("tests/browser").run()?;
+    println!("npm ci in {name}");
+    Cmd::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).folder(name).run()?;
     fs::write(stamp, lock).context("node_modules/.installed-from")
 }
 

@@ -29,6 +29,8 @@ struct Cli {
 enum Task {
     /// Install what the tests need, then run every check; stops at the first failure.
     Test(test::Args),
+    /// Fetch the data files that enrichment embeds (countries, user agents, crawlers), by npm.
+    Assets,
     /// Build `visitlog` and start the demo: the example shop, the proxy in front, simulated visitors.
     Demo(pass::Rest),
     /// The simulation over any number of seeds, each twice.
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
 fn start(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Test(args) => test::main(&args),
+        Task::Assets => install::assets(),
         Task::Demo(rest) => pass::demo(&rest),
         Task::Sim(args) => pass::sim(&args),
         Task::Torture(args) => pass::torture(&args),

@@ -34,6 +34,12 @@ const BENCHES: &[Bench] = &[
         &["bench", "--package", "visitlog-engine", "--bench", "engine", "--"],
     ),
     ("journal", "the journal alone", "cargo", &["bench", "--package", "visitlog-engine", "--bench", "journal", "--"]),
+    (
+        "enrich",
+        "what a visit costs: user agent, referrer, place",
+        "cargo",
+        &["bench", "--package", "visitlog-enrich", "--bench", "visit", "--"],
+    ),
     ("http", "layer and proxy beside bare axum, tower-sessions and nginx", "crates/server/benches/http/run.sh", &[]),
     ("proxy", "the bare proxy beside nginx", "crates/server/benches/proxy/run.sh", &[]),
 ];

@@ -17,6 +17,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "debian", run: install::debian, hint: "install the packages named above" },
     Step { name: "npm", run: install::npm, hint: "npm must reach its registry; cd tests/browser && npm ci" },
+    Step { name: "assets", run: install::assets, hint: "npm must reach its registry; cd assets && npm ci" },
     Step { name: "cargo-deny", run: install::cargo_deny, hint: "cargo install --locked cargo-deny" },
     Step { name: "fmt", run: fmt, hint: "cargo fmt --all" },
     Step { name: "edges", run: edges::check, hint: "the crate graph is in xtask/src/edges.rs and ARCHITECTURE.md" },
