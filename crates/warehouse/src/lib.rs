@@ -1,6 +1,10 @@
 //! Ended visits in two Delta tables, and SQL over them and over what is still going on.
 
+pub mod enrichment;
+pub mod rows;
 pub mod schema;
+#[cfg(test)]
+mod testing;
 
 #[cfg(test)]
 mod tests {
