@@ -3,6 +3,7 @@
 pub mod enrichment;
 pub mod rows;
 pub mod schema;
+pub mod store;
 #[cfg(test)]
 mod testing;
 
