@@ -1,9 +1,24 @@
 //! Ended visits in two Delta tables, and SQL over them and over what is still going on.
 
-pub mod enrichment;
+mod erase;
+mod error;
+mod files;
+mod reader;
 pub mod rows;
 pub mod schema;
+mod sink;
+mod stats;
 pub mod store;
+mod tables;
+mod upkeep;
+mod warehouse;
+
+pub use erase::{Erased, Subject};
+pub use error::WarehouseError;
+pub use sink::WarehouseSink;
+pub use tables::{SCHEMA_VERSION_PROPERTY, application};
+pub use warehouse::{TableStatus, Warehouse, WarehouseSettings};
+
 #[cfg(test)]
 mod testing;
 
