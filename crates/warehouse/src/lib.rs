@@ -21,14 +21,5 @@ pub use warehouse::{TableStatus, Warehouse, WarehouseSettings};
 
 #[cfg(test)]
 mod testing;
-
 #[cfg(test)]
-mod tests {
-    #[tokio::test]
-    async fn sql_works() {
-        let mut session = deltalake::datafusion::prelude::SessionContext::new();
-        datafusion_functions_json::register_all(&mut session).expect("functions");
-        let _ = deltalake::open_table;
-        session.sql("SELECT 1").await.expect("plans").collect().await.expect("runs");
-    }
-}
+mod tests;
