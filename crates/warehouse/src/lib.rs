@@ -1,14 +1,25 @@
 //! Ended visits in two Delta tables, and SQL over them and over what is still going on.
 
+mod erase;
+mod error;
+mod files;
+mod reader;
+pub mod rows;
 pub mod schema;
+mod sink;
+mod stats;
+pub mod store;
+mod tables;
+mod upkeep;
+mod warehouse;
+
+pub use erase::{Erased, Subject};
+pub use error::WarehouseError;
+pub use sink::WarehouseSink;
+pub use tables::{SCHEMA_VERSION_PROPERTY, application};
+pub use warehouse::{TableStatus, Warehouse, WarehouseSettings};
 
 #[cfg(test)]
-mod tests {
-    #[tokio::test]
-    async fn sql_works() {
-        let mut session = deltalake::datafusion::prelude::SessionContext::new();
-        datafusion_functions_json::register_all(&mut session).expect("functions");
-        let _ = deltalake::open_table;
-        session.sql("SELECT 1").await.expect("plans").collect().await.expect("runs");
-    }
-}
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! Visits as rows of the two tables: one of `visits`, one of `events` for each event, enriched.
+//!
+//! The numbers mean what they mean in a visit's JSON document: `page_views` and `actions` count events of that kind,
+//! `errors` those answered with 500 or more, entry and exit are the paths of the first and the last page view,
+//! `duration_ms` is from the start to the last activity.
+
+mod columns;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::error::ArrowError;
+use jiff::civil::{Date, date};
+use visitlog_core::model::{EndReason, EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values};
+use visitlog_core::{Timestamp, VisitId, VisitorId};
+use visitlog_enrich::{Enricher, Facts, RawVisit};
+
+use self::columns::{Columns, Row};
+use crate::schema;
+
+/// The 64 bits by which a visit is counted and joined.
+pub const fn visit_key(visit: VisitId) -> i64 {
+    visit.as_u128() as i64
+}
+
+/// The 64 bits by which a visitor is counted and joined.
+pub const fn visitor_key(visitor: VisitorId) -> i64 {
+    visitor.as_u128() as i64
+}
+
+/// Rows of both tables, in the columns and the order of [`schema`].
+#[derive(Debug, Clone)]
+pub struct Batches {
+    /// One row for each visit, in the order in which they were pushed.
+    pub visits: RecordBatch,
+    /// Their events, one visit's together, in the same order.
+    pub events: RecordBatch,
+}
+
+/// What both tables say of a visit, whether it has ended or not.
+struct Header<'a> {
+    visit: VisitId,
+    start: &'a Start,
+    site: &'a str,
+    confirmed: bool,
+    user: Option<&'a UserId>,
+    values: &'a Values,
+    events: &'a [Event],
+    end: Option<(EndReason, Timestamp, Timestamp)>,
+}
+
+/// Makes rows of visits.
+pub struct RowBuilder {
+    enricher: Arc<Enricher>,
+    node: Option<Arc<str>>,
+    visits: Columns,
+    events: Columns,
+    scratch: Scratch,
+}
+
+/// Texts that are made anew for each row, in memory that is used again.
+#[derive(Default)]
+struct Scratch {
+    visit: String,
+    visitor: String,
+    previous: String,
+    ip: String,
+    values: Vec<u8>,
+    month: String,
+    days: i32,
+}
+
+impl RowBuilder {
+    /// A builder without rows. `node` names the machine, where there are several.
+    pub fn new(enricher: Arc<Enricher>, node: Option<Arc<str>>) -> Self {
+        let (visits, events) = (Columns::new(schema::visits()), Columns::new(schema::events()));
+        Self { enricher, node, visits, events, scratch: Scratch::default() }
+    }
+
+    /// Visits pushed so far.
+    pub const fn visits(&self) -> usize {
+        self.visits.rows()
+    }
+
+    /// Events pushed so far.
+    pub const fn events(&self) -> usize {
+        self.events.rows()
+    }
+
+    /// About how much memory the rows take.
+    pub fn bytes(&self) -> usize {
+        self.visits.bytes() + self.events.bytes()
+    }
+
+    /// Adds a visit that ended.
+    pub fn push_ended(&mut self, visit: &EndedVisit) {
+        let end = &visit.end;
+        self.push(&Header {
+            visit: visit.visit,
+            start: &visit.start,
+            site: &end.site,
+            confirmed: end.confirmed,
+            user: end.user.as_ref(),
+            values: &end.values,
+            events: &visit.events,
+            end: Some((end.reason, end.ended_at, end.closed_at)),
+        });
+    }
+
+    /// Adds a visit that goes on: what only its end will tell is `NULL`.
+    pub fn push_open(&mut self, visit: &OpenVisit) {
+        self.push(&Header {
+            visit: visit.visit,
+            start: &visit.start,
+            site: &visit.site,
+            confirmed: visit.confirmed,
+            user: visit.user.as_ref(),
+            values: &visit.values,
+            events: &visit.events,
+            end: None,
+        });
+    }
+
+    /// The rows pushed since the last call.
+    ///
+    /// # Errors
+    /// When a batch has more text in a column than Arrow can hold (2 GiB).
+    pub fn finish(&mut self) -> Result<Batches, ArrowError> {
+        Ok(Batches { visits: self.visits.finish()?, events: self.events.finish()? })
+    }
+
+    fn push(&mut self, header: &Header<'_>) {
+        let facts = self.enricher.visit(&raw(header));
+        self.scratch.fill(header);
+        let mut row = self.visits.row();
+        who(&mut row, header, &self.scratch);
+        what(&mut row, header);
+        whence(&mut row, header, &facts, &self.scratch);
+        let values = (!header.values.is_empty()).then(|| std::str::from_utf8(&self.scratch.values).unwrap_or("{}"));
+        row.text("session_values", values)
+            .text("node", self.node.as_deref())
+            .date("date", self.scratch.days)
+            .text("month", &*self.scratch.month)
+            .done();
+        for (seq, event) in (1..).zip(header.events) {
+            push_event(&mut self.events.row(), seq, event, header, &facts, &self.scratch);
+        }
+    }
+}
+
+impl Scratch {
+    fn fill(&mut self, header: &Header<'_>) {
+        let Start { at, previous, facts, .. } = header.start;
+        show(&mut self.visit, &header.visit);
+        show(&mut self.visitor, &facts.visitor_id);
+        if let Some(previous) = previous {
+            show(&mut self.previous, previous);
+        }
+        if let Some(ip) = facts.ip.expose() {
+            show(&mut self.ip, ip);
+        }
+        self.values.clear();
+        if !header.values.is_empty() {
+            let value = |(key, value): (&Arc<str>, &serde_json::Value)| (key.to_string(), value.clone());
+            let map: serde_json::Map<_, _> = header.values.iter().map(value).collect();
+            // Text keys into memory: it can't fail.
+            let _ = serde_json::to_writer(&mut self.values, &map);
+        }
+        let day = day_of(*at);
+        self.days = (day - EPOCH).get_days();
+        self.month.clear();
+        let _ = write!(self.month, "{:04}-{:02}", day.year(), day.month());
+    }
+}
+
+const EPOCH: Date = date(1970, 1, 1);
+
+fn show(text: &mut String, value: &dyn std::fmt::Display) {
+    text.clear();
+    let _ = write!(text, "{value}");
+}
+
+/// The day, in UTC, of a moment; beyond the calendar its first or last one.
+pub(crate) fn day_of(at: Timestamp) -> Date {
+    let nearest = if at < Timestamp::EPOCH { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    let moment = jiff::Timestamp::from_microsecond(at.micros()).unwrap_or(nearest);
+    jiff::tz::Offset::UTC.to_datetime(moment).date()
+}
+
+/// The month, in UTC, of a moment, as the tables are partitioned by it.
+pub fn month_of(at: Timestamp) -> String {
+    let day = day_of(at);
+    format!("{:04}-{:02}", day.year(), day.month())
+}
+
+fn raw<'a>(header: &Header<'a>) -> RawVisit<'a> {
+    let facts = &header.start.facts;
+    let first = header.events.iter().find_map(|event| event.request.as_deref());
+    RawVisit {
+        site: header.site,
+        place: facts.place.as_ref(),
+        user_agent: facts.user_agent.expose().as_deref(),
+        language: facts.language.as_deref(),
+        referrer: facts.referrer.as_deref(),
+        entry_query: first.and_then(|request| request.query.as_deref()),
+        hints: facts.hints,
+        via: facts.via,
+    }
+}
+
+fn path(event: &Event) -> Option<&str> {
+    event.request.as_ref().map(|request| &*request.path)
+}
+
+fn count(events: &[Event], is_one: impl Fn(&Event) -> bool) -> i32 {
+    i32::try_from(events.iter().filter(|event| is_one(event)).count()).unwrap_or(i32::MAX)
+}
+
+/// `visit_key` to `is_new_visitor`.
+fn who(row: &mut Row<'_>, header: &Header<'_>, scratch: &Scratch) {
+    let Start { identity, previous, number, is_new_visitor, facts, .. } = header.start;
+    row.long("visit_key", visit_key(header.visit))
+        .long("visitor_key", visitor_key(facts.visitor_id))
+        .text("visit_id", &*scratch.visit)
+        .text("visitor_id", &*scratch.visitor)
+        .text("site", header.site)
+        .text("identity", identity.as_str())
+        .bool("confirmed", header.confirmed)
+        .text("user_id", header.user.map(UserId::as_str))
+        .text("previous_visit_id", previous.map(|_| &*scratch.previous))
+        .int("visit_number", (*number > 0).then(|| i32::try_from(*number).unwrap_or(i32::MAX)))
+        .bool("is_new_visitor", *is_new_visitor);
+}
+
+/// `started_at` to `exit_path`.
+fn what(row: &mut Row<'_>, header: &Header<'_>) {
+    let start = header.start.at;
+    let views = || header.events.iter().filter(|event| event.kind == EventKind::PageView);
+    let is_server_error = |event: &Event| event.request.as_ref().is_some_and(|request| request.status >= 500);
+    let duration = header.end.map(|(_, ended, _)| i64::try_from(ended.since(start).as_millis()).unwrap_or(i64::MAX));
+    row.time("started_at", start.micros())
+        .time("ended_at", header.end.map(|(_, ended, _)| ended.micros()))
+        .time("closed_at", header.end.map(|(.., closed)| closed.micros()))
+        .text("end_reason", header.end.map(|(reason, ..)| reason.as_str()))
+        .long("duration_ms", duration)
+        .int("page_views", count(header.events, |event| event.kind == EventKind::PageView))
+        .int("actions", count(header.events, |event| event.kind == EventKind::Action))
+        .int("errors", count(header.events, is_server_error))
+        .text("entry_path", views().next().and_then(path))
+        .text("exit_path", views().next_back().and_then(path));
+}
+
+/// `referrer` to `via`.
+fn whence(row: &mut Row<'_>, header: &Header<'_>, facts: &Facts, scratch: &Scratch) {
+    let known = &header.start.facts;
+    row.text("referrer", known.referrer.as_deref())
+        .text("referrer_domain", facts.referrer_domain.as_deref())
+        .text("source", facts.source.as_deref())
+        .text("channel", facts.channel.as_deref())
+        .text("click_id_kind", facts.click_id_kind.as_deref())
+        .text("utm_source", facts.utm_source.as_deref())
+        .text("utm_medium", facts.utm_medium.as_deref())
+        .text("utm_campaign", facts.utm_campaign.as_deref())
+        .text("utm_term", facts.utm_term.as_deref())
+        .text("utm_content", facts.utm_content.as_deref())
+        .text("ip", known.ip.expose().map(|_| &*scratch.ip))
+        .text("country", facts.country.as_deref())
+        .text("region", facts.region.as_deref())
+        .text("city", facts.city.as_deref())
+        .text("language", facts.language.as_deref())
+        .text("user_agent", known.user_agent.expose().as_deref())
+        .text("browser", facts.browser.as_deref())
+        .text("browser_version", facts.browser_version.as_deref())
+        .text("os", facts.os.as_deref())
+        .text("os_version", facts.os_version.as_deref())
+        .text("device", facts.device.as_deref())
+        .text("bot", facts.bot.as_deref())
+        .text("bot_reason", facts.bot_reason.as_deref())
+        .text("via", known.via.as_str());
+}
+
+fn push_event(row: &mut Row<'_>, seq: i32, event: &Event, header: &Header<'_>, facts: &Facts, scratch: &Scratch) {
+    let request = event.request.as_deref();
+    let (name, user) = match event.kind {
+        EventKind::Login | EventKind::Logout => (None, event.name.as_deref()),
+        _ => (event.name.as_deref(), None),
+    };
+    row.long("visit_key", visit_key(header.visit))
+        .long("visitor_key", visitor_key(header.start.facts.visitor_id))
+        .text("visit_id", &*scratch.visit)
+        .int("seq", seq)
+        .time("time", event.time.micros())
+        .text("kind", event.kind.as_str())
+        .text("name", name)
+        .text("type", event.type_.as_deref())
+        .text("host", request.and_then(|request| request.host.as_ref()).map(|host| host.as_str()))
+        .text("path", request.map(|request| &*request.path))
+        .text("query", request.and_then(|request| request.query.as_deref()))
+        // No way in tells a title yet.
+        .text("title", None)
+        .text("route", request.and_then(|request| request.route.as_deref()))
+        .text("method", request.map(|request| &*request.method))
+        .int("status", request.map(|request| i32::from(request.status)))
+        .double("duration_ms", request.map(|request| request.duration_us as f64 / 1_000.0))
+        .long("bytes", request.and_then(|request| request.bytes).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
+        .text("referrer", request.and_then(|request| request.referrer.as_deref()))
+        .text("user_id", user)
+        .text("properties", event.properties.as_deref())
+        .text("site", header.site)
+        .text("country", facts.country.as_deref())
+        .text("browser", facts.browser.as_deref())
+        .text("os", facts.os.as_deref())
+        .text("device", facts.device.as_deref())
+        .text("channel", facts.channel.as_deref())
+        .text("source", facts.source.as_deref())
+        .text("bot", facts.bot.as_deref())
+        .date("date", scratch.days)
+        .text("month", &*scratch.month)
+        .done();
+}

@@ -1,0 +1,150 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use deltalake::arrow::util::pretty::pretty_format_batches;
+use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use visitlog_core::model::UserId;
+
+use super::lab::{JOURNAL, Lab, nth};
+use crate::erase::Subject;
+use crate::rows::visitor_key;
+use crate::store::DurableStore;
+use crate::store::fault::{Fault, FaultStore};
+use crate::testing::visitor;
+
+/// Every byte of a folder, and every cell of its Parquet files, as text.
+fn everything(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            everything(&path, out);
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("a file");
+        if path.extension().is_some_and(|extension| extension == "parquet") {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes.clone())).expect("parquet");
+            let batches: Vec<_> = reader.build().expect("parquet").map(|batch| batch.expect("rows")).collect();
+            let text = pretty_format_batches(&batches).expect("text").to_string();
+            out.push((path.display().to_string(), text.into_bytes()));
+        }
+        out.push((path.display().to_string(), bytes));
+    }
+}
+
+/// The files in which one of the needles occurs.
+fn found(folder: &Path, needles: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    everything(folder, &mut all);
+    let holds = |bytes: &[u8], needle: &String| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
+    let mut hits = Vec::new();
+    for (file, bytes) in &all {
+        hits.extend(needles.iter().filter(|needle| holds(bytes, needle)).map(|needle| format!("{needle} in {file}")));
+    }
+    hits
+}
+
+/// All that is the `who`th visitor's and nobody else's.
+fn traces(who: u64, visits: u64) -> Vec<String> {
+    let mut traces = vec![
+        visitor(who).to_string(),
+        visitor_key(visitor(who)).to_string(),
+        format!("user-{who}"),
+        format!("plan-{who}"),
+        format!("/members/{who}"),
+        format!("198.51.100.{who}"),
+        format!("(reader {who})"),
+        format!("?from={who}"),
+    ];
+    traces.extend((0..visits).filter(|n| n % 10 == who).map(|n| nth(n).1.visit.to_string()));
+    traces
+}
+
+fn lab(dir: &Path) -> Lab {
+    Lab::on(Arc::new(DurableStore::new()), dir.join("tables").to_str().expect("a text"))
+}
+
+#[test]
+fn nothing_is_left_of_a_visitor() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut lab = lab(dir.path());
+    let mut process = lab.start();
+    lab.feed_all(&mut process, 40, 15);
+    let _ = process.warehouse.upkeep_step().expect("a working store");
+    lab.feed_all(&mut process, 50, 15);
+    std::fs::write(dir.path().join("tables/visits/month=2026-11/x.parquet#7"), "user-3").expect("a crash's leftover");
+    let traces = traces(3, 50);
+    let before = found(dir.path(), &traces);
+    for trace in &traces {
+        assert!(before.iter().any(|hit| hit.starts_with(trace)), "{trace} is not found before: is the search blind?");
+    }
+    let other: Vec<String> = traces_of_others(3);
+    let erased = process.warehouse.erase(&Subject::Visitor(visitor(3)), JOURNAL).expect("erased");
+    assert_eq!((erased.visits, erased.events), (5, 15));
+    assert_eq!(found(dir.path(), &traces), Vec::<String>::new());
+    for trace in &other {
+        assert!(!found(dir.path(), std::slice::from_ref(trace)).is_empty(), "{trace} went too");
+    }
+    let status = process.warehouse.status().expect("figures");
+    assert_eq!(status.map(|table| table.rows), [45, 135]);
+    // What comes again from the journal is not taken: the tables have been that far.
+    lab.acknowledged = visitlog_core::Lsn::NONE;
+    let mut process = lab.start();
+    lab.feed(&mut process, 50, 5).expect("a working store");
+    assert_eq!(found(dir.path(), &traces), Vec::<String>::new(), "a person comes back");
+    assert_eq!(process.warehouse.erase(&Subject::Visitor(visitor(3)), JOURNAL).expect("again").visits, 0);
+}
+
+fn traces_of_others(who: u64) -> Vec<String> {
+    (0..9).filter(|n| *n != who).map(|n| format!("/members/{n}")).collect()
+}
+
+#[test]
+fn nothing_is_left_of_a_user_and_of_references_to_their_visits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lab = lab(dir.path());
+    let mut process = lab.start();
+    let mut visits: Vec<_> = (0..20).map(nth).collect();
+    visits[4].1.start.previous = Some(visits[3].1.visit);
+    use visitlog_core::ports::VisitSink as _;
+    process.sink.deliver(&visits).expect("taken");
+    process.sink.flush().expect("a working store");
+    process.warehouse.erase(&Subject::User(UserId::new("user-3")), JOURNAL).expect("erased");
+    assert_eq!(found(dir.path(), &traces(3, 20)), Vec::<String>::new());
+    assert_eq!(process.warehouse.status().expect("figures").map(|table| table.rows), [18, 54]);
+}
+
+#[test]
+fn an_erasure_that_was_interrupted_is_finished_by_the_next() {
+    let calls = 70;
+    for call in (1..calls).step_by(3) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut lab = lab(dir.path());
+        let mut process = lab.start();
+        lab.feed_all(&mut process, 30, 15);
+        let store = FaultStore::new(Arc::clone(&lab.disk));
+        let process = lab.start_on(&store, 1_000).unwrap_or_else(|_| panic!("a working store"));
+        store.at(call, if call % 2 == 0 { Fault::CrashesAfter } else { Fault::CrashesBefore });
+        let erased = process.warehouse.erase(&Subject::Visitor(visitor(3)), JOURNAL);
+        assert_eq!(erased.is_err(), store.is_dead());
+        let process = lab.start();
+        process.warehouse.erase(&Subject::Visitor(visitor(3)), JOURNAL).expect("a working store");
+        assert_eq!(found(dir.path(), &traces(3, 30)), Vec::<String>::new(), "crash at call {call}");
+        assert_eq!(process.warehouse.status().expect("figures").map(|table| table.rows), [27, 81], "call {call}");
+    }
+}
+
+#[test]
+fn an_export_has_all_of_one_visitor_and_nothing_of_others() {
+    let mut lab = Lab::new();
+    let mut process = lab.start();
+    lab.feed_all(&mut process, 25, 10);
+    let visits = process.warehouse.export(&Subject::Visitor(visitor(3))).expect("read");
+    assert_eq!(visits.len(), 3);
+    for (visit, n) in visits.iter().zip([3, 13, 23]) {
+        assert_eq!(visit["visit_id"], nth(n).1.visit.to_string());
+        assert_eq!((&visit["user_id"], &visit["entry_path"]), (&"user-3".into(), &"/members/3".into()));
+        assert_eq!(visit["events"].as_array().expect("events").len(), 3);
+        assert_eq!(visit["events"][1]["properties"], format!(r#"{{"size":{n}}}"#));
+    }
+    assert!(process.warehouse.export(&Subject::User(UserId::new("nobody"))).expect("read").is_empty());
+}

@@ -1,0 +1,171 @@
+use std::sync::Arc;
+
+use visitlog_core::Lsn;
+use visitlog_core::ports::{Delivery, SinkError, VisitSink as _};
+
+use super::lab::{JOURNAL, Lab, Trouble, check, nth};
+use crate::error::WarehouseError;
+use crate::store::DurableStore;
+use crate::store::fault::{Fault, FaultStore};
+
+#[test]
+fn what_is_flushed_is_there_after_a_restart_and_comes_once_on_a_real_disk() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let place = dir.path().join("tables");
+    let mut lab = Lab::on(Arc::new(DurableStore::new()), place.to_str().expect("a text"));
+    let mut process = lab.start();
+    lab.feed_all(&mut process, 25, 12);
+    check(&process.warehouse, 25, "flushed three times");
+    assert_eq!(process.warehouse.cursors(JOURNAL).expect("cursors").map(|(_, lsn)| lsn), [Some(Lsn(2_500)); 2]);
+    let status = process.warehouse.status().expect("figures");
+    assert_eq!((status[0].rows, status[1].rows, status[0].files), (25, 75, 5), "{status:?}");
+    drop(process);
+
+    // The acknowledgements of the last two flushes were lost.
+    let mut process = lab.start();
+    lab.acknowledged = Lsn(1_200);
+    lab.feed(&mut process, 31, 5).expect("a working store");
+    check(&process.warehouse, 31, "after losing acknowledgements");
+    lab.acknowledged = Lsn(0);
+    lab.feed(&mut process, 20, 5).expect("a working store");
+    check(&process.warehouse, 31, "all of it was there");
+}
+
+#[test]
+fn a_full_buffer_asks_for_a_flush() {
+    let mut lab = Lab::new();
+    lab.settings.buffer_bytes_max = 1;
+    let mut process = lab.start();
+    assert_eq!(process.sink.deliver(&[nth(0)]).expect("taken"), Delivery::Full);
+    process.sink.flush().expect("a working store");
+    check(&process.warehouse, 1, "one");
+}
+
+/// Lives through a fault: flushes, merges, vacuums; a call that fails is made again, as the driver does, and after a
+/// crash the next process goes on behind the acknowledgement.
+fn live(lab: &mut Lab, store: FaultStore, heals: bool) -> u64 {
+    let to = 30;
+    let (mut store, mut first_calls) = (store, None);
+    for attempt in 0.. {
+        assert!(attempt < 40, "it never gets through");
+        if store.is_dead() {
+            first_calls.get_or_insert(store.calls());
+            store = FaultStore::new(Arc::clone(&lab.disk));
+        }
+        if heals && attempt > 2 {
+            store.heal();
+        }
+        let mut process = match lab.start_on(&store, 1_000) {
+            Ok(process) => process,
+            Err(Trouble::Sink(error)) => {
+                assert!(error.is_retryable(), "{error}");
+                continue;
+            }
+            Err(Trouble::Warehouse(error)) => {
+                assert!(error.is_retryable(), "{error}");
+                continue;
+            }
+        };
+        let mut is_done = true;
+        for upto in [8, 16, 24, to] {
+            let fed = (0..3).find_map(|_| lab.feed(&mut process, upto, 5).ok());
+            is_done &= fed.is_some();
+            // Failures of the upkeep are its own.
+            let _ = process.warehouse.upkeep_step();
+        }
+        if is_done && !store.is_dead() {
+            while process.warehouse.upkeep_step().is_ok_and(|worked| worked) && !store.is_dead() {}
+        }
+        if is_done && !store.is_dead() {
+            return first_calls.unwrap_or(store.calls());
+        }
+    }
+    unreachable!("it returns or fails")
+}
+
+#[test]
+fn once_whichever_call_of_the_store_fails_and_whenever_a_crash_comes() {
+    let calls = {
+        let mut lab = Lab::new();
+        let store = FaultStore::new(Arc::clone(&lab.disk));
+        let calls = live(&mut lab, store, false);
+        check(&lab.start().warehouse, 30, "nothing fails");
+        calls
+    };
+    assert!(calls > 150, "only {calls} calls: is everything exercised?");
+    // Each call meets some of the faults; across neighbours, all of them meet all kinds of calls.
+    let faults = [Fault::Fails, Fault::CrashesAfter, Fault::Lies, Fault::CrashesBefore];
+    let turns: Vec<(u64, Fault)> = (1..=calls)
+        .flat_map(|call| {
+            faults.into_iter().zip(0..).filter(move |(_, n)| (call + n) % 3 == 0).map(move |(f, _)| (call, f))
+        })
+        .collect();
+    std::thread::scope(|threads| {
+        for turns in turns.chunks(turns.len().div_ceil(4)) {
+            threads.spawn(move || turns.iter().for_each(|(call, fault)| meets(*call, *fault)));
+        }
+    });
+}
+
+fn meets(call: u64, fault: Fault) {
+    let mut lab = Lab::new();
+    let store = FaultStore::new(Arc::clone(&lab.disk));
+    store.at(call, fault);
+    live(&mut lab, store, false);
+    check(&lab.start().warehouse, 30, &format!("call {call}, {fault:?}"));
+}
+
+#[test]
+fn once_after_the_disk_was_full() {
+    for call in (1..150).step_by(7) {
+        let mut lab = Lab::new();
+        let store = FaultStore::new(Arc::clone(&lab.disk));
+        store.at(call, Fault::Full);
+        live(&mut lab, store, true);
+        check(&lab.start().warehouse, 30, &format!("full from call {call}"));
+    }
+}
+
+#[test]
+fn a_journal_that_is_older_than_the_tables_is_refused_and_another_one_is_not() {
+    let mut lab = Lab::new();
+    let mut process = lab.start();
+    lab.feed_all(&mut process, 20, 20);
+    let Err(Trouble::Sink(error)) = lab.start_on(&FaultStore::new(Arc::clone(&lab.disk)), 10) else {
+        panic!("tables ahead of the journal are not refused");
+    };
+    assert!(matches!(error, SinkError::Changed { .. }), "{error}");
+    assert!(error.to_string().contains("lsn 1100 expected, up to 2000 found"), "{error}");
+    process.sink.attach(JOURNAL + 1, Lsn(1)).expect("another journal");
+}
+
+#[test]
+fn tables_that_are_older_than_the_acknowledgement_are_refused() {
+    let mut lab = Lab::new();
+    let mut process = lab.start();
+    lab.feed_all(&mut process, 20, 20);
+    let place = |lsn: u64| [&[1][..], &lsn.to_le_bytes()].concat();
+    process.sink.resume(Some(&place(2_000)), &[]).expect("as it was left");
+    let error = process.sink.resume(Some(&place(2_001)), &[]).expect_err("visits are missing");
+    assert!(matches!(error, SinkError::Changed { .. }), "{error}");
+    let error = process.sink.resume(Some(&[9]), &[]).expect_err("no place of ours");
+    assert!(matches!(error, SinkError::Changed { .. }), "{error}");
+}
+
+#[test]
+fn two_writers_with_one_journal_add_each_visit_once() {
+    let mut lab = Lab::new();
+    let (mut one, mut two) = (lab.start(), lab.start());
+    lab.feed(&mut one, 10, 4).expect("a working store");
+    lab.acknowledged = Lsn::NONE;
+    // The other has read the tables before. Its commit comes to a table that has these visits by now.
+    match lab.feed(&mut two, 10, 4) {
+        Ok(()) => {}
+        Err(error) => assert!(error.is_retryable(), "{error}"),
+    }
+    lab.acknowledged = Lsn::NONE;
+    lab.feed(&mut two, 12, 4).expect("it has read the table again");
+    check(&lab.start().warehouse, 12, "two writers");
+    let foreign: Result<(), WarehouseError> = Err(WarehouseError::Busy { what: "x" });
+    assert!(foreign.expect_err("an error").is_retryable());
+}
