@@ -21,6 +21,8 @@ pub const REFERRER_BYTES_MAX: usize = 2_048;
 pub const USER_AGENT_BYTES_MAX: usize = 1_024;
 /// Bytes of `Accept-Language` in a record.
 pub const LANGUAGE_BYTES_MAX: usize = 128;
+/// Bytes of the name of a region or a city.
+pub const PLACE_NAME_BYTES_MAX: usize = 128;
 /// Bytes of an action's name.
 pub const ACTION_NAME_BYTES_MAX: usize = 256;
 /// Bytes of an action's type.

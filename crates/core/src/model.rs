@@ -1,5 +1,8 @@
 //! What is written down: the entries of a session's chain, and the visit that they make.
 
+mod hints;
+mod place;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,6 +11,9 @@ use std::time::Duration;
 use crate::ids::{Fingerprint, Host, VisitId, VisitorId};
 use crate::redacted::Redacted;
 use crate::time::Timestamp;
+
+pub use hints::Hints;
+pub use place::{CountryCode, Place};
 
 /// The session's values by key, JSON each.
 pub type Values = BTreeMap<Arc<str>, serde_json::Value>;
@@ -147,6 +153,10 @@ pub struct StartFacts {
     pub referrer: Option<Box<str>>,
     /// By which way it came in.
     pub via: Via,
+    /// Where the whole address was found, whatever of it is kept.
+    pub place: Option<Place>,
+    /// What the first request's headers said about who sent it; `None` where nobody looked.
+    pub hints: Option<Hints>,
 }
 
 /// The first entry of a session.

@@ -83,7 +83,7 @@ impl World {
             // The store knows it by its fingerprint.
             Standing::Shared { .. } => (None, None),
         };
-        let facts = origin.start_facts(self, visitor_id.unwrap_or_default());
+        let facts = origin.start_facts(self, visitor_id.unwrap_or_default(), &commit.class);
         let starts = match &commit.standing {
             // Another user's login starts another session.
             Standing::Live(live) => live.data.user.is_some(),

@@ -102,11 +102,15 @@ fn begun<St: SessionStore, B>(
     };
     visit.arrived(at, &standing);
     world.tell(request.headers_mut(), visit.id());
-    if let Standing::Live(live) = &standing {
-        hold.keep(live.ticket);
+    let is_passive = visit.origin().asked == Asked::Passive;
+    match &standing {
+        Standing::Live(live) => hold.keep(live.ticket),
+        // The app will have the headers when it is known whether a session starts.
+        Standing::Fresh(_) | Standing::Shared { .. } if !is_passive => visit.origin().look(request.headers()),
+        Standing::Fresh(_) | Standing::Shared { .. } => {}
     }
     // A passive request holds nothing and commits nothing.
-    (visit.origin().asked != Asked::Passive).then_some((at, standing))
+    (!is_passive).then_some((at, standing))
 }
 
 /// The head of the answer is ready.

@@ -95,6 +95,7 @@ mod exchange;
 mod extract;
 mod fingerprint;
 mod future;
+mod hints;
 mod hooks;
 pub mod keyfile;
 pub mod keys;

@@ -3,17 +3,19 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LENGTH, HOST, HeaderValue, REFERER, USER_AGENT};
 use http::{Extensions, HeaderMap, Method, Response, Uri};
 use visitlog_core::ids::{Fingerprints, Host, VisitorId};
-use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts};
+use visitlog_core::model::{Event, EventKind, Hints, Place, RequestFacts, StartFacts};
 use visitlog_core::ports::{Arrival, Class, Token};
 use visitlog_core::{Redacted, Timestamp, limits};
 
 use crate::class::{Asked, Kind};
 use crate::client::{AddressGroup, OverTls, Peer};
-use crate::settings::Identify;
+use crate::hints;
+use crate::settings::{Identify, Panicked};
 use crate::shared::World;
 
 /// The pattern by which the app's router found the handler. A router, or the app, puts it into the extensions of the
@@ -37,6 +39,7 @@ pub(crate) struct Origin {
     referrer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     language: Option<HeaderValue>,
+    hints: OnceLock<Hints>,
 }
 
 impl Origin {
@@ -69,6 +72,7 @@ impl Origin {
             uri: request.uri().clone(),
             user_agent,
             host,
+            hints: OnceLock::new(),
         }
     }
 
@@ -82,8 +86,14 @@ impl Origin {
         }
     }
 
-    /// What is known of a visitor who starts a session.
-    pub(crate) fn start_facts(&self, world: &World, visitor_id: VisitorId) -> Box<StartFacts> {
+    /// Looks at the headers of a request that may start a session, while they are there.
+    pub(crate) fn look(&self, headers: &HeaderMap) {
+        self.hints.get_or_init(|| hints::of(headers, self.over_tls));
+    }
+
+    /// What is known of a visitor who starts a session, by a request of this class.
+    pub(crate) fn start_facts(&self, world: &World, visitor_id: VisitorId, class: &Class) -> Box<StartFacts> {
+        let is_page = matches!(class, Class::Page(_) | Class::PageError(_));
         Box::new(StartFacts {
             visitor_id,
             ip: Redacted::new(self.address.and_then(|address| world.settings.addresses.kept(address))),
@@ -91,6 +101,16 @@ impl Origin {
             language: text(self.language.as_ref(), limits::LANGUAGE_BYTES_MAX),
             referrer: text(self.referrer.as_ref(), limits::REFERRER_BYTES_MAX),
             via: world.settings.via,
+            place: self.place(world),
+            hints: self.hints.get().map(|hints| hints.with_if(is_page, Hints::PAGE)),
+        })
+    }
+
+    fn place(&self, world: &World) -> Option<Place> {
+        world.settings.locator.place(self.address?).unwrap_or_else(|Panicked| {
+            world.counters.panics.add(1);
+            tracing::error!("the locator panicked");
+            None
         })
     }
 

@@ -1,8 +1,11 @@
 //! What the site's owner decides about the layer.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use visitlog_core::model::Via;
+use visitlog_core::model::{Place, Via};
 
 use crate::class::{self, is_below};
 use crate::client::TrustedProxies;
@@ -21,6 +24,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// How much of a client's address is kept. Default: all of it.
     pub addresses: Addresses,
+    /// Where addresses are. Default: nobody knows.
+    pub locator: Locator,
     /// Whose responses may speak by `Visitlog-` headers. Default: nobody's.
     pub header_protocol: HeaderProtocol,
     /// Whether the service within is told the visit's id by the request header `Visitlog-Session`. Default: no.
@@ -63,6 +68,48 @@ impl Addresses {
         }
     }
 }
+
+/// Finds the place of an address. It is asked once for each session that starts, with the whole address, before
+/// [`Addresses`] takes any of it away; so it must be quick. A panic in it is counted, and the place unknown.
+#[derive(Clone, Default)]
+pub struct Locator(Option<Arc<dyn Fn(IpAddr) -> Option<Place> + Send + Sync>>);
+
+impl Locator {
+    /// One that asks `find`.
+    pub fn new(find: impl Fn(IpAddr) -> Option<Place> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(find)))
+    }
+
+    /// # Errors
+    /// When what it asks panicked.
+    pub(crate) fn place(&self, address: IpAddr) -> Result<Option<Place>, Panicked> {
+        let Some(find) = &self.0 else { return Ok(None) };
+        catch_unwind(AssertUnwindSafe(|| find(address))).map_err(|_| Panicked)
+    }
+}
+
+/// What a [`Locator`] asks panicked.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+impl fmt::Debug for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Locator(..)" } else { "Locator(none)" })
+    }
+}
+
+/// The same if they ask the same function.
+impl PartialEq for Locator {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Locator {}
 
 /// Whose responses may speak by `Visitlog-` headers. Unless it is [`HeaderProtocol::Off`], such headers are taken out of
 /// every request, since a client could write them, and out of every response.

@@ -14,7 +14,7 @@ use visitlog_core::ports::{Arrival, Class, Clock, Commit, Disk, Fresh, LiveSourc
 use visitlog_core::{Fingerprint, Fingerprints, Host, Redacted, Timestamp, VisitId, Visitor};
 use visitlog_engine::adapters::{RealDisk, SystemEntropy};
 use visitlog_engine::{Engine, EngineConfig};
-use visitlog_warehouse::enrichment::Enricher;
+use visitlog_enrich::Enricher;
 use visitlog_warehouse::live::{Live, LiveSettings};
 use visitlog_warehouse::views::Views;
 

@@ -1,12 +1,28 @@
 //! Ended visits in two Delta tables, and SQL over them and over what is still going on.
 
-pub mod enrichment;
+mod erase;
+mod error;
+mod files;
 pub mod live;
+mod reader;
 pub mod rows;
 pub mod schema;
+mod sink;
+mod stats;
+pub mod store;
+mod tables;
+mod upkeep;
+pub mod views;
+mod warehouse;
+
+pub use erase::{Erased, Subject};
+pub use error::WarehouseError;
+pub use sink::WarehouseSink;
+pub use tables::{SCHEMA_VERSION_PROPERTY, application};
+pub use warehouse::{TableStatus, Warehouse, WarehouseSettings};
+
 #[cfg(test)]
 mod testing;
-pub mod views;
 
 #[cfg(test)]
 mod tests {

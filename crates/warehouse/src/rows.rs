@@ -17,9 +17,9 @@ use deltalake::arrow::error::ArrowError;
 use jiff::civil::{Date, date};
 use visitlog_core::model::{EndReason, EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values};
 use visitlog_core::{Timestamp, VisitId, VisitorId};
+use visitlog_enrich::{Enricher, Facts, RawVisit};
 
 use self::columns::{Columns, Row};
-use crate::enrichment::{Enricher, Facts, RawVisit};
 use crate::schema;
 
 /// The 64 bits by which a visit is counted and joined.
@@ -185,7 +185,7 @@ fn show(text: &mut String, value: &dyn std::fmt::Display) {
 }
 
 /// The day, in UTC, of a moment; beyond the calendar its first or last one.
-fn day_of(at: Timestamp) -> Date {
+pub(crate) fn day_of(at: Timestamp) -> Date {
     let nearest = if at < Timestamp::EPOCH { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     let moment = jiff::Timestamp::from_microsecond(at.micros()).unwrap_or(nearest);
     jiff::tz::Offset::UTC.to_datetime(moment).date()
@@ -202,10 +202,12 @@ fn raw<'a>(header: &Header<'a>) -> RawVisit<'a> {
     let first = header.events.iter().find_map(|event| event.request.as_deref());
     RawVisit {
         site: header.site,
+        place: facts.place.as_ref(),
         user_agent: facts.user_agent.expose().as_deref(),
         language: facts.language.as_deref(),
         referrer: facts.referrer.as_deref(),
         entry_query: first.and_then(|request| request.query.as_deref()),
+        hints: facts.hints,
         via: facts.via,
     }
 }

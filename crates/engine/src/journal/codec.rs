@@ -7,14 +7,17 @@
 //!
 //! | kind | payload |
 //! |---|---|
-//! | `Start` | moment, partition u8, identity u8, fingerprint 8 bytes, visitor id, number, new-visitor u8 (0 no, 1 yes, 2 unknown), via u8, bits, text host, [id previous 0], [address 1: 4 or 6 as a byte, then 4 or 16 bytes], [text user agent 2], [text language 3], [text referrer 4] |
+//! | `Start` | moment, partition u8, identity u8, fingerprint 8 bytes, visitor id, number, new-visitor u8 (0 no, 1 yes, 2 unknown), via u8, bits, text host, [id previous 0], [address 1: 4 or 6 as a byte, then 4 or 16 bytes], [text user agent 2], [text language 3], [text referrer 4], [country: 2 letters 5], [text region 6], [text city 7], [hints 8] |
 //! | `Event` | moment, kind u8, bits, [status, duration in us 3], [bytes 7], [text name 0], [text type 1], [JSON properties 2], and where bit 3 (a request) is set: text path, text method, [text host 4], [text query 5], [text route 6], [text referrer 8] |
 //! | `Set` | moment, count, then each: text key, u8 (0 removed, 1 set), JSON if set |
 //! | `Touch` | moment, u8 slides |
 //! | `Rotate` | moment, rotation, u8 has user, [text user] |
 //! | `End` | moment closed, moment ended, reason u8, confirmed u8, text site, u8 has user, [text user], count, then each: text key, JSON |
 //!
-//! **Room for later.** A newer minor version adds fields behind those it found, with bits of their own. So bytes left
+//! **Minor versions.** 1.1 added to `Start` what stands behind its referrer (bits 5 to 8): where the whole address was
+//! found, and as a varint the bits of [`Hints`].
+//!
+//! **Room for later. A newer minor version adds fields behind those it found, with bits of their own. So bytes left
 //! over behind the known fields, and unknown bits, are ignored; unknown codes of kinds and reasons are errors, since
 //! to guess what an event was would be wrong.
 //!
@@ -26,7 +29,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use visitlog_core::model::{
-    End, EndReason, Entry, Event, EventKind, Fields, Identity, RequestFacts, Start, StartFacts, UserId, Values, Via,
+    CountryCode, End, EndReason, Entry, Event, EventKind, Fields, Hints, Identity, Place, RequestFacts, Start,
+    StartFacts, UserId, Values, Via,
 };
 use visitlog_core::{Fingerprint, Host, Timestamp, VisitId, VisitorId};
 
@@ -251,11 +255,16 @@ mod start_bits {
     pub(super) const USER_AGENT: u64 = 1 << 2;
     pub(super) const LANGUAGE: u64 = 1 << 3;
     pub(super) const REFERRER: u64 = 1 << 4;
+    pub(super) const COUNTRY: u64 = 1 << 5;
+    pub(super) const REGION: u64 = 1 << 6;
+    pub(super) const CITY: u64 = 1 << 7;
+    pub(super) const HINTS: u64 = 1 << 8;
 }
 
 fn put_start(out: &mut Vec<u8>, start: &Start) {
     use start_bits as b;
     let facts = &start.facts;
+    let place = facts.place.as_ref();
     put_moment(out, start.at);
     out.push(start.partition);
     out.push(identity_code(start.identity));
@@ -274,7 +283,11 @@ fn put_start(out: &mut Vec<u8>, start: &Start) {
             | bit(facts.ip.expose().is_some(), b::ADDRESS)
             | bit(facts.user_agent.expose().is_some(), b::USER_AGENT)
             | bit(facts.language.is_some(), b::LANGUAGE)
-            | bit(facts.referrer.is_some(), b::REFERRER),
+            | bit(facts.referrer.is_some(), b::REFERRER)
+            | bit(place.is_some_and(|place| place.country.is_some()), b::COUNTRY)
+            | bit(place.is_some_and(|place| place.region.is_some()), b::REGION)
+            | bit(place.is_some_and(|place| place.city.is_some()), b::CITY)
+            | bit(facts.hints.is_some(), b::HINTS),
     );
     put_bytes(out, start.host.as_str().as_bytes());
     if let Some(previous) = start.previous {
@@ -293,6 +306,15 @@ fn put_start(out: &mut Vec<u8>, start: &Start) {
     }
     for text in [facts.user_agent.expose(), &facts.language, &facts.referrer].into_iter().flatten() {
         put_bytes(out, text.as_bytes());
+    }
+    if let Some(place) = place {
+        out.extend_from_slice(place.country.as_ref().map_or("", CountryCode::as_str).as_bytes());
+        for name in [&place.region, &place.city].into_iter().flatten() {
+            put_bytes(out, name.as_bytes());
+        }
+    }
+    if let Some(hints) = facts.hints {
+        put_varint(out, u64::from(hints.bits()));
     }
 }
 
@@ -322,8 +344,31 @@ fn take_start(input: &mut Input<'_>) -> Result<Start, CodecError> {
         language: input.text_if(has(b::LANGUAGE), "language")?,
         referrer: input.text_if(has(b::REFERRER), "referrer")?,
         via,
+        place: take_place(input, bits)?,
+        hints: if has(b::HINTS) { Some(take_hints(input)?) } else { None },
     };
     Ok(Start { at, partition, identity, host, fingerprint, previous, number, is_new_visitor, facts })
+}
+
+fn take_place(input: &mut Input<'_>, bits: u64) -> Result<Option<Place>, CodecError> {
+    use start_bits as b;
+    let has = |bit: u64| bits & bit != 0;
+    if !has(b::COUNTRY) && !has(b::REGION) && !has(b::CITY) {
+        return Ok(None);
+    }
+    let country = if has(b::COUNTRY) {
+        let letters = std::str::from_utf8(input.take(2, "country")?).ok();
+        Some(letters.and_then(CountryCode::new).ok_or(CodecError::Text { what: "country" })?)
+    } else {
+        None
+    };
+    let region = input.text_if(has(b::REGION), "region")?;
+    Ok(Some(Place { country, region, city: input.text_if(has(b::CITY), "city")? }))
+}
+
+/// Bits beyond those that there is room for are of a newer version.
+fn take_hints(input: &mut Input<'_>) -> Result<Hints, CodecError> {
+    Ok(Hints::from_bits(input.varint("hints")? as u16))
 }
 
 fn take_fields(input: &mut Input<'_>) -> Result<Fields, CodecError> {

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use visitlog_core::Timestamp;
-use visitlog_core::model::{Entry, Event, Start};
+use visitlog_core::model::{Entry, Event, Hints, Start};
 
 use super::format::{Flags, Kind};
 use super::meta::BaseItem;
@@ -135,6 +135,12 @@ impl Line {
         self.personal("user_agent", start.facts.user_agent.expose().as_deref());
         self.personal("language", start.facts.language.as_deref());
         self.personal("referrer", start.facts.referrer.as_deref());
+        if let Some(place) = &start.facts.place {
+            self.put_if("country", place.country);
+            self.personal("region", place.region.as_deref());
+            self.personal("city", place.city.as_deref());
+        }
+        self.put_if("hints", start.facts.hints.map(Hints::bits));
     }
 
     fn event(&mut self, event: &Event) {

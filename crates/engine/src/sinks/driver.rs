@@ -4,12 +4,18 @@
 //! at the time that it names or when more was synced. What a step does (reading chains, delivering, syncing) happens
 //! outside of any lock that traffic takes.
 //!
+//! A sink may ask for its visits in few large batches. It is then given nothing until there are enough, or one of them
+//! has waited long enough; then all there is, in several batches of the usual size, and told to flush. What it has only
+//! gathered is not acknowledged: the journal keeps it, and after any failure the sink gets it again.
+//!
 //! A delivery is acknowledged in the journal with the sink's own place. After a crash the sink goes on behind its last
 //! acknowledgement that survived; so the journal's records are needed until an acknowledgement is itself on stable
 //! storage, which is what [`SinkHub::oldest_needed`] says.
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod gather_tests;
 #[cfg(test)]
 mod journal_tests;
 #[cfg(test)]

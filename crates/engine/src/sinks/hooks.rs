@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 
 /// Calls a function for each ended visit, at least once: after a crash again, with `redelivered` set. If it panics,
@@ -37,14 +37,14 @@ impl<F: Fn(&EndedVisit) + Send> VisitSink for HookSink<F> {
         Ok(())
     }
 
-    fn deliver(&mut self, batch: &[EndedVisit], _last: Lsn) -> Result<Vec<u8>, SinkError> {
-        for visit in batch {
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        for (_, visit) in batch {
             if catch_unwind(AssertUnwindSafe(|| (self.hook)(visit))).is_err() {
                 self.panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(hook = self.name, visit = %visit.visit, "an end hook panicked");
             }
         }
-        Ok(Vec::new())
+        Ok(Delivery::Stored(Vec::new()))
     }
 }
 
@@ -61,8 +61,8 @@ impl VisitSink for NullSink {
         Ok(())
     }
 
-    fn deliver(&mut self, _batch: &[EndedVisit], _last: Lsn) -> Result<Vec<u8>, SinkError> {
-        Ok(Vec::new())
+    fn deliver(&mut self, _batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        Ok(Delivery::Stored(Vec::new()))
     }
 }
 
@@ -87,7 +87,8 @@ mod tests {
         let mut batch = visits(0..3, MORNING);
         batch[2].redelivered = true;
         sink.resume(None, &[]).expect("nothing to do");
-        sink.deliver(&batch, Lsn(9)).expect("panics are caught");
+        let batch: Vec<_> = (1..).map(Lsn).zip(batch).collect();
+        sink.deliver(&batch).expect("panics are caught");
         assert_eq!(*seen.lock(), [(id(0), false), (id(1), false), (id(2), true)]);
         assert_eq!(panics.load(Ordering::Relaxed), 1);
         assert_eq!(sink.name(), "app");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use visitlog_core::{Lsn, Timestamp, VisitId};
@@ -69,6 +70,8 @@ pub struct SinkStatus {
     pub delivered: u64,
     /// Visits that it will never get, because its park was full: loss reason `sink_quota`.
     pub lost_quota: u64,
+    /// For a sink that gathers: since when visits have waited for others.
+    pub waiting_since: Option<Timestamp>,
 }
 
 /// One sink's share.
@@ -89,6 +92,7 @@ pub(super) struct Lane {
     pub(super) parked_bytes: u64,
     pub(super) delivered: u64,
     pub(super) lost_quota: u64,
+    pub(super) waiting_since: Option<Timestamp>,
 }
 
 impl Lane {
@@ -141,6 +145,7 @@ impl Lane {
             parked_bytes: self.parked_bytes,
             delivered: self.delivered,
             lost_quota: self.lost_quota,
+            waiting_since: self.waiting_since,
         }
     }
 }
@@ -151,6 +156,8 @@ pub struct SinkHub {
     pub(super) lanes: Mutex<Vec<Lane>>,
     /// The latest acknowledgement of each sink, and of each park.
     book: Mutex<BTreeMap<String, Ack>>,
+    /// Ends up to this one wait for no others.
+    hastened: AtomicU64,
 }
 
 impl SinkHub {
@@ -183,6 +190,15 @@ impl SinkHub {
     pub fn find(&self, sink: &str, visit: VisitId) -> Option<PendingEnd> {
         let lanes = self.lanes.lock();
         lanes.iter().find(|lane| lane.name == sink)?.queue.iter().rev().find(|end| end.visit == visit).copied()
+    }
+
+    /// Sinks that gather get all Ends up to this one without waiting for more.
+    pub fn hasten(&self, end: Lsn) {
+        self.hastened.fetch_max(end.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn hastened(&self) -> Lsn {
+        Lsn(self.hastened.load(Ordering::Relaxed))
     }
 
     /// How the sinks are doing; `appended` is the journal's end.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use jiff::civil::Date;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Disk, DiskFile, SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Disk, DiskFile, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 
 use self::lines::Fault;
@@ -216,9 +216,9 @@ impl NdjsonSink {
     }
 
     /// Appends a batch and syncs it; returns the place behind it.
-    fn append(&mut self, batch: &[EndedVisit]) -> Result<Option<Place>, SinkError> {
+    fn append(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Option<Place>, SinkError> {
         let mut current: Option<DayFile> = None;
-        for visit in batch {
+        for (_, visit) in batch {
             let earliest = current.as_ref().map(|file| file.day).or(self.place.map(|place| place.day));
             let day =
                 earliest.map_or(day_of(visit.end.closed_at), |earliest| earliest.max(day_of(visit.end.closed_at)));
@@ -280,7 +280,7 @@ impl VisitSink for NdjsonSink {
         self.cut_rest()
     }
 
-    fn deliver(&mut self, batch: &[EndedVisit], _last: Lsn) -> Result<Vec<u8>, SinkError> {
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         self.undo()?;
         self.verify_untouched()?;
         self.dirty = true;
@@ -289,7 +289,7 @@ impl VisitSink for NdjsonSink {
                 self.place = place;
                 self.made.clear();
                 self.dirty = false;
-                Ok(place.map_or_else(Vec::new, Place::encode))
+                Ok(Delivery::Stored(place.map_or_else(Vec::new, Place::encode)))
             }
             Err(error) => {
                 // If even this fails, the next delivery tries it first, and a restart finds what may be cut off.

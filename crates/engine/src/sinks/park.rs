@@ -193,15 +193,16 @@ impl Park {
         Ok(true)
     }
 
-    /// The next visits that the sink has not: up to `max`, about `bytes_max` bytes, at least one if there is any.
-    pub(super) fn read(&self, max: usize, bytes_max: usize) -> Result<Vec<(Lsn, EndedVisit)>, ParkError> {
+    /// The next visits that the sink has not, behind the first `skip`: up to `max`, about `bytes_max` bytes, at least
+    /// one if there is any.
+    pub(super) fn read(&self, skip: usize, max: usize, bytes_max: usize) -> Result<Vec<(Lsn, EndedVisit)>, ParkError> {
         let mut visits = Vec::new();
-        if self.frames.is_empty() {
+        if self.frames.len() <= skip {
             return Ok(visits);
         }
         let file = self.open()?;
         let mut bytes = 0;
-        for frame in self.frames.iter().take(max) {
+        for frame in self.frames.iter().skip(skip).take(max) {
             bytes += frame.len;
             if bytes > bytes_max && !visits.is_empty() {
                 break;

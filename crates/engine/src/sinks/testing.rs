@@ -330,6 +330,8 @@ pub(crate) fn chain(n: u64, closed_at: Timestamp) -> Vec<Entry> {
         language: Some("de".into()),
         referrer: Some("https://example.org/?q=ü".into()),
         via: Via::Proxy,
+        place: None,
+        hints: None,
     };
     let start = Start {
         at,

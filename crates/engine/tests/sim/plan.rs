@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use visitlog_core::Host;
-use visitlog_core::ports::Durability;
+use visitlog_core::ports::{Durability, Gathering};
 use visitlog_core::rules::SiteRules;
 use visitlog_engine::config::{EngineConfig, Mutations};
 use visitlog_engine::journal;
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) sink_troubles: usize,
     /// Failing syncs of a file or folder, in a thousand steps.
     pub(crate) bad_syncs: usize,
+    /// How the file sink gathers visits, if it does.
+    pub(crate) gathers: Option<Gathering>,
 }
 
 impl Plan {
@@ -85,6 +87,7 @@ impl Plan {
             troubles: dice.pick(&[0, 4, 10]),
             sink_troubles: dice.pick(&[2, 6, 12]),
             bad_syncs: dice.pick(&[0, 1, 4]),
+            gathers: None,
         }
     }
 
@@ -112,6 +115,7 @@ impl Plan {
             troubles: 0,
             sink_troubles: 0,
             bad_syncs: 0,
+            gathers: None,
         }
     }
 

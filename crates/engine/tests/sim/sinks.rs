@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::sinks::NdjsonSink;
 
@@ -42,10 +42,34 @@ fn down(sink: &str) -> SinkError {
     SinkError::Unavailable { sink: sink.to_owned(), what: "down".to_owned(), source: None }
 }
 
-/// The file sink behind a gate.
+/// A batch as the desk keeps it: with its last position.
+fn noted(batch: &[(Lsn, EndedVisit)]) -> (Lsn, Vec<EndedVisit>) {
+    let last = batch.last().map_or(Lsn::NONE, |(end, _)| *end);
+    (last, batch.iter().map(|(_, visit)| visit.clone()).collect())
+}
+
+/// The file sink behind a gate. Where it gathers, the file gets few large batches.
 pub(crate) struct Gate {
     pub(crate) inner: NdjsonSink,
     pub(crate) desk: Arc<SinkDesk>,
+    pub(crate) gathers: Option<Gathering>,
+    pub(crate) gathered: Vec<(Lsn, EndedVisit)>,
+}
+
+impl Gate {
+    /// So many visits it can hold at most.
+    const GATHERED_MAX: usize = 14;
+
+    fn check(&self) -> Result<(), SinkError> {
+        if self.desk.file_is_down.load(Ordering::SeqCst) { Err(down(self.inner.name())) } else { Ok(()) }
+    }
+
+    fn store(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        self.check()?;
+        let delivery = self.inner.deliver(batch)?;
+        self.desk.file.lock().unwrap_or_else(PoisonError::into_inner).push(noted(batch));
+        Ok(delivery)
+    }
 }
 
 impl VisitSink for Gate {
@@ -54,16 +78,32 @@ impl VisitSink for Gate {
     }
 
     fn resume(&mut self, acknowledged: Option<&[u8]>, pending: &[VisitId]) -> Result<(), SinkError> {
+        self.gathered.clear();
         self.inner.resume(acknowledged, pending)
     }
 
-    fn deliver(&mut self, batch: &[EndedVisit], last: Lsn) -> Result<Vec<u8>, SinkError> {
-        if self.desk.file_is_down.load(Ordering::SeqCst) {
-            return Err(down(self.name()));
+    fn gathers(&self) -> Option<Gathering> {
+        self.gathers
+    }
+
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        if self.gathers.is_none() {
+            return self.store(batch);
         }
-        let place = self.inner.deliver(batch, last)?;
-        self.desk.file.lock().unwrap_or_else(PoisonError::into_inner).push((last, batch.to_vec()));
-        Ok(place)
+        if let Err(error) = self.check() {
+            self.gathered.clear();
+            return Err(error);
+        }
+        self.gathered.extend_from_slice(batch);
+        Ok(if self.gathered.len() < Self::GATHERED_MAX { Delivery::Gathered } else { Delivery::Full })
+    }
+
+    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+        let batch = std::mem::take(&mut self.gathered);
+        match self.store(&batch)? {
+            Delivery::Stored(place) => Ok(place),
+            other => unreachable!("the file gathers nothing, but said {other:?}"),
+        }
     }
 }
 
@@ -79,11 +119,14 @@ impl VisitSink for Hook {
         Ok(())
     }
 
-    fn deliver(&mut self, batch: &[EndedVisit], last: Lsn) -> Result<Vec<u8>, SinkError> {
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         if self.0.hook_is_down.load(Ordering::SeqCst) {
             return Err(down(self.name()));
         }
-        self.0.hook.lock().unwrap_or_else(PoisonError::into_inner).push((last, batch.to_vec()));
-        if self.0.hook_forgets.swap(false, Ordering::SeqCst) { Err(down(self.name())) } else { Ok(Vec::new()) }
+        self.0.hook.lock().unwrap_or_else(PoisonError::into_inner).push(noted(batch));
+        if self.0.hook_forgets.swap(false, Ordering::SeqCst) {
+            return Err(down(self.name()));
+        }
+        Ok(Delivery::Stored(Vec::new()))
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use visitlog_core::machine::Open;
-use visitlog_core::ports::{Clock as _, StoreError};
+use visitlog_core::ports::{Clock as _, Gathering, StoreError};
 use visitlog_core::{Timestamp, VisitId, invariants};
 use visitlog_engine::journal::{Journal, JournalError};
 use visitlog_engine::sinks::{NdjsonSink, SinkDriver, SinkState};
@@ -86,12 +86,17 @@ pub(crate) fn open(
     clock: &Arc<SimClock>,
     entropy: &Arc<SimEntropy>,
 ) -> Result<(Life, Report), JournalError> {
-    let files = NdjsonSink::new(Arc::new(disk.clone()), VISITS);
+    let files = Gate {
+        inner: NdjsonSink::new(Arc::new(disk.clone()), VISITS),
+        desk: Arc::clone(desk),
+        gathers: plan.gathers,
+        gathered: Vec::new(),
+    };
     let (engine, sinks, report) = Engine::open(
         Arc::new(disk.clone()),
         Path::new(JOURNAL),
         plan.engine(),
-        vec![Box::new(Gate { inner: files, desk: Arc::clone(desk) }), Box::new(Hook(Arc::clone(desk)))],
+        vec![Box::new(files), Box::new(Hook(Arc::clone(desk)))],
         clock.clone(),
         entropy.clone(),
     )?;
@@ -111,7 +116,10 @@ pub(crate) fn open(
 impl World {
     pub(crate) fn new(seed: u64, broken: Broken) -> Result<Self, String> {
         let mut dice = Dice::new(seed);
-        let plan = Plan::of(broken, &mut dice);
+        let mut plan = Plan::of(broken, &mut dice);
+        if seed.is_multiple_of(3) {
+            plan.gathers = Some(Gathering { visits_max: 10, wait_max: Duration::from_secs(5) });
+        }
         let disk = SimDisk::with_page_bytes(seed, plan.page_bytes);
         let clock = Arc::new(SimClock::new(EVENING.after(dice.millis(400_000))));
         let entropy = Arc::new(SimEntropy::new(seed));

@@ -10,4 +10,5 @@ mod losses;
 mod privacy;
 mod property;
 mod protocol;
+mod start;
 mod world;

@@ -16,7 +16,7 @@ use visitlog_core::{Lsn, VisitId};
 use super::chunk::Chunk;
 use super::session::{Place, Session};
 use super::{LiveCounts, LiveFault, LiveSettings};
-use crate::enrichment::Enricher;
+use visitlog_enrich::Enricher;
 
 /// Read at a time.
 const READ_BYTES: usize = 1024 * 1024;

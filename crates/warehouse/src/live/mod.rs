@@ -29,7 +29,7 @@ use visitlog_core::ports::{LiveError, LiveSource};
 
 use self::buffer::Buffer;
 pub use self::snapshot::{Scope, Snapshot};
-use crate::enrichment::Enricher;
+use visitlog_enrich::Enricher;
 
 /// Memory for rows, unless told otherwise: about 1.2 million events.
 pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use visitlog_core::Lsn;
 
 use super::{Stored, StoredTable, Tables};
+use crate::{Warehouse, application};
 
 /// Delta tables in which a journal's visits end up. Each statement asks both for their newest version.
 pub struct DeltaTables {
@@ -32,6 +33,13 @@ impl DeltaTables {
         Self { visits: Mutex::new(visits), events: Mutex::new(events), app_id, session }
     }
 
+    /// The tables of a warehouse in this process, as far as they have the visits of a journal.
+    pub fn of(warehouse: &Warehouse, journal: u128, session: Arc<SessionState>) -> Self {
+        // Handles of their own: a statement doesn't wait for a flush.
+        let [visits, events] = warehouse.snapshot();
+        Self::new(visits.delta, events.delta, application(journal), session)
+    }
+
     async fn table(&self, table: &Mutex<DeltaTable>) -> Result<Option<StoredTable>> {
         let mut table = table.lock().await;
         match table.update_state().await {
@@ -42,7 +50,7 @@ impl DeltaTables {
         let external = |error: DeltaTableError| DataFusionError::External(Box::new(error));
         let state = table.snapshot().map_err(external)?;
         let log = table.log_store();
-        let version = state.snapshot().transaction_version(log.as_ref(), &self.app_id).await.map_err(external)?;
+        let version = state.transaction_version(log.as_ref(), &self.app_id).await.map_err(external)?;
         let cursor = version.and_then(|version| u64::try_from(version).ok()).map_or(Lsn::NONE, Lsn);
         let provider = table.table_provider().with_session(Arc::clone(&self.session)).await?;
         Ok(Some(StoredTable { provider, cursor }))

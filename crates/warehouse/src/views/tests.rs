@@ -13,15 +13,18 @@ use deltalake::datafusion::error::{DataFusionError, Result};
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use parking_lot::Mutex;
 use visitlog_core::model::EventKind;
+use visitlog_core::ports::VisitSink as _;
 use visitlog_core::{Lsn, Timestamp};
+use visitlog_enrich::Enricher;
+use visitlog_testkit::{SimClock, SimEntropy};
 
-use super::{Losses, Stored, StoredTable, Table, Tables, Views};
-use crate::enrichment::Enricher;
+use super::{DeltaTables, Losses, Stored, StoredTable, Table, Tables, Views};
 use crate::live::fake::FakeStore;
 use crate::live::tests::{Crowd, Dice, live, some_end, sorted};
 use crate::live::{LIVE_BYTES_MAX, Live};
 use crate::rows::RowBuilder;
 use crate::testing::{MORNING, visit};
+use crate::{Warehouse, WarehouseSettings, WarehouseSink};
 
 type Before = Box<dyn Fn(&FakeTables) + Send + Sync>;
 
@@ -221,6 +224,63 @@ async fn nothing_is_missed_or_doubled_while_another_thread_flushes() {
     }
     writer.join().expect("it wrote");
     assert!(asked > 5, "{asked}");
+}
+
+/// Brings what has ended to real tables.
+fn deliver(store: &FakeStore, sink: &mut WarehouseSink, delivered: &mut Lsn) {
+    let ended = store.told().into_iter().filter_map(|told| told.end);
+    let mut batch: Vec<_> = ended.filter(|(lsn, _)| *lsn > *delivered).collect();
+    batch.sort_by_key(|(lsn, _)| *lsn);
+    if let Some((last, _)) = batch.last() {
+        *delivered = *last;
+        sink.deliver(&batch).expect("gathered");
+        sink.flush().expect("flushed");
+        store.acknowledge(*delivered);
+    }
+}
+
+#[test]
+fn with_delta_tables_a_flush_changes_no_row() {
+    const JOURNAL: u128 = 77;
+    let mut crowd = Crowd::new(21);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (clock, entropy) = (Arc::new(SimClock::new(MORNING)), Arc::new(SimEntropy::new(5)));
+    let warehouse = Warehouse::open(folder.path(), WarehouseSettings::default(), clock, entropy).expect("tables");
+    let mut sink = WarehouseSink::new(warehouse.clone(), Arc::new(Enricher::empty()), Some("alpha".into()));
+    sink.attach(JOURNAL, Lsn(u64::MAX)).expect("attached");
+    sink.resume(None, &[]).expect("ready");
+    let mut delivered = Lsn::NONE;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let tables = DeltaTables::of(&warehouse, JOURNAL, Arc::new(SessionContext::new().state()));
+    let live = Arc::new(live(&crowd.store, LIVE_BYTES_MAX));
+    let views = Views { live: Some(live.clone()), tables: Some(Arc::new(tables)), losses: Arc::new(Losses::default()) };
+    crowd.store.site_is_known("shop.example");
+    for round in 0..8 {
+        (0..150).for_each(|_| crowd.step());
+        let all = || {
+            runtime.block_on(async {
+                let session = session(&views, MORNING).await;
+                let visits = sql(&session, "SELECT * FROM visits ORDER BY visit_id").await;
+                let events = sql(&session, "SELECT * FROM events ORDER BY visit_id, seq").await;
+                let one = "SELECT count(*) FROM visits WHERE month = '2026-11' AND ended_at IS NOT NULL AND \
+                           started_at >= '2026-01-01T00:00:00Z'";
+                (visits, events, numbers(&session, one).await)
+            })
+        };
+        let before = all();
+        deliver(&crowd.store, &mut sink, &mut delivered);
+        let after = all();
+        let ended = crowd.store.told().iter().filter(|told| told.end.is_some()).count() as i64;
+        assert_eq!((&before.2, &after.2), (&vec![ended], &vec![ended]), "round {round}");
+        assert_eq!(before.0.num_rows() as i64, told(&crowd.store)[0][0]);
+        for (before, after) in [(&before.0, &after.0), (&before.1, &after.1)] {
+            for (at, field) in after.schema().fields().iter().enumerate() {
+                assert_eq!(before.column(at), after.column(at), "round {round}: {}", field.name());
+            }
+        }
+        assert_eq!(live.counts().visits as i64, before.0.num_rows() as i64 - ended, "what is flushed is forgotten");
+        crowd.store.collect();
+    }
 }
 
 #[tokio::test]

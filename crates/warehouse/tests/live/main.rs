@@ -14,13 +14,13 @@ use deltalake::datafusion::error::{DataFusionError, Result};
 use deltalake::datafusion::prelude::SessionContext;
 use visitlog_core::model::{EndedVisit, Event, EventKind, RequestFacts};
 use visitlog_core::ports::{
-    Arrival, Class, Clock as _, Commit, Entropy as _, Op, SessionStore, SinkError, Standing, Token, VisitSink,
+    Arrival, Class, Clock as _, Commit, Delivery, Entropy as _, Op, SessionStore, SinkError, Standing, Token, VisitSink,
 };
 use visitlog_core::{Fingerprint, Fingerprints, Host, Lsn, Timestamp, VisitId};
 use visitlog_engine::sinks::SinkDriver;
 use visitlog_engine::{Engine, EngineConfig, Sweep, Upkeep};
+use visitlog_enrich::Enricher;
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
-use visitlog_warehouse::enrichment::Enricher;
 use visitlog_warehouse::live::{Live, LiveSettings};
 use visitlog_warehouse::rows::RowBuilder;
 use visitlog_warehouse::schema;
@@ -50,13 +50,13 @@ impl VisitSink for ShelfSink {
         Ok(())
     }
 
-    fn deliver(&mut self, batch: &[EndedVisit], last: Lsn) -> std::result::Result<Vec<u8>, SinkError> {
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> std::result::Result<Delivery, SinkError> {
         let mut shelf = self.0.0.lock().expect("nobody panicked");
-        let has = |visit: &EndedVisit| shelf.0.iter().any(|held| held.visit == visit.visit);
-        let new: Vec<_> = batch.iter().filter(|visit| !has(visit)).cloned().collect();
-        shelf.0.extend(new);
-        shelf.1 = shelf.1.max(last);
-        Ok(Vec::new())
+        for (lsn, visit) in batch.iter().filter(|(lsn, _)| *lsn > shelf.1).cloned().collect::<Vec<_>>() {
+            shelf.0.push(visit);
+            shelf.1 = lsn;
+        }
+        Ok(Delivery::Stored(Vec::new()))
     }
 }
 
@@ -237,7 +237,7 @@ async fn live_through(seed: u64, bytes_max: usize) -> [u64; 3] {
 #[tokio::test]
 async fn sql_counts_what_was_answered_whatever_happens() {
     let mut reached = [0; 3];
-    for seed in 0..12 {
+    for seed in 0..8 {
         let bytes_max = if seed % 2 == 0 { 256 << 20 } else { 30_000 };
         let more = live_through(seed, bytes_max).await;
         reached.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use visitlog_core::model::{EndReason, Entry, Event, EventKind, UserId};
+use visitlog_core::model::{CountryCode, EndReason, Entry, Event, EventKind, Hints, Place, UserId};
 use visitlog_core::ports::Disk;
 use visitlog_core::{Lsn, Timestamp};
 use visitlog_testkit::SimDisk;
@@ -83,6 +83,60 @@ fn a_corrupt_journal_of_version_1_is_refused_by_name() {
     let error = try_open(&disk, &config(2_000)).expect_err("damaged").to_string();
     assert!(error.starts_with("segment 64 at byte 346: checksum 0x"), "{error}");
     assert!(matches!(dumped(&disk).1.verdict, Verdict::Damaged(_)));
+}
+
+#[test]
+fn a_journal_of_version_1_1_reads_as_it_was_written() {
+    let disk = copy("journal-v1.1/sound");
+    let (text, report) = dumped(&disk);
+    assert_eq!((report.verdict, report.unreadable.len()), (Verdict::Sound, 0));
+    let expected = String::from_utf8(read(&folder("journal-v1.1/sound/dump.txt"))).expect("text");
+    assert_eq!(text, expected);
+    let (journal, _, kept) = open(&disk, &config(2_000));
+    for (n, added) in added_by_1_1() {
+        let last = kept.iter().rev().find(|record| record.visit == visit(n)).expect("there");
+        let chain = journal.read_chain(visit(n), Lsn(last.lsn)).expect("read");
+        let entries: Vec<Entry> = chain.into_iter().map(|read| read.entry).collect();
+        assert_eq!(entries, [added, page(n), end(n)]);
+    }
+}
+
+/// Starts with what version 1.1 added: all of it, none of it, and each alone.
+fn added_by_1_1() -> Vec<(u64, Entry)> {
+    let (country, hints) = (CountryCode::new("DE"), Some(Hints::PAGE.with(Hints::FETCH_SOUND)));
+    let place = |country, region: Option<&str>, city: Option<&str>| Place::new(country, region, city);
+    let added = [
+        (place(country, Some("Bayern"), Some("Nürnberg")), hints),
+        (None, None),
+        (place(country, None, None), None),
+        (place(None, Some("Bayern"), None), None),
+        (place(None, None, Some("Nürnberg")), None),
+        (None, hints),
+    ];
+    let start = |(n, (place, hints))| {
+        let Entry::Start(mut start) = start(n) else { panic!("a start") };
+        (start.facts.place, start.facts.hints) = (place, hints);
+        (n, Entry::Start(start))
+    };
+    (60..).zip(added).map(start).collect()
+}
+
+#[test]
+#[ignore = "writes the fixtures of the current minor version; run by hand before it is released, never after"]
+fn make_fixtures_of_1_1() {
+    let disk = SimDisk::new(1);
+    let (journal, ..) = open(&disk, &config(2_000));
+    for (n, start) in added_by_1_1() {
+        let mut prev = Lsn::NONE;
+        for entry in [start, page(n), end(n)] {
+            prev = journal.appender().append(visit(n), prev, Flags::NONE, &entry);
+        }
+    }
+    settle(&journal);
+    drop(journal);
+    disk.kill();
+    save(&disk, "journal-v1.1/sound", &|_, bytes| bytes);
+    put("journal-v1.1/sound/dump.txt", dumped(&disk).0.as_bytes());
 }
 
 #[test]

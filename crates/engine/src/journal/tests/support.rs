@@ -10,7 +10,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::Value;
 use visitlog_core::model::{
-    End, EndReason, Entry, Event, EventKind, Identity, RequestFacts, Start, StartFacts, UserId, Via,
+    CountryCode, End, EndReason, Entry, Event, EventKind, Hints, Identity, Place, RequestFacts, Start, StartFacts,
+    UserId, Via,
 };
 use visitlog_core::ports::{Disk, Durability, Entropy};
 use visitlog_core::{Fingerprint, Host, Lsn, Redacted, Timestamp, VisitId, VisitorId};
@@ -57,6 +58,8 @@ pub(super) fn start(n: u64) -> Entry {
             language: Some("de".into()),
             referrer: None,
             via: Via::Proxy,
+            place: None,
+            hints: None,
         },
     }))
 }
@@ -224,11 +227,25 @@ fn event() -> impl Strategy<Value = Event> {
     })
 }
 
+/// What version 1.1 added to a start.
+fn added() -> impl Strategy<Value = (Option<Place>, Option<u16>)> {
+    let country = option::of("[A-Z]{2}".prop_map(|code| CountryCode::new(&code).expect("a code")));
+    let place = (country, option::of(text()), option::of(text()))
+        .prop_map(|(country, region, city)| Some(Place { country, region, city }).filter(|p| *p != Place::default()));
+    (place, option::of(any::<u16>()))
+}
+
 fn session_start() -> impl Strategy<Value = Start> {
     let identity = prop::sample::select(vec![Identity::Cookie, Identity::Fingerprint, Identity::Import]);
     let via = prop::sample::select(vec![Via::Tower, Via::Proxy, Via::Log, Via::Collector]);
-    let facts =
-        (any::<u128>(), option::of(any::<IpAddr>()), option::of(text()), option::of(text()), option::of(text()));
+    let facts = (
+        any::<u128>(),
+        option::of(any::<IpAddr>()),
+        option::of(text()),
+        option::of(text()),
+        option::of(text()),
+        added(),
+    );
     let ids = (option::of(any::<u128>()), any::<u32>(), option::of(any::<bool>()), any::<u64>());
     (at(), any::<u8>(), identity, text(), ids, facts, via).prop_map(
         |(at, partition, identity, host, ids, facts, via)| Start {
@@ -247,6 +264,8 @@ fn session_start() -> impl Strategy<Value = Start> {
                 language: facts.3,
                 referrer: facts.4,
                 via,
+                place: facts.5.0,
+                hints: facts.5.1.map(Hints::from_bits),
             },
         },
     )

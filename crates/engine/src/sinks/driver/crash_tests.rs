@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::SinkError;
+use visitlog_core::ports::{Delivery, SinkError};
 
 use super::*;
 use crate::sinks::fake_journal::FakeJournal;
@@ -34,12 +34,12 @@ impl<S: VisitSink> VisitSink for Gate<S> {
         self.0.resume(acknowledged, pending)
     }
 
-    fn deliver(&mut self, batch: &[EndedVisit], last: Lsn) -> Result<Vec<u8>, SinkError> {
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         if self.1.load(Ordering::Relaxed) {
             let (sink, what) = (self.name().to_owned(), "shut".to_owned());
             return Err(SinkError::Unavailable { sink, what, source: None });
         }
-        self.0.deliver(batch, last)
+        self.0.deliver(batch)
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use parking_lot::Mutex;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::SinkError;
+use visitlog_core::ports::{Delivery, SinkError};
 
 use super::*;
 use crate::sinks::fake_journal::FakeJournal;
@@ -40,19 +40,24 @@ impl VisitSink for Recorder {
         Ok(())
     }
 
-    fn deliver(&mut self, batch: &[EndedVisit], last: Lsn) -> Result<Vec<u8>, SinkError> {
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         let mode = self.0.mode.load(Ordering::Relaxed);
         if mode == 0 || self.0.keeps.load(Ordering::Relaxed) {
-            self.0.seen.lock().extend(batch.iter().map(|visit| (visit.visit, visit.redelivered)));
+            self.0.seen.lock().extend(batch.iter().map(|(_, visit)| (visit.visit, visit.redelivered)));
         }
         self.0.batches.lock().push(batch.len());
         let (sink, what) = ("recorder".to_owned(), "out of order".to_owned());
         match mode {
-            0 => Ok(last.0.to_le_bytes().to_vec()),
+            0 => Ok(Delivery::Stored(last(batch).0.to_le_bytes().to_vec())),
             1 => Err(SinkError::Unavailable { sink, what, source: Some(std::io::ErrorKind::TimedOut.into()) }),
             _ => Err(SinkError::Changed { sink, what }),
         }
     }
+}
+
+/// The position of a batch's last visit.
+fn last(batch: &[(Lsn, EndedVisit)]) -> Lsn {
+    batch.last().expect("no batch is empty").0
 }
 
 struct World {

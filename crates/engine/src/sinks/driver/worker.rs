@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::{Shared, SinkSettings, StepResult};
@@ -67,8 +67,24 @@ pub(super) struct Worker {
     redelivered_to: Lsn,
     /// The size of a batch that failed: the sink gets the same again.
     again: Option<usize>,
+    round: Round,
     park: Park,
     parking: Parking,
+}
+
+/// What a gathering sink has taken since its last flush.
+#[derive(Default)]
+struct Round {
+    /// Since when visits have waited for it to begin.
+    since: Option<Timestamp>,
+    /// It has begun, or is to begin at once: a round that failed does not wait again.
+    is_due: bool,
+    /// Visits that the sink has gathered.
+    gathered: usize,
+    /// The last of them.
+    last: Lsn,
+    /// The sink can hold no more.
+    is_full: bool,
 }
 
 #[derive(Default)]
@@ -97,6 +113,7 @@ impl Worker {
             failing: None,
             redelivered_to: Lsn::NONE,
             again: None,
+            round: Round::default(),
             park,
             parking: Parking::default(),
         }
@@ -125,15 +142,16 @@ impl Worker {
     pub(super) fn reopen(&mut self) {
         self.failing = None;
         self.is_ready = false;
+        self.forget_round();
     }
 
     pub(super) fn step(&mut self, shared: &Shared, now: Timestamp) -> StepResult {
         let mut worked = false;
         self.release(shared, now);
         if self.failing.as_ref().is_none_or(|failing| failing.retry_at.is_some_and(|at| at <= now)) {
-            match self.deliver(shared) {
-                Ok(count) => {
-                    worked |= count > 0;
+            match self.deliver(shared, now) {
+                Ok(has_worked) => {
+                    worked |= has_worked;
                     if self.failing.take().is_some() {
                         tracing::info!(sink = self.name(), "the sink is back");
                     }
@@ -168,29 +186,111 @@ impl Worker {
         }
     }
 
-    /// Delivers one batch; how many visits it had.
-    fn deliver(&mut self, shared: &Shared) -> Result<usize, Failure> {
+    /// Delivers one batch, or flushes what was gathered; whether there was anything to do.
+    fn deliver(&mut self, shared: &Shared, now: Timestamp) -> Result<bool, Failure> {
         self.make_ready(shared)?;
-        let max = self.again.unwrap_or(shared.settings.batch_visits_max);
-        let is_parked = !self.park.is_empty();
-        let batch = if is_parked {
-            self.park.read(max, PARK_READ_BYTES)?
+        let gathering = self.sink.gathers();
+        if let Some(gathering) = gathering
+            && !self.is_round_due(gathering, shared, now)
+        {
+            return Ok(false);
+        }
+        let is_complete = gathering.is_some_and(|gathering| self.round.gathered >= gathering.visits_max);
+        let batch = if is_complete || self.round.is_full {
+            Vec::new()
         } else {
-            let ends = self.next_ends(shared, max);
-            assemble_all(shared, &ends)?
+            match self.next_batch(shared) {
+                // What it has gathered must not wait for a person to look.
+                Err(_) if self.round.gathered > 0 => Vec::new(),
+                batch => batch?,
+            }
         };
-        let Some((last, _)) = batch.last() else { return Ok(0) };
-        let last = *last;
-        let visits: Vec<EndedVisit> = batch
+        let Some((last, _)) = batch.last() else { return self.flush(shared) };
+        let (last, count) = (*last, batch.len());
+        let visits: Vec<(Lsn, EndedVisit)> = batch
             .into_iter()
-            .map(|(end, visit)| EndedVisit { redelivered: end <= self.redelivered_to, ..visit })
+            .map(|(end, visit)| (end, EndedVisit { redelivered: end <= self.redelivered_to, ..visit }))
             .collect();
-        let count = visits.len();
-        self.place = self.sink.deliver(&visits, last).inspect_err(|_| {
-            self.again = Some(count);
+        let delivery = self.sink.deliver(&visits).inspect_err(|_| {
+            self.again = gathering.is_none().then_some(count);
             self.redelivered_to = self.redelivered_to.max(last);
+            self.forget_round();
         })?;
         self.again = None;
+        self.round.gathered += count;
+        self.round.last = last;
+        match delivery {
+            Delivery::Stored(place) => self.stored(shared, place),
+            Delivery::Gathered => {}
+            Delivery::Full => self.round.is_full = true,
+        }
+        Ok(true)
+    }
+
+    /// The next visits that the sink has not been given.
+    fn next_batch(&self, shared: &Shared) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
+        let mut max = self.again.unwrap_or(shared.settings.batch_visits_max);
+        if let Some(gathering) = self.sink.gathers() {
+            max = max.min(gathering.visits_max - self.round.gathered);
+        }
+        if self.park.is_empty() {
+            let ends = self.next_ends(shared, self.round.gathered, max);
+            assemble_all(shared, &ends)
+        } else {
+            Ok(self.park.read(self.round.gathered, max, PARK_READ_BYTES)?)
+        }
+    }
+
+    /// Whether the sink is to get what there is, or to wait for more.
+    fn is_round_due(&mut self, gathering: Gathering, shared: &Shared, now: Timestamp) -> bool {
+        if self.round.gathered > 0 || self.round.is_due {
+            return true;
+        }
+        let below = shared.deliverable();
+        let (waiting, first) = self.with_lane(shared, |lane| {
+            let waiting = lane.queue.partition_point(|end| end.end < below).saturating_sub(lane.taken);
+            (waiting, lane.queue.get(lane.taken).map(|end| end.end))
+        });
+        if waiting == 0 && self.park.is_empty() {
+            self.round.since = None;
+            return false;
+        }
+        let since = *self.round.since.get_or_insert(now);
+        let held = self.with_lane(shared, |lane| lane.held(shared.source.appended()));
+        self.round.is_due = !self.park.is_empty()
+            || waiting >= gathering.visits_max
+            || since.after(gathering.wait_max) <= now
+            || first.is_some_and(|first| first <= shared.hub.hastened())
+            // Half, so that it is on stable storage before the backlog would have to be parked.
+            || held > shared.settings.held_bytes_max / 2;
+        self.round.is_due
+    }
+
+    /// Has the sink flush what it has gathered, if anything.
+    fn flush(&mut self, shared: &Shared) -> Result<bool, Failure> {
+        if self.round.gathered == 0 {
+            self.round = Round::default();
+            return Ok(false);
+        }
+        let last = self.round.last;
+        let place = self.sink.flush().inspect_err(|_| {
+            self.redelivered_to = self.redelivered_to.max(last);
+            self.forget_round();
+        })?;
+        self.stored(shared, place);
+        Ok(true)
+    }
+
+    /// The sink has forgotten what it had gathered.
+    fn forget_round(&mut self) {
+        self.round = Round { since: self.round.since, is_due: true, ..Round::default() };
+    }
+
+    /// All that the sink was given is on stable storage.
+    fn stored(&mut self, shared: &Shared, place: Vec<u8>) {
+        self.place = place;
+        let Round { gathered: count, last, .. } = std::mem::take(&mut self.round);
+        let is_parked = !self.park.is_empty();
         let mut acknowledged = last;
         if is_parked {
             self.park.consume(count);
@@ -203,7 +303,6 @@ impl Worker {
             lane.taken += if is_parked { 0 } else { count };
             lane.delivered += count as u64;
         });
-        Ok(count)
     }
 
     fn make_ready(&mut self, shared: &Shared) -> Result<(), Failure> {
@@ -217,6 +316,7 @@ impl Worker {
         self.read_park()?;
         let mut pending: Vec<VisitId> = self.park.visits().collect();
         self.with_lane(shared, |lane| pending.extend(lane.queue.range(lane.taken..).map(|end| end.visit)));
+        self.sink.attach(shared.source.uuid(), newest)?;
         let place = Some(&*self.place).filter(|place| !place.is_empty());
         self.sink.resume(place, &pending)?;
         self.is_ready = true;
@@ -235,8 +335,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The next Ends that may be delivered, as many as fit into a batch.
-    fn next_ends(&self, shared: &Shared, max: usize) -> Vec<PendingEnd> {
+    /// The next Ends that may be delivered behind the first `skip`, as many as fit into a batch.
+    fn next_ends(&self, shared: &Shared, skip: usize, max: usize) -> Vec<PendingEnd> {
         let below = shared.deliverable();
         self.with_lane(shared, |lane| {
             let mut events = 0;
@@ -245,7 +345,7 @@ impl Worker {
                 events += u64::from(end.events).max(1);
                 end.end < below && (is_first || events <= shared.settings.batch_events_max)
             };
-            lane.queue.range(lane.taken..).take(max).take_while(fits).copied().collect()
+            lane.queue.range(lane.taken + skip..).take(max).take_while(fits).copied().collect()
         })
     }
 
@@ -271,6 +371,10 @@ impl Worker {
     }
 
     fn wants_parking(&mut self, shared: &Shared, now: Timestamp) -> bool {
+        if self.round.gathered > 0 {
+            // What the sink holds would be parked too, and come twice.
+            return false;
+        }
         let settings = &shared.settings;
         let held = self.with_lane(shared, |lane| lane.held(shared.source.appended()));
         let is_over = held > settings.held_bytes_max;
@@ -301,7 +405,7 @@ impl Worker {
 
     fn park_batch(&mut self, shared: &Shared) -> Result<bool, Failure> {
         self.read_park()?;
-        let ends = self.next_ends(shared, shared.settings.batch_visits_max);
+        let ends = self.next_ends(shared, 0, shared.settings.batch_visits_max);
         let Some(last) = ends.last().map(|end| end.end) else { return Ok(false) };
         let visits = assemble_all(shared, &ends)?;
         let mut fit = visits.len();
@@ -360,11 +464,15 @@ impl Worker {
             lane.parked = self.park.count();
             lane.parked_bytes = self.park.bytes();
             lane.lost_quota = self.parking.lost;
+            lane.waiting_since = self.round.since;
         });
     }
 
     fn wake_at(&self, shared: &Shared, now: Timestamp) -> Option<Timestamp> {
-        let failing = self.failing.as_ref()?;
+        let Some(failing) = &self.failing else {
+            let gathering = self.sink.gathers()?;
+            return self.round.since.map(|since| since.after(gathering.wait_max));
+        };
         let park_at = failing.since.max(self.parking.last_at).after(shared.settings.park_after);
         let has_more = self.with_lane(shared, |lane| lane.queue.len() > lane.taken);
         let park_at = has_more.then(|| park_at.max(self.parking.not_before).max(now));

@@ -19,7 +19,11 @@ fn ids(visits: &[EndedVisit]) -> Vec<VisitId> {
 }
 
 fn deliver(sink: &mut NdjsonSink, batch: &[EndedVisit]) -> Result<Vec<u8>, SinkError> {
-    sink.deliver(batch, Lsn(1))
+    let batch: Vec<_> = (1..).map(Lsn).zip(batch.iter().cloned()).collect();
+    match sink.deliver(&batch)? {
+        Delivery::Stored(place) => Ok(place),
+        other => panic!("it gathers nothing, but said {other:?}"),
+    }
 }
 
 /// A sink that has delivered `batch`, and the place behind it.

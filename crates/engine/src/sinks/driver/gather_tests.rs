@@ -1,0 +1,256 @@
+//! A sink that gathers: when it gets its visits, and that each is stored once whatever fails.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use visitlog_core::VisitId;
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::{Delivery, Gathering, SinkError};
+
+use super::*;
+use crate::sinks::fake_journal::FakeJournal;
+use crate::sinks::hub::{SinkState, SinkStatus};
+use crate::sinks::testing::{MORNING, MemDisk, id};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What stays when the process goes: a table with a cursor.
+#[derive(Default)]
+struct Table {
+    rows: Mutex<Vec<(Lsn, VisitId)>>,
+    flushes: Mutex<Vec<usize>>,
+    calls: AtomicU64,
+    /// The call that fails, and whether what it was doing was done all the same.
+    fails: Mutex<Option<(u64, bool)>>,
+}
+
+/// Gathers in memory, and stores what the table does not have.
+struct Gatherer {
+    table: Arc<Table>,
+    gathered: Vec<(Lsn, VisitId)>,
+    full_at: usize,
+}
+
+impl Gatherer {
+    /// Whether this call fails, after its work or before.
+    fn call(&self) -> (bool, bool) {
+        let call = self.table.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        match *self.table.fails.lock() {
+            Some((at, is_late)) if at == call => (!is_late, is_late),
+            _ => (false, false),
+        }
+    }
+
+    fn failed(&mut self) -> SinkError {
+        self.gathered.clear();
+        SinkError::Unavailable { sink: "gatherer".to_owned(), what: "down".to_owned(), source: None }
+    }
+}
+
+impl VisitSink for Gatherer {
+    fn name(&self) -> &str {
+        "gatherer"
+    }
+
+    fn resume(&mut self, _acknowledged: Option<&[u8]>, _pending: &[VisitId]) -> Result<(), SinkError> {
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn gathers(&self) -> Option<Gathering> {
+        Some(Gathering { visits_max: 10, wait_max: 60 * SECOND })
+    }
+
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        if self.call() != (false, false) {
+            return Err(self.failed());
+        }
+        self.gathered.extend(batch.iter().map(|(lsn, visit)| (*lsn, visit.visit)));
+        Ok(if self.gathered.len() < self.full_at { Delivery::Gathered } else { Delivery::Full })
+    }
+
+    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+        let (early, late) = self.call();
+        if early {
+            return Err(self.failed());
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        {
+            let mut rows = self.table.rows.lock();
+            let cursor = rows.last().map_or(Lsn::NONE, |(lsn, _)| *lsn);
+            rows.extend(gathered.iter().filter(|(lsn, _)| *lsn > cursor));
+        }
+        self.table.flushes.lock().push(gathered.len());
+        if late { Err(self.failed()) } else { Ok(vec![1]) }
+    }
+}
+
+struct World {
+    journal: FakeJournal,
+    disk: MemDisk,
+    table: Arc<Table>,
+    driver: SinkDriver,
+    hub: Arc<SinkHub>,
+    now: Timestamp,
+    full_at: usize,
+    settings: SinkSettings,
+}
+
+fn settings() -> SinkSettings {
+    SinkSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 30 * SECOND, ..SinkSettings::default() }
+}
+
+impl World {
+    fn new(settings: SinkSettings, full_at: usize) -> Self {
+        Self::with(FakeJournal::default(), MemDisk::default(), Arc::default(), MORNING, full_at, settings)
+    }
+
+    fn with(
+        journal: FakeJournal,
+        disk: MemDisk,
+        table: Arc<Table>,
+        now: Timestamp,
+        full_at: usize,
+        settings: SinkSettings,
+    ) -> Self {
+        let mut driver = SinkDriver::new(journal.shared(), disk.shared(), "data", settings.clone());
+        let sink = Gatherer { table: Arc::clone(&table), gathered: Vec::new(), full_at };
+        driver.add(Box::new(sink), &journal.acks());
+        let hub = driver.hub();
+        journal.tell(&hub);
+        Self { journal, disk, table, driver, hub, now, full_at, settings }
+    }
+
+    fn crash(self, is_power_cut: bool) -> Self {
+        let disk = if is_power_cut { self.disk.after_power_cut(3) } else { self.disk.after_kill() };
+        let journal = self.journal.after_crash(is_power_cut);
+        Self::with(journal, disk, self.table, self.now, self.full_at, self.settings)
+    }
+
+    fn ends(&self, range: std::ops::Range<u64>) {
+        range.for_each(|n| self.journal.end(&self.hub, n));
+        self.journal.sync();
+    }
+
+    fn run(&mut self) {
+        while self.driver.step(self.now).worked {}
+    }
+
+    fn wait(&mut self, by: Duration) {
+        self.now = self.now.after(by);
+        self.run();
+        self.journal.sync();
+        self.run();
+    }
+
+    fn rows(&self) -> Vec<VisitId> {
+        self.table.rows.lock().iter().map(|(_, visit)| *visit).collect()
+    }
+
+    fn status(&self) -> SinkStatus {
+        self.hub.status(EndSource::appended(&self.journal)).remove(0)
+    }
+}
+
+fn ids(range: std::ops::Range<u64>) -> Vec<VisitId> {
+    range.map(id).collect()
+}
+
+#[test]
+fn waits_until_there_are_enough_or_one_has_waited_long_enough() {
+    let mut world = World::new(settings(), 100);
+    world.ends(0..9);
+    world.run();
+    assert_eq!(world.rows(), [], "nine are not ten");
+    assert_eq!((world.status().backlog, world.status().waiting_since), (9, Some(MORNING)));
+    let first = world.hub.oldest_needed().expect("the journal keeps them");
+    world.ends(9..13);
+    world.run();
+    assert_eq!(*world.table.flushes.lock(), [10], "in batches of four, until there are ten");
+    assert_eq!(world.status().backlog, 3);
+    assert_eq!(world.hub.oldest_needed(), Some(first), "until the acknowledgement is synced");
+    world.wait(59 * SECOND);
+    assert_eq!(world.rows(), ids(0..10));
+    let step = world.driver.step(world.now);
+    assert_eq!(step.wake_at, Some(MORNING.after(60 * SECOND)));
+    world.wait(SECOND);
+    assert_eq!(world.rows(), ids(0..13), "one has waited a minute");
+    assert_eq!((world.status().backlog, world.status().waiting_since), (0, None));
+    assert_eq!(world.hub.oldest_needed(), None);
+}
+
+#[test]
+fn can_be_hastened_and_flushes_early_when_it_is_full() {
+    let mut world = World::new(settings(), 4);
+    world.ends(0..3);
+    world.run();
+    let upto = EndSource::appended(&world.journal);
+    world.ends(3..4);
+    world.hub.hasten(upto);
+    world.run();
+    assert_eq!(*world.table.flushes.lock(), [4], "all there was");
+    world.ends(4..5);
+    world.run();
+    assert_eq!(world.rows(), ids(0..4), "only what it was hastened for");
+    world.ends(5..15);
+    world.run();
+    assert_eq!(*world.table.flushes.lock(), [4, 4], "it holds four, and what is left is no ten");
+    assert_eq!(world.status().backlog, 7);
+}
+
+#[test]
+fn flushes_before_the_journal_grows_too_large() {
+    let mut world = World::new(SinkSettings { held_bytes_max: 1_000, ..settings() }, 100);
+    world.ends(0..5);
+    world.run();
+    assert_eq!(world.rows(), []);
+    world.ends(5..6);
+    world.run();
+    assert_eq!(world.rows(), ids(0..6));
+}
+
+#[test]
+fn once_and_in_order_whichever_call_fails_and_whenever_a_crash_comes() {
+    for fails in 1..=16 {
+        for (is_late, crash) in [(false, None), (true, None), (false, Some(false)), (true, Some(true))] {
+            let mut world = World::new(settings(), 8);
+            *world.table.fails.lock() = Some((fails, is_late));
+            for n in 0..30 {
+                world.ends(n..n + 1);
+                world.now = world.now.after(SECOND);
+                for _ in 0..3 {
+                    world.driver.step(world.now);
+                }
+                if crash.is_some() && n == fails + 6 {
+                    world = world.crash(crash == Some(true));
+                }
+            }
+            for _ in 0..3 {
+                world.wait(60 * SECOND);
+            }
+            assert_eq!(world.rows(), ids(0..30), "call {fails} fails, late {is_late}, crash {crash:?}");
+            assert_eq!((world.status().state, world.status().backlog), (SinkState::Running, 0));
+        }
+    }
+}
+
+#[test]
+fn a_gathering_sink_that_stays_down_is_parked_and_gets_all_later() {
+    let mut world = World::new(SinkSettings { held_bytes_max: 2_000, ..settings() }, 100);
+    let down = |world: &World, call| *world.table.fails.lock() = Some((call, false));
+    world.ends(0..25);
+    for call in 1..60 {
+        down(&world, call);
+        world.wait(2 * SECOND);
+    }
+    assert_eq!(world.rows(), []);
+    assert!(world.status().parked > 0, "{:?}", world.status());
+    let mut world = world.crash(true);
+    *world.table.fails.lock() = None;
+    world.ends(25..27);
+    for _ in 0..3 {
+        world.wait(60 * SECOND);
+    }
+    assert_eq!(world.rows(), ids(0..27));
+    assert_eq!((world.status().parked, world.status().backlog), (0, 0));
+}

@@ -1,0 +1,237 @@
+//! The sink that brings ended visits to the tables.
+//!
+//! It gathers enriched rows in memory; a flush sorts them, writes one file a month and table, and commits. Each table
+//! takes only what is newer than its own cursor, so that it does not matter what was committed before a failure: a visit
+//! that comes again is there already, or is not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::compute::interleave_record_batch;
+use deltalake::kernel::Add;
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
+use visitlog_core::{Lsn, VisitId};
+use visitlog_enrich::Enricher;
+
+use crate::error::WarehouseError;
+use crate::files::{FileWriter, discard};
+use crate::rows::{Batches, RowBuilder, month_of};
+use crate::tables::Table;
+use crate::warehouse::Warehouse;
+
+/// Rows that are put together at a time when they are written.
+const WRITE_ROWS: usize = 16_384;
+/// The version of the place in acknowledgements: then follows the position (u64, little-endian).
+const PLACE_VERSION: u8 = 1;
+
+/// Brings ended visits to the tables.
+pub struct WarehouseSink {
+    warehouse: Arc<Warehouse>,
+    rows: RowBuilder,
+    gathered: Gathered,
+    /// The journal that feeds it.
+    journal: Option<u128>,
+}
+
+/// Rows that wait for a flush.
+#[derive(Default)]
+struct Gathered {
+    batches: Vec<Batches>,
+    visits: Vec<Waiting>,
+    bytes: usize,
+    last: Lsn,
+}
+
+/// Where a visit's rows are.
+struct Waiting {
+    lsn: Lsn,
+    visit: VisitId,
+    month: String,
+    batch: usize,
+    row: usize,
+    events: std::ops::Range<usize>,
+}
+
+/// Which rows of a visit a table has.
+type RowsOf = fn(&Waiting) -> std::ops::Range<usize>;
+
+impl Gathered {
+    /// Adds files with the rows of visits behind `cursor` to `adds`.
+    async fn write(
+        &self,
+        table: &Table,
+        cursor: Option<Lsn>,
+        rows_of: RowsOf,
+        batch_of: fn(&Batches) -> &RecordBatch,
+        adds: &mut Vec<Add>,
+    ) -> Result<(), WarehouseError> {
+        let mut months: BTreeMap<&str, Vec<&Waiting>> = BTreeMap::new();
+        for visit in self.visits.iter().filter(|visit| Some(visit.lsn) > cursor) {
+            months.entry(&visit.month).or_default().push(visit);
+        }
+        let batches: Vec<&RecordBatch> = self.batches.iter().map(batch_of).collect();
+        for (month, mut visits) in months {
+            visits.sort_unstable_by_key(|visit| visit.visit);
+            let rows: Vec<(usize, usize)> =
+                visits.into_iter().flat_map(|visit| rows_of(visit).map(|row| (visit.batch, row))).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let mut file = FileWriter::new(table, month)?;
+            for rows in rows.chunks(WRITE_ROWS) {
+                file.write(&interleave_record_batch(&batches, rows)?).await?;
+            }
+            adds.push(file.finish(true).await?);
+        }
+        Ok(())
+    }
+
+    /// Brings them to one table, as far as it does not have them.
+    async fn flush(
+        &self,
+        table: &mut Table,
+        journal: u128,
+        rows_of: RowsOf,
+        batch_of: fn(&Batches) -> &RecordBatch,
+    ) -> Result<(), WarehouseError> {
+        let cursor = table.cursor(journal).await?;
+        if cursor.is_some_and(|cursor| cursor >= self.last) {
+            return Ok(());
+        }
+        let mut adds = Vec::new();
+        let written = self.write(table, cursor, rows_of, batch_of, &mut adds).await;
+        let committed = match written {
+            Ok(()) => table.append(adds.clone(), journal, self.last).await,
+            Err(error) => {
+                discard(table, &adds).await;
+                Err(error)
+            }
+        };
+        committed
+    }
+}
+
+impl WarehouseSink {
+    /// The name under which it acknowledges.
+    pub const NAME: &'static str = "warehouse";
+
+    /// A sink into the tables. `node` names the machine, where there are several.
+    pub fn new(warehouse: Arc<Warehouse>, enricher: Arc<Enricher>, node: Option<Arc<str>>) -> Self {
+        let rows = RowBuilder::new(enricher, node);
+        Self { warehouse, rows, gathered: Gathered::default(), journal: None }
+    }
+
+    fn gather(&mut self, visits: &[(Lsn, EndedVisit)]) -> Result<(), WarehouseError> {
+        let batch = self.gathered.batches.len();
+        for (lsn, visit) in visits {
+            let (row, from) = (self.rows.visits(), self.rows.events());
+            self.rows.push_ended(visit);
+            let events = from..self.rows.events();
+            let month = month_of(visit.start.at);
+            self.gathered.visits.push(Waiting { lsn: *lsn, visit: visit.visit, month, batch, row, events });
+            self.gathered.last = *lsn;
+        }
+        let batches = self.rows.finish()?;
+        self.gathered.bytes += batches.visits.get_array_memory_size() + batches.events.get_array_memory_size();
+        self.gathered.batches.push(batches);
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.gathered = Gathered::default();
+        // Half a batch may be in it; what it can't finish it loses, and it is to lose it.
+        let _ = self.rows.finish();
+    }
+
+    fn failed(what: &str, error: WarehouseError) -> SinkError {
+        let sink = Self::NAME.to_owned();
+        if error.is_retryable() {
+            SinkError::Unavailable { sink, what: what.to_owned(), source: Some(std::io::Error::other(error)) }
+        } else {
+            SinkError::Changed { sink, what: error.to_string() }
+        }
+    }
+}
+
+impl VisitSink for WarehouseSink {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn attach(&mut self, journal: u128, newest: Lsn) -> Result<(), SinkError> {
+        self.warehouse
+            .with_tables(async |tables| {
+                for table in tables.both() {
+                    table.refresh().await?;
+                    let cursor = table.cursor(journal).await?.unwrap_or(Lsn::NONE);
+                    if cursor > newest {
+                        let table_lsn = i64::try_from(cursor.0).unwrap_or(i64::MAX);
+                        return Err(WarehouseError::Ahead { table: table.kind.name, journal: newest.0, table_lsn });
+                    }
+                }
+                Ok(())
+            })
+            .map_err(|error| Self::failed("asking the tables where they stand", error))?;
+        self.journal = Some(journal);
+        Ok(())
+    }
+
+    fn resume(&mut self, acknowledged: Option<&[u8]>, _pending: &[VisitId]) -> Result<(), SinkError> {
+        self.forget();
+        let (Some(journal), Some(place)) = (self.journal, acknowledged) else { return Ok(()) };
+        let expected = match place.split_first() {
+            Some((&PLACE_VERSION, lsn)) if let Ok(lsn) = lsn.try_into() => Lsn(u64::from_le_bytes(lsn)),
+            _ => {
+                let what = format!("a place of version {PLACE_VERSION} expected in the journal, {place:02x?} found");
+                return Err(SinkError::Changed { sink: Self::NAME.to_owned(), what });
+            }
+        };
+        let cursors = self
+            .warehouse
+            .cursors(journal)
+            .map_err(|error| Self::failed("asking the tables where they stand", error))?;
+        for (table, found) in cursors {
+            match found {
+                Some(found) if found < expected => {
+                    let what = format!(
+                        "table {table}: visits up to lsn {expected} expected, up to {found} found; \
+                         restore the newer tables, or move these away and begin with empty ones"
+                    );
+                    return Err(SinkError::Changed { sink: Self::NAME.to_owned(), what });
+                }
+                Some(_) => {}
+                None => tracing::warn!(table, "the table is new: it lacks the visits that an older one got"),
+            }
+        }
+        Ok(())
+    }
+
+    fn gathers(&self) -> Option<Gathering> {
+        Some(self.warehouse.settings().gathering)
+    }
+
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        if let Err(error) = self.gather(batch) {
+            self.forget();
+            return Err(Self::failed("putting rows together", error));
+        }
+        let is_full = self.gathered.bytes >= self.warehouse.settings().buffer_bytes_max;
+        Ok(if is_full { Delivery::Full } else { Delivery::Gathered })
+    }
+
+    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+        let gathered = std::mem::take(&mut self.gathered);
+        let journal = self.journal.unwrap_or_default();
+        self.warehouse
+            .with_tables(async |tables| {
+                gathered.flush(&mut tables.visits, journal, |at| at.row..at.row + 1, |batch| &batch.visits).await?;
+                gathered.flush(&mut tables.events, journal, |at| at.events.clone(), |batch| &batch.events).await
+            })
+            .map_err(|error| Self::failed("flushing", error))?;
+        let mut place = vec![PLACE_VERSION];
+        place.extend_from_slice(&gathered.last.0.to_le_bytes());
+        Ok(place)
+    }
+}
