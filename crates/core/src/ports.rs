@@ -10,6 +10,10 @@ use crate::ids::{Fingerprints, Host, Lsn, VisitId, Visitor};
 use crate::model::{EndedVisit, Event, StartFacts, UserId, Values};
 use crate::time::Timestamp;
 
+mod live;
+
+pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
+
 /// Tells the time: one clock for everything, that goes on through suspend and never goes back.
 pub trait Clock: Send + Sync {
     /// The moment now, UTC.

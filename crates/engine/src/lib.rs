@@ -17,6 +17,7 @@ pub mod lock;
 mod recover;
 pub mod sinks;
 mod sweep;
+mod tail;
 mod upkeep;
 
 pub use config::EngineConfig;

@@ -134,7 +134,7 @@ fn write_base(engine: &Engine) {
 
 impl Engine {
     /// Below which position nothing is needed any more, once everything up to the second one is synced.
-    fn collection_bound(&self) -> (Lsn, Lsn) {
+    pub(crate) fn collection_bound(&self) -> (Lsn, Lsn) {
         let mut bound = self.journal.appended();
         // Shards before sinks: a session that ends in between is seen by one of them.
         for shard in &self.shards {

@@ -3,6 +3,7 @@
 mod erase;
 mod error;
 mod files;
+pub mod live;
 mod reader;
 pub mod rows;
 pub mod schema;
@@ -11,6 +12,7 @@ mod stats;
 pub mod store;
 mod tables;
 mod upkeep;
+pub mod views;
 mod warehouse;
 
 pub use erase::{Erased, Subject};

@@ -4,14 +4,15 @@
 //! `errors` those answered with 500 or more, entry and exit are the paths of the first and the last page view,
 //! `duration_ms` is from the start to the last activity.
 
-mod columns;
+pub(crate) mod columns;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use jiff::civil::{Date, date};
 use visitlog_core::model::{EndReason, EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values};
@@ -283,16 +284,43 @@ fn whence(row: &mut Row<'_>, header: &Header<'_>, facts: &Facts, scratch: &Scrat
 }
 
 fn push_event(row: &mut Row<'_>, seq: i32, event: &Event, header: &Header<'_>, facts: &Facts, scratch: &Scratch) {
+    row.long("visit_key", visit_key(header.visit))
+        .long("visitor_key", visitor_key(header.start.facts.visitor_id))
+        .text("visit_id", &*scratch.visit)
+        .int("seq", seq);
+    event_cells(row, event);
+    row.text("site", header.site)
+        .text("country", facts.country.as_deref())
+        .text("browser", facts.browser.as_deref())
+        .text("os", facts.os.as_deref())
+        .text("device", facts.device.as_deref())
+        .text("channel", facts.channel.as_deref())
+        .text("source", facts.source.as_deref())
+        .text("bot", facts.bot.as_deref())
+        .date("date", scratch.days)
+        .text("month", &*scratch.month)
+        .done();
+}
+
+/// The columns of `events` that are an event's own, and not its visit's: `time` to `properties`.
+pub(crate) fn own_columns() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let all = schema::events();
+        let own = all.fields().iter().skip_while(|field| field.name() != "time");
+        let until = own.take_while(|field| field.name() != "site").cloned().collect::<Vec<_>>();
+        Arc::new(Schema::new(until))
+    });
+    SCHEMA.clone()
+}
+
+/// The cells of [`own_columns`].
+pub(crate) fn event_cells(row: &mut Row<'_>, event: &Event) {
     let request = event.request.as_deref();
     let (name, user) = match event.kind {
         EventKind::Login | EventKind::Logout => (None, event.name.as_deref()),
         _ => (event.name.as_deref(), None),
     };
-    row.long("visit_key", visit_key(header.visit))
-        .long("visitor_key", visitor_key(header.start.facts.visitor_id))
-        .text("visit_id", &*scratch.visit)
-        .int("seq", seq)
-        .time("time", event.time.micros())
+    row.time("time", event.time.micros())
         .text("kind", event.kind.as_str())
         .text("name", name)
         .text("type", event.type_.as_deref())
@@ -308,16 +336,15 @@ fn push_event(row: &mut Row<'_>, seq: i32, event: &Event, header: &Header<'_>, f
         .long("bytes", request.and_then(|request| request.bytes).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
         .text("referrer", request.and_then(|request| request.referrer.as_deref()))
         .text("user_id", user)
-        .text("properties", event.properties.as_deref())
-        .text("site", header.site)
-        .text("country", facts.country.as_deref())
-        .text("browser", facts.browser.as_deref())
-        .text("os", facts.os.as_deref())
-        .text("device", facts.device.as_deref())
-        .text("channel", facts.channel.as_deref())
-        .text("source", facts.source.as_deref())
-        .text("bot", facts.bot.as_deref())
-        .date("date", scratch.days)
-        .text("month", &*scratch.month)
-        .done();
+        .text("properties", event.properties.as_deref());
+}
+
+/// Session values as the JSON of their column; `None` where there are none.
+pub(crate) fn values_json(values: &Values) -> Option<String> {
+    if values.is_empty() {
+        return None;
+    }
+    let value = |(key, value): (&Arc<str>, &serde_json::Value)| (key.to_string(), value.clone());
+    let map: serde_json::Map<_, _> = values.iter().map(value).collect();
+    Some(serde_json::Value::Object(map).to_string())
 }

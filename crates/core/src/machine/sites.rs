@@ -106,6 +106,11 @@ impl Sites {
         self.hosts.get(usize::from(index.0)).is_some_and(|(_, known)| *known)
     }
 
+    /// How many hosts are sites; never fewer than before.
+    pub const fn known_count(&self) -> usize {
+        self.known
+    }
+
     /// All sites.
     pub fn known(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(|(_, known)| *known).map(|(host, _)| host)

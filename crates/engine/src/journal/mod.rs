@@ -24,6 +24,7 @@ mod recovery;
 mod scan;
 mod segments;
 mod sweep;
+mod tail;
 mod wait;
 mod wire;
 mod writer;
@@ -38,6 +39,7 @@ pub use journal::{BaseStart, Journal, Usage};
 pub use meta::{Ack, BaseItem};
 pub use record::{ChainEntry, RawRecord, RecordRef};
 pub use recovery::Recovered;
+pub use segments::Held;
 pub use wait::Wait;
 pub use writer::Appender;
 

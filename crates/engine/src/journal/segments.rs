@@ -44,6 +44,26 @@ pub(super) struct Segments {
     /// The most recently used one last.
     files: Mutex<Vec<(u64, Arc<dyn DiskFile>)>>,
     collecting: Mutex<()>,
+    holds: Arc<Holds>,
+}
+
+/// Positions from which on nothing may go for the time being.
+type Holds = Mutex<Vec<u64>>;
+
+/// Keeps every segment that there was when it was made, until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    from: u64,
+    holds: Arc<Holds>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut holds = self.holds.lock();
+        if let Some(at) = holds.iter().position(|from| *from == self.from) {
+            holds.swap_remove(at);
+        }
+    }
 }
 
 impl Segments {
@@ -54,7 +74,17 @@ impl Segments {
             list: RwLock::new(list),
             files: Mutex::default(),
             collecting: Mutex::default(),
+            holds: Arc::default(),
         }
+    }
+
+    /// Keeps every segment that there is now.
+    pub(super) fn hold(&self) -> Held {
+        // Held meanwhile: a collection looks at the holds under the same lock.
+        let list = self.list.read();
+        let from = list.first().map_or(0, |segment| segment.first);
+        self.holds.lock().push(from);
+        Held { from, holds: Arc::clone(&self.holds) }
     }
 
     pub(super) fn path(&self, first: u64) -> PathBuf {
@@ -87,14 +117,15 @@ impl Segments {
         Ok(Some(Place { segment, end, file: self.file(segment.first)? }))
     }
 
-    /// Removes segments that end at or below `bound`, oldest first, never the newest.
+    /// Removes segments that end at or below `bound`, oldest first, never the newest, and none that is held.
     pub(super) fn collect(&self, bound: u64, sync_dir: bool) -> Result<usize, JournalError> {
         let _one = self.collecting.lock();
         let mut removed = 0;
         loop {
             let oldest = {
                 let mut list = self.list.write();
-                if list.len() < 2 || list[1].first > bound {
+                let held = self.holds.lock().iter().copied().min();
+                if list.len() < 2 || list[1].first > held.map_or(bound, |held| bound.min(held)) {
                     return Ok(removed);
                 }
                 list.remove(0)

@@ -15,6 +15,7 @@ use visitlog_testkit::{DiskCall, DiskFaults, SimDisk};
 
 use crate::audit::Audit;
 use crate::dice::Dice;
+use crate::follower::Follower;
 use crate::oracle::{Check, ensure};
 use crate::world::{JOURNAL, VISITS, World};
 
@@ -103,6 +104,7 @@ impl World {
             match opened {
                 Ok((life, report)) => {
                     self.life = life;
+                    self.follower = Follower::default();
                     self.trace.note(format_args!("recovered: {report:?}"));
                     return Ok(report);
                 }

@@ -14,6 +14,7 @@ mod clients;
 mod dice;
 mod directed;
 mod faults;
+mod follower;
 mod lab;
 mod mutations;
 mod oracle;

@@ -64,6 +64,8 @@ probes!(
     overdue_at_request,
     exactly_on_time,
     flipped_bits,
+    ends_followed,
+    tail_restarts,
 );
 
 impl Probes {

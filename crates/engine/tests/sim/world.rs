@@ -16,6 +16,7 @@ use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::clients::{Client, Jar, Pending, Request, crowd};
 use crate::dice::Dice;
+use crate::follower::Follower;
 use crate::oracle::{Check, Oracle, ensure};
 use crate::plan::{Broken, Plan};
 use crate::probes::Probes;
@@ -71,6 +72,8 @@ pub(crate) struct World {
     pub(crate) oracle: Oracle,
     pub(crate) trace: Trace,
     pub(crate) probes: Probes,
+    /// Follows the journal of this life.
+    pub(crate) follower: Follower,
     /// The disk is failing at present.
     pub(crate) in_trouble: bool,
 }
@@ -140,6 +143,7 @@ impl World {
             oracle: Oracle::default(),
             trace,
             probes: Probes::default(),
+            follower: Follower::default(),
             in_trouble: false,
         })
     }
@@ -177,11 +181,18 @@ impl World {
             69..=74 => self.sweep()?,
             75..=81 => self.deliver()?,
             82..=85 => self.upkeep()?,
-            86..=94 => self.pass_time(),
+            86..=93 => self.pass_time(),
+            94 => {
+                let bytes = self.dice.below(4_000);
+                self.follow(bytes, false)?;
+            }
             95 => self.terminate()?,
             96 | 97 => self.look_at_one()?,
             98 => self.be_on_time()?,
-            _ => self.life.engine.check_invariants()?,
+            _ => {
+                self.life.engine.check_invariants()?;
+                self.follow(1_000, true)?;
+            }
         }
         self.answer()?;
         if self.life.journal().poisoned().is_some() && self.dice.one_in(4) { self.crash() } else { Ok(()) }

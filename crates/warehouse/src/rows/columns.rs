@@ -9,7 +9,7 @@ use deltalake::arrow::datatypes::{DataType, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 
 /// Rows of one table, growing.
-pub(super) struct Columns {
+pub(crate) struct Columns {
     schema: SchemaRef,
     columns: Vec<Column>,
     rows: usize,
@@ -56,7 +56,7 @@ impl Column {
 }
 
 /// A row being written: the cells that are still to come.
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     schema: &'a SchemaRef,
     columns: &'a mut [Column],
     text: &'a mut usize,
@@ -64,26 +64,26 @@ pub(super) struct Row<'a> {
 }
 
 impl Columns {
-    pub(super) fn new(schema: SchemaRef) -> Self {
+    pub(crate) fn new(schema: SchemaRef) -> Self {
         let columns = schema.fields().iter().map(|field| Column::new(field.data_type())).collect();
         Self { schema, columns, rows: 0, text: 0 }
     }
 
-    pub(super) const fn rows(&self) -> usize {
+    pub(crate) const fn rows(&self) -> usize {
         self.rows
     }
 
     /// About how much memory the rows take.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.text + self.rows * self.columns.len() * 6
     }
 
-    pub(super) fn row(&mut self) -> Row<'_> {
+    pub(crate) fn row(&mut self) -> Row<'_> {
         self.rows += 1;
         Row { schema: &self.schema, columns: &mut self.columns, text: &mut self.text, next: 0 }
     }
 
-    pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         (self.rows, self.text) = (0, 0);
         RecordBatch::try_new(self.schema.clone(), self.columns.iter_mut().map(Column::finish).collect())
     }
@@ -91,7 +91,7 @@ impl Columns {
 
 macro_rules! cell {
     ($name:ident, $variant:ident, $value:ty) => {
-        pub(super) fn $name(&mut self, name: &str, value: impl Into<Option<$value>>) -> &mut Self {
+        pub(crate) fn $name(&mut self, name: &str, value: impl Into<Option<$value>>) -> &mut Self {
             let Column::$variant(column) = self.next(name) else { unreachable!("{name} has another type") };
             column.append_option(value.into());
             self
@@ -107,7 +107,7 @@ impl Row<'_> {
     cell!(date, Date, i32);
     cell!(time, Time, i64);
 
-    pub(super) fn text<'v>(&mut self, name: &str, value: impl Into<Option<&'v str>>) -> &mut Self {
+    pub(crate) fn text<'v>(&mut self, name: &str, value: impl Into<Option<&'v str>>) -> &mut Self {
         let value = value.into();
         *self.text += value.map_or(0, str::len);
         let Column::Text(column) = self.next(name) else { unreachable!("{name} has another type") };
@@ -123,7 +123,7 @@ impl Row<'_> {
     }
 
     /// Ends the row.
-    pub(super) fn done(&self) {
+    pub(crate) fn done(&self) {
         debug_assert_eq!(self.next, self.columns.len(), "each column gets a cell");
     }
 }

@@ -7,5 +7,6 @@ mod model;
 mod reading;
 mod recovery;
 mod support;
+mod tail;
 mod threads;
 mod writing;

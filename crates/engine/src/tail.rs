@@ -1,0 +1,81 @@
+//! The engine as a source of what is going on: [`LiveSource`].
+
+use visitlog_core::ports::{Carried, Hold, LiveError, LiveSource, Tail, TailRecord};
+use visitlog_core::{Lsn, VisitId};
+
+use crate::engine::Engine;
+use crate::journal::{Flags, JournalError, Kind, RecordRef};
+
+impl LiveSource for Engine {
+    fn newest(&self) -> Lsn {
+        self.journal.appended()
+    }
+
+    fn oldest(&self) -> Lsn {
+        self.collection_bound().0.max(self.journal.oldest())
+    }
+
+    fn read(&self, from: Lsn, bytes: usize) -> Result<Tail, LiveError> {
+        let mut tail = Tail::default();
+        let next = self.journal.read_tail(from, bytes, &mut |record| match record.kind {
+            Kind::Ack | Kind::Synced | Kind::Base => {}
+            _ => match tail_record(&record) {
+                Some(record) => tail.records.push(record),
+                None => tail.unreadable += 1,
+            },
+        });
+        tail.next = next.map_err(|error| live_error(from, error))?;
+        Ok(tail)
+    }
+
+    fn chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<TailRecord>, LiveError>> {
+        let chains = self.journal.read_chains(ends);
+        let record = |visit, prev, record: crate::journal::ChainEntry| TailRecord {
+            lsn: record.lsn,
+            prev,
+            visit,
+            confirms: record.flags.has(Flags::CONFIRMS),
+            carried: Carried::No,
+            entry: record.entry,
+        };
+        let chain = |((visit, last), chain): (&(VisitId, Lsn), Result<Vec<_>, JournalError>)| {
+            let mut prev = Lsn::NONE;
+            let chain = chain.map_err(|error| live_error(*last, error))?;
+            let one =
+                |entry: crate::journal::ChainEntry| record(*visit, std::mem::replace(&mut prev, entry.lsn), entry);
+            Ok(chain.into_iter().map(one).collect())
+        };
+        ends.iter().zip(chains).map(chain).collect()
+    }
+
+    fn hold(&self) -> Hold {
+        Hold::new(self.journal.hold())
+    }
+
+    fn site(&self, visit: VisitId) -> Option<Box<str>> {
+        let open = self.shard_of(visit.partition()).lock().get(visit)?;
+        Some(self.sites.read().name(open.host).into())
+    }
+
+    fn sites_known(&self) -> usize {
+        self.sites.read().known_count()
+    }
+}
+
+fn tail_record(record: &RecordRef<'_>) -> Option<TailRecord> {
+    let carried = match record.flags {
+        flags if flags.has(Flags::CARRIED_LAST) => Carried::Last,
+        flags if flags.has(Flags::CARRIED) => Carried::Copy,
+        _ => Carried::No,
+    };
+    let confirms = record.flags.has(Flags::CONFIRMS);
+    let entry = record.entry().ok()?;
+    Some(TailRecord { lsn: record.lsn, prev: record.prev, visit: record.visit, confirms, carried, entry })
+}
+
+fn live_error(from: Lsn, error: JournalError) -> LiveError {
+    match error {
+        JournalError::Outside { oldest, .. } => LiveError::Collected { from, oldest },
+        error => LiveError::Unreadable { from, source: Box::new(error) },
+    }
+}

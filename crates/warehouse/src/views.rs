@@ -1,0 +1,264 @@
+//! The tables of SQL: `visits` and `events` with what is going on included, and what is made of them.
+//!
+//! One [`Statement`] is one consistent view for all tables of a SQL statement: first the live snapshot is taken, then
+//! the tables' own; of the live side counts what the table does not have. So a visit is in one of them at any moment,
+//! and in one only, whenever the flush happens.
+
+mod delta;
+mod losses;
+mod made;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
+use deltalake::datafusion::catalog::{Session, TableProvider};
+use deltalake::datafusion::common::ScalarValue;
+use deltalake::datafusion::error::{DataFusionError, Result};
+use deltalake::datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use deltalake::datafusion::physical_expr::PhysicalExpr;
+use deltalake::datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use deltalake::datafusion::physical_plan::ExecutionPlan;
+use deltalake::datafusion::physical_plan::empty::EmptyExec;
+use deltalake::datafusion::physical_plan::projection::ProjectionExec;
+use deltalake::datafusion::physical_plan::union::UnionExec;
+use deltalake::datafusion::prelude::SessionContext;
+use visitlog_core::{Lsn, Timestamp};
+
+pub use self::delta::DeltaTables;
+pub use self::losses::{LOSSES_MAX, Losses};
+pub use crate::live::scan::Table;
+use crate::live::{Live, Scope, Snapshot, scan};
+use crate::schema;
+
+/// The tables that ended visits go to.
+#[async_trait]
+pub trait Tables: Send + Sync + std::fmt::Debug {
+    /// Both tables as of now; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    async fn snapshot(&self) -> Result<Stored>;
+}
+
+/// Both tables at a moment.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// `visits`.
+    pub visits: Option<StoredTable>,
+    /// `events`.
+    pub events: Option<StoredTable>,
+}
+
+/// A table at a moment.
+#[derive(Debug, Clone)]
+pub struct StoredTable {
+    /// Its rows.
+    pub provider: Arc<dyn TableProvider>,
+    /// It has all visits that ended up to here.
+    pub cursor: Lsn,
+}
+
+/// Where the tables of SQL come from.
+#[derive(Debug, Clone, Default)]
+pub struct Views {
+    /// What is going on. `None` where nobody serves.
+    pub live: Option<Arc<Live>>,
+    /// What was. `None` without a warehouse.
+    pub tables: Option<Arc<dyn Tables>>,
+    /// What was lost.
+    pub losses: Arc<Losses>,
+}
+
+/// One consistent view of everything, for one statement.
+#[derive(Debug)]
+pub struct Statement {
+    visits: Arc<View>,
+    events: Arc<View>,
+    /// The live part of `visits` alone.
+    open: Arc<View>,
+    losses: Arc<Losses>,
+}
+
+impl Views {
+    /// A view of everything as of now.
+    ///
+    /// # Errors
+    /// When what is going on, or a table, can't be read.
+    pub async fn statement(&self) -> Result<Statement> {
+        let snapshot = match &self.live {
+            Some(live) => {
+                let live = Arc::clone(live);
+                Some(Arc::new(blocking(move || live.snapshot()).await??))
+            }
+            None => None,
+        };
+        // Not before the snapshot: a flush in between would be missed by both.
+        let stored = match &self.tables {
+            Some(tables) => tables.snapshot().await?,
+            None => Stored::default(),
+        };
+        if let (Some(live), Some(visits), Some(events)) = (&self.live, &stored.visits, &stored.events) {
+            live.flushed(visits.cursor.min(events.cursor));
+        }
+        let all = snapshot.clone().map(|snapshot| (snapshot, Scope::default()));
+        let open = View::new(Table::Visits, None, all);
+        let visits = View::new(Table::Visits, stored.visits.clone(), beside(&snapshot, &stored.visits).await?);
+        let events = View::new(Table::Events, stored.events.clone(), beside(&snapshot, &stored.events).await?);
+        let losses = Arc::clone(&self.losses);
+        Ok(Statement { visits: Arc::new(visits), events: Arc::new(events), open: Arc::new(open), losses })
+    }
+}
+
+type Beside = Option<(Arc<Snapshot>, Scope)>;
+
+async fn beside(snapshot: &Option<Arc<Snapshot>>, table: &Option<StoredTable>) -> Result<Beside> {
+    let Some(snapshot) = snapshot else { return Ok(None) };
+    let cursor = table.as_ref().map_or(Lsn::NONE, |table| table.cursor);
+    let of = Arc::clone(snapshot);
+    let scope = blocking(move || of.beside(cursor)).await??;
+    Ok(Some((Arc::clone(snapshot), scope)))
+}
+
+/// Does what takes long where it holds up nobody.
+async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
+impl Statement {
+    /// Registers `visits`, `events`, `online`, `users`, `sites` and `losses`. `now` is what the injected clock says.
+    ///
+    /// # Errors
+    /// When the session refuses.
+    pub async fn register(&self, session: &SessionContext, now: Timestamp) -> Result<()> {
+        session.register_table(schema::VISITS, self.visits.clone())?;
+        session.register_table(schema::EVENTS, self.events.clone())?;
+        session.register_table("losses", Arc::new(self.losses.table()?))?;
+        made::register(session, self.open.clone(), now).await
+    }
+
+    /// `visits` or `events`.
+    pub fn table(&self, table: Table) -> Arc<dyn TableProvider> {
+        match table {
+            Table::Visits => self.visits.clone(),
+            Table::Events => self.events.clone(),
+        }
+    }
+}
+
+/// Rows of a table, and those of the live side that it does not have.
+#[derive(Debug)]
+struct View {
+    table: Table,
+    schema: SchemaRef,
+    stored: Option<Arc<dyn TableProvider>>,
+    live: Beside,
+}
+
+impl View {
+    fn new(table: Table, stored: Option<StoredTable>, live: Beside) -> Self {
+        let stored = stored.map(|stored| stored.provider);
+        let schema = match &stored {
+            // Delta says of no column that it has no NULL.
+            Some(_) => Arc::new(Schema::new(table.schema().fields().iter().map(nullable).collect::<Vec<_>>())),
+            None => table.schema(),
+        };
+        Self { table, schema, stored, live }
+    }
+
+    /// The table's rows in the projected columns, with names, types and order as they are promised.
+    async fn stored(
+        &self,
+        provider: &Arc<dyn TableProvider>,
+        session: &dyn Session,
+        columns: &[usize],
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let has = provider.schema();
+        let at: Vec<Option<usize>> =
+            columns.iter().map(|column| has.index_of(self.schema.field(*column).name()).ok()).collect();
+        let known = |expr: &&Expr| expr.column_refs().iter().all(|column| has.index_of(&column.name).is_ok());
+        let filters: Vec<&Expr> = filters.iter().filter(known).collect();
+        let taken = provider.supports_filters_pushdown(&filters)?;
+        let filters: Vec<Expr> = filters
+            .into_iter()
+            .zip(taken)
+            .filter(|(_, taken)| *taken != TableProviderFilterPushDown::Unsupported)
+            .map(|(filter, _)| filter.clone())
+            .collect();
+        let wanted: Vec<usize> = at.iter().copied().flatten().collect();
+        let plan = provider.scan(session, Some(&wanted), &filters, limit).await?;
+        if plan.schema().fields().iter().zip(columns).all(|(field, column)| **field == *self.schema.field(*column))
+            && wanted.len() == columns.len()
+        {
+            return Ok(plan);
+        }
+        let mut next = 0;
+        let cell = |(column, at): (&usize, &Option<usize>)| {
+            let field = self.schema.field(*column);
+            let expr: Arc<dyn PhysicalExpr> = match at {
+                None => Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?)),
+                Some(_) => {
+                    let has = plan.schema();
+                    let found = has.field(next);
+                    let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(found.name(), next));
+                    next += 1;
+                    if found.data_type() == field.data_type() {
+                        column
+                    } else {
+                        Arc::new(CastExpr::new(column, field.data_type().clone(), None))
+                    }
+                }
+            };
+            Ok((expr, field.name().clone()))
+        };
+        let cells = columns.iter().zip(&at).map(cell).collect::<Result<Vec<_>>>()?;
+        Ok(Arc::new(ProjectionExec::try_new(cells, plan)?))
+    }
+}
+
+fn nullable(field: &Arc<Field>) -> Arc<Field> {
+    Arc::new(field.as_ref().clone().with_nullable(true))
+}
+
+#[async_trait]
+impl TableProvider for View {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    /// The tables skip what they can; what is left is filtered above.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let mut parts = Vec::new();
+        if let Some(provider) = &self.stored {
+            parts.push(self.stored(provider, session, &columns, filters, limit).await?);
+        }
+        if let Some((snapshot, scope)) = &self.live {
+            let partitions = session.config().target_partitions();
+            let plan = scan::plan(snapshot, self.table, scope, Some(&columns), filters, partitions, limit)?;
+            parts.push(plan);
+        }
+        if parts.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(&columns)?))));
+        }
+        UnionExec::try_new(parts)
+    }
+}

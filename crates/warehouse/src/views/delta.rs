@@ -1,0 +1,65 @@
+//! The two Delta tables, as statements see them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deltalake::datafusion::error::{DataFusionError, Result};
+use deltalake::datafusion::execution::session_state::SessionState;
+use deltalake::{DeltaTable, DeltaTableError};
+use tokio::sync::Mutex;
+use visitlog_core::Lsn;
+
+use super::{Stored, StoredTable, Tables};
+use crate::{Warehouse, application};
+
+/// Delta tables in which a journal's visits end up. Each statement asks both for their newest version.
+pub struct DeltaTables {
+    visits: Mutex<DeltaTable>,
+    events: Mutex<DeltaTable>,
+    app_id: String,
+    session: Arc<SessionState>,
+}
+
+impl std::fmt::Debug for DeltaTables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeltaTables").field("app_id", &self.app_id).finish_non_exhaustive()
+    }
+}
+
+impl DeltaTables {
+    /// These tables, which may not be there yet. `app_id` is the transaction id that the journal's visits are written
+    /// under; `session` says how files are read.
+    pub fn new(visits: DeltaTable, events: DeltaTable, app_id: String, session: Arc<SessionState>) -> Self {
+        Self { visits: Mutex::new(visits), events: Mutex::new(events), app_id, session }
+    }
+
+    /// The tables of a warehouse in this process, as far as they have the visits of a journal.
+    pub fn of(warehouse: &Warehouse, journal: u128, session: Arc<SessionState>) -> Self {
+        // Handles of their own: a statement doesn't wait for a flush.
+        let [visits, events] = warehouse.snapshot();
+        Self::new(visits.delta, events.delta, application(journal), session)
+    }
+
+    async fn table(&self, table: &Mutex<DeltaTable>) -> Result<Option<StoredTable>> {
+        let mut table = table.lock().await;
+        match table.update_state().await {
+            Ok(()) => {}
+            Err(DeltaTableError::NotATable(_)) => return Ok(None),
+            Err(error) => return Err(DataFusionError::External(Box::new(error))),
+        }
+        let external = |error: DeltaTableError| DataFusionError::External(Box::new(error));
+        let state = table.snapshot().map_err(external)?;
+        let log = table.log_store();
+        let version = state.transaction_version(log.as_ref(), &self.app_id).await.map_err(external)?;
+        let cursor = version.and_then(|version| u64::try_from(version).ok()).map_or(Lsn::NONE, Lsn);
+        let provider = table.table_provider().with_session(Arc::clone(&self.session)).await?;
+        Ok(Some(StoredTable { provider, cursor }))
+    }
+}
+
+#[async_trait]
+impl Tables for DeltaTables {
+    async fn snapshot(&self) -> Result<Stored> {
+        Ok(Stored { visits: self.table(&self.visits).await?, events: self.table(&self.events).await? })
+    }
+}
