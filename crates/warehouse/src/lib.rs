@@ -1,14 +1,5 @@
 //! Ended visits in two Delta tables, and SQL over them and over what is still going on.
 
+pub mod report;
 pub mod schema;
-
-#[cfg(test)]
-mod tests {
-    #[tokio::test]
-    async fn sql_works() {
-        let mut session = deltalake::datafusion::prelude::SessionContext::new();
-        datafusion_functions_json::register_all(&mut session).expect("functions");
-        let _ = deltalake::open_table;
-        session.sql("SELECT 1").await.expect("plans").collect().await.expect("runs");
-    }
-}
+pub mod sql;
