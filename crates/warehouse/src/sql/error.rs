@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::catalog::CatalogError;
+use super::outputs::OutputError;
 
 /// Columns or tables that are listed in an error at most.
 const LISTED_MAX: usize = 60;
@@ -94,6 +95,9 @@ pub enum SqlError {
     /// The tables can't be read now.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// It ended without saying how.
+    #[error("the statement broke off")]
+    Lost,
     /// A fault of ours, or of what we are built on.
     #[error("an internal fault")]
     Internal(#[source] Box<DataFusionError>),
@@ -113,7 +117,7 @@ impl SqlError {
             Self::Time { .. } => "time_limit",
             Self::Rows { .. } => "row_limit",
             Self::Catalog(_) => "unavailable",
-            Self::Internal(_) => "internal",
+            Self::Lost | Self::Internal(_) => "internal",
         }
     }
 
@@ -151,6 +155,13 @@ impl SqlError {
             }
             _ => Self::Internal(Box::new(error)),
         }
+    }
+}
+
+impl From<OutputError> for SqlError {
+    fn from(error: OutputError) -> Self {
+        let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
+        Self::Execution { message: format!("{error}{why}") }
     }
 }
 

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use datafusion::catalog::MemoryCatalogProviderList;
-use datafusion::common::{ParamValues, TableReference};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::common::ParamValues;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -197,17 +200,18 @@ impl Sql {
 
     /// A session of its own, with these tables.
     fn context(&self, tables: Vec<Table>, buckets: Option<&Buckets>) -> Result<SessionContext, DataFusionError> {
-        let state = SessionStateBuilder::new_from_existing(self.base.clone())
-            .with_session_id(self.base.session_id().to_owned())
-            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
-            .build();
-        let context = SessionContext::new_with_state(state);
-        for (name, provider) in tables {
-            context.register_table(TableReference::bare(name), provider)?;
+        let schema = Arc::new(MemorySchemaProvider::new());
+        let spans = buckets.map(Buckets::table).transpose()?;
+        for (name, provider) in tables.into_iter().chain(spans) {
+            schema.register_table(name, provider)?;
         }
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        catalog.register_schema(SCHEMA, schema)?;
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        catalogs.register_catalog(CATALOG.to_owned(), catalog);
+        let state = SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(catalogs).build();
+        let context = SessionContext::new_with_state(state);
         if let Some(buckets) = buckets {
-            let (name, provider) = buckets.table()?;
-            context.register_table(TableReference::bare(name), provider)?;
             let function: ScalarUDF = bucket::function(Arc::clone(&buckets.starts));
             context.register_udf(function);
         }
