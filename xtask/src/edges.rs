@@ -46,7 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 type Tree = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// What these crates must not pull into an application; what begins with such a name and a dash counts too.
-const NOT_IN_TREE: [Tree; 3] = [
+const NOT_IN_TREE: [Tree; 4] = [
     ("visitlog-tower", &["--no-default-features"], &["visitlog-engine", "tokio", "datafusion", "deltalake", "arrow"]),
     // Not with `connect-info`, which is for those who have axum's server, and so tokio, already.
     (
@@ -54,6 +54,7 @@ const NOT_IN_TREE: [Tree; 3] = [
         &["--no-default-features", "--features", "axum"],
         &["visitlog-engine", "tokio", "datafusion", "deltalake", "arrow"],
     ),
+    ("visitlog", &["--no-default-features"], &["datafusion", "deltalake", "arrow", "parquet"]),
     (
         "visitlog-engine",
         &["--all-features"],

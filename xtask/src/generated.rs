@@ -5,9 +5,14 @@ use anyhow::{Context, bail};
 use std::fs;
 use std::path::Path;
 
-/// A page made of the public constants of one source file.
+/// A page made of the public constants of source files.
 struct Constants {
     page: &'static str,
+    sections: [Section; 2],
+}
+
+/// What goes before the constants of one file.
+struct Section {
     source: &'static str,
     head: &'static str,
 }
@@ -15,15 +20,34 @@ struct Constants {
 const CONSTANTS: [Constants; 2] = [
     Constants {
         page: "docs/limits.md",
-        source: "crates/core/src/limits.rs",
-        head: "# Limits\n\nValues that are too long are cut and marked, never refused; what a limit refuses is counted.\n\n\
-               | limit | value | what and why |\n|---|---|---|\n",
+        sections: [
+            Section {
+                source: "crates/core/src/limits.rs",
+                head: "# Limits\n\nValues that are too long are cut and marked, never refused; what a limit refuses is \
+                       counted.\n\n| limit | value | what and why |\n|---|---|---|\n",
+            },
+            Section {
+                source: "crates/warehouse/src/sql/limits.rs",
+                head: "\n## SQL\n\nDefaults; `--query-memory`, `--query-time` and `--query-rows` set others.\n\n\
+                       | limit | value | what and why |\n|---|---|---|\n",
+            },
+        ],
     },
     Constants {
         page: "docs/metrics.md",
-        source: "crates/server/src/admin/metrics.rs",
-        head: "# Metrics\n\nAt `/metrics` of the admin address, in the text format of Prometheus.\n\n\
-               | name here | metric | what |\n|---|---|---|\n",
+        sections: [
+            Section {
+                source: "crates/warehouse/src/report/metrics.rs",
+                head: "# Metrics\n\n## Of visits\n\nColumns of `visitlog report`. A visit is one stay of a visitor; it \
+                       counts at its start. Days begin in the report's time zone.\n\n\
+                       | name here | column | what |\n|---|---|---|\n",
+            },
+            Section {
+                source: "crates/server/src/admin/metrics.rs",
+                head: "\n## Of the server\n\nAt `/metrics` of the admin address, in the text format of Prometheus.\n\n\
+                       | name here | metric | what |\n|---|---|---|\n",
+            },
+        ],
     },
 ];
 
@@ -65,8 +89,13 @@ fn stale(page: &str, text: &str) -> Option<String> {
 }
 
 fn constants(page: &Constants) -> anyhow::Result<String> {
-    let source = fs::read_to_string(run::root().join(page.source)).with_context(|| page.source.to_owned())?;
-    Ok(format!("{NOTE}{}{}", page.head, rows(&source)))
+    let mut text = NOTE.to_owned();
+    for Section { source, head } in &page.sections {
+        let source = fs::read_to_string(run::root().join(source)).with_context(|| (*source).to_owned())?;
+        text.push_str(head);
+        text.push_str(&rows(&source));
+    }
+    Ok(text)
 }
 
 /// A row of a table for each public constant: name, value, doc comment.
@@ -92,7 +121,13 @@ fn constant(line: &str) -> Option<(&str, String)> {
     let time = |from: &str, unit: &str| Some(format!("{} {unit}", value.strip_prefix(from)?.strip_suffix(')')?));
     let text = || Some(value.strip_prefix('"')?.strip_suffix('"')?.to_owned());
     let number = || value.trim_matches('\'').replace('_', "");
-    let shown = time("Duration::from_secs(", "s").or_else(|| time("Duration::from_millis(", "ms")).or_else(text);
+    let bytes = || {
+        let (factor, shift) = value.split_once(" << ")?;
+        let unit = [("20", "MiB"), ("30", "GiB")].into_iter().find(|(by, _)| *by == shift)?.1;
+        Some(format!("{factor} {unit}"))
+    };
+    let shown =
+        time("Duration::from_secs(", "s").or_else(|| time("Duration::from_millis(", "ms")).or_else(text).or_else(bytes);
     Some((name, shown.unwrap_or_else(number)))
 }
 

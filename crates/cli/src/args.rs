@@ -1,5 +1,7 @@
 //! The command line.
 
+mod sql;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use visitlog_core::VisitId;
+
+pub(crate) use self::sql::*;
 
 /// Records what visitors do on a web site: sessions that end once, visits as one record.
 #[derive(Debug, Parser)]
@@ -26,6 +30,10 @@ pub(crate) enum Command {
     Visits(VisitsArgs),
     /// Show one visit from start to end
     Visit(VisitArgs),
+    /// Ask in SQL: live and stored visits and events
+    Query(Box<QueryArgs>),
+    /// What visitors did, as numbers: visits, pages, sources, countries, devices, actions
+    Report(Box<ReportArgs>),
     /// End a session now, as an admin
     Terminate(VisitArgs),
     /// Look into a journal
@@ -91,6 +99,8 @@ pub(crate) struct ServeArgs {
     /// Threads that serve [default: as many as there are cores]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

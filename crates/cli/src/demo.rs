@@ -52,6 +52,8 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
         layer: LayerSettings::for_proxy(),
         proxy: ProxySettings::new(upstream),
         loops: ListenSettings { drain_timeout: Duration::from_secs(2), ..ListenSettings::default() },
+        #[cfg(feature = "warehouse")]
+        warehouse: visitlog_server::warehouse::WarehouseSettings::default(),
     };
     let show = HookSink::new("demo", |visit: &visitlog_core::model::EndedVisit| {
         let document = serde_json::to_value(Document::of_ended(visit)).unwrap_or_default();

@@ -72,7 +72,7 @@ fn not_found(id: VisitId, data: &Path) -> ExitCode {
 }
 
 /// The admin address of the server that has the folder, if one has.
-fn server_of(data: &Path) -> anyhow::Result<Option<String>> {
+pub(crate) fn server_of(data: &Path) -> anyhow::Result<Option<String>> {
     if !data.is_dir() {
         bail!("{}: no such folder; --data names the folder that visitlog serve was given", data.display());
     }
@@ -108,7 +108,7 @@ fn ask(address: &str, method: &str, path: &str) -> anyhow::Result<Option<String>
 }
 
 /// Opens a folder that nobody serves, and brings its ended visits to its files.
-fn open_folder(data: &Path) -> anyhow::Result<Local> {
+pub(crate) fn open_folder(data: &Path) -> anyhow::Result<Local> {
     check_folder(data)?;
     let (local, mut sinks) = Local::open_quietly(data, EngineConfig::default(), Vec::new())?;
     let engine = local.engine();

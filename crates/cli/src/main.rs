@@ -9,6 +9,8 @@ mod out;
 mod render;
 mod serve;
 mod shoppers;
+#[cfg(feature = "warehouse")]
+mod sql;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,14 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Visits(args) => look::visits(&args),
         Command::Visit(args) => look::visit(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Query(args) => sql::query(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Report(args) => sql::report(&args),
+        #[cfg(not(feature = "warehouse"))]
+        Command::Query(_) | Command::Report(_) => {
+            Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)"))
+        }
         Command::Terminate(args) => look::terminate(&args),
         Command::Journal(args) => journal::run(&args),
     };

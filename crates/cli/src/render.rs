@@ -131,7 +131,7 @@ fn short(text: &str, max: usize) -> String {
 }
 
 /// Without what a terminal would obey.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 

@@ -116,5 +116,18 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     if let Some(workers) = args.workers {
         loops.workers = workers;
     }
-    ServeSettings { listen: args.listen, admin: args.admin, data: args.data.clone(), engine, layer, proxy, loops }
+    ServeSettings {
+        listen: args.listen,
+        admin: args.admin,
+        data: args.data.clone(),
+        engine,
+        layer,
+        proxy,
+        loops,
+        #[cfg(feature = "warehouse")]
+        warehouse: visitlog_server::warehouse::WarehouseSettings {
+            limits: crate::sql::limits(&args.limits),
+            ..visitlog_server::warehouse::WarehouseSettings::default()
+        },
+    }
 }

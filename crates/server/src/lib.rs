@@ -13,5 +13,7 @@ pub use visitlog_tower::{
     settings as layer_settings,
 };
 mod serve;
+#[cfg(feature = "warehouse")]
+pub mod warehouse;
 
 pub use serve::{Ended, ServeError, ServeSettings, Server};

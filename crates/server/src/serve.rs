@@ -17,6 +17,8 @@ use crate::admin::{self, Admin};
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
 use crate::proxy::{self, IngressLayer, Proxy, ProxySettings};
+#[cfg(feature = "warehouse")]
+use crate::warehouse::{Warehouse, WarehouseError, WarehouseSettings};
 
 /// What `visitlog serve` is told.
 #[derive(Debug, Clone)]
@@ -35,6 +37,9 @@ pub struct ServeSettings {
     pub proxy: ProxySettings,
     /// The settings of the loop that serves.
     pub loops: ListenSettings,
+    /// The settings of the warehouse.
+    #[cfg(feature = "warehouse")]
+    pub warehouse: WarehouseSettings,
 }
 
 /// Why it can't serve.
@@ -55,6 +60,10 @@ pub enum ServeError {
     /// The proxy's settings.
     #[error(transparent)]
     Proxy(#[from] proxy::SettingsError),
+    /// The warehouse.
+    #[cfg(feature = "warehouse")]
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
     /// An admin address that others could reach.
     #[error("admin address {address}: a loopback address expected, for it asks nobody who he is")]
     AdminNotLocal {
@@ -81,6 +90,8 @@ pub struct Server {
     proxy: Proxy,
     site: TcpListener,
     admin: TcpListener,
+    #[cfg(feature = "warehouse")]
+    warehouse: Warehouse,
 }
 
 /// How a server ended.
@@ -104,12 +115,23 @@ impl Server {
         let admin = bind(settings.admin)?;
         let local = Local::open(&settings.data, settings.engine.clone(), sinks)?;
         let keys = Keys::load_or_create(&settings.data.join("keys"))?;
+        #[cfg(feature = "warehouse")]
+        let warehouse = Warehouse::open(&settings.data, &settings.warehouse)?;
         let layer = VisitLayer::new(Arc::clone(local.engine()), keys)
             .settings(settings.layer.clone())?
             .peer_from(|extensions| extensions.get::<Peer>().map(|peer| peer.0.ip()));
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         local.lock().write_address(&address.to_string())?;
-        Ok(Self { settings, local, layer, proxy, site, admin })
+        Ok(Self {
+            settings,
+            local,
+            layer,
+            proxy,
+            site,
+            admin,
+            #[cfg(feature = "warehouse")]
+            warehouse,
+        })
     }
 
     /// Where the site is served.
@@ -138,7 +160,16 @@ impl Server {
     /// # Errors
     /// When the system refuses. Sessions go on after the next start in any case.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
-        let Self { mut settings, local, layer, proxy, site, admin } = self;
+        let Self {
+            mut settings,
+            local,
+            layer,
+            proxy,
+            site,
+            admin,
+            #[cfg(feature = "warehouse")]
+            warehouse,
+        } = self;
         settings.loops.connections_max = open_files::raise(settings.loops.connections_max);
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         let counting = layer.clone();
@@ -147,6 +178,8 @@ impl Server {
             data: settings.data,
             layer_counts: Arc::new(move || counting.counts()),
             look_ups: Arc::new(tokio::sync::Semaphore::new(1)),
+            #[cfg(feature = "warehouse")]
+            queries: Arc::new(admin::Queries::new(warehouse)),
         };
         admin.set_nonblocking(true).map_err(system("prepare the admin address"))?;
         let admin = tokio::net::TcpListener::from_std(admin).map_err(system("prepare the admin address"))?;

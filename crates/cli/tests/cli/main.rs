@@ -13,6 +13,7 @@ mod journal;
 mod kill;
 mod races;
 mod server;
+mod sql;
 mod stop;
 mod tell;
 mod upstream;

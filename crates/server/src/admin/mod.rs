@@ -2,6 +2,8 @@
 
 mod guard;
 pub mod metrics;
+#[cfg(feature = "warehouse")]
+mod query;
 mod visits;
 
 use std::net::SocketAddr;
@@ -12,6 +14,9 @@ use axum::Router;
 use axum::routing::{get, post};
 use visitlog_engine::Engine;
 use visitlog_tower::Counts;
+
+#[cfg(feature = "warehouse")]
+pub use query::{QUERY_HEADER, Queries};
 
 /// What the admin pages show.
 #[derive(Clone)]
@@ -24,16 +29,27 @@ pub struct Admin {
     pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
     /// Look-ups that may run at once: each holds what it finds in memory.
     pub look_ups: Arc<tokio::sync::Semaphore>,
+    /// SQL and reports.
+    #[cfg(feature = "warehouse")]
+    pub queries: Arc<Queries>,
 }
 
 /// The admin pages. `address` is where they are served: requests under another name are refused.
 pub fn router(admin: Admin, address: SocketAddr) -> Router {
-    Router::new()
+    let pages = Router::new()
         .route("/healthz", get(visits::health))
         .route("/metrics", get(metrics::page))
         .route("/api/v1/visits", get(visits::list))
         .route("/api/v1/visits/{id}", get(visits::one))
-        .route("/api/v1/visits/{id}/terminate", post(visits::terminate))
+        .route("/api/v1/visits/{id}/terminate", post(visits::terminate));
+    #[cfg(feature = "warehouse")]
+    let pages = pages
+        .route("/api/v1/query", post(query::query))
+        .route("/api/v1/query/{id}", get(query::failure))
+        .route("/api/v1/reports/{name}", get(query::report));
+    #[cfg(not(feature = "warehouse"))]
+    let pages = pages.route("/api/v1/query", post(visits::no_warehouse));
+    pages
         .with_state(admin)
         .layer(axum::middleware::from_fn(move |request, next| guard::only_local(address, request, next)))
 }

@@ -98,6 +98,12 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// What a build without the warehouse says to SQL.
+#[cfg(not(feature = "warehouse"))]
+pub(super) async fn no_warehouse() -> Response {
+    error(StatusCode::NOT_IMPLEMENTED, "no_warehouse", "this visitlog was built without SQL (feature warehouse)")
+}
+
 fn json(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

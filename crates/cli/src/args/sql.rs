@@ -1,0 +1,151 @@
+//! The arguments of `visitlog query` and `visitlog report`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// Whose visits.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Whose {
+    /// The data folder; if a server runs on it, the server answers
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The admin address of a running server, as http://127.0.0.1:8090
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+}
+
+/// What statements may take.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LimitArgs {
+    /// Memory that SQL statements may take together; a running server has its own limits
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size)]
+    pub(crate) query_memory: u64,
+    /// Time that a SQL statement may take
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::duration)]
+    pub(crate) query_time: Duration,
+    /// Rows that a SQL statement may give
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub(crate) query_rows: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// For a person
+    #[default]
+    Table,
+    /// Comma-separated
+    Csv,
+    /// Tab-separated
+    Tsv,
+    /// One array of objects
+    Json,
+    /// One object a line
+    Ndjson,
+    /// A Parquet file
+    Parquet,
+}
+
+/// How and where a result is written.
+#[derive(Debug, Args)]
+pub(crate) struct WrittenArgs {
+    /// The format
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: FormatArg,
+    /// A file for the result; it is there once the result is whole
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// One statement that reads; `SHOW TABLES` and `DESCRIBE visits` say what there is
+    pub(crate) sql: String,
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// The text for $1, then for $2, and so on; may be given again
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) param: Vec<String>,
+    #[command(flatten)]
+    pub(crate) written: WrittenArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Which report
+    #[arg(
+        value_name = "REPORT",
+        default_value = "overview",
+        value_parser = ["overview", "pages", "sources", "countries", "devices", "actions", "visits"]
+    )]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// From when on: a date, a time, today, yesterday, or days ago as 7d [default: 30 days up to the end]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) from: Option<String>,
+    /// Up to when; a date is the whole day [default: the end of today]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) to: Option<String>,
+    /// The time zone in which days begin, as Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(crate) tz: String,
+    /// By what it is split: overview by hour, day, week, month; sources by channel, source, referrer_domain, utm_campaign
+    /// and the like; countries by country, region, city, language; devices by browser, os, device and their versions
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) by: Option<String>,
+    /// Only this site; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Vec<String>,
+    /// Only visits that are k=v, k!=v, k~v (has v in it) or k!~v, as page=/cart; may be given again
+    #[arg(long, value_name = "K=V")]
+    pub(crate) filter: Vec<String>,
+    /// How many rows at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// Count bots too
+    #[arg(long)]
+    pub(crate) bots: bool,
+    #[command(flatten)]
+    pub(crate) written: WrittenArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// `512MiB`, `2GB`, `1048576`.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("a size such as 512MiB or 2GB expected, {text:?} found");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_say_what_was_expected() {
+        assert_eq!(size("512MiB"), Ok(512 << 20));
+        assert_eq!(size("2GB"), Ok(2_000_000_000));
+        assert_eq!(size("1048576"), Ok(1 << 20));
+        for wrong in ["", "0", "MB", "5 apples", "-1", "99999999999GiB"] {
+            assert!(size(wrong).is_err_and(|said| said.contains("expected")), "{wrong}");
+        }
+    }
+}

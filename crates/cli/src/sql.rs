@@ -1,0 +1,229 @@
+//! `visitlog query` and `visitlog report`: the running server answers, or the folder when there is none.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use visitlog_server::warehouse::report::{Kind, Report};
+use visitlog_server::warehouse::sql::outputs::Format;
+use visitlog_server::warehouse::sql::{Prepared, params};
+use visitlog_server::warehouse::{Limits, Warehouse, WarehouseSettings};
+
+use crate::args::{FormatArg, LimitArgs, QueryArgs, ReportArgs, Whose, WrittenArgs};
+use crate::{look, serve};
+
+/// What a shell says of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
+
+pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+    let values: Vec<Value> = args.param.iter().map(|text| Value::from(text.as_str())).collect();
+    let format = format(args.written.output);
+    match server(&args.whose)? {
+        Some(base) => {
+            let body = json!({ "sql": args.sql, "params": values, "format": format.name() }).to_string();
+            let url = format!("{base}/api/v1/query");
+            let request = agent().post(&url).header("content-type", "application/json");
+            from_server(&base, request.send(body).with_context(|| format!("ask the server at {url}"))?, &args.written)
+        }
+        None => {
+            let prepared = Prepared { params: params(&values)?, ..Prepared::of(&args.sql) };
+            from_folder(&args.whose, &args.limits, prepared, &args.written)
+        }
+    }
+}
+
+pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    let settings = settings(args);
+    let format = format(args.written.output);
+    match server(&args.whose)? {
+        Some(base) => {
+            let url = format!("{base}/api/v1/reports/{}", args.name);
+            let mut request = agent().get(&url).query("format", format.name());
+            for (key, value) in &settings {
+                request = request.query(key, value);
+            }
+            from_server(&base, request.call().with_context(|| format!("ask the server at {url}"))?, &args.written)
+        }
+        None => {
+            let settings = settings.iter().map(|(key, value)| (*key, value.as_str()));
+            let report = Report::parse(Kind::parse(&args.name)?, settings, jiff::Timestamp::now())?;
+            from_folder(&args.whose, &args.limits, report.prepare()?, &args.written)
+        }
+    }
+}
+
+/// As keys and values, as the server takes them.
+fn settings(args: &ReportArgs) -> Vec<(&'static str, String)> {
+    let mut settings = vec![("tz", args.tz.clone()), ("limit", args.limit.to_string())];
+    settings.extend(args.bots.then(|| ("bots", "true".to_owned())));
+    for (key, value) in [("from", &args.from), ("to", &args.to), ("by", &args.by)] {
+        settings.extend(value.iter().map(|value| (key, value.clone())));
+    }
+    settings.extend(args.site.iter().map(|site| ("site", site.clone())));
+    settings.extend(args.filter.iter().map(|filter| ("filter", filter.clone())));
+    settings
+}
+
+/// Limits of statements.
+pub(crate) fn limits(args: &LimitArgs) -> Limits {
+    let memory_bytes = usize::try_from(args.query_memory).unwrap_or(usize::MAX);
+    Limits { memory_bytes, time: args.query_time, rows: args.query_rows, ..Limits::default() }
+}
+
+const fn format(format: FormatArg) -> Format {
+    match format {
+        FormatArg::Table => Format::Table,
+        FormatArg::Csv => Format::Csv,
+        FormatArg::Tsv => Format::Tsv,
+        FormatArg::Json => Format::Json,
+        FormatArg::Ndjson => Format::Ndjson,
+        FormatArg::Parquet => Format::Parquet,
+    }
+}
+
+/// The address of the server to ask, if there is one.
+fn server(whose: &Whose) -> anyhow::Result<Option<String>> {
+    match (&whose.server, &whose.data) {
+        (Some(url), _) => Ok(Some(url.trim_end_matches('/').to_owned())),
+        (None, Some(data)) => Ok(look::server_of(data)?.map(|address| format!("http://{address}"))),
+        (None, None) => bail!("--data DIR or --server URL expected"),
+    }
+}
+
+fn agent() -> ureq::Agent {
+    // No time limit: the server has one.
+    ureq::Agent::config_builder().http_status_as_error(false).build().new_agent()
+}
+
+fn from_server(
+    base: &str,
+    mut answer: ureq::http::Response<ureq::Body>,
+    written: &WrittenArgs,
+) -> anyhow::Result<ExitCode> {
+    let status = answer.status();
+    if !status.is_success() {
+        let text = answer.body_mut().read_to_string().context("read the server's answer")?;
+        bail!("{}", message(&text).unwrap_or_else(|| format!("the server at {base} answered {status}: {text}")));
+    }
+    let id = answer.headers().get("visitlog-query").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let mut out = Out::open(written)?;
+    let mut body = answer.body_mut().as_reader();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                if out.write(&buffer[..read])?.is_break() {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let why = id.and_then(|id| failure(base, &id)).unwrap_or_else(|| error.to_string());
+                bail!("the result broke off: {why}");
+            }
+        }
+    }
+    out.close()
+}
+
+/// Why the server let an answer break off.
+fn failure(base: &str, id: &str) -> Option<String> {
+    let mut answer = agent().get(format!("{base}/api/v1/query/{id}")).call().ok()?;
+    message(&answer.body_mut().read_to_string().ok()?)
+}
+
+/// The server's words, which may have been a stranger's.
+fn message(text: &str) -> Option<String> {
+    let message = serde_json::from_str::<Value>(text).ok()?["message"].as_str()?.to_owned();
+    Some(crate::render::clean(&message))
+}
+
+fn from_folder(
+    whose: &Whose,
+    limits_args: &LimitArgs,
+    prepared: Prepared,
+    written: &WrittenArgs,
+) -> anyhow::Result<ExitCode> {
+    let data: &Path = whose.data.as_deref().context("--data DIR expected")?;
+    let _local = look::open_folder(data)?;
+    let warehouse =
+        Warehouse::open(data, &WarehouseSettings { limits: limits(limits_args), ..WarehouseSettings::default() })?;
+    serve::runtime()?.block_on(async {
+        let mut parts = warehouse.run(prepared, format(written.output));
+        let mut interrupted = std::pin::pin!(serve::asked_to_end()?);
+        let mut out = None;
+        loop {
+            let part = tokio::select! {
+                part = parts.next() => part,
+                () = &mut interrupted => return Ok(ExitCode::from(INTERRUPTED)),
+            };
+            // Opened when there is something, so that a wrong statement leaves the file alone.
+            let out = match &mut out {
+                Some(out) => out,
+                None => {
+                    if let Some(Err(error)) = part {
+                        return Err(error.into());
+                    }
+                    out.insert(Out::open(written)?)
+                }
+            };
+            match part {
+                Some(Ok(bytes)) if out.write(&bytes)?.is_break() => return Ok(ExitCode::SUCCESS),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(anyhow::Error::from(error).context("the result broke off")),
+                None => break,
+            }
+        }
+        out.map_or(Ok(ExitCode::SUCCESS), Out::close)
+    })
+}
+
+/// Where a result goes: a file, which is there once it is whole, or standard output.
+enum Out {
+    File { file: File, part: PathBuf, path: PathBuf },
+    Standard(io::Stdout),
+}
+
+impl Out {
+    fn open(written: &WrittenArgs) -> anyhow::Result<Self> {
+        match &written.out {
+            Some(path) => {
+                let mut part = path.clone().into_os_string();
+                part.push(".part");
+                let part = PathBuf::from(part);
+                let file = File::create(&part).with_context(|| format!("create {}", part.display()))?;
+                Ok(Self::File { file, part, path: path.clone() })
+            }
+            None if written.output == FormatArg::Parquet && io::stdout().is_terminal() => {
+                bail!("Parquet is nothing for a terminal: --out FILE, or a pipe, expected")
+            }
+            None => Ok(Self::Standard(io::stdout())),
+        }
+    }
+
+    /// Breaks when whoever reads has seen enough, as with `| head`: that is no fault.
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<std::ops::ControlFlow<()>> {
+        match self {
+            Self::File { file, part, .. } => {
+                file.write_all(bytes).with_context(|| format!("write {}", part.display()))?;
+            }
+            Self::Standard(out) => match out.write_all(bytes).and_then(|()| out.flush()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(std::ops::ControlFlow::Break(())),
+                other => other.context("print")?,
+            },
+        }
+        Ok(std::ops::ControlFlow::Continue(()))
+    }
+
+    fn close(self) -> anyhow::Result<ExitCode> {
+        if let Self::File { file, part, path } = self {
+            file.sync_all().with_context(|| format!("write {}", part.display()))?;
+            std::fs::rename(&part, &path).with_context(|| format!("create {}", path.display()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,190 @@
+//! The warehouse of a server or of a folder: this is the one place that opens it and says which tables SQL sees.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+/// Limits of statements.
+pub use visitlog_warehouse::sql::limits::Limits;
+use visitlog_warehouse::sql::outputs::{self, Encode, Format};
+use visitlog_warehouse::sql::{Catalog, EmptyCatalog, OpenError, Prepared, Sql, SqlError, SqlSettings};
+pub use visitlog_warehouse::{report, sql};
+
+/// A part of a result is sent when it has so many bytes. What goes wrong before the first part is an error instead of a
+/// result that breaks off.
+const PART_BYTES: usize = 64 << 10;
+/// Parts that wait for who reads them.
+const PARTS_WAITING: usize = 2;
+/// The folder for what does not fit into memory.
+const SPILL: &str = "spill";
+
+/// How the warehouse is used.
+#[derive(Debug, Clone, Default)]
+pub struct WarehouseSettings {
+    /// What SQL statements may take.
+    pub limits: Limits,
+    /// Threads that run them. Default: as many as there are cores.
+    pub threads: Option<usize>,
+}
+
+/// Why the warehouse can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum WarehouseError {
+    /// SQL.
+    #[error(transparent)]
+    Sql(#[from] OpenError),
+    /// The system refused.
+    #[error("{doing}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The warehouse, open for queries. They run on threads of their own: no query holds up the site.
+#[derive(Debug)]
+pub struct Warehouse {
+    sql: Arc<Sql>,
+    catalog: Arc<dyn Catalog>,
+    runtime: Option<Runtime>,
+}
+
+impl Warehouse {
+    /// Opens the warehouse of a data folder, whose lock the caller holds.
+    ///
+    /// # Errors
+    /// When the folder can't be used, or the system refuses.
+    pub fn open(data: &Path, settings: &WarehouseSettings) -> Result<Self, WarehouseError> {
+        Self::with_catalog(data, settings, Arc::new(EmptyCatalog))
+    }
+
+    /// The same with the tables of a catalog.
+    ///
+    /// # Errors
+    /// As for [`Warehouse::open`].
+    pub fn with_catalog(
+        data: &Path,
+        settings: &WarehouseSettings,
+        catalog: Arc<dyn Catalog>,
+    ) -> Result<Self, WarehouseError> {
+        let system = |doing| move |source| WarehouseError::System { doing, source };
+        let spill_dir = data.join(SPILL);
+        // What a crash has left there is nobody's, and it may be personal data.
+        match std::fs::remove_dir_all(&spill_dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(system("empty the spill folder")(error))?,
+            _ => std::fs::create_dir_all(&spill_dir).map_err(system("create the spill folder"))?,
+        }
+        let threads = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let sql = SqlSettings { limits: settings.limits, spill_dir: Some(spill_dir), partitions: Some(threads) };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("visitlog-sql")
+            .enable_time()
+            .build()
+            .map_err(system("start the threads for SQL"))?;
+        Ok(Self { sql: Arc::new(Sql::new(&sql)?), catalog, runtime: Some(runtime) })
+    }
+
+    /// Runs a statement. Dropping what it gives cancels it.
+    pub fn run(&self, prepared: Prepared, format: Format) -> Parts {
+        let (sender, receiver) = mpsc::channel(PARTS_WAITING);
+        let (sql, catalog) = (Arc::clone(&self.sql), Arc::clone(&self.catalog));
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(async move {
+                let work = write(&sql, catalog.as_ref(), prepared, format, &sender);
+                let ended = tokio::select! {
+                    () = sender.closed() => return,
+                    ended = work => ended,
+                };
+                let _ = sender.send(ended.map(|()| Part::End)).await;
+            });
+        }
+        Parts { receiver, is_over: false }
+    }
+}
+
+impl Drop for Warehouse {
+    fn drop(&mut self) {
+        // Queries that still run are not waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+enum Part {
+    Bytes(Vec<u8>),
+    End,
+}
+
+async fn write(
+    sql: &Sql,
+    catalog: &dyn Catalog,
+    prepared: Prepared,
+    format: Format,
+    sender: &Sender<Result<Part, SqlError>>,
+) -> Result<(), SqlError> {
+    let mut rows = sql.query(catalog, prepared).await?;
+    let mut encoder: Box<dyn Encode> = outputs::encoder(format, &rows.schema());
+    let mut out = Vec::new();
+    encoder.begin(&mut out)?;
+    while let Some(batch) = rows.try_next().await? {
+        encoder.batch(&batch, &mut out)?;
+        if out.len() >= PART_BYTES {
+            send(&mut out, sender).await;
+        }
+    }
+    encoder.end(&mut out)?;
+    send(&mut out, sender).await;
+    Ok(())
+}
+
+async fn send(out: &mut Vec<u8>, sender: &Sender<Result<Part, SqlError>>) {
+    // A reader that is gone ends the work elsewhere.
+    let _ = sender.send(Ok(Part::Bytes(std::mem::take(out)))).await;
+}
+
+/// The bytes of a result. Dropping it cancels the statement.
+#[derive(Debug)]
+pub struct Parts {
+    receiver: Receiver<Result<Part, SqlError>>,
+    is_over: bool,
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::End => f.write_str("end"),
+        }
+    }
+}
+
+impl Parts {
+    /// The next bytes; `None` once all have been given. After an error nothing comes.
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>, SqlError>> {
+        if self.is_over {
+            return None;
+        }
+        match self.receiver.recv().await {
+            Some(Ok(Part::Bytes(bytes))) => return Some(Ok(bytes)),
+            Some(Ok(Part::End)) => self.is_over = true,
+            Some(Err(error)) => {
+                self.is_over = true;
+                return Some(Err(error));
+            }
+            // It ended without saying how: it panicked, or the warehouse is being closed.
+            None => {
+                self.is_over = true;
+                return Some(Err(SqlError::Lost));
+            }
+        }
+        None
+    }
+}

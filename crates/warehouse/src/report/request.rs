@@ -1,0 +1,183 @@
+//! A report that somebody asks for.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::bound::Bound;
+use super::breakdown::{self, Breakdown};
+use super::filter::{self, Filter, Others, Table};
+use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, actions, overview, pages, range, visits};
+use crate::sql::Prepared;
+
+/// Which report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The metrics of all visits, or one row for each span of time.
+    Overview,
+    /// Pages: views, entries, exits.
+    Pages,
+    /// Where visits come from.
+    Sources,
+    /// Where visitors are.
+    Countries,
+    /// With what visitors come.
+    Devices,
+    /// What visitors did.
+    Actions,
+    /// The visits themselves, the latest first.
+    Visits,
+}
+
+impl Kind {
+    /// The names of all.
+    pub const NAMES: [&str; 7] = ["overview", "pages", "sources", "countries", "devices", "actions", "visits"];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The report of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn parse(text: &str) -> Result<Self, ReportError> {
+        let all =
+            [Self::Overview, Self::Pages, Self::Sources, Self::Countries, Self::Devices, Self::Actions, Self::Visits];
+        let found = all.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| ReportError::unknown("report", text, &Self::NAMES))
+    }
+}
+
+/// By what a report groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Nothing,
+    Time(Unit),
+    Columns(&'static Breakdown),
+}
+
+/// A report and what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    kind: Kind,
+    by: By,
+    pub(super) range: Range,
+    sites: Vec<String>,
+    filters: Vec<Filter>,
+    pub(super) rows: usize,
+    bots: bool,
+}
+
+/// The keys that [`Report::parse`] knows.
+const KEYS: [&str; 8] = ["from", "to", "tz", "by", "site", "filter", "limit", "bots"];
+
+impl Report {
+    /// The report of a name, from keys and values as a query string has them: `from`, `to`, `tz`, `by`, `limit`,
+    /// `bots=true`; `site` and `filter` may be given again.
+    ///
+    /// # Errors
+    /// When a key is unknown or a value makes no sense.
+    pub fn parse<'a>(
+        kind: Kind,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+        now: Timestamp,
+    ) -> Result<Self, ReportError> {
+        let (mut from, mut to, mut zone, mut by) = (None, None, TimeZone::UTC, None);
+        let (mut sites, mut filters) = (Vec::new(), Vec::new());
+        let (mut rows, mut bots) = (ROWS, false);
+        for (key, value) in settings {
+            match key {
+                "from" => from = Some(value),
+                "to" => to = Some(value),
+                "tz" => zone = range::zone(value)?,
+                "by" => by = Some(value),
+                "site" => sites.push(value.to_lowercase()),
+                "filter" => filters.push(Filter::parse(value)?),
+                "limit" => rows = limit(value)?,
+                "bots" => bots = flag("bots", value)?,
+                other => return Err(ReportError::unknown("setting", other, &KEYS)),
+            }
+        }
+        let by = match (kind, by) {
+            (Kind::Overview, None) => By::Nothing,
+            (Kind::Overview, Some(unit)) => By::Time(Unit::parse(unit)?),
+            (Kind::Sources | Kind::Countries | Kind::Devices, by) => By::Columns(breakdown::find(kind, by)?),
+            (_, None) => By::Nothing,
+            (_, Some(by)) => return Err(ReportError::value("by", "nothing for this report", by)),
+        };
+        let range = Range::parse(from, to, zone, now)?;
+        // Whoever filters by bot wants to see bots.
+        bots |= filters.iter().any(|filter| filter.dimension.name == "bot");
+        Ok(Self { kind, by, range, sites, filters, rows, bots })
+    }
+
+    /// Which report it is.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The time that it is about.
+    pub const fn range(&self) -> &Range {
+        &self.range
+    }
+
+    /// As SQL with its parameters.
+    ///
+    /// # Errors
+    /// When there are too many spans of time.
+    pub fn prepare(&self) -> Result<Prepared, ReportError> {
+        match (self.kind, self.by) {
+            (_, By::Time(unit)) => overview::by_time(self, unit),
+            (_, By::Columns(by)) => Ok(breakdown::build(self, by)),
+            (Kind::Pages, By::Nothing) => Ok(pages::build(self)),
+            (Kind::Actions, By::Nothing) => Ok(actions::build(self)),
+            (Kind::Visits, By::Nothing) => Ok(visits::build(self)),
+            (_, By::Nothing) => Ok(overview::total(self)),
+        }
+    }
+
+    /// The condition for the visits that it is about: those that started within its time.
+    pub(super) fn visits(&self, bound: &mut Bound) -> String {
+        let (from, to) = (bound.time(self.range.from), bound.time(self.range.to));
+        let others = Others {
+            // A visit that started within the time may have seen the page after it, never before.
+            events: format!("time >= {from}"),
+            visits: "true".to_owned(),
+        };
+        let time = format!("started_at >= {from} AND started_at < {to}");
+        self.all(time, Table::Visits, bound, &others)
+    }
+
+    /// The condition for the events that it is about: those within its time.
+    pub(super) fn events(&self, kind: &str, bound: &mut Bound) -> String {
+        let (from, to) = (bound.time(self.range.from), bound.time(self.range.to));
+        let time = format!("time >= {from} AND time < {to}");
+        let others = Others {
+            events: time.clone(),
+            visits: format!("started_at < {to} AND (ended_at IS NULL OR ended_at >= {from})"),
+        };
+        self.all(format!("kind = '{kind}' AND {time}"), Table::Events, bound, &others)
+    }
+
+    fn all(&self, first: String, table: Table, bound: &mut Bound, others: &Others) -> String {
+        let mut all = vec![first];
+        if !self.sites.is_empty() {
+            all.push(format!("site IN ({})", bound.texts(self.sites.iter().map(String::as_str))));
+        }
+        if !self.bots {
+            all.push("bot IS NULL".to_owned());
+        }
+        all.extend(filter::conditions(&self.filters, table, bound, others));
+        all.join(" AND ")
+    }
+}
+
+fn limit(text: &str) -> Result<usize, ReportError> {
+    let number = text.parse().ok().filter(|number| (1..=ROWS_MAX).contains(number));
+    number.ok_or_else(|| ReportError::value("limit", "a number from 1 to 100000", text))
+}
+
+fn flag(key: &'static str, text: &str) -> Result<bool, ReportError> {
+    text.parse().map_err(|_| ReportError::value(key, "true or false", text))
+}

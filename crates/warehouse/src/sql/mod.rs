@@ -1,0 +1,25 @@
+//! SQL over the warehouse: it only reads, it is bounded, and dropping what it gives cancels it.
+//!
+//! [`Sql`] holds what all statements share: functions, settings, the memory that they may take together. Each
+//! statement gets a session of its own with the tables that the [`Catalog`] gives at that moment, so nothing that one
+//! statement does is seen by another.
+//!
+//! What a statement costs is paid on the runtime that polls it: give it one that serves nobody else.
+
+mod bucket;
+mod catalog;
+mod error;
+mod guard;
+pub mod limits;
+pub mod outputs;
+mod params;
+mod session;
+mod stream;
+
+pub use catalog::{Catalog, CatalogError, EmptyCatalog, FixedCatalog, Table};
+pub use error::SqlError;
+pub(crate) use error::nearest;
+pub use limits::Limits;
+pub use params::{ParamError, params};
+pub use session::{Buckets, OpenError, Prepared, Sql, SqlSettings};
+pub use stream::QueryStream;

@@ -1,0 +1,153 @@
+//! Results as text or bytes. All formats stream: a batch goes in, its bytes come out.
+//!
+//! Moments are RFC 3339 in UTC, numbers are exact. `NULL` is `NULL` in a table, nothing in CSV (an empty text is
+//! `""`), `\N` in TSV, `null` in JSON. A table is for a person at a terminal: long texts are cut, and what a terminal
+//! would obey is made harmless; the other formats keep every byte (JSON escapes it).
+
+mod delimited;
+mod json;
+mod parquet;
+mod table;
+mod text;
+
+use std::fmt;
+use std::str::FromStr;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
+
+use super::error::nearest;
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For a person.
+    #[default]
+    Table,
+    /// Comma-separated, RFC 4180, with a header.
+    Csv,
+    /// Tab-separated with a header; tabs, line ends and backslashes in texts are `\t`, `\n`, `\r`, `\\`.
+    Tsv,
+    /// One array of objects.
+    Json,
+    /// One object a line.
+    Ndjson,
+    /// A Parquet file.
+    Parquet,
+}
+
+/// A name that is no format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("format {found}: one of {} expected{}", Format::NAMES.join(", "), nearest(found, &Format::NAMES).map(|near| format!(", perhaps {near}")).unwrap_or_default())]
+pub struct UnknownFormat {
+    /// The name.
+    pub found: String,
+}
+
+impl Format {
+    /// The names of all formats.
+    pub const NAMES: [&str; 6] = ["table", "csv", "tsv", "json", "ndjson", "parquet"];
+    const ALL: [Self; 6] = [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// Its media type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Table => "text/plain; charset=utf-8",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Tsv => "text/tab-separated-values; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        let found = Self::ALL.into_iter().find(|format| format.name() == text);
+        found.ok_or_else(|| UnknownFormat { found: text.to_owned() })
+    }
+}
+
+/// Why a result can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// A value that can't be shown.
+    #[error("write the result")]
+    Arrow(#[from] ArrowError),
+    /// The Parquet file.
+    #[error("write the result as Parquet")]
+    Parquet(#[from] deltalake::parquet::errors::ParquetError),
+}
+
+/// Writes one result: `begin`, a `batch` for each, `end`. Each adds its bytes to `out`.
+pub trait Encode: fmt::Debug + Send {
+    /// What goes before the rows.
+    ///
+    /// # Errors
+    /// When the columns can't be written so.
+    fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), OutputError>;
+
+    /// Some rows.
+    ///
+    /// # Errors
+    /// When a value can't be written so.
+    fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), OutputError>;
+
+    /// What comes after the rows.
+    ///
+    /// # Errors
+    /// When what was kept back can't be written.
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), OutputError>;
+}
+
+/// A writer of results with these columns.
+pub fn encoder(format: Format, schema: &Schema) -> Box<dyn Encode> {
+    let names = unique_names(schema);
+    match format {
+        Format::Table => Box::new(table::Table::new(names, schema)),
+        Format::Csv => Box::new(delimited::Delimited::csv(names)),
+        Format::Tsv => Box::new(delimited::Delimited::tsv(names)),
+        Format::Json => Box::new(json::Json::array(&names)),
+        Format::Ndjson => Box::new(json::Json::lines(&names)),
+        Format::Parquet => Box::new(parquet::Parquet::new(&names, schema)),
+    }
+}
+
+/// The columns' names; the second `site` is `site_2`: a join gives two, an object can have one.
+fn unique_names(schema: &Schema) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let mut name = field.name().clone();
+        let mut number = 2;
+        while names.contains(&name) {
+            name = format!("{}_{number}", field.name());
+            number += 1;
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// Whether it is made of other values.
+fn is_nested(kind: &DataType) -> bool {
+    kind.is_nested() || matches!(kind, DataType::Union(..))
+}
+
+/// Columns that any reader of Parquet takes: what JSON operators give is text.
+fn flat_schema(names: &[String], schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().zip(names).map(|(field, name)| match field.data_type() {
+        DataType::Union(..) => Field::new(name, DataType::Utf8, true),
+        DataType::Null => Field::new(name, DataType::Utf8, true),
+        other => Field::new(name, other.clone(), field.is_nullable()),
+    });
+    SchemaRef::new(Schema::new(fields.collect::<Vec<_>>()))
+}

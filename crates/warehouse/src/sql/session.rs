@@ -1,0 +1,236 @@
+//! What statements share, and how one is run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::common::ParamValues;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::parser::Statement;
+use tokio::sync::Semaphore;
+
+use super::catalog::{Catalog, Table};
+use super::error::SqlError;
+use super::limits::Limits;
+use super::stream::QueryStream;
+use super::{bucket, guard};
+
+const CATALOG: &str = "visitlog";
+const SCHEMA: &str = "public";
+const INFORMATION_SCHEMA: &str = "information_schema";
+/// The table of a report's spans of time.
+pub(crate) const BUCKETS: &str = "report_buckets";
+
+/// Functions that are not offered: each takes memory by an argument, in one step that no limit sees.
+const REMOVED: [&str; 11] = [
+    "repeat",
+    "lpad",
+    "rpad",
+    "array_repeat",
+    "list_repeat",
+    "array_resize",
+    "list_resize",
+    "range",
+    "gen_series",
+    "generate_series",
+    "power_set",
+];
+
+/// How statements are run.
+#[derive(Debug, Clone, Default)]
+pub struct SqlSettings {
+    /// What they may take.
+    pub limits: Limits,
+    /// Where what does not fit into memory goes. Default: the system's folder for such things.
+    pub spill_dir: Option<PathBuf>,
+    /// Into how many parts a statement's work is split. Default: as many as there are cores.
+    pub partitions: Option<usize>,
+}
+
+/// Why nothing can be run.
+#[derive(Debug, thiserror::Error)]
+#[error("prepare for SQL")]
+pub struct OpenError(#[from] DataFusionError);
+
+/// A statement with the values of its parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// The text. It holds nothing that somebody typed but what is meant as SQL.
+    pub sql: String,
+    /// The values of `$1`, `$2`.
+    pub params: Vec<ScalarValue>,
+    /// Spans of time that it counts by.
+    pub buckets: Option<Buckets>,
+}
+
+impl Prepared {
+    /// A statement without parameters.
+    pub fn of(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), params: Vec::new(), buckets: None }
+    }
+}
+
+/// Spans of time: the table `report_buckets` (start, label) and the function `report_bucket` of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buckets {
+    /// Where each starts, in microseconds; ascending. It ends where the next one starts.
+    pub starts: Arc<[i64]>,
+    /// What each is called.
+    pub labels: Vec<String>,
+}
+
+impl Buckets {
+    fn table(&self) -> Result<Table, DataFusionError> {
+        let starts = TimestampMicrosecondArray::from(self.starts.to_vec()).with_timezone("UTC");
+        let columns = Schema::new(vec![
+            Field::new("start", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
+            Field::new("label", DataType::Utf8, false),
+        ]);
+        let labels = StringArray::from_iter_values(&self.labels);
+        let rows = RecordBatch::try_new(Arc::new(columns), vec![Arc::new(starts), Arc::new(labels)])?;
+        let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
+        Ok((BUCKETS.to_owned(), Arc::new(table)))
+    }
+}
+
+/// What all statements share.
+#[derive(Debug)]
+pub struct Sql {
+    base: SessionState,
+    limits: Limits,
+    turns: Arc<Semaphore>,
+}
+
+impl Sql {
+    /// Prepares for statements.
+    ///
+    /// # Errors
+    /// When the spill folder can't be used.
+    pub fn new(settings: &SqlSettings) -> Result<Self, OpenError> {
+        let limits = settings.limits;
+        let spill = match &settings.spill_dir {
+            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let disk = DiskManagerBuilder::default().with_mode(spill).with_max_temp_directory_size(limits.spill_bytes);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
+        let state = SessionStateBuilder::new()
+            .with_config(config(settings))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let mut context = SessionContext::new_with_state(state);
+        datafusion_functions_json::register_all(&mut context)?;
+        REMOVED.iter().for_each(|name| context.deregister_udf(name));
+        Ok(Self { base: context.state(), limits, turns: Arc::new(Semaphore::new(limits.at_once.max(1))) })
+    }
+
+    /// The limits that hold.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Runs a statement; rows come as they are asked for. Dropping the future, or the stream, cancels it.
+    ///
+    /// # Errors
+    /// When it is not allowed, wrong, or takes too long to begin. What goes wrong later is in the stream.
+    pub async fn query(&self, catalog: &dyn Catalog, prepared: Prepared) -> Result<QueryStream, SqlError> {
+        let statement = guard::parse(&prepared.sql)?;
+        let mut over = Box::pin(tokio::time::sleep(self.limits.time));
+        let begin = async {
+            // The semaphore is never closed: an error here is a fault.
+            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            let turn = turn.map_err(|_| SqlError::Internal(Box::new(DataFusionError::Internal("turns".to_owned()))))?;
+            let rows = self.begin(catalog, statement, prepared).await?;
+            Ok::<_, SqlError>((rows, turn))
+        };
+        let (rows, turn) = tokio::select! {
+            // Whichever is ready first; a statement that is over is not begun.
+            biased;
+            () = &mut over => return Err(SqlError::Time { limit: self.limits.time }),
+            begun = begin => begun?,
+        };
+        Ok(QueryStream::new(rows, over, &self.limits, turn))
+    }
+
+    async fn begin(
+        &self,
+        catalog: &dyn Catalog,
+        statement: Statement,
+        prepared: Prepared,
+    ) -> Result<SendableRecordBatchStream, SqlError> {
+        let engine = |error| SqlError::from_engine(error, self.limits.memory_bytes);
+        let tables = catalog.tables().await?;
+        let names: Vec<String> = tables.iter().map(|(name, _)| name.clone()).collect();
+        let context = self.context(tables, prepared.buckets.as_ref()).map_err(engine)?;
+        let state = context.state();
+        for reference in state.resolve_table_references(&statement).map_err(engine)? {
+            // Said here, for the engine's own words name neither what there is nor what is like it.
+            let is_ours = reference.schema().is_none_or(|schema| schema != INFORMATION_SCHEMA);
+            if is_ours && !context.table_exist(reference.clone()).map_err(engine)? {
+                return Err(SqlError::unknown_table(reference.table().to_owned(), names));
+            }
+        }
+        let mut plan = state.statement_to_plan(statement).await.map_err(engine)?;
+        if !prepared.params.is_empty() {
+            plan = plan.with_param_values(ParamValues::from(prepared.params)).map_err(engine)?;
+        }
+        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reads.verify_plan(&plan).map_err(|_| SqlError::NotAllowed { what: "this statement".to_owned() })?;
+        DataFrame::new(state, plan).execute_stream().await.map_err(engine)
+    }
+
+    /// A session of its own, with these tables.
+    fn context(&self, tables: Vec<Table>, buckets: Option<&Buckets>) -> Result<SessionContext, DataFusionError> {
+        let schema = Arc::new(MemorySchemaProvider::new());
+        let spans = buckets.map(Buckets::table).transpose()?;
+        for (name, provider) in tables.into_iter().chain(spans) {
+            schema.register_table(name, provider)?;
+        }
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        catalog.register_schema(SCHEMA, schema)?;
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        catalogs.register_catalog(CATALOG.to_owned(), catalog);
+        let state = SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(catalogs).build();
+        let context = SessionContext::new_with_state(state);
+        if let Some(buckets) = buckets {
+            let function: ScalarUDF = bucket::function(Arc::clone(&buckets.starts));
+            context.register_udf(function);
+        }
+        Ok(context)
+    }
+}
+
+fn config(settings: &SqlSettings) -> SessionConfig {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(settings.partitions.unwrap_or_else(cores).max(1))
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(true)
+        .with_information_schema(true);
+    let options = config.options_mut();
+    options.execution.time_zone = Some("+00:00".to_owned());
+    // Row filters make scans of few large files slower, unless they select very few rows.
+    options.execution.parquet.pushdown_filters = false;
+    // Our tables' text is `Utf8`; a literal of another type would be a cast of every row.
+    options.sql_parser.map_string_types_to_utf8view = false;
+    config
+}

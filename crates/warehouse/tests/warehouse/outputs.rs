@@ -1,0 +1,85 @@
+//! The formats, to the byte.
+
+use datafusion::arrow::array::RecordBatch;
+use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use visitlog_warehouse::sql::outputs::Format;
+use visitlog_warehouse::sql::{EmptyCatalog, Prepared};
+
+/// Text that wants to be something else, numbers that don't fit into a double, moments, nothing.
+const NASTY: &str = "SELECT * FROM (VALUES \
+    (9007199254740993, 0.1, 'plain', TIMESTAMP '2026-11-21T10:00:00.5', true, '{\"a\":[1,\"x\"],\"b\":{\"c\":null}}'), \
+    (-1, 1e300, E'a,\"b\"\\tc\\nd\\\\e', TIMESTAMP '1969-12-31T23:59:59', false, '{\"a\":\"text\"}'), \
+    (0, CAST('NaN' AS DOUBLE), E'\\x1b[2J\\u202egpj', NULL, NULL, '{}'), \
+    (NULL, NULL, '', NULL, NULL, NULL)) AS t (n, f, s, t, b, j)";
+
+async fn show(format: Format) -> String {
+    let query = format!("SELECT n, f, s, t, b, j->'a' AS ja, [n, 2] AS l, {{'x': s}} AS o FROM ({NASTY})");
+    super::text(&super::engine(), &EmptyCatalog, Prepared::of(query), format).await.unwrap()
+}
+
+#[tokio::test]
+async fn table() {
+    let found = show(Format::Table).await;
+    assert!(!found.contains(['\u{1b}', '\u{202e}', '\t']), "{found}");
+    insta::assert_snapshot!(found);
+}
+
+#[tokio::test]
+async fn csv() {
+    insta::assert_snapshot!(show(Format::Csv).await.escape_debug().to_string().replace("\\n", "\\n\n"));
+}
+
+#[tokio::test]
+async fn tsv() {
+    insta::assert_snapshot!(show(Format::Tsv).await.escape_debug().to_string().replace("\\n", "\\n\n"));
+}
+
+#[tokio::test]
+async fn json() {
+    let found = show(Format::Json).await;
+    let parsed: serde_json::Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(parsed[0]["n"].to_string(), "9007199254740993");
+    assert_eq!(parsed[1]["s"], "a,\"b\"\tc\nd\\e");
+    assert_eq!(parsed[2]["s"], "\u{1b}[2J\u{202e}gpj");
+    assert!(parsed[2]["f"].is_null() && parsed[3]["n"].is_null());
+    insta::assert_snapshot!(found);
+}
+
+#[tokio::test]
+async fn ndjson() {
+    let found = show(Format::Ndjson).await;
+    assert_eq!(found.lines().count(), 4);
+    found.lines().for_each(|line| assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}"));
+    insta::assert_snapshot!(found);
+}
+
+#[tokio::test]
+async fn parquet() {
+    let sql = super::engine();
+    let query = format!("SELECT n, s, t, j->'a' AS ja, NULL AS nothing FROM ({NASTY})");
+    let stream = sql.query(&EmptyCatalog, Prepared::of(query)).await.unwrap();
+    let bytes = super::written(stream, Format::Parquet).await.unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap().build().unwrap();
+    let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 4);
+    insta::assert_debug_snapshot!(
+        batches[0].schema().fields().iter().map(|field| field.to_string()).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_well_formed_and_a_name_is_unique() {
+    let sql = super::engine();
+    let none = || Prepared::of("SELECT 1 AS x WHERE false");
+    for (format, wanted) in [
+        (Format::Csv, "x\n"),
+        (Format::Tsv, "x\n"),
+        (Format::Json, "[]\n"),
+        (Format::Ndjson, ""),
+        (Format::Table, "x\n-\n\n0 rows\n"),
+    ] {
+        assert_eq!(super::text(&sql, &EmptyCatalog, none(), format).await.unwrap(), wanted, "{format:?}");
+    }
+    let twice = Prepared::of("SELECT * FROM (SELECT 1 AS x) a CROSS JOIN (SELECT 2 AS x) b");
+    assert_eq!(super::text(&sql, &EmptyCatalog, twice, Format::Ndjson).await.unwrap(), "{\"x\":1,\"x_2\":2}\n");
+}
