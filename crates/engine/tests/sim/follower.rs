@@ -24,6 +24,8 @@ struct Open {
 #[derive(Debug, Default)]
 pub(crate) struct Follower {
     next: Option<Lsn>,
+    /// Where it could have started when it first asked.
+    noted: Option<Lsn>,
     follow: Follow,
     open: BTreeMap<VisitId, Open>,
     /// Ends, and how many events their visits have.
@@ -36,6 +38,7 @@ impl Follower {
         let mut restarts = 0;
         loop {
             let from = *self.next.get_or_insert_with(|| engine.oldest());
+            self.noted.get_or_insert(from);
             match engine.read(from, bytes) {
                 Ok(tail) => {
                     self.next = Some(tail.next);
@@ -105,6 +108,10 @@ impl World {
         let engine = &self.life.engine;
         let _hold = self.dice.one_in(2).then(|| engine.hold());
         let follower = &mut self.follower;
+        if self.dice.one_in(6) {
+            // Somebody who noted long ago where to start, and starts only now.
+            *follower = Follower { next: follower.noted, ..Follower::default() };
+        }
         loop {
             match follower.read(engine, bytes) {
                 Ok(restarts) => self.probes.tail_restarts += restarts,

@@ -20,8 +20,9 @@ use visitlog_enrich::Enricher;
 
 /// Read at a time.
 const READ_BYTES: usize = 1024 * 1024;
-/// Events that may wait to be written in rows.
-const PENDING_MAX: usize = 64 * 1024;
+/// Events that may wait to be written in rows, at least. Rows are written again for each visit that has some, so the
+/// more wait the better, up to a quarter of the budget.
+const PENDING_MIN: usize = 4 * 1024;
 /// About what a [`Session`] takes, its place in the map included.
 const SESSION_BYTES: usize = 512;
 /// About what an event takes that is not in rows yet.
@@ -132,7 +133,7 @@ impl Buffer {
                 Err(LiveError::Collected { .. }) => self.restart(),
                 Err(error) => return Err(error.into()),
             }
-            if self.pending > PENDING_MAX {
+            if self.pending > PENDING_MIN.max(self.settings.bytes_max / 4 / PENDING_BYTES) {
                 self.write_rows()?;
             }
         }
@@ -239,8 +240,10 @@ impl Buffer {
         let known = self.source.sites_known();
         let more = std::mem::replace(&mut self.sites_known, known) != known;
         let mut names: HashMap<Box<str>, Arc<str>> = HashMap::new();
-        for session in self.sessions.values_mut().filter(|session| session.end.is_none()) {
-            let is_new = session.changed && session.place.is_none();
+        let visits = if more { self.sessions.keys().copied().collect() } else { self.changed.clone() };
+        for visit in visits {
+            let Some(session) = self.sessions.get_mut(&visit).filter(|session| session.end.is_none()) else { continue };
+            let is_new = session.place.is_none();
             if !(is_new || more) || *session.site != *self.other {
                 continue;
             }

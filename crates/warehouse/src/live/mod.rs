@@ -31,7 +31,7 @@ use self::buffer::Buffer;
 pub use self::snapshot::{Scope, Snapshot};
 use visitlog_enrich::Enricher;
 
-/// Memory for rows, unless told otherwise: about 1.2 million events.
+/// Memory for rows, unless told otherwise: about a million events in 100,000 visits.
 pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// How [`Live`] is set up.
@@ -114,6 +114,7 @@ impl Live {
     /// # Errors
     /// When the store's records can't be read; the next call tries again.
     pub fn catch_up(&self) -> Result<(), LiveFault> {
+        let _hold = self.source.hold();
         self.buffer.lock().catch_up()
     }
 
@@ -130,9 +131,16 @@ impl Live {
         let mut buffer = self.buffer.lock();
         // Before catching up: what the buffer knows then can be read as long as the snapshot lives.
         let hold = self.source.hold();
-        buffer.catch_up()?;
-        buffer.write_rows()?;
-        Ok(Snapshot::of(&buffer, hold))
+        let mut tries = 0;
+        loop {
+            buffer.catch_up()?;
+            match buffer.write_rows() {
+                Ok(()) => return Ok(Snapshot::of(&buffer, hold)),
+                // A visit that the tables had got, and the buffer was not told so. It has begun anew.
+                Err(fault) if fault.is_gone() && tries < 3 => tries += 1,
+                Err(fault) => return Err(fault),
+            }
+        }
     }
 
     /// How it is doing.

@@ -43,15 +43,15 @@ fn rows(live: &Live, table: Table, cursor: Lsn) -> RecordBatch {
     let plan = plan(&snapshot, table, &scope, None, &[], 3, None).expect("planned");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let batches = runtime.block_on(collect(plan, session.task_ctx())).expect("run");
-    sorted(concat_batches(&table.schema(), &batches).expect("of one schema"))
+    sorted(&concat_batches(&table.schema(), &batches).expect("of one schema"))
 }
 
 /// By visit, each visit's rows in the order in which they come.
-pub(crate) fn sorted(batch: RecordBatch) -> RecordBatch {
+pub(crate) fn sorted(batch: &RecordBatch) -> RecordBatch {
     let ids = batch.column_by_name("visit_id").expect("a column").as_string::<i32>();
     let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
     order.sort_by_key(|row| ids.value(*row as usize));
-    deltalake::arrow::compute::take_record_batch(&batch, &UInt32Array::from(order)).expect("taken")
+    deltalake::arrow::compute::take_record_batch(batch, &UInt32Array::from(order)).expect("taken")
 }
 
 /// The rows that the books say, of visits that are open or ended behind the cursor.
@@ -75,7 +75,7 @@ fn expected(store: &FakeStore, table: Table, cursor: Lsn) -> RecordBatch {
     let at = batches.visits.schema().index_of("duration_ms").expect("a column");
     let mut columns: Vec<ArrayRef> = batches.visits.columns().to_vec();
     columns[at] = Arc::new(Int64Array::from(durations));
-    sorted(match table {
+    sorted(&match table {
         Table::Visits => RecordBatch::try_new(batches.visits.schema(), columns).expect("columns"),
         Table::Events => batches.events,
     })

@@ -292,7 +292,7 @@ async fn a_visit_reads_the_same_open_ended_and_flushed_but_for_its_end() {
     crate::live::tests::tell_all(&store, &like, false);
     let all = |sql_text: &'static str| async {
         let session = session(&bed.views, MORNING).await;
-        sorted(sql(&session, sql_text).await)
+        sorted(&sql(&session, sql_text).await)
     };
     let (open, open_events) = (all("SELECT * FROM visits").await, all("SELECT * FROM events ORDER BY seq").await);
     crate::live::tests::tell_end(&store, &like);
