@@ -104,12 +104,13 @@ impl Warehouse {
         let folder = folder.canonicalize().map_err(failed("looking for the tables' folder"))?;
         DurableStore::sweep(&folder).map_err(failed("removing what interrupted writes left"))?;
         let place = folder.to_str().ok_or_else(|| WarehouseError::Place { place: folder.display().to_string() })?;
-        Self::open_on(Arc::new(DurableStore::new()), place, settings, clock, entropy)
+        let store: Arc<dyn ObjectStore> = Arc::new(DurableStore::new());
+        Self::open_on(&store, place, settings, clock, entropy)
     }
 
     /// The same on any store; `place` is a folder's absolute path, or a URL.
     pub(crate) fn open_on(
-        store: Arc<dyn ObjectStore>,
+        store: &Arc<dyn ObjectStore>,
         place: &str,
         settings: WarehouseSettings,
         clock: Arc<dyn Clock>,
@@ -123,8 +124,8 @@ impl Warehouse {
             .map_err(|source| WarehouseError::Io { doing: "starting threads", source })?;
         let world = World { clock, entropy };
         let tables = runtime.block_on(async {
-            let visits = Table::open(Arc::clone(&store), place, Kind::visits(), world.clone()).await?;
-            let events = Table::open(Arc::clone(&store), place, Kind::events(), world.clone()).await?;
+            let visits = Table::open(Arc::clone(store), place, Kind::visits(), world.clone()).await?;
+            let events = Table::open(Arc::clone(store), place, Kind::events(), world.clone()).await?;
             Ok::<_, WarehouseError>(Tables { visits, events })
         })?;
         let folder = (!place.contains("://")).then(|| PathBuf::from(place));
