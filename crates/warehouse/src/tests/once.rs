@@ -31,6 +31,23 @@ fn what_is_flushed_is_there_after_a_restart_and_comes_once_on_a_real_disk() {
 }
 
 #[test]
+fn readers_see_tables_and_cursors_of_one_moment() {
+    let mut lab = Lab::new();
+    let mut process = lab.start();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let stored = |process: &super::lab::Process| runtime.block_on(process.warehouse.stored(JOURNAL)).expect("read");
+    assert_eq!((stored(&process).visits_cursor, stored(&process).events_cursor), (None, None));
+    lab.feed_all(&mut process, 12, 6);
+    let first = stored(&process);
+    assert_eq!((first.visits_cursor, first.events_cursor), (Some(Lsn(1_200)), Some(Lsn(1_200))));
+    assert!(Arc::ptr_eq(&first, &stored(&process)), "nothing was committed");
+    lab.feed_all(&mut process, 14, 6);
+    assert_eq!(stored(&process).events_cursor, Some(Lsn(1_400)));
+    assert_eq!(runtime.block_on(process.warehouse.stored(1)).expect("read").visits_cursor, None, "another journal");
+    assert_eq!(first.visits_cursor, Some(Lsn(1_200)), "what a reader holds stays");
+}
+
+#[test]
 fn a_full_buffer_asks_for_a_flush() {
     let mut lab = Lab::new();
     lab.settings.buffer_bytes_max = 1;
