@@ -37,7 +37,7 @@ def by_duckdb(table, columns):
     """Over the Parquet files that the log names."""
     files = DeltaTable(f"tables/{table}").file_uris()
     query = sql(f"read_parquet({files!r}, hive_partitioning = true)", columns)
-    return [int(v) for v in duckdb.sql(query).fetchone()]
+    return [int(v) for v in duckdb.sql(query).fetchall()[0]]
 
 
 def by_chdb(table, columns):
