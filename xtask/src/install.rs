@@ -6,7 +6,7 @@
 use crate::run::{self, Cmd, which};
 use anyhow::{Context, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A program, and the Debian package it comes in.
 const DEBIAN: [(&str, &str); 5] =
@@ -30,6 +30,22 @@ pub(crate) fn debian() -> anyhow::Result<()> {
     let _no_services = NoServices::begin()?;
     apt(&["update", "-qq"])?;
     apt(&[&["install", "-y", "-qq", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+/// A Python with the packages that a file names, in an environment of its own in the user's cache.
+pub(crate) fn python(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let folder = cache.or_else(home).context("neither XDG_CACHE_HOME nor HOME is set")?.join("visitlog").join(name);
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        Cmd::new("python3").args(["-m", "venv", &folder.to_string_lossy()]).run()?;
+    }
+    let shown = python.to_string_lossy();
+    Cmd::new(&shown)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements])
+        .run()?;
+    Ok(python)
 }
 
 fn missing(installed: impl Fn(&str) -> bool) -> Vec<&'static str> {

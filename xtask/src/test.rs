@@ -24,6 +24,11 @@ const STEPS: &[Step] = &[
     Step { name: "hygiene", run: hygiene::check, hint: "the rules are in xtask/src/hygiene.rs and xtask/src/docs.rs" },
     Step { name: "clippy", run: clippy, hint: "cargo clippy --workspace --all-targets" },
     Step { name: "tests", run: tests, hint: "cargo test --workspace, or -p with the crate that failed" },
+    Step {
+        name: "readers",
+        run: readers,
+        hint: "crates/warehouse/tests/readers reads tables of ours with other programs",
+    },
     Step { name: "doc", run: doc, hint: "RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps" },
     Step { name: "readme", run: readme, hint: "README.md names a command that does not exist, or not any more" },
     Step { name: "deny", run: deny, hint: "the policy is in deny.toml" },
@@ -84,6 +89,18 @@ fn tests() -> anyhow::Result<()> {
     let result = run.minutes(45).run();
     scratch.check_mounts()?;
     result
+}
+
+/// Other programs read the warehouse's tables: PyPI's deltalake, Polars, DuckDB and ClickHouse's engine.
+fn readers() -> anyhow::Result<()> {
+    let python = install::python("readers", "crates/warehouse/tests/readers/requirements.txt")?;
+    let scratch = Scratch::new()?;
+    Cmd::new("cargo")
+        .args(["test", "--locked", "--quiet", "-p", "visitlog-warehouse", "writes_tables_for_other_programs"])
+        .env("VISITLOG_READERS_FOLDER", scratch.folder())
+        .run()?;
+    let folder = scratch.folder().to_string_lossy();
+    Cmd::new(&python.to_string_lossy()).args(["crates/warehouse/tests/readers/check.py", folder.as_ref()]).run()
 }
 
 fn doc() -> anyhow::Result<()> {

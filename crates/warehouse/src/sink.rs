@@ -102,14 +102,13 @@ impl Gathered {
         }
         let mut adds = Vec::new();
         let written = self.write(table, cursor, rows_of, batch_of, &mut adds).await;
-        let committed = match written {
-            Ok(()) => table.append(adds.clone(), journal, self.last).await,
+        match written {
+            Ok(()) => table.append(adds, journal, self.last).await,
             Err(error) => {
                 discard(table, &adds).await;
                 Err(error)
             }
-        };
-        committed
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod erasure;
 mod keeping;
 mod lab;
 mod once;
+mod readers;
 mod schemas;
 
 #[test]

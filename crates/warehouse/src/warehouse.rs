@@ -8,6 +8,7 @@ use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use deltalake::DeltaTable;
 use deltalake::logstore::object_store::ObjectStore;
 use parking_lot::Mutex;
 use visitlog_core::Lsn;
@@ -59,18 +60,47 @@ impl Tables {
     pub(crate) fn both(&mut self) -> [&mut Table; 2] {
         [&mut self.visits, &mut self.events]
     }
+
+    fn published(&self) -> [Table; 2] {
+        [self.visits.clone(), self.events.clone()]
+    }
 }
 
 /// The tables, for the process that writes them.
 pub struct Warehouse {
     runtime: tokio::runtime::Runtime,
     tables: Mutex<Tables>,
+    /// As the last commit left them: whoever reads need not wait for who writes.
+    published: Mutex<[Table; 2]>,
+    stored: Mutex<Option<Arc<Stored>>>,
     /// Held by who does upkeep: one job at a time.
     pub(crate) upkeep: Mutex<UpkeepState>,
     settings: WarehouseSettings,
     /// Where the tables are, if that is a local folder.
     folder: Option<PathBuf>,
     pub(crate) world: World,
+}
+
+/// The tables at one moment, for those who read them.
+#[derive(Clone)]
+pub struct Stored {
+    /// `visits`.
+    pub visits: DeltaTable,
+    /// `events`.
+    pub events: DeltaTable,
+    /// Up to which `End` of the journal `visits` has its visits.
+    pub visits_cursor: Option<Lsn>,
+    /// Up to which `End` of the journal `events` has its visits.
+    pub events_cursor: Option<Lsn>,
+    journal: u128,
+}
+
+impl Stored {
+    fn is_of(&self, tables: &[Table; 2], journal: u128) -> bool {
+        let [visits, events] = tables;
+        let versions = (self.visits.version(), self.events.version());
+        self.journal == journal && versions == (visits.delta.version(), events.delta.version())
+    }
 }
 
 /// A table in figures.
@@ -104,12 +134,13 @@ impl Warehouse {
         let folder = folder.canonicalize().map_err(failed("looking for the tables' folder"))?;
         DurableStore::sweep(&folder).map_err(failed("removing what interrupted writes left"))?;
         let place = folder.to_str().ok_or_else(|| WarehouseError::Place { place: folder.display().to_string() })?;
-        Self::open_on(Arc::new(DurableStore::new()), place, settings, clock, entropy)
+        let store: Arc<dyn ObjectStore> = Arc::new(DurableStore::new());
+        Self::open_on(&store, place, settings, clock, entropy)
     }
 
     /// The same on any store; `place` is a folder's absolute path, or a URL.
     pub(crate) fn open_on(
-        store: Arc<dyn ObjectStore>,
+        store: &Arc<dyn ObjectStore>,
         place: &str,
         settings: WarehouseSettings,
         clock: Arc<dyn Clock>,
@@ -123,12 +154,21 @@ impl Warehouse {
             .map_err(|source| WarehouseError::Io { doing: "starting threads", source })?;
         let world = World { clock, entropy };
         let tables = runtime.block_on(async {
-            let visits = Table::open(Arc::clone(&store), place, Kind::visits(), world.clone()).await?;
-            let events = Table::open(Arc::clone(&store), place, Kind::events(), world.clone()).await?;
+            let visits = Table::open(Arc::clone(store), place, Kind::visits(), world.clone()).await?;
+            let events = Table::open(Arc::clone(store), place, Kind::events(), world.clone()).await?;
             Ok::<_, WarehouseError>(Tables { visits, events })
         })?;
         let folder = (!place.contains("://")).then(|| PathBuf::from(place));
-        Ok(Arc::new(Self { runtime, tables: Mutex::new(tables), upkeep: Mutex::default(), settings, folder, world }))
+        Ok(Arc::new(Self {
+            runtime,
+            published: Mutex::new(tables.published()),
+            stored: Mutex::default(),
+            tables: Mutex::new(tables),
+            upkeep: Mutex::default(),
+            settings,
+            folder,
+            world,
+        }))
     }
 
     pub(crate) fn folder(&self) -> Option<PathBuf> {
@@ -151,13 +191,31 @@ impl Warehouse {
         })
     }
 
+    /// The tables as the last commit left them, and how far they have the visits of a journal. To be asked inside a
+    /// runtime: unlike all else here it does not block.
+    ///
+    /// # Errors
+    /// When a table can't be read.
+    pub async fn stored(&self, journal: u128) -> Result<Arc<Stored>, WarehouseError> {
+        let tables = self.snapshot();
+        if let Some(stored) = self.stored.lock().as_ref().filter(|stored| stored.is_of(&tables, journal)) {
+            return Ok(Arc::clone(stored));
+        }
+        let [visits, events] = tables;
+        let (visits_cursor, events_cursor) = (visits.cursor(journal).await?, events.cursor(journal).await?);
+        let stored =
+            Arc::new(Stored { visits: visits.delta, events: events.delta, visits_cursor, events_cursor, journal });
+        *self.stored.lock() = Some(Arc::clone(&stored));
+        Ok(stored)
+    }
+
     /// The tables in figures.
     ///
     /// # Errors
     /// When a table can't be read.
     pub fn status(&self) -> Result<[TableStatus; 2], WarehouseError> {
-        let tables = self.tables.lock();
-        Ok([status(&tables.visits)?, status(&tables.events)?])
+        let [visits, events] = self.snapshot();
+        Ok([status(&visits)?, status(&events)?])
     }
 
     /// Runs work that may commit: nobody else does meanwhile.
@@ -166,7 +224,10 @@ impl Warehouse {
         work: impl AsyncFnOnce(&mut Tables) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
         let mut tables = self.tables.lock();
-        self.runtime.block_on(work(&mut tables))
+        let result = self.runtime.block_on(work(&mut tables));
+        // Also after a failure: part of the work may have been committed.
+        *self.published.lock() = tables.published();
+        result
     }
 
     /// Runs work that only reads and writes files.
@@ -174,10 +235,9 @@ impl Warehouse {
         self.runtime.block_on(work)
     }
 
-    /// The tables as they are now.
+    /// The tables as the last commit left them.
     pub(crate) fn snapshot(&self) -> [Table; 2] {
-        let tables = self.tables.lock();
-        [tables.visits.clone(), tables.events.clone()]
+        self.published.lock().clone()
     }
 }
 

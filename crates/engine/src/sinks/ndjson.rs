@@ -6,9 +6,12 @@
 //! visit's line stands once. It cuts nothing else: a file that is not as this sink left it, or that holds other lines
 //! behind the place, is refused.
 //!
+//! Erasure overwrites lines where they stand, see [`erase_lines`]: a line of blanks behind `{"erased":true}`.
+//!
 //! A person who has looked at such a file renames it to `….ndjson.moved`; the sink then goes on with a new one. (Visits
 //! that were written but not acknowledged may then stand in both.)
 
+mod erase;
 mod lines;
 mod place;
 #[cfg(test)]
@@ -24,6 +27,7 @@ use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Disk, DiskFile, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 
+pub use self::erase::{Whose, erase_lines};
 use self::lines::Fault;
 use self::place::{Place, day_in, day_of, file_name};
 use crate::document::Document;
@@ -101,7 +105,8 @@ impl NdjsonSink {
             return Err(changed(&path, &format!("at least {offset} bytes expected, {len} found")));
         }
         let found = Place::in_file(place.day, &*file, offset).map_err(failed)?.crc;
-        if found != place.crc {
+        // Erasure changes lines where they stand.
+        if found != place.crc && !place::holds_erased(&*file, offset).map_err(failed)? {
             let expected = place.crc;
             let what = format!("checksum {expected:#010x} expected before byte {offset}, {found:#010x} found");
             return Err(changed(&path, &what));

@@ -106,8 +106,7 @@ fn a_file_that_straddles_the_retention_is_rewritten() {
     lab.settings.retention = Some(Duration::from_secs(86_400));
     lab.clock.set(crate::testing::MORNING.after(Duration::from_secs(86_400)));
     let mut process = lab.start();
-    let old: Vec<_> = (0..4).map(|n| (nth(n).0, crate::testing::visit(n, crate::testing::MORNING))).collect();
-    let mut all = old.clone();
+    let mut all: Vec<_> = (0..4).map(|n| (nth(n).0, crate::testing::visit(n, crate::testing::MORNING))).collect();
     // The day before.
     for (_, visit) in &mut all[..2] {
         visit.start.at = visit.start.at.before(Duration::from_secs(86_400));

@@ -78,7 +78,8 @@ impl Lab {
         // Real bits: two processes of one world must not choose the same names.
         let entropy = SimEntropy::new(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 1));
         let settings = self.settings.clone();
-        Warehouse::open_on(Arc::new(store.clone()), &self.place, settings, self.clock.clone(), Arc::new(entropy))
+        let store: Arc<dyn ObjectStore> = Arc::new(store.clone());
+        Warehouse::open_on(&store, &self.place, settings, self.clock.clone(), Arc::new(entropy))
     }
 
     /// A process with the sink ready to go on.

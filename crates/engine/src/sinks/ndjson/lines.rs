@@ -7,6 +7,8 @@ use serde::Deserialize;
 use visitlog_core::VisitId;
 use visitlog_core::ports::DiskFile;
 
+use super::erase::ERASED;
+
 /// How each document starts.
 const HEAD: &[u8] = br#"{"visit_id":""#;
 const ID_BYTES: usize = 36;
@@ -69,7 +71,7 @@ struct VisitIdOnly<'a> {
 }
 
 fn whole(line: &[u8], pending: &HashSet<VisitId>) -> Result<(), String> {
-    if line.contains(&0) {
+    if line.contains(&0) || line.starts_with(ERASED) {
         return Ok(());
     }
     let Ok(VisitIdOnly { visit_id }) = serde_json::from_slice(line) else {

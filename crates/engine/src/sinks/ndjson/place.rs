@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use visitlog_core::Timestamp;
 use visitlog_core::ports::DiskFile;
 
+use super::erase;
 use crate::document::to_jiff;
 
 const VERSION: u8 = 1;
@@ -66,6 +67,14 @@ impl Place {
         let crc = crc.try_into().ok()?;
         Some(Self { day, offset: u64::from_le_bytes(*offset), crc: u32::from_le_bytes(crc) })
     }
+}
+
+/// Whether erasure may have changed what a place's checksum is over.
+pub(super) fn holds_erased(file: &dyn DiskFile, offset: u64) -> io::Result<bool> {
+    let from = offset.saturating_sub(CHECKED_BYTES_MAX);
+    let mut before = vec![0; usize::try_from(offset - from).unwrap_or(0)];
+    file.read_at(&mut before, from)?;
+    Ok(erase::shows(&before))
 }
 
 /// The day, in UTC, that a moment belongs to.

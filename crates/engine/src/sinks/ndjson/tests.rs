@@ -268,3 +268,63 @@ fn an_empty_batch_moves_nothing() {
     assert!(place.is_empty() && disk.paths().is_empty());
     sink.resume(Some(&place), &[id(1)]).expect("from the start");
 }
+
+/// All bytes of a folder's files.
+fn bytes(disk: &MemDisk) -> String {
+    let mut all = String::new();
+    for path in disk.paths() {
+        let file = disk.open(&path).expect("listed");
+        let mut bytes = vec![0; usize::try_from(file.len().expect("open")).expect("a small file")];
+        file.read_at(&mut bytes, 0).expect("open");
+        all.push_str(&String::from_utf8(bytes).expect("text"));
+    }
+    all
+}
+
+#[test]
+fn erased_lines_leave_nothing_and_the_sink_goes_on_whatever_step_a_crash_interrupts() {
+    let mut all = visits(0..20, EVENING);
+    // The last line, in the last page before the place, refers to the erased visit.
+    all[11].start.previous = Some(id(7));
+    let whose = Whose::Visitor(all[7].start.facts.visitor_id);
+    for step in 1..12 {
+        for is_power_cut in [false, true] {
+            let disk = MemDisk::default();
+            let mut sink = sink(&disk);
+            sink.resume(None, &[]).expect("nothing there");
+            let place = deliver(&mut sink, &all[..12]).expect("a working disk");
+            assert!(bytes(&disk).contains(&id(7).to_string()));
+            disk.crash_at(disk.steps() + step);
+            let _ = erase_lines(&disk, Path::new("data"), whose);
+            let disk = if is_power_cut { disk.after_power_cut(step) } else { disk.after_kill() };
+            let mut sink = self::sink(&disk);
+            sink.resume(Some(&place), &ids(&all[12..])).expect("an erasure is no foreign change");
+            erase_lines(&disk, Path::new("data"), whose).expect("a working disk");
+            deliver(&mut sink, &all[12..]).expect("and none while it runs");
+            let left = bytes(&disk);
+            assert!(!left.contains(&all[7].start.facts.visitor_id.to_string()), "step {step}");
+            assert_eq!(left.lines().count(), 20);
+            for line in left.lines() {
+                serde_json::from_str::<serde_json::Value>(line).expect("each line is JSON");
+            }
+        }
+    }
+}
+
+#[test]
+fn references_to_an_erased_visit_go_too_and_users_are_found_in_events() {
+    let disk = MemDisk::default();
+    let mut all = visits(0..12, EVENING);
+    all[11].start.previous = Some(id(7));
+    all.iter_mut().for_each(|visit| visit.end.user = None);
+    all[7].events[1].kind = visitlog_core::model::EventKind::Login;
+    all[7].events[1].name = Some("mallory".into());
+    let mut sink = sink(&disk);
+    sink.resume(None, &[]).expect("nothing there");
+    deliver(&mut sink, &all).expect("a working disk");
+    let user = visitlog_core::model::UserId::new("mallory");
+    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("erased"), 1);
+    let left = bytes(&disk);
+    assert!(!left.contains("mallory") && !left.contains(&id(7).to_string()));
+    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("nothing left"), 0);
+}
