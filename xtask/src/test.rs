@@ -136,8 +136,7 @@ fn readme() -> anyhow::Result<()> {
 
 /// Writes the reference pages.
 pub(crate) fn write_docs() -> anyhow::Result<()> {
-    Cmd::new("cargo").args(["build", "--locked", "--package", "visitlog", "--quiet"]).run()?;
-    generated::write(&visitlog()?)
+    generated::write(&built_visitlog()?)
 }
 
 /// The binary, with the features that the tests have: they have built nearly all of it already.

@@ -20,6 +20,9 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What a reader of a number of visitors must know.
+const FINGERPRINTS: &str = "Visitors who are known by fingerprint only (no cookie) count once a day.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Stand in front of a site and record its visits
@@ -33,6 +36,7 @@ pub(crate) enum Command {
     /// Ask in SQL: live and stored visits and events
     Query(Box<QueryArgs>),
     /// What visitors did, as numbers: visits, pages, sources, countries, devices, actions
+    #[command(after_help = FINGERPRINTS)]
     Report(Box<ReportArgs>),
     /// End a session now, as an admin
     Terminate(VisitArgs),

@@ -74,8 +74,8 @@ pub enum SqlError {
         /// What went wrong.
         message: String,
     },
-    /// It needs more memory than there is for all statements.
-    #[error("the statement needs more than the {} MiB of memory that statements may take: read fewer rows, or group by less", limit_bytes >> 20)]
+    /// It needs more memory, and disk, than there is for all statements.
+    #[error("the statement needs more than the {} MiB of memory, and the disk beside it, that statements may take: read fewer rows, or group by less", limit_bytes >> 20)]
     Memory {
         /// The limit.
         limit_bytes: usize,
@@ -140,6 +140,9 @@ impl SqlError {
 
     /// What the engine said, for a reader. `memory_bytes` is the limit that holds.
     pub(super) fn from_engine(error: DataFusionError, memory_bytes: usize) -> Self {
+        if is_disk_limit(&error) {
+            return Self::Memory { limit_bytes: memory_bytes };
+        }
         match error.find_root() {
             DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
                 SchemaError::FieldNotFound { field, valid_fields } => unknown_column(field, valid_fields),
@@ -163,6 +166,11 @@ impl From<OutputError> for SqlError {
         let why = std::error::Error::source(&error).map(|why| format!(": {why}")).unwrap_or_default();
         Self::Execution { message: format!("{error}{why}") }
     }
+}
+
+/// The disk for what does not fit into memory is full. The engine has no kind of its own for that.
+fn is_disk_limit(error: &DataFusionError) -> bool {
+    error.find_root().message().contains("max_temp_directory_size")
 }
 
 fn unknown_column(field: &Column, valid: &[Column]) -> SqlError {

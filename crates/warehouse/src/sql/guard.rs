@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{self, ObjectName, Select, SetExpr, TableFactor, Visit, Visitor};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::error::SqlError;
 use super::limits::SQL_BYTES_MAX;
@@ -27,7 +27,7 @@ pub(super) fn parse(sql: &str) -> Result<Statement, SqlError> {
         return Err(SqlError::TooLong { bytes: sql.len(), max: SQL_BYTES_MAX });
     }
     let syntax = |error| unparsed(sql, &error);
-    let parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).with_recursion_limit(DEPTH_MAX).build();
+    let parser = DFParserBuilder::new(sql).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(DEPTH_MAX).build();
     let mut statements = parser.map_err(syntax)?.parse_statements().map_err(syntax)?;
     match (statements.pop_front(), statements.len()) {
         (None, _) => Err(SqlError::Statements { found: 0 }),
@@ -155,7 +155,7 @@ mod tests {
             "SHOW COLUMNS FROM visits",
             "DESCRIBE visits",
             "SELECT * FROM generate_series(1, 3)",
-            "SELECT * FROM unnest([1, 2])",
+            "SELECT * FROM unnest(ARRAY[1, 2])",
             "SELECT properties->>'size' FROM events;",
         ] {
             assert!(parse(sql).is_ok(), "{sql}: {:?}", parse(sql).err());

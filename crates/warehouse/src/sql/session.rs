@@ -184,7 +184,9 @@ impl Sql {
         let state = context.state();
         for reference in state.resolve_table_references(&statement).map_err(engine)? {
             // Said here, for the engine's own words name neither what there is nor what is like it.
-            let is_ours = reference.schema().is_none_or(|schema| schema != INFORMATION_SCHEMA);
+            // (What stands in `FROM` with arguments is among them.)
+            let is_ours = reference.schema().is_none_or(|schema| schema != INFORMATION_SCHEMA)
+                && !state.table_functions().contains_key(reference.table());
             if is_ours && !context.table_exist(reference.clone()).map_err(engine)? {
                 return Err(SqlError::unknown_table(reference.table().to_owned(), names));
             }

@@ -13,7 +13,8 @@ const NASTY: &str = "SELECT * FROM (VALUES \
     (NULL, NULL, '', NULL, NULL, NULL)) AS t (n, f, s, t, b, j)";
 
 async fn show(format: Format) -> String {
-    let query = format!("SELECT n, f, s, t, b, j->'a' AS ja, [n, 2] AS l, {{'x': s}} AS o FROM ({NASTY})");
+    let query =
+        format!("SELECT n, f, s, t, b, j->'a' AS ja, make_array(n, 2) AS l, named_struct('x', s) AS o FROM ({NASTY})");
     super::text(&super::engine(), &EmptyCatalog, Prepared::of(query), format).await.unwrap()
 }
 
