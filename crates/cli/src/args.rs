@@ -85,9 +85,28 @@ pub(crate) struct ServeArgs {
     /// Know visitors by a daily fingerprint; set no cookie
     #[arg(long)]
     pub(crate) no_cookies: bool,
-    /// How much of a client's address is kept
+    /// How much of a client's address is kept; where it is, is looked up before
     #[arg(long, value_enum, default_value_t)]
     pub(crate) ip: IpArg,
+    /// Where addresses are: a file of MaxMind's format [default: the countries that are built in]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) geoip: Option<PathBuf>,
+    /// Where the tables of ended visits are kept [default: warehouse in the data folder]
+    #[cfg(feature = "warehouse")]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) warehouse: Option<PathBuf>,
+    /// Remove visits that started longer ago, as in 400d [default: never]
+    #[cfg(feature = "warehouse")]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) retention: Option<Duration>,
+    /// Bring ended visits to the tables when so many wait
+    #[cfg(feature = "warehouse")]
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub(crate) flush_visits: usize,
+    /// Bring ended visits to the tables after so long at the latest
+    #[cfg(feature = "warehouse")]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) flush_after: Duration,
     /// Paths that leave no trace, with all below; may be given again
     #[arg(long, value_name = "PATH")]
     pub(crate) exclude: Vec<String>,
@@ -121,9 +140,9 @@ pub(crate) enum DurabilityArg {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum IpArg {
     /// All of it
-    #[default]
     Full,
     /// The network: /24, /48
+    #[default]
     Truncated,
     /// Nothing
     None,
@@ -218,8 +237,14 @@ pub(crate) struct DumpArgs {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("a time such as 30m, 90s or 24h expected, {text:?} found");
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    let duration = Duration::try_from(signed).map_err(|_| wrong())?;
+    let days = text.strip_suffix('d').and_then(|days| days.trim().parse::<u32>().ok());
+    let duration = match days {
+        Some(days) => Duration::from_secs(u64::from(days) * 24 * 60 * 60),
+        None => {
+            let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+            Duration::try_from(signed).map_err(|_| wrong())?
+        }
+    };
     if duration.is_zero() { Err(wrong()) } else { Ok(duration) }
 }
 
@@ -241,6 +266,7 @@ mod tests {
     #[test]
     fn times_and_networks_say_what_was_expected() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("400d"), Ok(Duration::from_secs(400 * 86_400)));
         assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
         for wrong in ["", "0s", "-5m", "soon", "30"] {

@@ -52,6 +52,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
         layer: LayerSettings::for_proxy(),
         proxy: ProxySettings::new(upstream),
         loops: ListenSettings { drain_timeout: Duration::from_secs(2), ..ListenSettings::default() },
+        enrich: visitlog_server::EnrichSettings::default(),
         #[cfg(feature = "warehouse")]
         warehouse: visitlog_server::warehouse::WarehouseSettings::default(),
     };

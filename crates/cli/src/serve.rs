@@ -4,13 +4,17 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use visitlog_core::Host;
+#[cfg(feature = "warehouse")]
+use visitlog_core::ports::Gathering;
 use visitlog_core::ports::{Durability, VisitSink};
 use visitlog_core::rules::SiteRules;
 use visitlog_engine::EngineConfig;
 use visitlog_server::layer_settings::{Addresses, Identify};
 use visitlog_server::listen::ListenSettings;
 use visitlog_server::proxy::ProxySettings;
-use visitlog_server::{ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
+#[cfg(feature = "warehouse")]
+use visitlog_server::warehouse::{TableSettings, WarehouseSettings};
+use visitlog_server::{EnrichSettings, ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
 
 use crate::args::{DurabilityArg, IpArg, ServeArgs};
 
@@ -124,10 +128,19 @@ fn settings(args: &ServeArgs) -> ServeSettings {
         layer,
         proxy,
         loops,
+        enrich: EnrichSettings { geoip: args.geoip.clone() },
         #[cfg(feature = "warehouse")]
-        warehouse: visitlog_server::warehouse::WarehouseSettings {
-            limits: crate::sql::limits(&args.limits),
-            ..visitlog_server::warehouse::WarehouseSettings::default()
-        },
+        warehouse: warehouse(args),
+    }
+}
+
+#[cfg(feature = "warehouse")]
+fn warehouse(args: &ServeArgs) -> WarehouseSettings {
+    let gathering = Gathering { visits_max: args.flush_visits.max(1), wait_max: args.flush_after };
+    WarehouseSettings {
+        limits: crate::sql::limits(&args.limits),
+        folder: args.warehouse.clone(),
+        tables: TableSettings { gathering, retention: args.retention, ..TableSettings::default() },
+        ..WarehouseSettings::default()
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use visitlog_server::warehouse::report::{Kind, Report};
 use visitlog_server::warehouse::sql::outputs::Format;
 use visitlog_server::warehouse::sql::{Prepared, params};
-use visitlog_server::warehouse::{Limits, Warehouse, WarehouseSettings};
+use visitlog_server::warehouse::{Limits, WarehouseSettings};
 
 use crate::args::{FormatArg, LimitArgs, QueryArgs, ReportArgs, Whose, WrittenArgs};
 use crate::{look, serve};
@@ -30,7 +30,7 @@ pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             let prepared = Prepared { params: params(&values)?, ..Prepared::of(&args.sql) };
-            from_folder(&args.whose, &args.limits, prepared, &args.written)
+            from_folder(&args.whose, args.warehouse.clone(), &args.limits, prepared, &args.written)
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         None => {
             let settings = settings.iter().map(|(key, value)| (*key, value.as_str()));
             let report = Report::parse(Kind::parse(&args.name)?, settings, jiff::Timestamp::now())?;
-            from_folder(&args.whose, &args.limits, report.prepare()?, &args.written)
+            from_folder(&args.whose, args.warehouse.clone(), &args.limits, report.prepare()?, &args.written)
         }
     }
 }
@@ -144,14 +144,14 @@ fn message(text: &str) -> Option<String> {
 
 fn from_folder(
     whose: &Whose,
+    folder: Option<PathBuf>,
     limits_args: &LimitArgs,
     prepared: Prepared,
     written: &WrittenArgs,
 ) -> anyhow::Result<ExitCode> {
     let data: &Path = whose.data.as_deref().context("--data DIR expected")?;
-    let _local = look::open_folder(data)?;
-    let warehouse =
-        Warehouse::open(data, &WarehouseSettings { limits: limits(limits_args), ..WarehouseSettings::default() })?;
+    let settings = WarehouseSettings { limits: limits(limits_args), folder, ..WarehouseSettings::default() };
+    let (_local, warehouse) = look::open_warehouse(data, &settings)?;
     serve::runtime()?.block_on(async {
         let mut parts = warehouse.run(prepared, format(written.output));
         let mut interrupted = std::pin::pin!(serve::asked_to_end()?);

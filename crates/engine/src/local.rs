@@ -35,6 +35,9 @@ pub enum OpenError {
     /// The journal can't be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What ended visits go to can't be opened.
+    #[error("what ended visits go to can't be opened")]
+    Sinks(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system refused something else.
     #[error("{doing}")]
     System {
@@ -45,6 +48,9 @@ pub enum OpenError {
         source: io::Error,
     },
 }
+
+/// Sinks, or why they can't be opened.
+pub type Sinks = Result<Vec<Box<dyn VisitSink>>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Threads that read what sinks get: beyond, the one that hands it over is the slower part.
 const READERS_MAX: usize = 4;
@@ -61,7 +67,15 @@ impl Local {
     /// # Errors
     /// When another process has the folder, the journal is damaged, or the system refuses.
     pub fn open(data: &Path, config: EngineConfig, sinks: Vec<Box<dyn VisitSink>>) -> Result<Self, OpenError> {
-        let (mut local, driver) = Self::open_quietly(data, config, sinks)?;
+        Self::open_with(data, config, || Ok(sinks))
+    }
+
+    /// The same with sinks that are opened once the folder is this process's.
+    ///
+    /// # Errors
+    /// As for [`Local::open`], or when a sink can't be opened.
+    pub fn open_with(data: &Path, config: EngineConfig, sinks: impl FnOnce() -> Sinks) -> Result<Self, OpenError> {
+        let (mut local, driver) = Self::open_quietly_with(data, config, sinks)?;
         let system = |source| OpenError::System { doing: "start the engine's threads", source };
         local.driver = Some(Driver::start(Arc::clone(&local.engine), driver).map_err(system)?);
         Ok(local)
@@ -73,8 +87,20 @@ impl Local {
     /// As for [`Local::open`].
     pub fn open_quietly(
         data: &Path,
-        mut config: EngineConfig,
+        config: EngineConfig,
         sinks: Vec<Box<dyn VisitSink>>,
+    ) -> Result<(Self, SinkDriver), OpenError> {
+        Self::open_quietly_with(data, config, || Ok(sinks))
+    }
+
+    /// The same with sinks that are opened once the folder is this process's.
+    ///
+    /// # Errors
+    /// As for [`Local::open_with`].
+    pub fn open_quietly_with(
+        data: &Path,
+        mut config: EngineConfig,
+        sinks: impl FnOnce() -> Sinks,
     ) -> Result<(Self, SinkDriver), OpenError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.sinks.readers = config.sinks.readers.max(cores.min(READERS_MAX));
@@ -85,7 +111,7 @@ impl Local {
         disk.create_dir_all(&journal).map_err(system("create the journal's folder"))?;
         let entropy = SystemEntropy::new().map_err(system("draw random bits"))?;
         let mut all: Vec<Box<dyn VisitSink>> = vec![Box::new(NdjsonSink::new(Arc::clone(&disk), data))];
-        all.extend(sinks);
+        all.extend(sinks().map_err(OpenError::Sinks)?);
         let clock = Arc::new(SystemClock::start());
         let (engine, driver, report) = Engine::open(disk, &journal, config, all, clock, Arc::new(entropy))?;
         Ok((Self { engine: Arc::new(engine), lock, driver: None, report }, driver))

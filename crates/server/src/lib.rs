@@ -6,6 +6,8 @@ pub mod listen;
 pub mod lookup;
 mod open_files;
 pub mod proxy;
+/// What says more about a visit than its requests do.
+pub use visitlog_enrich::{EnrichSettings, Enricher};
 /// The settings of the recording layer.
 pub use visitlog_tower::{
     Settings as LayerSettings,

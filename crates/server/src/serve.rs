@@ -10,15 +10,18 @@ use visitlog_core::ports::VisitSink;
 use visitlog_engine::local::OpenError;
 use visitlog_engine::lock::LockError;
 use visitlog_engine::{EngineConfig, Local, Report};
+use visitlog_enrich::{EnrichError, EnrichSettings, Enricher};
 use visitlog_tower::keyfile::KeyFileError;
-use visitlog_tower::{Keys, Settings, SettingsError, VisitLayer};
+use visitlog_tower::{Keys, Locator, Settings, SettingsError, VisitLayer};
 
+#[cfg(feature = "warehouse")]
+use crate::admin::metrics;
 use crate::admin::{self, Admin};
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
 use crate::proxy::{self, IngressLayer, Proxy, ProxySettings};
 #[cfg(feature = "warehouse")]
-use crate::warehouse::{Warehouse, WarehouseError, WarehouseSettings};
+use crate::warehouse::{Storage, Warehouse, WarehouseError, WarehouseSettings};
 
 /// What `visitlog serve` is told.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub struct ServeSettings {
     pub proxy: ProxySettings,
     /// The settings of the loop that serves.
     pub loops: ListenSettings,
+    /// What says where visitors are, and more of them.
+    pub enrich: EnrichSettings,
     /// The settings of the warehouse.
     #[cfg(feature = "warehouse")]
     pub warehouse: WarehouseSettings,
@@ -60,6 +65,9 @@ pub enum ServeError {
     /// The proxy's settings.
     #[error(transparent)]
     Proxy(#[from] proxy::SettingsError),
+    /// The data files about addresses and user agents.
+    #[error(transparent)]
+    Enrich(#[from] EnrichError),
     /// The warehouse.
     #[cfg(feature = "warehouse")]
     #[error(transparent)]
@@ -113,12 +121,20 @@ impl Server {
         let proxy = Proxy::new(settings.proxy.clone())?;
         let site = bind(settings.listen)?;
         let admin = bind(settings.admin)?;
+        let enricher = Arc::new(Enricher::open(settings.enrich.clone())?);
+        for missing in enricher.missing() {
+            tracing::warn!("{missing}");
+        }
+        #[cfg(feature = "warehouse")]
+        let (local, warehouse) = outside_runtime(|| open_with_warehouse(&settings, &enricher, sinks))?;
+        #[cfg(not(feature = "warehouse"))]
         let local = Local::open(&settings.data, settings.engine.clone(), sinks)?;
         let keys = Keys::load_or_create(&settings.data.join("keys"))?;
-        #[cfg(feature = "warehouse")]
-        let warehouse = Warehouse::open(&settings.data, &settings.warehouse)?;
+        let places = Arc::clone(&enricher);
+        let layer_settings =
+            Settings { locator: Locator::new(move |address| places.place(address)), ..settings.layer.clone() };
         let layer = VisitLayer::new(Arc::clone(local.engine()), keys)
-            .settings(settings.layer.clone())?
+            .settings(layer_settings)?
             .peer_from(|extensions| extensions.get::<Peer>().map(|peer| peer.0.ip()));
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         local.lock().write_address(&address.to_string())?;
@@ -168,11 +184,16 @@ impl Server {
             site,
             admin,
             #[cfg(feature = "warehouse")]
-            warehouse,
+            mut warehouse,
         } = self;
         settings.loops.connections_max = open_files::raise(settings.loops.connections_max);
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         let counting = layer.clone();
+        #[cfg(feature = "warehouse")]
+        {
+            let (layer, engine) = (layer.clone(), Arc::clone(local.engine()));
+            warehouse.look_after(Arc::new(move || metrics::losses_by_reason(&engine, layer.counts())))?;
+        }
         let pages = Admin {
             engine: Arc::clone(local.engine()),
             data: settings.data,
@@ -198,6 +219,32 @@ impl Server {
             .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;
         Ok(Ended { drained })
     }
+}
+
+/// The engine and its warehouse, which feed each other: the tables are opened once the folder is ours, and shown once
+/// the engine is there.
+#[cfg(feature = "warehouse")]
+fn open_with_warehouse(
+    settings: &ServeSettings,
+    enricher: &Arc<Enricher>,
+    mut sinks: Vec<Box<dyn VisitSink>>,
+) -> Result<(Local, Warehouse), ServeError> {
+    let mut storage = None;
+    let local = Local::open_with(&settings.data, settings.engine.clone(), || {
+        let opened = Storage::open(&settings.data, &settings.warehouse, Arc::clone(enricher))?;
+        sinks.push(opened.sink());
+        storage = Some(opened);
+        Ok(sinks)
+    })?;
+    let storage = storage.ok_or_else(|| system("open the tables")(io::Error::other("nobody asked for them")))?;
+    let warehouse = Warehouse::open(&settings.data, &settings.warehouse, storage, Arc::clone(local.engine()))?;
+    Ok((local, warehouse))
+}
+
+/// Runs what blocks on a runtime of its own, which a thread that a runtime drives must not do.
+#[cfg(feature = "warehouse")]
+fn outside_runtime<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -1,7 +1,9 @@
 //! The warehouse of a server or of a folder: this is the one place that opens it and says which tables SQL sees.
 
+mod storage;
+
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
@@ -10,8 +12,13 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 /// Limits of statements.
 pub use visitlog_warehouse::sql::limits::Limits;
 use visitlog_warehouse::sql::outputs::{self, Encode, Format};
-use visitlog_warehouse::sql::{Catalog, EmptyCatalog, OpenError, Prepared, Sql, SqlError, SqlSettings};
-pub use visitlog_warehouse::{report, sql};
+use visitlog_warehouse::sql::{Catalog, OpenError, Prepared, Sql, SqlError, SqlSettings};
+pub use visitlog_warehouse::{WarehouseSettings as TableSettings, report, sql};
+
+use visitlog_engine::Engine;
+
+use self::storage::Keeper;
+pub use self::storage::{LossCounts, Shown, Storage};
 
 /// A part of a result is sent when it has so many bytes. What goes wrong before the first part is an error instead of a
 /// result that breaks off.
@@ -28,6 +35,10 @@ pub struct WarehouseSettings {
     pub limits: Limits,
     /// Threads that run them. Default: as many as there are cores.
     pub threads: Option<usize>,
+    /// Where the tables are. Default: `warehouse` in the data folder.
+    pub folder: Option<PathBuf>,
+    /// How they are fed and kept.
+    pub tables: TableSettings,
 }
 
 /// Why the warehouse can't be opened.
@@ -36,6 +47,9 @@ pub enum WarehouseError {
     /// SQL.
     #[error(transparent)]
     Sql(#[from] OpenError),
+    /// The tables.
+    #[error(transparent)]
+    Tables(#[from] visitlog_warehouse::WarehouseError),
     /// The system refused.
     #[error("{doing}")]
     System {
@@ -51,27 +65,21 @@ pub enum WarehouseError {
 #[derive(Debug)]
 pub struct Warehouse {
     sql: Arc<Sql>,
-    catalog: Arc<dyn Catalog>,
+    shown: Arc<Shown>,
+    keeper: Option<Keeper>,
     runtime: Option<Runtime>,
 }
 
 impl Warehouse {
-    /// Opens the warehouse of a data folder, whose lock the caller holds.
+    /// The warehouse of an engine, whose sinks are the storage's. `data` is the data folder.
     ///
     /// # Errors
     /// When the folder can't be used, or the system refuses.
-    pub fn open(data: &Path, settings: &WarehouseSettings) -> Result<Self, WarehouseError> {
-        Self::with_catalog(data, settings, Arc::new(EmptyCatalog))
-    }
-
-    /// The same with the tables of a catalog.
-    ///
-    /// # Errors
-    /// As for [`Warehouse::open`].
-    pub fn with_catalog(
+    pub fn open(
         data: &Path,
         settings: &WarehouseSettings,
-        catalog: Arc<dyn Catalog>,
+        storage: Storage,
+        engine: Arc<Engine>,
     ) -> Result<Self, WarehouseError> {
         let system = |doing| move |source| WarehouseError::System { doing, source };
         let spill_dir = data.join(SPILL);
@@ -88,16 +96,27 @@ impl Warehouse {
             .enable_time()
             .build()
             .map_err(system("start the threads for SQL"))?;
-        Ok(Self { sql: Arc::new(Sql::new(&sql)?), catalog, runtime: Some(runtime) })
+        let sql = Arc::new(Sql::new(&sql)?);
+        let shown = Arc::new(storage.views(engine, &sql));
+        Ok(Self { sql, shown, keeper: None, runtime: Some(runtime) })
+    }
+
+    /// Starts the thread that follows what is recorded and keeps the tables in shape, until this is dropped.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn look_after(&mut self, losses: LossCounts) -> Result<(), WarehouseError> {
+        self.keeper = Some(Arc::clone(&self.shown).look_after(losses)?);
+        Ok(())
     }
 
     /// Runs a statement. Dropping what it gives cancels it.
     pub fn run(&self, prepared: Prepared, format: Format) -> Parts {
         let (sender, receiver) = mpsc::channel(PARTS_WAITING);
-        let (sql, catalog) = (Arc::clone(&self.sql), Arc::clone(&self.catalog));
+        let (sql, shown) = (Arc::clone(&self.sql), Arc::clone(&self.shown));
         if let Some(runtime) = &self.runtime {
             runtime.spawn(async move {
-                let work = write(&sql, catalog.as_ref(), prepared, format, &sender);
+                let work = write(&sql, shown.as_ref(), prepared, format, &sender);
                 let ended = tokio::select! {
                     () = sender.closed() => return,
                     ended = work => ended,
@@ -111,6 +130,7 @@ impl Warehouse {
 
 impl Drop for Warehouse {
     fn drop(&mut self) {
+        self.keeper = None;
         // Queries that still run are not waited for.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -115,6 +115,6 @@ pub use keys::Keys;
 pub use layer::VisitLayer;
 pub use origin::Route;
 pub use service::VisitService;
-pub use settings::{Settings, SettingsError};
+pub use settings::{Locator, Settings, SettingsError};
 pub use visit::{Action, FlushError, Visit};
 pub use visitlog_core::model::EndedVisit;

@@ -33,6 +33,9 @@ pub use crate::live::scan::Table;
 use crate::live::{Live, Scope, Snapshot, scan};
 use crate::schema;
 
+/// The tables of SQL.
+const NAMES: [&str; 6] = [schema::VISITS, schema::EVENTS, "online", "users", "sites", "losses"];
+
 /// The tables that ended visits go to.
 #[async_trait]
 pub trait Tables: Send + Sync + std::fmt::Debug {
@@ -137,6 +140,20 @@ impl Statement {
         session.register_table(schema::EVENTS, self.events.clone())?;
         session.register_table("losses", Arc::new(self.losses.table()?))?;
         made::register(session, self.open.clone(), now).await
+    }
+
+    /// All of them with their names.
+    ///
+    /// # Errors
+    /// When they can't be put together.
+    pub async fn tables(&self, now: Timestamp) -> Result<Vec<(String, Arc<dyn TableProvider>)>> {
+        let session = SessionContext::new();
+        self.register(&session, now).await?;
+        let mut tables = Vec::new();
+        for name in NAMES {
+            tables.push((name.to_owned(), session.table_provider(name).await?));
+        }
+        Ok(tables)
     }
 
     /// `visits` or `events`.

@@ -68,7 +68,7 @@ impl Tables {
 
 /// The tables, for the process that writes them.
 pub struct Warehouse {
-    runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
     tables: Mutex<Tables>,
     /// As the last commit left them: whoever reads need not wait for who writes.
     published: Mutex<[Table; 2]>,
@@ -160,7 +160,7 @@ impl Warehouse {
         })?;
         let folder = (!place.contains("://")).then(|| PathBuf::from(place));
         Ok(Arc::new(Self {
-            runtime,
+            runtime: Some(runtime),
             published: Mutex::new(tables.published()),
             stored: Mutex::default(),
             tables: Mutex::new(tables),
@@ -169,6 +169,10 @@ impl Warehouse {
             folder,
             world,
         }))
+    }
+
+    fn runtime(&self) -> &tokio::runtime::Runtime {
+        self.runtime.as_ref().expect("taken only when this is dropped")
     }
 
     pub(crate) fn folder(&self) -> Option<PathBuf> {
@@ -224,7 +228,7 @@ impl Warehouse {
         work: impl AsyncFnOnce(&mut Tables) -> Result<T, WarehouseError>,
     ) -> Result<T, WarehouseError> {
         let mut tables = self.tables.lock();
-        let result = self.runtime.block_on(work(&mut tables));
+        let result = self.runtime().block_on(work(&mut tables));
         // Also after a failure: part of the work may have been committed.
         *self.published.lock() = tables.published();
         result
@@ -232,12 +236,21 @@ impl Warehouse {
 
     /// Runs work that only reads and writes files.
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+        self.runtime().block_on(work)
     }
 
     /// The tables as the last commit left them.
     pub(crate) fn snapshot(&self) -> [Table; 2] {
         self.published.lock().clone()
+    }
+}
+
+impl Drop for Warehouse {
+    fn drop(&mut self) {
+        // The last who has it may be a thread that must not wait for others.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

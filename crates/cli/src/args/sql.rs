@@ -72,6 +72,9 @@ pub(crate) struct QueryArgs {
     pub(crate) written: WrittenArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    /// Where the tables are, without a server [default: warehouse in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) warehouse: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +117,9 @@ pub(crate) struct ReportArgs {
     pub(crate) written: WrittenArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    /// Where the tables are, without a server [default: warehouse in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) warehouse: Option<PathBuf>,
 }
 
 /// `512MiB`, `2GB`, `1048576`.

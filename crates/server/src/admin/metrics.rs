@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use visitlog_core::model::EndReason;
+use visitlog_engine::Engine;
 use visitlog_engine::sinks::{SinkState, SinkStatus};
 use visitlog_tower::Counts;
 
@@ -130,10 +131,17 @@ fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
 }
 
 fn losses(page: &mut Page, admin: &Admin, layer: Counts) {
-    let engine = admin.engine.counters().snapshot();
-    let quota: u64 = admin.engine.sinks().iter().map(|sink| sink.lost_quota).sum();
     page.family(LOSSES, "counter", "What was not recorded, and why.");
-    for (reason, count) in [
+    for (reason, count) in losses_by_reason(&admin.engine, layer) {
+        page.value(LOSSES, &[("reason", reason)], count);
+    }
+}
+
+/// What was not recorded since the start, by reason.
+pub fn losses_by_reason(engine: &Engine, layer: Counts) -> Vec<(&'static str, u64)> {
+    let quota = engine.sinks().iter().map(|sink| sink.lost_quota).sum();
+    let engine = engine.counters().snapshot();
+    vec![
         ("gone", engine.gone),
         ("refused", engine.refused),
         ("store_unavailable", engine.unavailable),
@@ -144,9 +152,7 @@ fn losses(page: &mut Page, admin: &Admin, layer: Counts) {
         ("headers_ignored", layer.headers_ignored),
         ("panics", layer.panics),
         ("sink_quota", quota),
-    ] {
-        page.value(LOSSES, &[("reason", reason)], count);
-    }
+    ]
 }
 
 #[cfg(test)]

@@ -143,6 +143,11 @@ impl Sql {
         Ok(Self { base: context.state(), limits, turns: Arc::new(Semaphore::new(limits.at_once.max(1))) })
     }
 
+    /// What statements begin with: how files are read, too.
+    pub const fn state(&self) -> &SessionState {
+        &self.base
+    }
+
     /// The limits that hold.
     pub const fn limits(&self) -> &Limits {
         &self.limits

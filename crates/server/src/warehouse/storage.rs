@@ -1,0 +1,198 @@
+//! What the warehouse keeps and shows: the tables that ended visits go to, what is going on beside them, and the thread
+//! that looks after both.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::{Condvar, Mutex};
+use visitlog_core::Lsn;
+use visitlog_core::ports::{LiveSource, VisitSink};
+use visitlog_engine::Engine;
+use visitlog_engine::adapters::{SystemClock, SystemEntropy};
+use visitlog_enrich::Enricher;
+use visitlog_warehouse::live::{Live, LiveSettings};
+use visitlog_warehouse::sql::{Catalog, CatalogError, Sql, Table};
+use visitlog_warehouse::views::{DeltaTables, Losses, Views};
+use visitlog_warehouse::{Warehouse as Tables, WarehouseSink};
+
+use super::{WarehouseError, WarehouseSettings};
+
+/// The folder of the tables in the data folder, unless the settings name another.
+const FOLDER: &str = "warehouse";
+/// How often what was recorded is looked at, so that statements find little to do.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
+/// How often the tables are asked how far they are, and looked after: every so many catchings up.
+const UPKEEP_TURNS: u64 = 30;
+
+/// The tables, opened before the engine that feeds them.
+pub struct Storage {
+    tables: Arc<Tables>,
+    enricher: Arc<Enricher>,
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Storage").finish_non_exhaustive()
+    }
+}
+
+impl Storage {
+    /// Opens the tables of a data folder, or makes them. The caller holds the folder's lock, and no runtime drives its
+    /// thread.
+    ///
+    /// # Errors
+    /// When they can't be used.
+    pub fn open(data: &Path, settings: &WarehouseSettings, enricher: Arc<Enricher>) -> Result<Self, WarehouseError> {
+        let folder = settings.folder.clone().unwrap_or_else(|| data.join(FOLDER));
+        let system = |doing| move |source| WarehouseError::System { doing, source };
+        let entropy = SystemEntropy::new().map_err(system("draw random bits"))?;
+        let clock = Arc::new(SystemClock::start());
+        let tables = Tables::open(&folder, settings.tables.clone(), clock, Arc::new(entropy))?;
+        Ok(Self { tables, enricher })
+    }
+
+    /// What brings ended visits to the tables.
+    pub fn sink(&self) -> Box<dyn VisitSink> {
+        Box::new(WarehouseSink::new(Arc::clone(&self.tables), Arc::clone(&self.enricher), None))
+    }
+
+    /// The tables of SQL, once the engine is there.
+    pub(super) fn views(self, engine: Arc<Engine>, sql: &Sql) -> Shown {
+        let journal = engine.journal().uuid();
+        let source: Arc<dyn LiveSource> = Arc::clone(&engine) as _;
+        let live = Arc::new(Live::new(source, self.enricher, None, LiveSettings::default()));
+        let stored = DeltaTables::of(&self.tables, journal, Arc::new(sql.state().clone()));
+        let losses = Arc::new(Losses::default());
+        let views = Views { live: Some(live), tables: Some(Arc::new(stored)), losses };
+        Shown { views, tables: self.tables, engine }
+    }
+}
+
+/// The tables that statements see, and what is behind them.
+pub struct Shown {
+    views: Views,
+    tables: Arc<Tables>,
+    engine: Arc<Engine>,
+}
+
+impl std::fmt::Debug for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shown").field("views", &self.views).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Catalog for Shown {
+    async fn tables(&self) -> Result<Vec<Table>, CatalogError> {
+        let error = |error| CatalogError(Box::new(error));
+        let statement = self.views.statement().await.map_err(error)?;
+        statement.tables(self.engine.now()).await.map_err(error)
+    }
+}
+
+/// What was lost so far, by reason.
+pub type LossCounts = Arc<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
+
+impl Shown {
+    /// Starts the thread that follows what is recorded and keeps the tables in shape.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(super) fn look_after(self: Arc<Self>, losses: LossCounts) -> Result<Keeper, WarehouseError> {
+        let stop = Arc::<Stop>::default();
+        let stopped = Arc::clone(&stop);
+        let work = move || self.run(&stopped, &losses);
+        let thread = std::thread::Builder::new().name("visitlog-keep".to_owned()).spawn(work);
+        let thread =
+            thread.map_err(|source| WarehouseError::System { doing: "start the warehouse's thread", source })?;
+        Ok(Keeper { stop, thread: Some(thread) })
+    }
+
+    fn run(&self, stop: &Stop, losses: &LossCounts) {
+        let mut counted = Vec::new();
+        for turn in 0_u64.. {
+            if stop.wait(CATCH_UP_EVERY) {
+                return;
+            }
+            let Some(live) = &self.views.live else { return };
+            if let Err(error) = live.catch_up() {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what is going on can't be followed");
+            }
+            self.count(&mut counted, losses());
+            if turn % UPKEEP_TURNS == UPKEEP_TURNS - 1 {
+                self.tidy(live, stop);
+            }
+        }
+    }
+
+    /// Lets go what both tables have, and keeps them in shape.
+    fn tidy(&self, live: &Live, stop: &Stop) {
+        match self.tables.cursors(self.engine.journal().uuid()) {
+            Ok([(_, visits), (_, events)]) => live.flushed(visits.min(events).unwrap_or(Lsn::NONE)),
+            Err(error) => not_kept(&error),
+        }
+        while !stop.is_set() {
+            match self.tables.upkeep_step() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return not_kept(&error),
+            }
+        }
+    }
+
+    /// Adds what was lost since the last look. Which site it was of is not known.
+    fn count(&self, before: &mut Vec<(&'static str, u64)>, now: Vec<(&'static str, u64)>) {
+        for (reason, count) in &now {
+            let old = before.iter().find(|(known, _)| known == reason).map_or(0, |(_, old)| *old);
+            self.views.losses.add(self.engine.now(), "", reason, count.saturating_sub(old));
+        }
+        *before = now;
+    }
+}
+
+fn not_kept(error: &visitlog_warehouse::WarehouseError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "the tables can't be kept in shape now");
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Stop {
+    fn is_set(&self) -> bool {
+        *self.stopped.lock()
+    }
+
+    /// Sleeps, unless it is time to stop. True if it is.
+    fn wait(&self, timeout: Duration) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.wake.wait_for(&mut stopped, timeout);
+        }
+        *stopped
+    }
+}
+
+/// The thread that looks after the warehouse. Dropping it stops it.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        *self.stop.stopped.lock() = true;
+        self.stop.wake.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the warehouse's thread panicked");
+        }
+    }
+}
