@@ -93,8 +93,7 @@ pub fn erase_lines(disk: &dyn Disk, dir: &Path, whose: Whose<'_>) -> io::Result<
             Ok(())
         })?;
     }
-    let steps: [&dyn Fn(&[u8]) -> Option<Change>; 3] =
-        [&|line| reference(line, &ids), &|line| whose.owns(line).map(|_| head()), &rest];
+    let steps: [Step<'_>; 3] = [&|line| reference(line, &ids), &|line| whose.owns(line).map(|_| head()), &rest];
     for step in steps {
         for file in &files {
             let mut changed = false;
@@ -115,6 +114,9 @@ pub fn erase_lines(disk: &dyn Disk, dir: &Path, whose: Whose<'_>) -> io::Result<
 
 /// What to write, and where in the line.
 type Change = (usize, Vec<u8>);
+
+/// What is to be changed in a line, if anything.
+type Step<'a> = &'a dyn Fn(&[u8]) -> Option<Change>;
 
 /// Zeros for a previous visit that is one of these, or was, and is half overwritten.
 fn reference(line: &[u8], ids: &[Vec<u8>]) -> Option<Change> {
