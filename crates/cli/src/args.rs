@@ -1,9 +1,5 @@
 //! The command line.
 
-#[cfg_attr(
-    not(feature = "warehouse"),
-    expect(dead_code, reason = "a build without SQL takes its arguments, and says so")
-)]
 mod sql;
 
 use std::net::SocketAddr;
@@ -108,7 +104,6 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
     #[command(flatten)]
-    #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "a build without SQL takes its arguments"))]
     pub(crate) limits: LimitArgs,
 }
 
