@@ -34,9 +34,9 @@ fn get(server: &Server, path: &str) -> (u16, String) {
     read(agent().get(format!("http://{}{path}", server.admin)).call().unwrap())
 }
 
-fn error(answer: (u16, String), status: u16) -> String {
-    assert_eq!(answer.0, status, "{answer:?}");
-    let body: Value = serde_json::from_str(&answer.1).unwrap();
+fn error((found, body): (u16, String), status: u16) -> String {
+    assert_eq!(found, status, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
     assert!(body["message"].is_string(), "{body}");
     body["code"].as_str().unwrap().to_owned()
 }

@@ -195,7 +195,8 @@ async fn check(sql: &Sql, visits: &[Visit], asked: &Asked) {
     let found = rows(sql, visits, asked.report(Kind::Overview, None)).await;
     compare("overview", &found[0], &metrics(&counted));
     check_days(sql, visits, asked, &counted).await;
-    let by: [(Kind, &str, fn(&Visit) -> Option<&String>); 3] = [
+    type Column = fn(&Visit) -> Option<&String>;
+    let by: [(Kind, &str, Column); 3] = [
         (Kind::Sources, "channel", |visit| visit.channel.as_ref()),
         (Kind::Countries, "country", |visit| visit.country.as_ref()),
         (Kind::Devices, "browser", |visit| visit.browser.as_ref()),
@@ -271,7 +272,8 @@ async fn check_pages(sql: &Sql, visits: &[Visit], asked: &Asked, counted: &[&Vis
 }
 
 async fn check_actions(sql: &Sql, visits: &[Visit], asked: &Asked) {
-    let mut actions: BTreeMap<(Option<&str>, Option<&str>), (BTreeSet<i64>, BTreeSet<i64>, i64)> = BTreeMap::new();
+    type Key<'a> = (Option<&'a str>, Option<&'a str>);
+    let mut actions: BTreeMap<Key<'_>, (BTreeSet<i64>, BTreeSet<i64>, i64)> = BTreeMap::new();
     for (visit, event) in asked.events(visits, "action") {
         let action = actions.entry((event.name.as_deref(), event.class.as_deref())).or_default();
         action.0.insert(visit.visitor);

@@ -117,6 +117,7 @@ mod sample {
         }
     }
 
+    #[derive(Clone, Copy)]
     struct Facts(&'static str, Option<&'static str>, Option<&'static str>, Option<&'static str>);
 
     fn visit(key: i64, visitor: i64, started: &str, facts: Facts, events: Vec<Event>) -> Visit {

@@ -113,7 +113,7 @@ pub trait Encode: fmt::Debug + Send {
 pub fn encoder(format: Format, schema: &Schema) -> Box<dyn Encode> {
     let names = unique_names(schema);
     match format {
-        Format::Table => Box::new(table::Table::new(names, schema)),
+        Format::Table => Box::new(table::Table::new(&names, schema)),
         Format::Csv => Box::new(delimited::Delimited::csv(names)),
         Format::Tsv => Box::new(delimited::Delimited::tsv(names)),
         Format::Json => Box::new(json::Json::array(&names)),

@@ -25,7 +25,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(names: Vec<String>, schema: &Schema) -> Self {
+    pub(super) fn new(names: &[String], schema: &Schema) -> Self {
         let names: Vec<String> = names.iter().map(|name| clean(name)).collect();
         let right = schema.fields().iter().map(|field| field.data_type().is_numeric()).collect();
         let widths = names.iter().map(|name| name.width()).collect();
