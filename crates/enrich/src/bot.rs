@@ -185,7 +185,7 @@ pub(crate) fn by_headers(agent: &str, hints: Hints) -> Option<Verdict> {
     if hints.has(Hints::FETCH) && !hints.has(Hints::FETCH_SOUND) {
         return verdict(BotClass::Disguised, "headers: sec-fetch-* contradict each other");
     }
-    let Some(claim) = Claim::of(agent).filter(|_| hints.has(Hints::PAGE)) else { return None };
+    let claim = Claim::of(agent).filter(|_| hints.has(Hints::PAGE))?;
     if !hints.has(Hints::LANGUAGE) {
         return verdict(BotClass::Disguised, "headers: no accept-language");
     }

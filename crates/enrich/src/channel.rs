@@ -183,7 +183,7 @@ impl Trail<'_> {
             return Some(Channel::Push);
         }
         let by_medium = WAYS.iter().find(|(_, words)| words.contains(&medium)).map(|(channel, _)| *channel);
-        by_medium.or_else(|| match self.source {
+        by_medium.or(match self.source {
             "email" | "e-mail" | "e_mail" | "e mail" => Some(Channel::Email),
             "sms" => Some(Channel::Sms),
             _ => None,

@@ -169,7 +169,7 @@ const ALIASES: [(&str, &str); 17] = [
 /// The source that a host is, and its kind.
 pub(crate) fn by_host(host: &str) -> Option<(&'static str, Kind)> {
     let is_at = |home: &&str| if home.contains('.') { is_below(host, home) } else { is_brand(host, home) };
-    KNOWN.iter().find(|known| known.homes.iter().any(|home| is_at(&home))).map(|known| (known.name, known.kind))
+    KNOWN.iter().find(|known| known.homes.iter().any(&is_at)).map(|known| (known.name, known.kind))
 }
 
 /// The source that a tag names, in small letters: by its name, by another name of it, or by its host.
