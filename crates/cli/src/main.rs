@@ -46,9 +46,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is said without `VISITLOG_LOG`: the libraries speak only of what went wrong.
+const LOG: &str = "warn,visitlog=info,visitlog_core=info,visitlog_engine=info,visitlog_server=info,\
+                   visitlog_tower=info,visitlog_warehouse=info";
+
 /// The log goes to standard error; `VISITLOG_LOG=debug` says more.
 fn init_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("VISITLOG_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
