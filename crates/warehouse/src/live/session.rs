@@ -148,7 +148,8 @@ impl Session {
             self.tally.errors += i32::from(request.status >= 500);
             if self.tally.first_request.is_none_or(|first| event.time < first) {
                 self.tally.first_request = Some(event.time);
-                self.outdated |= self.start.is_none();
+                // Of one whose events are let go, this event will not be at hand when it is enriched.
+                self.outdated |= self.start.is_none() || self.let_go;
             }
         }
         match event.kind {
