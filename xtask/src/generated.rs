@@ -8,7 +8,7 @@ use std::path::Path;
 /// A page made of the public constants of source files.
 struct Constants {
     page: &'static str,
-    sections: [Section; 2],
+    sections: &'static [Section],
 }
 
 /// What goes before the constants of one file.
@@ -20,7 +20,7 @@ struct Section {
 const CONSTANTS: [Constants; 2] = [
     Constants {
         page: "docs/limits.md",
-        sections: [
+        sections: &[
             Section {
                 source: "crates/core/src/limits.rs",
                 head: "# Limits\n\nValues that are too long are cut and marked, never refused; what a limit refuses is \
@@ -31,11 +31,20 @@ const CONSTANTS: [Constants; 2] = [
                 head: "\n## SQL\n\nDefaults; `--query-memory`, `--query-time` and `--query-rows` set others.\n\n\
                        | limit | value | what and why |\n|---|---|---|\n",
             },
+            Section {
+                source: "crates/warehouse/src/live/mod.rs",
+                head: "\n## What SQL sees of what is going on\n\n| limit | value | what and why |\n|---|---|---|\n",
+            },
+            Section { source: "crates/warehouse/src/views/losses.rs", head: "" },
+            Section {
+                source: "crates/warehouse/src/report/mod.rs",
+                head: "\n## Reports\n\n| limit | value | what and why |\n|---|---|---|\n",
+            },
         ],
     },
     Constants {
         page: "docs/metrics.md",
-        sections: [
+        sections: &[
             Section {
                 source: "crates/warehouse/src/report/metrics.rs",
                 head: "# Metrics\n\n## Of visits\n\nColumns of `visitlog report`. A visit is one stay of a visitor; it \
@@ -90,7 +99,7 @@ fn stale(page: &str, text: &str) -> Option<String> {
 
 fn constants(page: &Constants) -> anyhow::Result<String> {
     let mut text = NOTE.to_owned();
-    for Section { source, head } in &page.sections {
+    for Section { source, head } in page.sections {
         let source = fs::read_to_string(run::root().join(source)).with_context(|| (*source).to_owned())?;
         text.push_str(head);
         text.push_str(&rows(&source));

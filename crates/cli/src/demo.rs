@@ -98,6 +98,8 @@ fn greet(site: SocketAddr, admin: SocketAddr, data: &std::path::Path) {
   once, and stands in {}
 
   What goes on now:    visitlog visits --open --data {2}
+  Where from:          visitlog report sources --data {2}
+  In SQL:              visitlog query 'SELECT * FROM online' --data {2}
   As JSON:             http://{admin}/api/v1/visits
   Metrics:             http://{admin}/metrics
 

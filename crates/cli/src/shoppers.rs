@@ -16,6 +16,20 @@ pub(crate) struct Crowd {
 
 const PAGES: [&str; 7] =
     ["/", "/products", "/products/teapot", "/products/assam", "/products/mug", "/no-such-page", "/cart"];
+/// Where they come in, and where they come from.
+const ARRIVALS: [(&str, Option<&str>); 5] = [
+    ("/", None),
+    ("/", Some("https://www.google.com/")),
+    ("/products/teapot", Some("https://chatgpt.com/")),
+    ("/products/assam", Some("https://tea.example/reviews")),
+    ("/products?utm_source=newsletter&utm_medium=email&utm_campaign=autumn", None),
+];
+const SYSTEMS: [&str; 4] = [
+    "(X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "(Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "(Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15",
+    "(iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1",
+];
 const USERS: [&str; 5] = ["ada", "brian", "chen", "dora", "emil"];
 
 impl Crowd {
@@ -47,7 +61,7 @@ fn come_again(site: SocketAddr, number: usize, gone: &AtomicBool) {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(5)))
         .http_status_as_error(false)
-        .user_agent(format!("Mozilla/5.0 (X11; Linux x86_64; demo visitor {number}) Gecko/20100101 Firefox/140.0"));
+        .user_agent(format!("Mozilla/5.0 {} demo/{number}", SYSTEMS[number % SYSTEMS.len()]));
     let browser = Browser { agent: config.build().new_agent(), site };
     while !gone.load(Ordering::Relaxed) {
         browser.visit(gone);
@@ -62,7 +76,8 @@ struct Browser {
 
 impl Browser {
     fn visit(&self, gone: &AtomicBool) {
-        self.get("/");
+        let (path, from) = ARRIVALS[below(ARRIVALS.len() as u32) as usize];
+        self.arrive(path, from);
         self.get("/assets/shop.css");
         for _ in 0..below(6) + 1 {
             wait(below(2_500) + 300, gone);
@@ -89,14 +104,15 @@ impl Browser {
     }
 
     fn get(&self, path: &str) {
+        self.arrive(path, None);
+    }
+
+    fn arrive(&self, path: &str, from: Option<&str>) {
+        let request = self.agent.get(format!("http://{}{path}", self.site));
+        let request = request.header("Accept", "text/html,*/*;q=0.8").header("Accept-Language", "en");
+        let request = from.into_iter().fold(request, |request, from| request.header("Referer", from));
         // A visitor doesn't care why a page did not come.
-        let _ = self
-            .agent
-            .get(format!("http://{}{path}", self.site))
-            .header("Accept", "text/html,*/*;q=0.8")
-            .header("Accept-Language", "en")
-            .call()
-            .map(|mut answer| answer.body_mut().read_to_vec());
+        let _ = request.call().map(|mut answer| answer.body_mut().read_to_vec());
     }
 
     fn post(&self, path: &str, form: &[(&str, &str)]) {

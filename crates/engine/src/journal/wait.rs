@@ -17,7 +17,7 @@ use super::journal::Journal;
 ///
 /// Needs no runtime. May be dropped at any time.
 ///
-/// Where answers write ([`Journal::answers_write`]), the first poll only steps behind the other tasks that are ready;
+/// Where answers write (`Journal::answers_write`), the first poll only steps behind the other tasks that are ready;
 /// the second one writes what they all have appended meanwhile, unless somebody is at it already.
 #[must_use = "nothing waits until it is polled"]
 pub struct Wait {

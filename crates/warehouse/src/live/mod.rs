@@ -31,8 +31,9 @@ use self::buffer::Buffer;
 pub use self::snapshot::{Scope, Snapshot};
 use visitlog_enrich::Enricher;
 
-/// Memory for rows, unless told otherwise: about a million events in 100,000 visits.
-pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Memory for rows of open visits and of ended ones that are not in the tables yet: about a million events in 100,000
+/// visits. Events beyond it are read from the journal by the statement that asks for them.
+pub const LIVE_BYTES_MAX: usize = 256 << 20;
 
 /// How [`Live`] is set up.
 #[derive(Debug, Clone)]
