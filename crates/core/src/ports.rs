@@ -73,6 +73,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// expiry until [`SessionStore::commit`] or [`SessionStore::release`]. Records nothing else.
     fn begin(&self, arrival: Arrival) -> Self::Begin;
 
+    /// The same for a store that has the answer at hand: who asks need not keep the request until it comes. Any other
+    /// gives the arrival back, and is asked by [`SessionStore::begin`].
+    ///
+    /// # Errors
+    /// The arrival, where the answer takes time.
+    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
+        Err(arrival)
+    }
+
     /// The head of the answer is ready: carries out what the request did. Resolves when the session's newest record
     /// is durable in the store's mode.
     fn commit(&self, commit: Commit) -> Self::Commit;
@@ -87,6 +96,10 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn begin(&self, arrival: Arrival) -> Self::Begin {
         S::begin(self, arrival)
+    }
+
+    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
+        S::begin_now(self, arrival)
     }
 
     fn commit(&self, commit: Commit) -> Self::Commit {

@@ -182,6 +182,11 @@ impl Engine {
         &self.shards[usize::from(partition) % SHARDS]
     }
 
+    fn begin_at_once(&self, arrival: &Arrival) -> Result<Begun, StoreError> {
+        self.journal.check().map_err(|error| self.refuse(error))?;
+        Ok(requests::begin(&Call::new(self), self.now(), arrival))
+    }
+
     fn refuse(&self, error: StoreError) -> StoreError {
         self.counters.unavailable();
         error
@@ -193,8 +198,11 @@ impl SessionStore for Engine {
     type Commit = CommitFuture;
 
     fn begin(&self, arrival: Arrival) -> Self::Begin {
-        let begun = self.journal.check().map_err(|error| self.refuse(error));
-        std::future::ready(begun.map(|()| requests::begin(&Call::new(self), self.now(), &arrival)))
+        std::future::ready(self.begin_at_once(&arrival))
+    }
+
+    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
+        Ok(self.begin_at_once(&arrival))
     }
 
     fn commit(&self, commit: Commit) -> Self::Commit {

@@ -41,7 +41,7 @@ pin_project! {
         Svc: Service<Request<B>, Response = Response<R>>,
         St: SessionStore,
     {
-        // Nothing was asked yet: a future that is dropped before its first poll leaves nothing behind.
+        // Nothing was asked yet.
         Start { next: Option<(Arrival, Svc, Request<B>)> },
         // The store looks who it is; the service within waits with its request.
         Begin { #[pin] begin: St::Begin, next: Option<(Svc, Request<B>)> },
@@ -67,6 +67,19 @@ where
         request: Request<B>,
     ) -> Self {
         Self::at(shared, visit, State::Start { next: Some((arrival, inner, request)) })
+    }
+
+    /// The store has answered already.
+    pub(crate) fn begun(
+        shared: Arc<Shared<Arc<St>>>,
+        visit: Visit,
+        result: Result<Begun, StoreError>,
+        inner: &mut Svc,
+        mut request: Request<B>,
+    ) -> Self {
+        let mut hold = Hold::new(shared, None);
+        let standing = begun(result, &mut hold, &visit, &mut request);
+        Self { hold, visit, standing, state: State::Call { call: inner.call(request) } }
     }
 
     pub(crate) fn call(shared: Arc<Shared<Arc<St>>>, visit: Visit, call: Svc::Future) -> Self {

@@ -46,10 +46,6 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The service that is ready goes with the request; its clone waits for the next one.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-
         let world = &self.shared.world;
         let origin = Origin::of(&request, world);
         world.clean_request(request.headers_mut(), origin.over_tls);
@@ -58,10 +54,22 @@ where
         let arrival = (!nobody).then(|| origin.arrival(world, origin.token, passive));
         let visit = Visit::new(origin, self.shared.clone());
         request.extensions_mut().insert(visit.clone());
-        match arrival {
-            Some(arrival) => ResponseFuture::start(self.shared.clone(), visit, arrival, inner, request),
+        let Some(arrival) = arrival else {
             // Nobody to find.
-            None => ResponseFuture::call(self.shared.clone(), visit, inner.call(request)),
+            return ResponseFuture::call(self.shared.clone(), visit, self.inner.call(request));
+        };
+        let asked = world.counters.call(|| self.shared.store.begin_now(arrival)).unwrap_or_else(|error| Ok(Err(error)));
+        match asked {
+            Ok(begun) => {
+                world.counters.store_said(begun.as_ref().err());
+                ResponseFuture::begun(self.shared.clone(), visit, begun, &mut self.inner, request)
+            }
+            Err(arrival) => {
+                // The service that is ready goes with the request; its clone waits for the next one.
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                ResponseFuture::start(self.shared.clone(), visit, arrival, inner, request)
+            }
         }
     }
 }

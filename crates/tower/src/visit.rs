@@ -73,8 +73,8 @@ struct State {
     /// The request's arrival by the store's clock, and that moment by ours.
     at: Timestamp,
     id: Option<VisitId>,
-    /// User and values as they will be when all of `ops` is done.
-    data: Arc<SessionData>,
+    /// User and values as they will be when all of `ops` is done; `None` as long as there are none.
+    data: Option<Arc<SessionData>>,
     ops: Vec<Op>,
     phase: Phase,
 }
@@ -112,7 +112,7 @@ impl Visit {
 
     /// The user that is logged in.
     pub fn current_user(&self) -> Option<UserId> {
-        self.inner.state().data.user.clone()
+        self.inner.state().data.as_ref()?.user.clone()
     }
 
     /// Names something that the site did: `visit.action("Profile picture deleted", "deletion")`. An empty type is none.
@@ -128,7 +128,7 @@ impl Visit {
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<Value> {
-        self.inner.state().data.values.get(key).cloned()
+        self.inner.state().data.as_ref()?.values.get(key).cloned()
     }
 
     /// Gives a key a value. Two requests at once that set different keys both win; of one key, the later commit does.
@@ -176,7 +176,7 @@ impl Visit {
     }
 
     pub(crate) fn new(origin: Origin, link: Arc<dyn Link>) -> Self {
-        let state = State { at: origin.started, id: None, data: Arc::default(), ops: Vec::new(), phase: Phase::Open };
+        let state = State { at: origin.started, id: None, data: None, ops: Vec::new(), phase: Phase::Open };
         Self { inner: Arc::new(Inner { origin, link, state: Mutex::new(state) }) }
     }
 
@@ -191,7 +191,7 @@ impl Visit {
         match standing {
             Standing::Live(live) if live.current => {
                 state.id = Some(live.visit);
-                state.data = live.data.clone();
+                state.data = Some(live.data.clone());
             }
             Standing::Fresh(fresh) => state.id = Some(fresh.visit),
             Standing::Live(_) | Standing::Shared { .. } => {}
@@ -221,7 +221,7 @@ impl Visit {
             self.inner.link.world().counters.ops_refused.add(1);
             return;
         }
-        preview(&mut state.data, &op);
+        preview(state.data.get_or_insert_default(), &op);
         state.ops.push(op);
     }
 
