@@ -13,7 +13,7 @@ cores=$(nproc)
 port=${PORT:-19400}
 cd "$(dirname "$0")/../../../.."
 if [ -z "${BIN:-}" ]; then
-    cargo build --quiet --release -p visitlog-server --example upstream --example proxy
+    cargo build --quiet --release -p visitlog-server --no-default-features --example upstream --example proxy
     BIN=${CARGO_TARGET_DIR:-target}/release/examples
 fi
 work=$(mktemp -d)
