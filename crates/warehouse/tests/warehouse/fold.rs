@@ -129,7 +129,11 @@ impl Asked {
     /// Whether a visit counts, apart from time.
     fn wants(&self, visit: &Visit, is_event: bool) -> bool {
         let holds = |at: &usize| FILTERS[*at].1((visit, self.from, self.to, is_event));
-        (self.bots || visit.bot.is_none()) && self.filters.iter().all(holds)
+        // Values of one key are alternatives.
+        let (same_key, others): (Vec<&usize>, Vec<&usize>) =
+            self.filters.iter().partition(|at| FILTERS[**at].0.starts_with("country="));
+        let by_country = same_key.is_empty() || same_key.into_iter().any(holds);
+        (self.bots || visit.bot.is_none()) && by_country && others.into_iter().all(holds)
     }
 
     fn visits<'a>(&self, visits: &'a [Visit]) -> Vec<&'a Visit> {
