@@ -95,8 +95,9 @@ fn tests() -> anyhow::Result<()> {
 fn readers() -> anyhow::Result<()> {
     let python = install::python("readers", "crates/warehouse/tests/readers/requirements.txt")?;
     let scratch = Scratch::new()?;
+    // The whole workspace, whose features DataFusion has been built with.
     Cmd::new("cargo")
-        .args(["test", "--locked", "--quiet", "-p", "visitlog-warehouse", "writes_tables_for_other_programs"])
+        .args(["test", "--locked", "--quiet", "--workspace", "--lib", "writes_tables_for_other_programs"])
         .env("VISITLOG_READERS_FOLDER", scratch.folder())
         .run()?;
     let folder = scratch.folder().to_string_lossy();

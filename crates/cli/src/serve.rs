@@ -18,6 +18,9 @@ use visitlog_server::{EnrichSettings, ForwardedBy, LayerSettings, ServeSettings,
 
 use crate::args::{DurabilityArg, IpArg, ServeArgs};
 
+/// What a shell says of a program that Ctrl-C has ended.
+const AGAIN: i32 = 130;
+
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args);
     runtime()?.block_on(serve(settings, Vec::new(), |server| {
@@ -34,8 +37,20 @@ pub(crate) async fn serve(
     sinks: Vec<Box<dyn VisitSink>>,
     ready: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let shutdown = asked_to_end()?;
+    let asked = asked_to_end()?;
+    let shutdown = async move {
+        asked.await;
+        tokio::spawn(end_at_once());
+    };
     serve_until(settings, sinks, ready, shutdown).await
+}
+
+/// Who asks again does not want to wait for requests under way. What was answered for is in the journal by then.
+async fn end_at_once() {
+    let Ok(again) = asked_to_end() else { return };
+    again.await;
+    tracing::warn!("asked again: ended at once, without waiting for requests under way; nothing recorded is lost");
+    std::process::exit(AGAIN);
 }
 
 /// Serves until `shutdown` resolves.

@@ -67,3 +67,27 @@ fn a_slow_request_is_answered_before_the_end() {
     server.wait_until_all_have_ended();
     assert_eq!(visits::visit_with(&visits::ended(folder.path()), "/slow").pages(), ["/", "/slow"]);
 }
+
+#[test]
+fn who_asks_again_waits_for_no_request_under_way() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let mut server = Server::start(folder.path(), &upstream, &ARGS);
+    let mut browser = Browser::new(server.site, "browser");
+    browser.get("/", &[]);
+    let mut conn = Conn::open(server.site).unwrap();
+    let before = upstream.asked();
+    conn.send(b"GET /slow HTTP/1.1\r\nHost: shop.example\r\nX-Sleep: 15000\r\n\r\n").unwrap();
+    eventually("the slow request to reach the site", || upstream.asked() > before);
+    let began = Instant::now();
+    server.ask_to_end();
+    eventually("it to stop listening", || Conn::open(server.site).is_err());
+    while server.is_alive() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it waits all the same");
+        server.ask_to_end();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(server.wait().code(), Some(130));
+    let server = Server::start(folder.path(), &upstream, &ARGS);
+    server.wait_until_all_have_ended();
+    assert_eq!(visits::visit_with(&visits::ended(folder.path()), "/").pages(), ["/"]);
+}
