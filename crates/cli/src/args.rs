@@ -107,6 +107,9 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "warehouse")]
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) flush_after: Duration,
+    #[cfg(feature = "warehouse")]
+    #[command(flatten)]
+    pub(crate) upkeep: UpkeepArgs,
     /// Paths that leave no trace, with all below; may be given again
     #[arg(long, value_name = "PATH")]
     pub(crate) exclude: Vec<String>,
@@ -124,6 +127,21 @@ pub(crate) struct ServeArgs {
     pub(crate) workers: Option<usize>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// How the tables are kept in shape. Hidden: the defaults suit everybody but tests that want all of it all the time.
+#[cfg(feature = "warehouse")]
+#[derive(Debug, Args)]
+pub(crate) struct UpkeepArgs {
+    /// How often the tables are looked after
+    #[arg(long, value_name = "TIME", hide = true, value_parser = duration)]
+    pub(crate) upkeep_every: Option<Duration>,
+    /// Merge so many files of about the same size
+    #[arg(long, value_name = "N", hide = true)]
+    pub(crate) merge_files: Option<usize>,
+    /// How long files stay that left the tables; 0 for not at all
+    #[arg(long, value_name = "TIME", hide = true, value_parser = duration_or_none)]
+    pub(crate) keep_removed: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -246,6 +264,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         }
     };
     if duration.is_zero() { Err(wrong()) } else { Ok(duration) }
+}
+
+#[cfg(feature = "warehouse")]
+fn duration_or_none(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

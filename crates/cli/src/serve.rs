@@ -152,10 +152,16 @@ fn settings(args: &ServeArgs) -> ServeSettings {
 #[cfg(feature = "warehouse")]
 fn warehouse(args: &ServeArgs) -> WarehouseSettings {
     let gathering = Gathering { visits_max: args.flush_visits.max(1), wait_max: args.flush_after };
+    let tables = TableSettings { gathering, retention: args.retention, ..TableSettings::default() };
     WarehouseSettings {
         limits: crate::sql::limits(&args.limits),
         folder: args.warehouse.clone(),
-        tables: TableSettings { gathering, retention: args.retention, ..TableSettings::default() },
+        tables: TableSettings {
+            merge_files: args.upkeep.merge_files.unwrap_or(tables.merge_files),
+            keep_removed: args.upkeep.keep_removed.unwrap_or(tables.keep_removed),
+            ..tables
+        },
+        upkeep_every: args.upkeep.upkeep_every,
         ..WarehouseSettings::default()
     }
 }

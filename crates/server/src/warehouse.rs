@@ -5,6 +5,7 @@ mod storage;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Runtime;
@@ -39,6 +40,8 @@ pub struct WarehouseSettings {
     pub folder: Option<PathBuf>,
     /// How they are fed and kept.
     pub tables: TableSettings,
+    /// How often they are looked after. Default: every 30 s.
+    pub upkeep_every: Option<Duration>,
 }
 
 /// Why the warehouse can't be opened.
@@ -66,6 +69,7 @@ pub enum WarehouseError {
 pub struct Warehouse {
     sql: Arc<Sql>,
     shown: Arc<Shown>,
+    upkeep_every: Option<Duration>,
     keeper: Option<Keeper>,
     runtime: Option<Runtime>,
 }
@@ -98,7 +102,7 @@ impl Warehouse {
             .map_err(system("start the threads for SQL"))?;
         let sql = Arc::new(Sql::new(&sql)?);
         let shown = Arc::new(storage.views(engine, &sql));
-        Ok(Self { sql, shown, keeper: None, runtime: Some(runtime) })
+        Ok(Self { sql, shown, upkeep_every: settings.upkeep_every, keeper: None, runtime: Some(runtime) })
     }
 
     /// Starts the thread that follows what is recorded and keeps the tables in shape, until this is dropped.
@@ -106,7 +110,7 @@ impl Warehouse {
     /// # Errors
     /// When the system has no thread to give.
     pub fn look_after(&mut self, losses: LossCounts) -> Result<(), WarehouseError> {
-        self.keeper = Some(Arc::clone(&self.shown).look_after(losses)?);
+        self.keeper = Some(Arc::clone(&self.shown).look_after(losses, self.upkeep_every)?);
         Ok(())
     }
 

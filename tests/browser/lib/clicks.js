@@ -30,8 +30,13 @@ export class Wire {
 
 const nav = (page, text) => page.locator("nav a", { hasText: text }).click();
 
+/** What the browser calls itself when it has a window; without one it says so, and is then a bot. */
+const withWindow = (browser) =>
+  "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) " +
+  `Chrome/${browser.version().split(".")[0]}.0.0.0 Safari/537.36`;
+
 async function open(browser, wire) {
-  const context = await browser.newContext({ acceptDownloads: true, locale: "en-GB" });
+  const context = await browser.newContext({ acceptDownloads: true, locale: "en-GB", userAgent: withWindow(browser) });
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   await wire.watch(context, page);
@@ -86,6 +91,16 @@ export async function bob(browser, url, wire) {
   await page.waitForURL("**/cart");
   await page.goto(`${url}/products`);
   await context.close();
+}
+
+/** One page, by a Chromium that says that it has no window. */
+export async function headless(browser, url) {
+  const context = await browser.newContext({ locale: "en-GB" });
+  const page = await context.newPage();
+  await page.goto(`${url}/products`);
+  const userAgent = await page.evaluate("navigator.userAgent");
+  await context.close();
+  return userAgent;
 }
 
 const view = (path, more = {}) => ({ kind: "page_view", path, method: "GET", status: 200, ...more });

@@ -81,14 +81,15 @@ class Program {
 export const dataFolder = () => mkdtemp(join(tmpdir(), "visitlog-data-"));
 export const removeFolder = (folder) => rm(folder, { recursive: true, force: true });
 
-/** The shop that knows nothing of Visitlog, and the proxy in front of it. */
-export async function shopBehindProxy(data, idle) {
+/** The shop that knows nothing of Visitlog, and the proxy in front of it; `more` are arguments of `visitlog serve`. */
+export async function shopBehindProxy(data, idle, more = []) {
   const [shopPort, port, adminPort] = [await freePort(), await freePort(), await freePort()];
   const shop = new Program("visitlog-shop", [`127.0.0.1:${shopPort}`]);
   await shop.answering(`http://127.0.0.1:${shopPort}/healthz`);
   const proxy = new Program("visitlog", [
     "serve", "--upstream", `http://127.0.0.1:${shopPort}`, "--listen", `127.0.0.1:${port}`,
     "--admin", `127.0.0.1:${adminPort}`, "--data", data, "--idle-timeout", `${idle}s`,
+    ...more,
   ]);
   await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
   const stop = async () => {

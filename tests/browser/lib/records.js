@@ -27,6 +27,15 @@ export async function asked(...args) {
   }
 }
 
+/** The rows that a SQL statement gives, from the running server or from the folder. */
+export const query = (sql, data) => asked("query", sql, "--data", data);
+
+/** The data files of the warehouse's table. */
+export async function tableFiles(data, table) {
+  const entries = await readdir(join(data, "warehouse", table), { recursive: true });
+  return entries.filter((name) => name.endsWith(".parquet") && !name.startsWith("_delta_log"));
+}
+
 /** What `visitlog visit ID` prints for a person. */
 export const shown = async (id, data) => (await run(binary("visitlog"), ["visit", id, "--data", data])).stdout;
 

@@ -13,6 +13,7 @@ use crate::http::Browser;
 pub(crate) struct Gate {
     state: Mutex<State>,
     changed: Condvar,
+    answered: Mutex<Vec<String>>,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -44,6 +45,12 @@ impl Gate {
     pub(crate) fn end(&self) {
         self.state.lock().unwrap().over = true;
         self.changed.notify_all();
+    }
+
+    /// The pages that were answered so far and have to be in a visit, from the `from`th on. (Those of pairs do not have
+    /// to: their other tab may have ended the session meanwhile.)
+    pub(crate) fn answered(&self, from: usize) -> Vec<String> {
+        self.answered.lock().unwrap()[from..].to_vec()
     }
 
     /// Waits for a server; `None` when all is over.
@@ -256,6 +263,9 @@ impl Client {
         match result {
             Ok(answer) if answer.status == 200 => {
                 attempt.answered = true;
+                if self.book.habit != Habit::Pair {
+                    self.gate.answered.lock().unwrap().push(attempt.path.clone());
+                }
                 attempt.told = answer.seen().visit().map(str::to_owned);
                 self.unsure &= answer.token().is_none();
                 if self.book.habit == Habit::Pair {

@@ -11,12 +11,12 @@ use crate::upstream::Upstream;
 use crate::visits;
 
 /// A file system in memory, of a size. Dropping it unmounts it.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     folder: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    fn of(size: &str) -> Self {
+    pub(crate) fn of(size: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
@@ -28,7 +28,7 @@ impl SmallDisk {
         Self { folder }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -37,7 +37,7 @@ impl SmallDisk {
     }
 
     /// Leaves no byte free.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let block = vec![7_u8; 1 << 20];
         let mut file = fs::File::create(self.filler()).unwrap();
         let mut length = block.len();
@@ -49,7 +49,7 @@ impl SmallDisk {
         }
     }
 
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         fs::remove_file(self.filler()).unwrap();
     }
 }
@@ -70,7 +70,7 @@ fn page(browser: &mut Browser, path: &str, headers: &[(&str, &str)], within: Dur
 }
 
 /// Pages of several browsers; what they asked for.
-fn pages(server: &Server, what: &str, count: usize, within: Duration) -> Vec<String> {
+pub(crate) fn pages(server: &Server, what: &str, count: usize, within: Duration) -> Vec<String> {
     let mut asked = Vec::new();
     for b in 0..4 {
         let mut browser = Browser::new(server.site, &format!("{what}{b}"));
@@ -99,7 +99,7 @@ fn missing<'a>(asked: &'a [String], recorded: &[String]) -> Vec<&'a String> {
 
 const ARGS: [&str; 2] = ["--idle-timeout", "2s"];
 /// A wait that is bounded, once; on a busy machine a bit more.
-const ONCE: Duration = Duration::from_secs(5);
+pub(crate) const ONCE: Duration = Duration::from_secs(5);
 const EACH: Duration = Duration::from_secs(2);
 
 #[test]

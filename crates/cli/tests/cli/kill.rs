@@ -12,14 +12,14 @@ use crate::server::Server;
 use crate::upstream::Upstream;
 use crate::visits;
 
-const IDLE: Duration = Duration::from_secs(2);
+pub(crate) const IDLE: Duration = Duration::from_secs(2);
 /// Longer than the idle timeout and what recovery pads it by.
-const DOWN: Duration = Duration::from_millis(3_300);
+pub(crate) const DOWN: Duration = Duration::from_millis(3_300);
 const ARGS: [&str; 4] = ["--idle-timeout", "2s", "--durability", "process"];
 const PAIRS: usize = 4;
 
 /// A pair's name, and what its two share.
-type SharedJar = (String, Arc<Jar>);
+pub(crate) type SharedJar = (String, Arc<Jar>);
 
 #[test]
 fn two_hundred_kills() {
@@ -42,7 +42,7 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
     let mut dice = Dice::fresh();
     let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
     let gate = Arc::new(Gate::default());
-    let (crowd, jars) = crowd_of(&gate, &mut dice);
+    let (crowd, jars) = crowd_of(&gate, &mut dice, 1);
     let mut terminated = Vec::new();
     let mut breaks = Vec::new();
     let mut kills = 0;
@@ -78,16 +78,17 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
     kills
 }
 
-fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice) -> (Vec<JoinHandle<Book>>, Vec<SharedJar>) {
+/// `share` of 2: a smaller crowd, half as many of each.
+pub(crate) fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice, share: usize) -> (Vec<JoinHandle<Book>>, Vec<SharedJar>) {
     let mut crowd = Vec::new();
     let mut jars = Vec::new();
     let mut client = |name: &str, habit, jar: &Arc<Jar>, first| {
         crowd.push(crowd::start(gate, name, habit, IDLE, Dice::new(dice.next()), jar, first));
     };
     for (habit, count) in [(Habit::Steady, 6), (Habit::Pausing, 4), (Habit::Member, 6), (Habit::Cookieless, 2)] {
-        (0..count).for_each(|n| client(&format!("{habit:?}{n}"), habit, &Arc::default(), 0));
+        (0..count / share).for_each(|n| client(&format!("{habit:?}{n}"), habit, &Arc::default(), 0));
     }
-    for n in 0..PAIRS {
+    for n in 0..PAIRS / share {
         let (name, jar) = (format!("pair{n}"), Arc::default());
         client(&name, Habit::Pair, &jar, 0);
         client(&name, Habit::Pair, &jar, 1_000_000_000);
@@ -97,7 +98,7 @@ fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice) -> (Vec<JoinHandle<Book>>, Vec<Sh
 }
 
 /// Terminates the session of one of the pairs.
-fn terminate(server: &Server, jars: &[SharedJar], dice: &mut Dice) -> Option<Terminated> {
+pub(crate) fn terminate(server: &Server, jars: &[SharedJar], dice: &mut Dice) -> Option<Terminated> {
     let (name, jar) = &jars[dice.below(jars.len() as u64) as usize];
     let visit = jar.visit.lock().unwrap().clone()?;
     let sent = now();

@@ -24,8 +24,8 @@ use super::{WarehouseError, WarehouseSettings};
 const FOLDER: &str = "warehouse";
 /// How often what was recorded is looked at, so that statements find little to do.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
-/// How often the tables are asked how far they are, and looked after: every so many catchings up.
-const UPKEEP_TURNS: u64 = 30;
+/// How often the tables are asked how far they are, and looked after, unless the settings say otherwise.
+const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// The tables, opened before the engine that feeds them.
 pub struct Storage {
@@ -101,20 +101,26 @@ impl Shown {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(super) fn look_after(self: Arc<Self>, losses: LossCounts) -> Result<Keeper, WarehouseError> {
+    pub(super) fn look_after(
+        self: Arc<Self>,
+        losses: LossCounts,
+        upkeep_every: Option<Duration>,
+    ) -> Result<Keeper, WarehouseError> {
         let stop = Arc::<Stop>::default();
         let stopped = Arc::clone(&stop);
-        let work = move || self.run(&stopped, &losses);
+        let work = move || self.run(&stopped, &losses, upkeep_every.unwrap_or(UPKEEP_EVERY));
         let thread = std::thread::Builder::new().name("visitlog-keep".to_owned()).spawn(work);
         let thread =
             thread.map_err(|source| WarehouseError::System { doing: "start the warehouse's thread", source })?;
         Ok(Keeper { stop, thread: Some(thread) })
     }
 
-    fn run(&self, stop: &Stop, losses: &LossCounts) {
+    fn run(&self, stop: &Stop, losses: &LossCounts, upkeep_every: Duration) {
         let mut counted = Vec::new();
+        let every = CATCH_UP_EVERY.min(upkeep_every).max(Duration::from_millis(1));
+        let upkeep_turns = upkeep_every.div_duration_f64(every).round().max(1.0) as u64;
         for turn in 0_u64.. {
-            if stop.wait(CATCH_UP_EVERY) {
+            if stop.wait(every) {
                 return;
             }
             let Some(live) = &self.views.live else { return };
@@ -122,7 +128,7 @@ impl Shown {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what is going on can't be followed");
             }
             self.count(&mut counted, losses());
-            if turn % UPKEEP_TURNS == UPKEEP_TURNS - 1 {
+            if turn % upkeep_turns == upkeep_turns - 1 {
                 self.tidy(live, stop);
             }
         }

@@ -254,3 +254,23 @@ fn a_gathering_sink_that_stays_down_is_parked_and_gets_all_later() {
     assert_eq!(world.rows(), ids(0..27));
     assert_eq!((world.status().parked, world.status().backlog), (0, 0));
 }
+
+#[test]
+fn a_sink_that_gathers_but_can_not_flush_is_left_alone_for_longer_each_time() {
+    let mut world = World::new(settings(), 100);
+    world.ends(0..10);
+    let mut delays = Vec::new();
+    for round in 1..=6 {
+        // Three batches, then the flush.
+        *world.table.fails.lock() = Some((4 * round, false));
+        world.run();
+        let state = world.status().state;
+        assert!(matches!(state, SinkState::Failing { since: MORNING, .. }), "failing from the first on: {state:?}");
+        let again = world.driver.step(world.now).wake_at.expect("it is tried again");
+        delays.push(again.millis() - world.now.millis());
+        world.now = again;
+    }
+    assert_eq!(delays, [100, 200, 400, 800, 1_600, 2_000]);
+    world.run();
+    assert_eq!((world.rows(), world.status().state), (ids(0..10), SinkState::Running));
+}

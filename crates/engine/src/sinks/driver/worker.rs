@@ -153,7 +153,8 @@ impl Worker {
             match self.deliver(shared, now) {
                 Ok(has_worked) => {
                     worked |= has_worked;
-                    if self.failing.take().is_some() {
+                    // To have gathered visits is no sign of health: a sink is back once it has stored them.
+                    if self.round.gathered == 0 && self.failing.take().is_some() {
                         tracing::info!(sink = self.name(), "the sink is back");
                     }
                 }
