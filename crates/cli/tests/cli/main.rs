@@ -6,6 +6,7 @@ mod books;
 mod crowd;
 mod dice;
 mod disk;
+mod erase;
 mod freeze;
 mod http;
 mod identity;
