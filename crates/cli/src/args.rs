@@ -40,6 +40,10 @@ pub(crate) enum Command {
     Report(Box<ReportArgs>),
     /// End a session now, as an admin
     Terminate(VisitArgs),
+    /// Erase a visitor or a user: open sessions, tables, files and the journal's copies
+    Erase(EraseArgs),
+    /// All that there is of a visitor or a user, as JSON
+    Export(ExportArgs),
     /// Look into a journal
     Journal(JournalArgs),
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use visitlog_core::VisitId;
 use visitlog_engine::local::journal_dir;
 use visitlog_engine::lock::{self, Holder};
+#[cfg(feature = "warehouse")]
+use visitlog_engine::sinks::SinkDriver;
 use visitlog_engine::{EngineConfig, Local};
 use visitlog_server::lookup::{self, Wanted};
 
@@ -129,23 +131,23 @@ pub(crate) fn open_folder(data: &Path) -> anyhow::Result<Local> {
 pub(crate) fn open_warehouse(
     data: &Path,
     settings: &visitlog_server::warehouse::WarehouseSettings,
-) -> anyhow::Result<(Local, visitlog_server::warehouse::Warehouse)> {
+) -> anyhow::Result<(Local, SinkDriver, visitlog_server::warehouse::Warehouse)> {
     use std::sync::Arc;
     use visitlog_server::warehouse::{Storage, Warehouse};
 
     check_folder(data)?;
     let enricher = Arc::new(visitlog_server::Enricher::open(visitlog_server::EnrichSettings::default())?);
     let mut storage = None;
-    let (local, _sinks) = Local::open_quietly_with(data, EngineConfig::default(), || {
+    let (local, sinks) = Local::open_quietly_with(data, EngineConfig::default(), || {
         let opened = Storage::open(data, settings, enricher)?;
-        // Not to be fed, but so that what it still has to get is seen.
+        // Also where it is not fed: so that what it still has to get is seen.
         let sink = opened.sink();
         storage = Some(opened);
         Ok(vec![sink])
     })?;
     let storage = storage.context("the tables were not opened")?;
     let warehouse = Warehouse::open(data, settings, storage, Arc::clone(local.engine()))?;
-    Ok((local, warehouse))
+    Ok((local, sinks, warehouse))
 }
 
 /// Opening writes: not into a folder that is none of ours, nor files that its owner's server could not open later.

@@ -3,6 +3,8 @@
 
 mod args;
 mod demo;
+#[cfg(feature = "warehouse")]
+mod erase;
 mod journal;
 mod look;
 mod out;
@@ -30,8 +32,12 @@ fn main() -> ExitCode {
         Command::Query(args) => sql::query(&args),
         #[cfg(feature = "warehouse")]
         Command::Report(args) => sql::report(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Erase(args) => erase::erase(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Export(args) => erase::export(&args),
         #[cfg(not(feature = "warehouse"))]
-        Command::Query(_) | Command::Report(_) => {
+        Command::Query(_) | Command::Report(_) | Command::Erase(_) | Command::Export(_) => {
             Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)"))
         }
         Command::Terminate(args) => look::terminate(&args),

@@ -85,7 +85,7 @@ const fn format(format: FormatArg) -> Format {
 }
 
 /// The address of the server to ask, if there is one.
-fn server(whose: &Whose) -> anyhow::Result<Option<String>> {
+pub(crate) fn server(whose: &Whose) -> anyhow::Result<Option<String>> {
     match (&whose.server, &whose.data) {
         (Some(url), _) => Ok(Some(url.trim_end_matches('/').to_owned())),
         (None, Some(data)) => Ok(look::server_of(data)?.map(|address| format!("http://{address}"))),
@@ -93,7 +93,7 @@ fn server(whose: &Whose) -> anyhow::Result<Option<String>> {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     // No time limit: the server has one.
     ureq::Agent::config_builder().http_status_as_error(false).build().new_agent()
 }
@@ -137,7 +137,7 @@ fn failure(base: &str, id: &str) -> Option<String> {
 }
 
 /// The server's words, which may have been a stranger's.
-fn message(text: &str) -> Option<String> {
+pub(crate) fn message(text: &str) -> Option<String> {
     let message = serde_json::from_str::<Value>(text).ok()?["message"].as_str()?.to_owned();
     Some(crate::render::clean(&message))
 }
@@ -151,7 +151,7 @@ fn from_folder(
 ) -> anyhow::Result<ExitCode> {
     let data: &Path = whose.data.as_deref().context("--data DIR expected")?;
     let settings = WarehouseSettings { limits: limits(limits_args), folder, ..WarehouseSettings::default() };
-    let (_local, warehouse) = look::open_warehouse(data, &settings)?;
+    let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
     serve::runtime()?.block_on(async {
         let mut parts = warehouse.run(prepared, format(written.output));
         let mut interrupted = std::pin::pin!(serve::asked_to_end()?);

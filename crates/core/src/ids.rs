@@ -70,16 +70,20 @@ impl FromStr for VisitId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match Uuid::try_parse(text) {
             Ok(id) => Ok(Self::from_u128(id.as_u128())),
-            Err(source) => Err(ParseIdError { what: "visit id", source }),
+            Err(source) => Err(ParseIdError { what: "visit id", expected: VISIT_ID, source }),
         }
     }
 }
 
+const VISIT_ID: &str = "a UUID such as 01990b1e-6f5c-7c4e-8b0d-3f2f6c1f9a11";
+const VISITOR_ID: &str = "32 hexadecimal digits";
+
 /// A text that should have been an id isn't one.
 #[derive(Debug, thiserror::Error)]
-#[error("not a {what}: expected a UUID such as 01990b1e-6f5c-7c4e-8b0d-3f2f6c1f9a11")]
+#[error("not a {what}: expected {expected}")]
 pub struct ParseIdError {
     what: &'static str,
+    expected: &'static str,
     source: uuid::Error,
 }
 
@@ -124,6 +128,17 @@ impl VisitorId {
     /// Its 128 bits.
     pub const fn as_u128(self) -> u128 {
         self.0
+    }
+}
+
+impl FromStr for VisitorId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match Uuid::try_parse(text) {
+            Ok(id) => Ok(Self(id.as_u128())),
+            Err(source) => Err(ParseIdError { what: "visitor id", expected: VISITOR_ID, source }),
+        }
     }
 }
 

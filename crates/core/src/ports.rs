@@ -352,6 +352,12 @@ pub trait VisitSink: Send {
     /// it has stored all the same it has to know by the positions.
     fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError>;
 
+    /// The visits up to this `End` that were not delivered never will be: they are erased. For a sink that gathers and
+    /// keeps positions of its own.
+    fn skipped(&mut self, upto: Lsn) {
+        let _ = upto;
+    }
+
     /// Brings all that was gathered to stable storage; returns the place behind it. Only called for a sink that
     /// gathers.
     ///

@@ -188,7 +188,7 @@ fn sink_loop(engine: &Engine, stop: &Stop, mut sinks: SinkDriver) {
             return;
         }
         more = sinks.step(now).worked;
-        if now < upkeep_at {
+        if now < upkeep_at && engine.releasing().is_none() {
             continue;
         }
         match upkeep.step(engine) {

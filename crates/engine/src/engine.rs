@@ -29,7 +29,7 @@ pub(crate) const SHARDS: usize = 16;
 pub struct Engine {
     pub(crate) config: EngineConfig,
     clock: EngineClock,
-    entropy: Arc<dyn Entropy>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) shards: Box<[Mutex<Shard>]>,
     pub(crate) cookieless: Mutex<Cookieless>,
@@ -40,6 +40,8 @@ pub struct Engine {
     pub(crate) counters: Counters,
     /// How far behind the sweep is, in microseconds.
     pub(crate) sweep_lag_us: AtomicU64,
+    /// Segments below are to go as soon as they can, for an erasure.
+    pub(crate) release_below: AtomicU64,
 }
 
 impl std::fmt::Debug for Engine {
@@ -86,6 +88,9 @@ impl Engine {
             driver.add(sink, &recovered.acks);
         }
         recovered.ends.iter().for_each(|end| driver.hub().push(*end));
+        recovered.barriers.iter().for_each(|barrier| driver.hub().bar(*barrier));
+        // What an erasure has begun goes on after a crash: the journal's own copies go.
+        let release_below = recovered.barriers.iter().map(|barrier| barrier.below.0).max().unwrap_or_default();
         let clock = EngineClock::not_before(clock, recovered.last_moment);
         let now = clock.now();
         let engine = Self {
@@ -99,9 +104,13 @@ impl Engine {
             sinks: driver.hub(),
             counters: Counters::default(),
             sweep_lag_us: AtomicU64::new(0),
+            release_below: AtomicU64::new(release_below),
             config,
         };
         engine.index_recovered(now);
+        if !recovered.barriers.is_empty() {
+            engine.forget_barred(&recovered.ends);
+        }
         Ok((engine, driver, recovered.report))
     }
 
@@ -171,6 +180,11 @@ impl Engine {
         let now = self.now();
         let end = requests::Cells::shard(&call, visit.partition(), |shard, fx| shard.terminate(visit, reason, now, fx));
         Ok((end.is_some(), self.journal.wait(call.newest.get())))
+    }
+
+    /// Where the sinks' share is kept.
+    pub const fn sink_hub(&self) -> &Arc<SinkHub> {
+        &self.sinks
     }
 
     /// How the sinks are doing.

@@ -11,7 +11,7 @@ use visitlog_core::{Host, Timestamp, VisitId};
 
 use crate::config::EngineConfig;
 use crate::engine::SHARDS;
-use crate::journal::{Ack, BaseItem, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
+use crate::journal::{Ack, Barrier, BaseItem, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
 use crate::sinks::PendingEnd;
 
 /// What recovery found.
@@ -34,6 +34,8 @@ pub(crate) struct Parts {
     pub(crate) ends: Vec<PendingEnd>,
     /// The latest acknowledgement of each sink.
     pub(crate) acks: HashMap<String, Ack>,
+    /// Erasures that are perhaps not done yet.
+    pub(crate) barriers: Vec<Barrier>,
     pub(crate) report: Report,
 }
 
@@ -42,6 +44,7 @@ struct Replay {
     sites: Sites,
     ends: Vec<PendingEnd>,
     acks: HashMap<String, Ack>,
+    barriers: Vec<Barrier>,
     last_moment: Timestamp,
     unreadable: u64,
 }
@@ -57,15 +60,16 @@ pub(crate) fn recover(
         sites: Sites::new(config.sites.iter().map(|(host, _)| host.clone())),
         ends: Vec::new(),
         acks: HashMap::new(),
+        barriers: Vec::new(),
         last_moment: Timestamp::EPOCH,
         unreadable: 0,
     };
     let (journal, recovered) =
         Journal::open(disk, dir, config.journal.clone(), entropy.random(), |record| replay.see(&record))?;
     let open = replay.shards.iter().map(Shard::len).sum();
-    let Replay { shards, sites, last_moment, ends, acks, unreadable } = replay;
+    let Replay { shards, sites, last_moment, ends, acks, barriers, unreadable } = replay;
     let report = Report { journal: recovered, open, unreadable };
-    Ok(Parts { journal, shards, sites, last_moment, ends, acks, report })
+    Ok(Parts { journal, shards, sites, last_moment, ends, acks, barriers, report })
 }
 
 impl Replay {
@@ -98,6 +102,12 @@ impl Replay {
             BaseItem::Site(name) => drop(self.sites.confirm(&Host::new(&name))),
             BaseItem::Tombstone { visit, reason, closed_at } => {
                 self.shard(visit).restore_tombstone(visit, reason, closed_at);
+            }
+            BaseItem::Erased(barrier) => {
+                // Each base since repeats it.
+                if !self.barriers.contains(&barrier) {
+                    self.barriers.push(barrier);
+                }
             }
             BaseItem::Time(at) => self.last_moment = self.last_moment.max(at),
         }

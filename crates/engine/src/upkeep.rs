@@ -1,10 +1,11 @@
 //! Keeps the journal short: writes bases, carries long sessions forward, lets old segments go.
 
 use visitlog_core::machine::{Chain, Tombstone};
+use visitlog_core::model::Entry;
 use visitlog_core::{Host, Lsn};
 
 use crate::engine::Engine;
-use crate::journal::{BaseItem, Flags, JournalError};
+use crate::journal::{BaseItem, Flags, JournalError, Kind, RawRecord};
 
 /// Sessions carried in one step.
 const CARRY_AT_ONCE: usize = 256;
@@ -49,6 +50,12 @@ impl Upkeep {
         if engine.journal.base_due() {
             write_base(engine);
         }
+        if let Some(below) = engine.releasing()
+            && engine.sinks.oldest_needed().is_some_and(|oldest| oldest < below)
+        {
+            // What ends now may have begun there.
+            engine.sinks.hasten(engine.journal.appended());
+        }
         self.carry(engine);
         self.collect(engine)?;
         Ok(!self.carrying.is_empty())
@@ -76,11 +83,7 @@ impl Upkeep {
     /// kept must double before that happens again, so that carrying costs at most as much as writing.
     fn carry(&mut self, engine: &Engine) {
         if self.carrying.is_empty() {
-            let bytes = engine.journal.usage().bytes;
-            if bytes <= self.carry_from_bytes.max(engine.config.carry_from_bytes) {
-                return;
-            }
-            let cutoff = Lsn(engine.journal.appended().0.saturating_sub(bytes / 2));
+            let Some(cutoff) = self.cutoff(engine) else { return };
             for shard in &engine.shards {
                 self.carrying.extend(shard.lock().chains().filter(|chain| chain.first < cutoff));
             }
@@ -99,6 +102,14 @@ impl Upkeep {
             // Whatever grew meanwhile: the next time is when the journal is twice as long as it is after this.
             self.carry_from_bytes = engine.config.carry_from_bytes.max(2 * self.kept_bytes(engine));
         }
+    }
+
+    /// Sessions that begin below are to be carried now, if any are.
+    fn cutoff(&self, engine: &Engine) -> Option<Lsn> {
+        let bytes = engine.journal.usage().bytes;
+        let is_long = bytes > self.carry_from_bytes.max(engine.config.carry_from_bytes);
+        let half = is_long.then(|| Lsn(engine.journal.appended().0.saturating_sub(bytes / 2)));
+        half.max(engine.releasing())
     }
 
     /// What will be left once the collections that the carrying allows are done.
@@ -145,6 +156,13 @@ impl Engine {
         (bound.min(needed.unwrap_or(bound)), self.journal.appended())
     }
 
+    /// The start without the visit that it names as its previous one, if that was erased.
+    fn without_erased(&self, record: &RawRecord) -> Option<Entry> {
+        let Ok(Entry::Start(mut start)) = (record.kind == Kind::Start).then(|| record.entry())? else { return None };
+        start.previous.take_if(|previous| self.sinks.is_erased(*previous))?;
+        Some(Entry::Start(start))
+    }
+
     /// Writes a session's chain again at the journal's end. `false` if it has ended, or is too busy just now.
     pub(crate) fn carry(&self, visit: visitlog_core::VisitId) -> Result<bool, JournalError> {
         for _ in 0..3 {
@@ -174,7 +192,10 @@ impl Engine {
                 if place + 1 == records.len() {
                     flags = flags.with(Flags::CARRIED_LAST);
                 }
-                last = appender.append_raw(visit, last, flags, record.kind, &record.payload);
+                last = match self.without_erased(record) {
+                    Some(start) => appender.append(visit, last, flags, &start),
+                    None => appender.append_raw(visit, last, flags, record.kind, &record.payload),
+                };
                 first = if first.is_some() { first } else { last };
             }
             drop(appender);

@@ -1,5 +1,6 @@
 //! The warehouse of a server or of a folder: this is the one place that opens it and says which tables SQL sees.
 
+mod erase;
 mod storage;
 
 use std::io;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+/// Whom an erasure or an export is about.
+pub use visitlog_warehouse::Subject;
 /// Limits of statements.
 pub use visitlog_warehouse::sql::limits::Limits;
 use visitlog_warehouse::sql::outputs::{self, Encode, Format};
@@ -17,7 +20,9 @@ use visitlog_warehouse::sql::{Catalog, OpenError, Prepared, Sql, SqlError, SqlSe
 pub use visitlog_warehouse::{WarehouseSettings as TableSettings, report, sql};
 
 use visitlog_engine::Engine;
+use visitlog_engine::journal::JournalError;
 
+pub use self::erase::{ErasureError, ErasureReport};
 use self::storage::Keeper;
 pub use self::storage::{LossCounts, Shown, Storage};
 
@@ -112,6 +117,30 @@ impl Warehouse {
     pub fn look_after(&mut self, losses: LossCounts) -> Result<(), WarehouseError> {
         self.keeper = Some(Arc::clone(&self.shown).look_after(losses, self.upkeep_every)?);
         Ok(())
+    }
+
+    /// Erases a visitor or a user, see [`ErasureReport`]. `turn` is called again and again while something has to be waited
+    /// for: it lets the engine go on, or some time pass. Blocks, and must not be called from inside a runtime.
+    ///
+    /// # Errors
+    /// When something can't be read or written, or a sink does not take what it is to get. What was not done then is
+    /// done by the next call.
+    pub fn erase(
+        &self,
+        data: &Path,
+        who: &Subject,
+        turn: &mut dyn FnMut() -> Result<(), JournalError>,
+    ) -> Result<ErasureReport, ErasureError> {
+        self.shown.erase(data, who, turn)
+    }
+
+    /// All that there is of a visitor or a user: a JSON object for each visit, as in the table `visits`, with its rows
+    /// of `events` in `events`. Blocks, and must not be called from inside a runtime.
+    ///
+    /// # Errors
+    /// When something can't be read.
+    pub fn export(&self, who: &Subject) -> Result<Vec<serde_json::Value>, ErasureError> {
+        self.shown.export(who)
     }
 
     /// Runs a statement. Dropping what it gives cancels it.

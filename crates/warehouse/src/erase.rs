@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deltalake::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
@@ -18,12 +19,13 @@ use deltalake::arrow::json::ArrayWriter;
 use deltalake::protocol::DeltaOperation;
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
-use visitlog_core::VisitorId;
 use visitlog_core::model::UserId;
+use visitlog_core::{VisitId, VisitorId};
+use visitlog_enrich::Enricher;
 
 use crate::error::WarehouseError;
 use crate::files::{read, write_all};
-use crate::rows::visitor_key;
+use crate::rows::{RowBuilder, visitor_key};
 use crate::store::DurableStore;
 use crate::tables::Table;
 use crate::upkeep::{checkpoint, clean_log, replace, vacuum};
@@ -39,7 +41,7 @@ pub enum Subject {
 }
 
 /// What was erased.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Erased {
     /// Rows of `visits`.
     pub visits: u64,
@@ -47,6 +49,8 @@ pub struct Erased {
     pub events: u64,
     /// Files that were rewritten.
     pub files: u64,
+    /// The visits that the rows were of.
+    pub ids: Vec<VisitId>,
 }
 
 /// The visits of a subject, by their ids as text.
@@ -103,24 +107,45 @@ impl Warehouse {
     /// # Errors
     /// When a file or table could not be read.
     pub fn export(&self, who: &Subject) -> Result<Vec<Value>, WarehouseError> {
+        self.export_with(who, &mut RowBuilder::new(Arc::new(Enricher::empty()), None))
+    }
+
+    /// The same with what is not in the tables yet: the visits that `live` was given. Where the tables have one of them
+    /// by now, theirs counts.
+    ///
+    /// # Errors
+    /// When a file or table could not be read.
+    pub fn export_with(&self, who: &Subject, live: &mut RowBuilder) -> Result<Vec<Value>, WarehouseError> {
+        let live = live.finish()?;
         let [visits, events] = self.snapshot();
         self.run(async {
             let ids = visits_of(&visits, &events, who).await?;
-            let mut found: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-            for row in rows_of(&visits, &ids).await? {
-                let id = row.get("visit_id").and_then(Value::as_str).unwrap_or_default().to_owned();
-                found.insert(id, row);
-            }
-            for mut row in rows_of(&events, &ids).await? {
-                let Some(Value::String(id)) = row.remove("visit_id") else { continue };
-                let visit = found.entry(id.clone()).or_insert_with(|| Map::from_iter([("visit_id".into(), id.into())]));
-                if let Value::Array(events) = visit.entry("events").or_insert_with(|| Value::Array(Vec::new())) {
-                    events.push(Value::Object(row));
-                }
-            }
+            let mut found = documents(objects(&live.visits)?, objects(&live.events)?);
+            found.extend(documents(rows_of(&visits, &ids).await?, rows_of(&events, &ids).await?));
             Ok(found.into_values().map(Value::Object).collect())
         })
     }
+}
+
+/// A row as a JSON object.
+type Row = Map<String, Value>;
+
+/// Visits by id, each with its events.
+fn documents(visits: Vec<Row>, events: Vec<Row>) -> BTreeMap<String, Row> {
+    let mut found: BTreeMap<String, Row> = BTreeMap::new();
+    for mut row in visits {
+        let id = row.get("visit_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        row.insert("events".to_owned(), Value::Array(Vec::new()));
+        found.insert(id, row);
+    }
+    for mut row in events {
+        let Some(Value::String(id)) = row.remove("visit_id") else { continue };
+        let visit = found.entry(id.clone()).or_insert_with(|| Map::from_iter([("visit_id".into(), id.into())]));
+        if let Value::Array(events) = visit.entry("events").or_insert_with(|| Value::Array(Vec::new())) {
+            events.push(Value::Object(row));
+        }
+    }
+    found
 }
 
 async fn erase(
@@ -136,7 +161,7 @@ async fn erase(
         return Err(WarehouseError::Busy { what: "a flush has reached one table only; let it finish first" });
     }
     let ids = visits_of(&tables.visits, &tables.events, who).await?;
-    let mut erased = Erased::default();
+    let mut erased = Erased { ids: ids.iter().filter_map(|id| id.parse().ok()).collect(), ..Erased::default() };
     // Events first: as long as the visits are there, a second call knows which they were.
     erased.events = rewrite(&mut tables.events, who, &ids, &mut erased.files).await?;
     erased.visits = rewrite(&mut tables.visits, who, &ids, &mut erased.files).await?;
@@ -240,7 +265,7 @@ fn without_previous(batch: &RecordBatch, refers: &BooleanArray) -> Result<Record
 }
 
 /// The rows of some visits as JSON objects, in the order of the files.
-async fn rows_of(table: &Table, ids: &VisitIds) -> Result<Vec<Map<String, Value>>, WarehouseError> {
+async fn rows_of(table: &Table, ids: &VisitIds) -> Result<Vec<Row>, WarehouseError> {
     let mut found = Vec::new();
     for file in table.files()? {
         let mut rows = read(table, &file, None).await?;
@@ -253,13 +278,19 @@ async fn rows_of(table: &Table, ids: &VisitIds) -> Result<Vec<Map<String, Value>
             if theirs.true_count() == 0 {
                 continue;
             }
-            let mut writer = ArrayWriter::new(Vec::new());
-            writer.write(&filter_record_batch(&batch, &theirs)?)?;
-            writer.finish()?;
-            let rows: Vec<Map<String, Value>> = serde_json::from_slice(&writer.into_inner())
-                .map_err(|error| WarehouseError::Io { doing: "reading rows", source: error.into() })?;
-            found.extend(rows);
+            found.extend(objects(&filter_record_batch(&batch, &theirs)?)?);
         }
     }
     Ok(found)
+}
+
+fn objects(batch: &RecordBatch) -> Result<Vec<Row>, WarehouseError> {
+    if batch.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
+    let mut writer = ArrayWriter::new(Vec::new());
+    writer.write(batch)?;
+    writer.finish()?;
+    serde_json::from_slice(&writer.into_inner())
+        .map_err(|error| WarehouseError::Io { doing: "reading rows", source: error.into() })
 }

@@ -220,6 +220,10 @@ impl VisitSink for WarehouseSink {
         Ok(if is_full { Delivery::Full } else { Delivery::Gathered })
     }
 
+    fn skipped(&mut self, upto: Lsn) {
+        self.gathered.last = self.gathered.last.max(upto);
+    }
+
     fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
         let gathered = std::mem::take(&mut self.gathered);
         let journal = self.journal.unwrap_or_default();

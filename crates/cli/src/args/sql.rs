@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use visitlog_core::VisitorId;
 
 /// Whose visits.
 #[derive(Debug, Args)]
@@ -117,6 +118,43 @@ pub(crate) struct ReportArgs {
     pub(crate) written: WrittenArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    /// Where the tables are, without a server [default: warehouse in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) warehouse: Option<PathBuf>,
+}
+
+/// Whom it is about.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct WhoArgs {
+    /// All visits of this visitor, as `visitor_id` says
+    #[arg(long, value_name = "ID")]
+    pub(crate) visitor: Option<VisitorId>,
+    /// All visits in which this user was logged in
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// Where the tables are, without a server [default: warehouse in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) warehouse: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    /// A file for the result [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     /// Where the tables are, without a server [default: warehouse in the data folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) warehouse: Option<PathBuf>,

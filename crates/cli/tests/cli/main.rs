@@ -7,6 +7,7 @@ mod crowd;
 mod dice;
 mod disk;
 mod fire;
+mod erase;
 mod freeze;
 mod http;
 mod identity;

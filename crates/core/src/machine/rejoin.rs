@@ -107,6 +107,12 @@ impl Tombstones {
         self.ended.contains(&visit)
     }
 
+    /// Forgets those that are not to be kept.
+    pub(super) fn retain(&mut self, keep: impl Fn(VisitId) -> bool) {
+        self.ended.retain(|visit| keep(*visit));
+        self.order.retain(|tomb| keep(tomb.visit));
+    }
+
     /// All that are remembered.
     pub(super) fn iter(&self) -> impl Iterator<Item = Tombstone> + '_ {
         self.order.iter().copied()

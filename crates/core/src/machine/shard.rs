@@ -524,6 +524,11 @@ impl Shard {
         self.tombs.iter()
     }
 
+    /// Forgets that these visits have ended: they are erased.
+    pub fn forget_tombstones(&mut self, is_erased: impl Fn(VisitId) -> bool) {
+        self.tombs.retain(|visit| !is_erased(visit));
+    }
+
     /// A session's chain was carried forward: its records now begin at `first` and end at `last`. Refused when the
     /// session has ended or got another record since `before`.
     pub fn relink(&mut self, before: Chain, first: Lsn, last: Lsn) -> bool {

@@ -175,6 +175,7 @@ impl Line {
                 self.put("ended", format_args!("{visit}:{}:{}", reason.as_str(), time(*closed_at)));
             }
             BaseItem::Time(at) => self.put("time", time(*at)),
+            BaseItem::Erased(barrier) => self.put("erased-below", barrier.below),
         }
     }
 }

@@ -7,11 +7,12 @@
 //! | `Base` | items to the end, each: u8 what, varint length, body |
 //!
 //! Items of a base: 1 an `Ack`'s payload; 2 a site's name; 3 a tombstone: visit id 16 bytes, reason u8, moment closed;
-//! 4 a moment. Other items are left out: a newer minor version added them.
+//! 4 a moment; 5 (since 1.2) an erasure: LSN 8 bytes, salt 16 bytes, mark 16 bytes, see [`super::Barrier`]. Other items are left out: a newer minor version added them.
 
 use visitlog_core::model::EndReason;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
+use super::barrier::Barrier;
 use super::codec::{CodecError, end_code, end_of};
 use super::wire::{Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
 
@@ -44,6 +45,8 @@ pub enum BaseItem {
     },
     /// The engine's time when the base was written: after a restart the clock goes on from here at least.
     Time(Timestamp),
+    /// Somebody's visits that ended before a place are erased.
+    Erased(Barrier),
 }
 
 pub(super) fn put_ack(out: &mut Vec<u8>, ack: &Ack) {
@@ -83,6 +86,12 @@ pub(super) fn put_item(out: &mut Vec<u8>, item: &BaseItem, scratch: &mut Vec<u8>
             put_moment(scratch, *at);
             4
         }
+        BaseItem::Erased(Barrier { below, salt, mark }) => {
+            put_u64(scratch, below.0);
+            put_u128(scratch, *salt);
+            put_u128(scratch, *mark);
+            5
+        }
     };
     out.push(what);
     put_varint(out, scratch.len() as u64);
@@ -105,6 +114,11 @@ pub(super) fn take_base(payload: &[u8]) -> Result<Vec<BaseItem>, CodecError> {
                 closed_at: inner.moment()?,
             },
             4 => BaseItem::Time(inner.moment()?),
+            5 => BaseItem::Erased(Barrier {
+                below: Lsn(inner.u64("lsn")?),
+                salt: inner.u128("salt")?,
+                mark: inner.u128("mark")?,
+            }),
             _ => continue,
         });
     }

@@ -9,6 +9,7 @@
 //! written, and appends a `Synced` record that says so. [`Journal::wait`] waits for whichever of these the durability
 //! mode promises. Readers find a record wherever it is on that way.
 
+mod barrier;
 pub mod codec;
 mod config;
 mod error;
@@ -29,6 +30,7 @@ mod wait;
 mod wire;
 mod writer;
 
+pub use barrier::{Barrier, Whose};
 #[cfg(feature = "mutations")]
 pub use config::Mutations;
 pub use config::{Config, SEGMENT_BYTES, UNWRITTEN_BYTES_MAX};

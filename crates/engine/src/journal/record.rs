@@ -99,3 +99,13 @@ pub struct RawRecord {
     /// Its payload.
     pub payload: Vec<u8>,
 }
+
+impl RawRecord {
+    /// The entry that it is.
+    ///
+    /// # Errors
+    /// When the payload can't be understood.
+    pub fn entry(&self) -> Result<Entry, CodecError> {
+        codec::decode(self.kind, &self.payload)
+    }
+}

@@ -45,11 +45,13 @@ pub(super) struct Append {
     pub(super) chunk: Chunk,
     /// First LSN of the segment that the next record goes to, unless it is full.
     segment: u64,
+    /// The next record begins a segment, however short this one is.
+    turns: bool,
 }
 
 impl Append {
     pub(super) fn new(next: u64) -> Self {
-        Self { chunk: Chunk { start: next, ..Chunk::default() }, segment: next }
+        Self { chunk: Chunk { start: next, ..Chunk::default() }, segment: next, turns: false }
     }
 
     pub(super) fn next(&self) -> u64 {
@@ -128,6 +130,11 @@ impl Appender<'_> {
         }
     }
 
+    /// The next record begins a new segment, so that those before it can go.
+    pub fn begin_segment(&mut self) {
+        self.append.turns = true;
+    }
+
     /// The position of the next record.
     pub fn next_lsn(&self) -> Lsn {
         Lsn(self.append.next())
@@ -152,7 +159,8 @@ impl Appender<'_> {
         payload(out);
         format::seal(out, start, self.journal.seed);
         let end = append.chunk.end();
-        if HEADER_LEN + (end - append.segment) > self.journal.config.segment_bytes && lsn != append.segment {
+        let is_full = HEADER_LEN + (end - append.segment) > self.journal.config.segment_bytes;
+        if (is_full || std::mem::take(&mut append.turns)) && lsn != append.segment {
             append.segment = lsn;
             append.chunk.rolls.push(lsn);
             self.journal.base_due.store(true, Ordering::SeqCst);

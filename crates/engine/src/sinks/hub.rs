@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use hashbrown::HashSet;
+use parking_lot::{Mutex, RwLock};
+use visitlog_core::model::EndedVisit;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::source::EndSource;
-use crate::journal::{Ack, BaseItem, Journal};
+use crate::journal::{Ack, Barrier, BaseItem, Journal};
 
 /// An `End` in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +135,13 @@ impl Lane {
         self.oldest().map_or(0, |oldest| appended.0.saturating_sub(oldest.0))
     }
 
+    /// Whether all Ends below a position are with the sink, and that is on stable storage.
+    fn has_all(&self, below: Lsn) -> bool {
+        self.state == SinkState::Running
+            && self.parked == 0
+            && self.queue.front().is_none_or(|front| front.end >= below)
+    }
+
     fn status(&self, appended: Lsn) -> SinkStatus {
         SinkStatus {
             name: self.name.clone(),
@@ -158,6 +167,10 @@ pub struct SinkHub {
     book: Mutex<BTreeMap<String, Ack>>,
     /// Ends up to this one wait for no others.
     hastened: AtomicU64,
+    /// Whose visits no sink gets any more.
+    barriers: RwLock<Vec<Barrier>>,
+    /// Visits that were erased, for those that name one as their previous.
+    erased: RwLock<HashSet<VisitId>>,
 }
 
 impl SinkHub {
@@ -201,6 +214,40 @@ impl SinkHub {
         Lsn(self.hastened.load(Ordering::Relaxed))
     }
 
+    /// From now on no sink gets what a barrier bars. To be called under the append lock that the barrier was appended
+    /// under.
+    pub(crate) fn bar(&self, barrier: Barrier) {
+        self.barriers.write().push(barrier);
+    }
+
+    pub(crate) fn is_barred(&self, end: Lsn, visit: &EndedVisit) -> bool {
+        self.barriers.read().iter().any(|barrier| barrier.bars(end, visit))
+    }
+
+    /// These visits were erased: nobody is told any more that one came before another.
+    pub(crate) fn erased(&self, visits: impl IntoIterator<Item = VisitId>) {
+        self.erased.write().extend(visits);
+    }
+
+    pub(crate) fn is_erased(&self, visit: VisitId) -> bool {
+        self.erased.read().contains(&visit)
+    }
+
+    /// The sinks that don't have all Ends below a position yet, that they have them on stable storage included; those
+    /// that have parked any too.
+    pub fn without(&self, below: Lsn) -> Vec<String> {
+        let lanes = self.lanes.lock();
+        lanes.iter().filter(|lane| !lane.has_all(below)).map(|lane| lane.name.clone()).collect()
+    }
+
+    /// All Ends below a position that some sink still has to get.
+    pub(crate) fn below(&self, below: Lsn) -> Vec<PendingEnd> {
+        let lanes = self.lanes.lock();
+        let ends = lanes.iter().flat_map(|lane| lane.queue.iter().take_while(|end| end.end < below));
+        let ends: BTreeMap<u64, PendingEnd> = ends.map(|end| (end.end.0, *end)).collect();
+        ends.into_values().collect()
+    }
+
     /// How the sinks are doing; `appended` is the journal's end.
     pub fn status(&self, appended: Lsn) -> Vec<SinkStatus> {
         self.lanes.lock().iter().map(|lane| lane.status(appended)).collect()
@@ -214,8 +261,13 @@ impl SinkHub {
 
     /// Appends the sinks' state to a base that has begun.
     pub fn append_base(&self, journal: &Journal) {
+        // A barrier that all sinks are past, on stable storage, has done its work.
+        let passed = |barrier: &Barrier| self.without(barrier.below).is_empty();
+        self.barriers.write().retain(|barrier| !passed(barrier));
+        let barriers = self.barriers.read().clone();
         let book = self.book.lock();
-        let items: Vec<BaseItem> = book.values().cloned().map(BaseItem::Ack).collect();
+        let acks = book.values().cloned().map(BaseItem::Ack);
+        let items: Vec<BaseItem> = acks.chain(barriers.into_iter().map(BaseItem::Erased)).collect();
         journal.appender().append_base(&items);
     }
 

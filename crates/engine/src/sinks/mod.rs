@@ -16,5 +16,5 @@ pub use assemble::{BrokenChain, assemble};
 pub use driver::{SinkDriver, SinkSettings, StepResult};
 pub use hooks::{HookSink, NullSink};
 pub use hub::{PendingEnd, SinkHub, SinkState, SinkStatus};
-pub use ndjson::{NdjsonSink, Whose, erase_lines};
+pub use ndjson::{ErasedLines, NdjsonSink, erase_lines};
 pub use source::EndSource;

@@ -1,5 +1,7 @@
 //! The admin address: health, metrics, and the visits as JSON. On loopback only, for it asks nobody who he is.
 
+#[cfg(feature = "warehouse")]
+mod erase;
 mod guard;
 pub mod metrics;
 #[cfg(feature = "warehouse")]
@@ -46,7 +48,9 @@ pub fn router(admin: Admin, address: SocketAddr) -> Router {
     let pages = pages
         .route("/api/v1/query", post(query::query))
         .route("/api/v1/query/{id}", get(query::failure))
-        .route("/api/v1/reports/{name}", get(query::report));
+        .route("/api/v1/reports/{name}", get(query::report))
+        .route("/api/v1/erase", post(erase::erase))
+        .route("/api/v1/export", get(erase::export));
     #[cfg(not(feature = "warehouse"))]
     let pages = pages.route("/api/v1/query", post(visits::no_warehouse));
     pages

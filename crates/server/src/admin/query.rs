@@ -41,6 +41,10 @@ impl Queries {
         Self { warehouse, next: AtomicU64::new(1), failures: Mutex::new(VecDeque::new()) }
     }
 
+    pub(super) const fn warehouse(&self) -> &Warehouse {
+        &self.warehouse
+    }
+
     fn remember(&self, id: u64, error: &SqlError) {
         let mut failures = self.failures.lock();
         if failures.len() >= FAILURES_MAX {

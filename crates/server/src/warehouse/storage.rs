@@ -63,19 +63,23 @@ impl Storage {
     pub(super) fn views(self, engine: Arc<Engine>, sql: &Sql) -> Shown {
         let journal = engine.journal().uuid();
         let source: Arc<dyn LiveSource> = Arc::clone(&engine) as _;
+        let enricher = Arc::clone(&self.enricher);
         let live = Arc::new(Live::new(source, self.enricher, None, LiveSettings::default()));
         let stored = DeltaTables::of(&self.tables, journal, Arc::new(sql.state().clone()));
         let losses = Arc::new(Losses::default());
         let views = Views { live: Some(live), tables: Some(Arc::new(stored)), losses };
-        Shown { views, tables: self.tables, engine }
+        Shown { views, tables: self.tables, engine, enricher, erasing: Mutex::default() }
     }
 }
 
 /// The tables that statements see, and what is behind them.
 pub struct Shown {
-    views: Views,
-    tables: Arc<Tables>,
-    engine: Arc<Engine>,
+    pub(super) views: Views,
+    pub(super) tables: Arc<Tables>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) enricher: Arc<Enricher>,
+    /// One erasure at a time.
+    pub(super) erasing: Mutex<()>,
 }
 
 impl std::fmt::Debug for Shown {

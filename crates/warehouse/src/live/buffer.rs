@@ -103,7 +103,7 @@ impl Buffer {
     }
 
     /// Forgets everything, to read it again.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.next = None;
         self.follow = Follow::default();
         self.sessions.clear();

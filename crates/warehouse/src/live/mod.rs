@@ -124,6 +124,11 @@ impl Live {
         self.buffer.lock().flushed(upto);
     }
 
+    /// Lets go of every row, to read again what is still recorded: after an erasure.
+    pub fn reread(&self) {
+        self.buffer.lock().restart();
+    }
+
     /// All visits, as of now.
     ///
     /// # Errors

@@ -82,6 +82,8 @@ struct Round {
     is_due: bool,
     /// Visits that the sink has gathered.
     gathered: usize,
+    /// Of these, visits that it was not given, because they are erased.
+    barred: usize,
     /// The last of them.
     last: Lsn,
     /// The sink can hold no more.
@@ -211,13 +213,25 @@ impl Worker {
         let (last, count) = (*last, batch.len());
         let visits: Vec<(Lsn, EndedVisit)> = batch
             .into_iter()
+            .filter(|(end, visit)| !shared.hub.is_barred(*end, visit))
             .map(|(end, visit)| (end, EndedVisit { redelivered: end <= self.redelivered_to, ..visit }))
+            .map(|(end, visit)| (end, without_erased(shared, visit)))
             .collect();
-        let delivery = self.sink.deliver(&visits).inspect_err(|_| {
+        let delivery = if visits.is_empty() {
+            // All of them are erased: the sink stays where it is, and its position goes on.
+            Ok(gathering.map_or_else(|| Delivery::Stored(self.place.clone()), |_| Delivery::Gathered))
+        } else {
+            self.sink.deliver(&visits)
+        };
+        let delivery = delivery.inspect_err(|_| {
             self.again = gathering.is_none().then_some(count);
             self.redelivered_to = self.redelivered_to.max(last);
             self.forget_round();
         })?;
+        if visits.last().is_none_or(|(end, _)| *end < last) {
+            self.sink.skipped(last);
+        }
+        self.round.barred += count - visits.len();
         self.again = None;
         self.round.gathered += count;
         self.round.last = last;
@@ -291,7 +305,7 @@ impl Worker {
     /// All that the sink was given is on stable storage.
     fn stored(&mut self, shared: &Shared, place: Vec<u8>) {
         self.place = place;
-        let Round { gathered: count, last, .. } = std::mem::take(&mut self.round);
+        let Round { gathered: count, barred, last, .. } = std::mem::take(&mut self.round);
         let is_parked = !self.park.is_empty();
         let mut acknowledged = last;
         if is_parked {
@@ -303,7 +317,7 @@ impl Worker {
         self.acknowledge(shared, acknowledged);
         self.with_lane(shared, |lane| {
             lane.taken += if is_parked { 0 } else { count };
-            lane.delivered += count as u64;
+            lane.delivered += (count - barred) as u64;
         });
     }
 
@@ -408,8 +422,16 @@ impl Worker {
     fn park_batch(&mut self, shared: &Shared) -> Result<bool, Failure> {
         self.read_park()?;
         let ends = self.next_ends(shared, 0, shared.settings.batch_visits_max);
-        let Some(last) = ends.last().map(|end| end.end) else { return Ok(false) };
+        if ends.is_empty() {
+            return Ok(false);
+        }
         let visits = assemble_all(shared, &ends)?;
+        let barred = visits.iter().take_while(|(end, visit)| shared.hub.is_barred(*end, visit)).count();
+        if barred > 0 {
+            self.pass(shared, ends[barred - 1].end, barred);
+            return Ok(true);
+        }
+        let visits: Vec<_> = visits.into_iter().take_while(|(end, visit)| !shared.hub.is_barred(*end, visit)).collect();
         let mut fit = visits.len();
         while fit > 0 && !self.park.append(&visits[..fit], shared.settings.park_bytes_max)? {
             fit /= 2;
@@ -424,16 +446,22 @@ impl Worker {
         if held <= shared.settings.held_bytes_max || !self.released.is_empty() {
             return Ok(false);
         }
-        let lost = ends.len();
+        let lost = visits.len();
+        let last = ends[lost - 1].end;
         tracing::error!(sink = self.name(), visits = lost, "the park is full: a sink will never get these visits");
         self.parking.lost += lost as u64;
+        self.pass(shared, last, lost);
+        Ok(true)
+    }
+
+    /// The sink will never get the next `count` visits, up to `last`.
+    fn pass(&mut self, shared: &Shared, last: Lsn, count: usize) {
         if self.park.is_empty() {
             self.acknowledge(shared, last);
-            self.with_lane(shared, |lane| lane.taken += lost);
+            self.with_lane(shared, |lane| lane.taken += count);
         } else {
-            self.acknowledge_park(shared, last, lost);
+            self.acknowledge_park(shared, last, count);
         }
-        Ok(true)
     }
 
     /// Journals that all Ends up to `last`, the next `count`, are parked or dropped.
@@ -484,6 +512,12 @@ impl Worker {
     fn with_lane<T>(&self, shared: &Shared, call: impl FnOnce(&mut Lane) -> T) -> T {
         call(&mut shared.hub.lanes.lock()[self.lane])
     }
+}
+
+/// The visit, which does not name one before it that was erased.
+fn without_erased(shared: &Shared, mut visit: EndedVisit) -> EndedVisit {
+    visit.start.previous = visit.start.previous.filter(|previous| !shared.hub.is_erased(*previous));
+    visit
 }
 
 /// Fewer chains than this for a thread are read faster than it is started.

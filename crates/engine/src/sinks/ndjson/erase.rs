@@ -14,9 +14,10 @@ use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
-use visitlog_core::VisitorId;
-use visitlog_core::model::UserId;
+use visitlog_core::VisitId;
 use visitlog_core::ports::{Disk, DiskFile};
+
+use crate::journal::Whose;
 
 /// What an erased line begins with; blanks follow, up to its old length.
 pub(super) const ERASED: &[u8] = br#"{"erased":true}"#;
@@ -24,15 +25,6 @@ pub(super) const ERASED: &[u8] = br#"{"erased":true}"#;
 const PREVIOUS: &[u8] = br#""previous_visit_id":""#;
 const NIL: &[u8] = b"00000000-0000-0000-0000-000000000000";
 const CHUNK_BYTES: usize = 256 * 1024;
-
-/// Whose visits are to be erased.
-#[derive(Debug, Clone, Copy)]
-pub enum Whose<'a> {
-    /// A visitor's.
-    Visitor(VisitorId),
-    /// Those in which a user was logged in.
-    User(&'a UserId),
-}
 
 #[derive(Deserialize)]
 struct Line {
@@ -48,7 +40,13 @@ struct LineEvent {
     user_id: Option<String>,
 }
 
-impl Whose<'_> {
+/// Which lines are theirs.
+trait Owns {
+    fn owns(self, line: &[u8]) -> Option<Option<String>>;
+    fn is(&self, line: &Line) -> bool;
+}
+
+impl Owns for Whose<'_> {
     /// Whether a line is theirs; also one whose head is half overwritten.
     fn owns(self, line: &[u8]) -> Option<Option<String>> {
         if let Ok(line) = serde_json::from_slice::<Line>(line) {
@@ -61,7 +59,7 @@ impl Whose<'_> {
         contains(line, field.as_bytes()).then_some(None)
     }
 
-    fn is(self, line: &Line) -> bool {
+    fn is(&self, line: &Line) -> bool {
         match self {
             Self::Visitor(visitor) => line.visitor_id == visitor.to_string(),
             Self::User(user) => {
@@ -72,11 +70,20 @@ impl Whose<'_> {
     }
 }
 
-/// Erases visits from all files of ended visits in `dir`, those that were moved away too; how many lines went.
+/// What was erased from the files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ErasedLines {
+    /// Lines that went.
+    pub lines: u64,
+    /// The visits that they were, as far as a crash had left it to be read.
+    pub visits: Vec<VisitId>,
+}
+
+/// Erases visits from all files of ended visits in `dir`, those that were moved away too.
 ///
 /// # Errors
 /// When a file can't be read or written; what was not done is done by the next call.
-pub fn erase_lines(disk: &dyn Disk, dir: &Path, whose: Whose<'_>) -> io::Result<u64> {
+pub fn erase_lines(disk: &dyn Disk, dir: &Path, whose: Whose<'_>) -> io::Result<ErasedLines> {
     let mut files = Vec::new();
     for path in disk.list(dir)? {
         if is_ours(&path) {
@@ -109,7 +116,8 @@ pub fn erase_lines(disk: &dyn Disk, dir: &Path, whose: Whose<'_>) -> io::Result<
             }
         }
     }
-    Ok(erased)
+    let id = |id: &Vec<u8>| std::str::from_utf8(id).ok()?.parse().ok();
+    Ok(ErasedLines { lines: erased, visits: ids.iter().filter_map(id).collect() })
 }
 
 /// What to write, and where in the line.

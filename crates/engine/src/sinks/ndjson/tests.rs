@@ -3,6 +3,7 @@ use std::time::Duration;
 use visitlog_core::Timestamp;
 
 use super::*;
+use crate::journal::Whose;
 use crate::sinks::testing::{MORNING, MemDisk, id, visits, written};
 
 const TODAY: &str = "data/visits-2025-11-21.ndjson";
@@ -323,8 +324,8 @@ fn references_to_an_erased_visit_go_too_and_users_are_found_in_events() {
     sink.resume(None, &[]).expect("nothing there");
     deliver(&mut sink, &all).expect("a working disk");
     let user = visitlog_core::model::UserId::new("mallory");
-    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("erased"), 1);
+    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("erased").lines, 1);
     let left = bytes(&disk);
     assert!(!left.contains("mallory") && !left.contains(&id(7).to_string()));
-    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("nothing left"), 0);
+    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("nothing left").lines, 0);
 }

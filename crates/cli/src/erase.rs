@@ -1,0 +1,109 @@
+//! `visitlog erase` and `visitlog export`: the running server does it, or the folder's is done here when there is none.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use visitlog_core::model::UserId;
+use visitlog_engine::Upkeep;
+use visitlog_server::warehouse::{ErasureReport, Subject, WarehouseSettings};
+
+use crate::args::{EraseArgs, ExportArgs, WhoArgs};
+use crate::{look, sql};
+
+pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
+    match sql::server(&args.whose)? {
+        Some(base) => {
+            let body = match subject(&args.who)? {
+                Subject::Visitor(visitor) => json!({ "visitor": visitor.to_string() }),
+                Subject::User(user) => json!({ "user": user.as_str() }),
+            };
+            let url = format!("{base}/api/v1/erase");
+            let request = sql::agent().post(&url).header("content-type", "application/json");
+            let done =
+                answer(&base, request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?)?;
+            let done: Value = serde_json::from_str(&done).context("the server's answer is no JSON")?;
+            let count = |name: &str| done[name].as_u64().unwrap_or_default();
+            say(count("sessions_ended"), count("visits"), count("events"), count("lines"));
+        }
+        None => {
+            let ErasureReport { ended, visits, events, lines } = in_folder(args)?;
+            say(ended, visits, events, lines);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say(ended: u64, visits: u64, events: u64, lines: u64) {
+    println!(
+        "erased: {visits} visits and {events} events in the tables, {lines} lines in the files; {ended} sessions ended"
+    );
+}
+
+fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
+    let data = args.whose.data.as_deref().context("--data DIR expected")?;
+    let settings = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
+    let (local, mut sinks, warehouse) = look::open_warehouse(data, &settings)?;
+    let engine = local.engine();
+    let mut upkeep = Upkeep::default();
+    // What the server's threads would do.
+    let mut turn = || {
+        sinks.step(engine.now());
+        engine.journal().write_step()?;
+        engine.journal().sync_step()?;
+        upkeep.step(engine)?;
+        Ok(())
+    };
+    // The sinks are made ready.
+    turn().context("read the journal")?;
+    Ok(warehouse.erase(data, &subject(&args.who)?, &mut turn)?)
+}
+
+pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    let who = subject(&args.who)?;
+    let text = match sql::server(&args.whose)? {
+        Some(base) => {
+            let url = format!("{base}/api/v1/export");
+            let request = match who {
+                Subject::Visitor(visitor) => sql::agent().get(&url).query("visitor", visitor.to_string()),
+                Subject::User(user) => sql::agent().get(&url).query("user", user.as_str()),
+            };
+            answer(&base, request.call().with_context(|| format!("ask the server at {url}"))?)?
+        }
+        None => {
+            let data = args.whose.data.as_deref().context("--data DIR expected")?;
+            let settings = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
+            let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
+            serde_json::to_string(&warehouse.export(&who)?)?
+        }
+    };
+    let visits: Vec<Value> = serde_json::from_str(&text).context("the server's answer is no list of visits")?;
+    let text = serde_json::to_string_pretty(&visits)? + "\n";
+    match &args.out {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?,
+        None => match std::io::stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            other => other.context("print")?,
+        },
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn subject(who: &WhoArgs) -> anyhow::Result<Subject> {
+    match (&who.visitor, &who.user) {
+        (Some(visitor), None) => Ok(Subject::Visitor(*visitor)),
+        (None, Some(user)) => Ok(Subject::User(UserId::new(user))),
+        _ => bail!("--visitor ID or --user NAME expected"),
+    }
+}
+
+/// The body of an answer that says that it went well.
+fn answer(base: &str, mut answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<String> {
+    let status = answer.status();
+    let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")?;
+    if !status.is_success() {
+        bail!("{}", sql::message(&text).unwrap_or_else(|| format!("the server at {base} answered {status}: {text}")));
+    }
+    Ok(text)
+}

@@ -1,0 +1,230 @@
+//! Erasure and export: after it, no byte of the data folder speaks of them; before it, many do.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http::Browser;
+use crate::server::{Server, eventually, run, say, visitlog};
+use crate::upstream::Upstream;
+
+/// The address that only they have, in a form that the journal's bytes can be searched for too.
+const ADDRESS: &str = "2001:db8:77::1234";
+const ARGS: [&str; 6] = ["--ip", "full", "--trusted-proxy", "127.0.0.0/8", "--flush-after", "1h"];
+
+/// What can be found of somebody: a name for the trace, and its bytes.
+type Traces = Vec<(String, Vec<u8>)>;
+
+fn text(trace: &str) -> (String, Vec<u8>) {
+    (trace.to_owned(), trace.as_bytes().to_vec())
+}
+
+/// An id as text and as the journal's bytes.
+fn id(trace: &str) -> [(String, Vec<u8>); 2] {
+    let bits = u128::from_str_radix(&trace.replace('-', ""), 16).unwrap();
+    [text(trace), (format!("{trace} in binary"), bits.to_le_bytes().to_vec())]
+}
+
+fn read_all(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, out);
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            out.push((path.display().to_string(), bytes));
+        }
+    }
+}
+
+/// Where traces are: in the folder's bytes, and in what the tables say.
+fn found(data: &Path, traces: &Traces) -> Vec<String> {
+    let mut all = Vec::new();
+    read_all(data, &mut all);
+    for table in ["visits", "events"] {
+        let rows = say(&["query", &format!("SELECT * FROM {table}"), "-o", "ndjson"], data);
+        all.push((table.to_owned(), rows.into_bytes()));
+    }
+    let mut hits = Vec::new();
+    for (place, bytes) in &all {
+        let is_in = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+        hits.extend(traces.iter().filter(|(_, trace)| is_in(trace)).map(|(name, _)| format!("{name} in {place}")));
+    }
+    hits
+}
+
+/// What others' visits come to.
+fn others(data: &Path) -> String {
+    let of = "WHERE visitor_id NOT IN (SELECT visitor_id FROM visits WHERE user_id = 'alice-in-chains')";
+    let visits = format!(
+        "SELECT visit_id, ended_at IS NULL AS open, page_views, user_id, session_values FROM visits {of} ORDER BY 1"
+    );
+    let events = "SELECT e.visit_id, e.seq, e.kind, e.path, e.name FROM events e JOIN visits v USING (visit_id) \
+                  WHERE v.user_agent LIKE 'bob%' ORDER BY 1, 2";
+    say(&["query", &visits, "-o", "csv"], data) + &say(&["query", events, "-o", "csv"], data)
+}
+
+struct Scene {
+    server: Server,
+    alice: Browser,
+    bob: Browser,
+    visitor: String,
+    traces: Traces,
+}
+
+/// Alice and Bob: each has a visit in the tables, one that has ended since, and one that goes on.
+fn scene(data: &Path, upstream: &Upstream) -> Scene {
+    let server = Server::start(data, upstream, &ARGS);
+    let mut alice = Browser::new(server.site, "alice-agent/1.0 (the only one)");
+    let mut bob = Browser::new(server.site, "bob-agent/2.0");
+    let from = ("X-Forwarded-For", ADDRESS);
+    for visit in 0..3 {
+        let path = format!("/members/alice/{visit}");
+        alice.get(&path, &[from, ("X-Login", "alice-in-chains"), ("X-Set", "plan=alices-plan")]);
+        alice.get("/shared", &[from, ("X-Action", "alices-deed")]);
+        bob.get(&format!("/members/bob/{visit}"), &[("X-Login", "bob"), ("X-Set", "plan=bobs-plan")]);
+        bob.get("/shared", &[("X-Action", "bobs-deed")]);
+        if visit < 2 {
+            alice.get("/bye", &[from, ("X-End", "1")]);
+            bob.get("/bye", &[("X-End", "1")]);
+        }
+        if visit == 0 {
+            // Brings what has ended to the tables, and erases nobody.
+            let said = say(&["erase", "--user", "nobody"], data);
+            assert!(said.starts_with("erased: 0 visits and 0 events in the tables, 0 lines"), "{said}");
+        }
+    }
+    let visits: Vec<Value> = serde_json::from_str(&say(&["visits", "-o", "json"], data)).unwrap();
+    let theirs: Vec<&Value> = visits.iter().filter(|visit| visit["user_id"] == "alice-in-chains").collect();
+    assert_eq!(theirs.len(), 3, "{visits:#?}");
+    let visitor = theirs[0]["visitor_id"].as_str().unwrap().to_owned();
+    let mut traces: Traces =
+        ["alice-in-chains", "alices-plan", "alices-deed", "/members/alice/", ADDRESS, "alice-agent"]
+            .into_iter()
+            .map(text)
+            .collect();
+    let ip: std::net::Ipv6Addr = ADDRESS.parse().unwrap();
+    traces.push(("the address in binary".to_owned(), ip.octets().to_vec()));
+    traces.extend(id(&visitor));
+    theirs.iter().for_each(|visit| traces.extend(id(visit["visit_id"].as_str().unwrap())));
+    let before = found(data, &traces);
+    for (trace, _) in &traces {
+        assert!(before.iter().any(|hit| hit.starts_with(trace)), "{trace} is not found before: is the search blind?");
+    }
+    Scene { server, alice, bob, visitor, traces }
+}
+
+fn erased_with(whose: impl Fn(&Scene) -> [String; 2]) {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let data = folder.path();
+    let mut scene = scene(data, &upstream);
+    let before = others(data);
+    assert!(before.contains("bobs-deed") && before.contains("/members/bob/2"), "{before}");
+
+    let [by, who] = whose(&scene);
+    let export: Vec<Value> = serde_json::from_str(&say(&["export", &by, &who], data)).unwrap();
+    assert_eq!(export.len(), 3, "stored, ended and open: {export:#?}");
+    let export = serde_json::to_string(&export).unwrap();
+    for trace in ["/members/alice/0", "/members/alice/1", "/members/alice/2", "alices-plan", ADDRESS] {
+        assert!(export.contains(trace), "{trace} is not in {export}");
+    }
+    assert!(!export.contains("bob"), "{export}");
+
+    let begun = Instant::now();
+    let said = say(&["erase", &by, &who], data);
+    let took = begun.elapsed();
+    eprintln!("erased within {took:?}: {said}");
+    assert!(said.ends_with("; 1 sessions ended\n"), "{said}");
+    assert!(took < Duration::from_secs(30), "seconds are promised: {took:?}");
+    assert_eq!(found(data, &scene.traces), Vec::<String>::new());
+    assert_eq!(others(data), before, "others' visits are as they were");
+    assert_eq!(say(&["export", &by, &who], data), "[]\n");
+
+    // Bob's session goes on; a restart brings nobody back.
+    let shown = scene.bob.get("/still-here", &[]);
+    assert_eq!(shown.status, 200);
+    let before = others(data);
+    assert!(before.contains("/still-here"), "{before}");
+    let (status, log) = scene.server.end();
+    assert!(status.success(), "{log}");
+    assert_eq!(found(data, &scene.traces), Vec::<String>::new());
+    let server = Server::start(data, &upstream, &ARGS);
+    assert_eq!(found(data, &scene.traces), Vec::<String>::new());
+    assert_eq!(others(data), before);
+    scene.bob.moved_to(server.site);
+    scene.bob.get("/bye", &[("X-End", "1")]);
+    say(&["erase", "--user", "nobody"], data);
+    assert_eq!(found(data, &scene.traces), Vec::<String>::new());
+
+    // Who comes back with the old cookie begins a new visit.
+    scene.alice.moved_to(server.site);
+    scene.alice.get("/again", &[]);
+    let again: Vec<Value> = serde_json::from_str(&say(&["export", "--visitor", &scene.visitor], data)).unwrap();
+    assert_eq!(again.len(), 1, "{again:#?}");
+}
+
+#[test]
+fn nothing_is_left_of_a_visitor() {
+    erased_with(|scene| ["--visitor".to_owned(), scene.visitor.clone()]);
+}
+
+#[test]
+fn nothing_is_left_of_a_user() {
+    erased_with(|_| ["--user".to_owned(), "alice-in-chains".to_owned()]);
+}
+
+#[test]
+fn a_folder_without_a_server_is_erased_too() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let data = folder.path();
+    let scene = scene(data, &upstream);
+    let before = others(data);
+    scene.server.kill();
+    let export: Vec<Value> = serde_json::from_str(&say(&["export", "--visitor", &scene.visitor], data)).unwrap();
+    assert_eq!(export.len(), 3, "{export:#?}");
+    say(&["erase", "--visitor", &scene.visitor], data);
+    assert_eq!(found(data, &scene.traces), Vec::<String>::new());
+    assert_eq!(others(data), before);
+    let server = Server::start(data, &upstream, &ARGS);
+    assert_eq!(found(data, &scene.traces), Vec::<String>::new());
+    drop(server);
+}
+
+#[test]
+fn whatever_kills_it_the_next_one_finishes() {
+    for delay_ms in [0, 15, 40, 80, 150, 300] {
+        let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+        let data = folder.path();
+        let scene = scene(data, &upstream);
+        let before = others(data);
+        let mut erasing = visitlog();
+        erasing.args(["erase", "--visitor", &scene.visitor, "--data"]).arg(data);
+        let mut erasing = erasing.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Whenever it is: what counts is that it is a different moment each time.
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        scene.server.kill();
+        let was_done = erasing.wait().unwrap().success();
+        let server = Server::start(data, &upstream, &ARGS);
+        eventually("the server's sinks", || run(&["erase", "--visitor", &scene.visitor], data).status.success());
+        assert_eq!(found(data, &scene.traces), Vec::<String>::new(), "killed after {delay_ms} ms");
+        assert_eq!(others(data), before, "killed after {delay_ms} ms");
+        eprintln!("killed after {delay_ms} ms; was it done by then? {was_done}");
+        drop(server);
+        assert_eq!(found(data, &scene.traces), Vec::<String>::new(), "killed after {delay_ms} ms");
+    }
+}
+
+#[test]
+fn whom_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [
+        &["erase"][..],
+        &["erase", "--visitor", "x"],
+        &["erase", "--user", ""],
+        &["export", "--user", "a", "--visitor", "00"],
+    ] {
+        let output = run(args, folder.path());
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+    }
+}
