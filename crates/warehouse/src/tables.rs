@@ -14,7 +14,7 @@ use deltalake::kernel::{Action, Add, LogicalFileView, StructField, StructType, T
 use deltalake::logstore::object_store::ObjectStore;
 use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::{DeltaTable, Path};
+use deltalake::{DeltaTable, DeltaTableError, Path};
 use visitlog_core::Lsn;
 use visitlog_core::ports::{Clock, Entropy};
 
@@ -184,6 +184,12 @@ impl Table {
         self.delta.update_state().await.map_err(WarehouseError::delta("reading", self.kind.name))
     }
 
+    /// Reads the table as if for the first time, from its last checkpoint on: then its log before that is not needed.
+    pub(crate) async fn reload(&mut self) -> Result<(), WarehouseError> {
+        self.delta = reloaded(&self.delta).await.map_err(WarehouseError::delta("reading", self.kind.name))?;
+        Ok(())
+    }
+
     /// The last position of a journal whose visits the table has.
     pub(crate) async fn cursor(&self, journal: u128) -> Result<Option<Lsn>, WarehouseError> {
         let failed = || WarehouseError::delta("reading", self.kind.name);
@@ -261,6 +267,13 @@ pub fn application(journal: u128) -> String {
     format!("{journal:032x}")
 }
 
+/// The table as it is now, read from the last checkpoint on.
+pub(crate) async fn reloaded(table: &DeltaTable) -> Result<DeltaTable, DeltaTableError> {
+    let mut fresh = DeltaTable::new(table.log_store());
+    fresh.load().await?;
+    Ok(fresh)
+}
+
 fn place_url(place: &str) -> Result<url::Url, WarehouseError> {
     let wrong = || WarehouseError::Place { place: place.to_owned() };
     if place.contains("://") {
@@ -274,14 +287,14 @@ fn columns(schema: &SchemaRef) -> Result<Vec<StructField>, deltalake::arrow::err
     Ok(schema.fields().cloned().collect())
 }
 
-async fn create(log: LogStoreRef, kind: &Kind) -> Result<DeltaTable, deltalake::DeltaTableError> {
+async fn create(log: LogStoreRef, kind: &Kind) -> Result<DeltaTable, DeltaTableError> {
     let properties: HashMap<&str, String> = HashMap::from([
         (SCHEMA_VERSION_PROPERTY, schema::SCHEMA_VERSION.to_string()),
         ("delta.dataSkippingStatsColumns", kind.stats.join(",")),
         ("delta.logRetentionDuration", "interval 1 days".to_owned()),
         ("delta.deletedFileRetentionDuration", "interval 1 days".to_owned()),
     ]);
-    let columns = columns(&kind.schema).map_err(|source| deltalake::DeltaTableError::Arrow { source })?;
+    let columns = columns(&kind.schema).map_err(|source| DeltaTableError::Arrow { source })?;
     DeltaTable::new(log)
         .create()
         .with_columns(columns)

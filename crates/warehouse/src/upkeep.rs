@@ -234,14 +234,19 @@ pub(crate) async fn checkpoint(table: &mut Table) -> Result<(), WarehouseError> 
 }
 
 /// Deletes what lies before the last checkpoint and is older than `keep`.
-pub(crate) async fn clean_log(table: &Table, keep: Duration) -> Result<(), WarehouseError> {
+pub(crate) async fn clean_log(table: &mut Table, keep: Duration) -> Result<(), WarehouseError> {
     let files = log_files(table).await?;
     let Some(last) = last_checkpoint(&files) else { return Ok(()) };
     let before = table.world.clock.now().before(keep).millis();
-    for file in files {
-        if file.version < last && (keep.is_zero() || file.meta.last_modified.timestamp_millis() < before) {
-            delete(table, &file.meta.location).await?;
-        }
+    let is_old = |file: &LogFile| keep.is_zero() || file.meta.last_modified.timestamp_millis() < before;
+    let old: Vec<LogFile> = files.into_iter().filter(|file| file.version < last && is_old(file)).collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    // What was read before the checkpoint names what is about to go.
+    table.reload().await?;
+    for file in old {
+        delete(table, &file.meta.location).await?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use deltalake::datafusion::prelude::SessionContext;
 use futures_util::TryStreamExt as _;
+use visitlog_core::Lsn;
 
-use super::lab::{Lab, check, nth, rows, texts};
+use super::lab::{JOURNAL, Lab, check, nth, rows, texts};
 use crate::tables::Table;
+use crate::views::{DeltaTables, Tables as _};
 use crate::warehouse::Warehouse;
 
 /// All objects of a table's folder.
@@ -77,7 +81,7 @@ fn the_log_is_shortened_and_the_table_still_opens() {
     check(&process.warehouse, 50, "read from the checkpoint");
     lab.feed_all(&mut process, 60, 5);
     check(&process.warehouse, 60, "and written on");
-    lab.acknowledged = visitlog_core::Lsn(100);
+    lab.acknowledged = Lsn(100);
     lab.feed(&mut process, 60, 5).expect("a working store");
     check(&process.warehouse, 60, "the cursor is in the checkpoint");
 }
@@ -117,4 +121,28 @@ fn a_file_that_straddles_the_retention_is_rewritten() {
     keep_up(&process.warehouse);
     let status = process.warehouse.status().expect("figures");
     assert_eq!(status.map(|table| table.rows), [2, 6], "two of four are older than a day");
+}
+
+#[test]
+fn a_reader_that_slept_sees_the_newest_though_the_log_was_cut_meanwhile() {
+    let mut lab = Lab::new();
+    let mut process = lab.start();
+    let reader = DeltaTables::of(&process.warehouse, JOURNAL, Arc::new(SessionContext::new().state()));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let cursors = || {
+        let stored = runtime.block_on(reader.snapshot()).expect("a view");
+        [stored.visits, stored.events].map(|table| table.expect("a table").cursor)
+    };
+    assert_eq!(cursors(), [Lsn::NONE; 2]);
+    for to in [30, 60, 61] {
+        lab.feed_all(&mut process, to, 1);
+        keep_up(&process.warehouse);
+        let log = |table: &Table| {
+            let all = objects(&process.warehouse, table);
+            all.into_iter().filter(|path| path.starts_with("_delta_log/") && path.ends_with(".json")).collect()
+        };
+        let logs: [Vec<String>; 2] = process.warehouse.snapshot().each_ref().map(log);
+        assert!(logs.iter().all(|log| !log[0].ends_with("00000001.json")), "it is cut: {logs:?}");
+        assert_eq!(cursors(), [Lsn(to * 100); 2], "after {to}");
+    }
 }

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use visitlog_core::Lsn;
 
 use super::{Stored, StoredTable, Tables};
+use crate::tables::reloaded;
 use crate::{Warehouse, application};
 
 /// Delta tables in which a journal's visits end up. Each statement asks both for their newest version.
@@ -42,18 +43,30 @@ impl DeltaTables {
 
     async fn table(&self, table: &Mutex<DeltaTable>) -> Result<Option<StoredTable>> {
         let mut table = table.lock().await;
-        match table.update_state().await {
-            Ok(()) => {}
-            Err(DeltaTableError::NotATable(_)) => return Ok(None),
-            Err(error) => return Err(DataFusionError::External(Box::new(error))),
-        }
         let external = |error: DeltaTableError| DataFusionError::External(Box::new(error));
-        let state = table.snapshot().map_err(external)?;
-        let log = table.log_store();
-        let version = state.transaction_version(log.as_ref(), &self.app_id).await.map_err(external)?;
-        let cursor = version.and_then(|version| u64::try_from(version).ok()).map_or(Lsn::NONE, Lsn);
+        let cursor = match self.newest(&mut table).await {
+            // Its log may have been cut since it was read last.
+            Err(_) if table.version().is_some() => {
+                *table = reloaded(&table).await.map_err(external)?;
+                self.newest(&mut table).await
+            }
+            result => result,
+        };
+        let cursor = match cursor {
+            Ok(cursor) => cursor,
+            Err(DeltaTableError::NotATable(_)) => return Ok(None),
+            Err(error) => return Err(external(error)),
+        };
         let provider = table.table_provider().with_session(Arc::clone(&self.session)).await?;
         Ok(Some(StoredTable { provider, cursor }))
+    }
+
+    /// Reads what was committed since; gives the cursor.
+    async fn newest(&self, table: &mut DeltaTable) -> Result<Lsn, DeltaTableError> {
+        table.update_state().await?;
+        let log = table.log_store();
+        let version = table.snapshot()?.transaction_version(log.as_ref(), &self.app_id).await?;
+        Ok(version.and_then(|version| u64::try_from(version).ok()).map_or(Lsn::NONE, Lsn))
     }
 }
 
