@@ -98,6 +98,12 @@ fn put_item(out: &mut Vec<u8>, item: &BaseItem) {
             body.extend_from_slice(&closed_at.micros().to_le_bytes());
             3
         }
+        BaseItem::Erased(barrier) => {
+            body.extend_from_slice(&barrier.below.0.to_le_bytes());
+            body.extend_from_slice(&barrier.salt.to_le_bytes());
+            body.extend_from_slice(&barrier.mark.to_le_bytes());
+            5
+        }
         BaseItem::Time(at) => {
             body.extend_from_slice(&at.micros().to_le_bytes());
             4

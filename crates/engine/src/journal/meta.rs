@@ -7,7 +7,8 @@
 //! | `Base` | items to the end, each: u8 what, varint length, body |
 //!
 //! Items of a base: 1 an `Ack`'s payload; 2 a site's name; 3 a tombstone: visit id 16 bytes, reason u8, moment closed;
-//! 4 a moment; 5 (since 1.2) an erasure: LSN 8 bytes, salt 16 bytes, mark 16 bytes, see [`super::Barrier`]. Other items are left out: a newer minor version added them.
+//! 4 a moment; 5 (since 1.2) an erasure: LSN 8 bytes, salt 16 bytes, mark 16 bytes, see [`super::Barrier`]. Other items
+//! are left out: a newer minor version added them.
 
 use visitlog_core::model::EndReason;
 use visitlog_core::{Lsn, Timestamp, VisitId};

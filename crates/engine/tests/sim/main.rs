@@ -13,6 +13,7 @@ mod books;
 mod clients;
 mod dice;
 mod directed;
+mod erasure;
 mod faults;
 mod follower;
 mod lab;
