@@ -34,7 +34,7 @@ pub(super) async fn erase(State(admin): State<Admin>, body: Bytes) -> Response {
     });
     let report = match answer(erasing.await) {
         Ok(report) => report,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     Json(json!({
         "sessions_ended": report.ended,
@@ -55,11 +55,11 @@ pub(super) async fn export(State(admin): State<Admin>, Query(settings): Query<Ve
     let exporting = tokio::task::spawn_blocking(move || admin.queries.warehouse().export(&who));
     match answer(exporting.await) {
         Ok(visits) => ([(header::CACHE_CONTROL, "no-store")], Json(visits)).into_response(),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
-fn answer<T>(done: Result<Result<T, ErasureError>, tokio::task::JoinError>) -> Result<T, Response> {
+fn answer<T>(done: Result<Result<T, ErasureError>, tokio::task::JoinError>) -> Result<T, Box<Response>> {
     match done {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(why)) => {
@@ -68,9 +68,9 @@ fn answer<T>(done: Result<Result<T, ErasureError>, tokio::task::JoinError>) -> R
                 ErasureError::Late { .. } => (StatusCode::SERVICE_UNAVAILABLE, "late"),
                 _ => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
             };
-            Err(error(status, code, &why.to_string()))
+            Err(Box::new(error(status, code, &why.to_string())))
         }
-        Err(_) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it panicked")),
+        Err(_) => Err(Box::new(error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it panicked"))),
     }
 }
 

@@ -132,7 +132,7 @@ fn a_journal_of_version_1_2_reads_as_it_was_written() {
     let expected = String::from_utf8(read(&folder("journal-v1.2/sound/dump.txt"))).expect("text");
     assert_eq!(text, expected);
     let mut items = Vec::new();
-    let port: Arc<dyn Disk> = Arc::new(disk.clone());
+    let port: Arc<dyn Disk> = Arc::new(disk);
     Journal::open(port, dir(), config(2_000), 1, |record| {
         if record.kind == Kind::Base {
             items.extend(record.base().expect("a base"));
