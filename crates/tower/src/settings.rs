@@ -22,7 +22,7 @@ pub struct Settings {
     pub rules: class::Rules,
     /// The proxies that are believed when they name the client. Default: none.
     pub trusted_proxies: TrustedProxies,
-    /// How much of a client's address is kept. Default: all of it.
+    /// How much of a client's address is kept. Default: the network.
     pub addresses: Addresses,
     /// Where addresses are. Default: nobody knows.
     pub locator: Locator,
@@ -50,9 +50,9 @@ pub enum Identify {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Addresses {
     /// All of it.
-    #[default]
     Whole,
     /// The network: the first 24 bits of an IPv4 address, the first 48 of an IPv6 one.
+    #[default]
     Network,
     /// Nothing.
     None,

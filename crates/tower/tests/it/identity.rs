@@ -200,7 +200,8 @@ fn a_forged_host_makes_no_site() {
 fn only_trusted_proxies_name_the_client() {
     use visitlog_tower::client::{ForwardedBy, TrustedProxies};
     let trusted_proxies = TrustedProxies::new(["203.0.113.0/24".parse().unwrap()], ForwardedBy::XForwardedFor);
-    let site = Site::with(Settings { trusted_proxies, ..Settings::default() }, |_, _| html(""));
+    let addresses = visitlog_tower::settings::Addresses::Whole;
+    let site = Site::with(Settings { trusted_proxies, addresses, ..Settings::default() }, |_, _| html(""));
     for (peer, expected) in [("203.0.113.7", "198.51.100.4"), ("192.0.2.1", "192.0.2.1")] {
         let mut request = Browser { address: peer, ..Browser::new() }.request(&Method::GET, "/");
         request.headers_mut().insert("x-forwarded-for", "198.51.100.4".parse().unwrap());
