@@ -153,7 +153,9 @@ impl Engine {
             bound = bound.min(oldest.unwrap_or(bound));
         }
         let needed = self.sinks.oldest_needed();
-        (bound.min(needed.unwrap_or(bound)), self.journal.appended())
+        // Not up to the journal's end: its last record may say that all before it is synced, and then no sync follows
+        // until there is something else.
+        (bound.min(needed.unwrap_or(bound)), self.journal.content_end())
     }
 
     /// The start without the visit that it names as its previous one, if that was erased.

@@ -286,6 +286,11 @@ impl Journal {
         Lsn(self.appended.load(Ordering::SeqCst))
     }
 
+    /// Behind the last record that is no `Synced`: nothing beyond is ever waited for.
+    pub fn content_end(&self) -> Lsn {
+        Lsn(self.content_end.load(Ordering::SeqCst))
+    }
+
     /// The journal's UUID.
     pub const fn uuid(&self) -> u128 {
         self.uuid
@@ -320,7 +325,7 @@ impl Journal {
     /// Ends a base: once it is synced, segments before its beginning may go.
     #[expect(clippy::needless_pass_by_value, reason = "a base is finished once")]
     pub fn finish_base(&self, start: BaseStart) {
-        let end = self.appended().0;
+        let end = self.content_end().0;
         self.bases.lock().pending.push((start.at.0, end));
     }
 
