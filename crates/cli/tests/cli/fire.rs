@@ -242,7 +242,7 @@ fn stored_alone(data: &Path, upstream: &Upstream) -> tempfile::TempDir {
 
 fn check_in_all_ways(data: &Path, upstream: &Upstream) -> (usize, usize) {
     let server = Server::start(data, upstream, &ARGS);
-    server.wait_until_all_have_ended();
+    server.wait_until_all_is_stored();
     let counts = tables_are_the_files(data, "the server", |sql| ask(server.admin, sql).unwrap().1);
     let (status, log) = server.end();
     assert!(status.success(), "{status}\n{log}");
@@ -351,7 +351,7 @@ fn a_full_disk_of_the_tables_costs_the_site_nothing_and_nothing_is_lost() {
     let all: BTreeSet<String> = asked.iter().cloned().collect();
     assert_eq!(found(&server).into_iter().collect::<BTreeSet<_>>(), all, "after a kill on a full disk");
     disk.make_room();
-    server.wait_until_all_have_ended();
+    server.wait_until_all_is_stored();
     assert_eq!(found(&server).into_iter().collect::<BTreeSet<_>>(), all, "with room again");
     tables_are_the_files(data, "with room again", |sql| ask(server.admin, sql).unwrap().1);
     let (status, log) = server.end();

@@ -174,6 +174,14 @@ impl Server {
             self.metric("visitlog_open_sessions") == 0.0 && self.metric(backlog) == 0.0
         });
     }
+
+    /// Waits until no session is open and every sink has stored all visits. (A graceful end doesn't wait for the
+    /// tables: the journal has what they lack.)
+    pub(crate) fn wait_until_all_is_stored(&self) {
+        eventually("all visits to be stored", || {
+            self.metric("visitlog_open_sessions") == 0.0 && self.metric("visitlog_sink_backlog_visits") == 0.0
+        });
+    }
 }
 
 impl Drop for Server {
