@@ -2,6 +2,7 @@
 
 mod hints;
 mod place;
+mod view;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use crate::time::Timestamp;
 
 pub use hints::Hints;
 pub use place::{CountryCode, Place};
+pub use view::{EndView, VisitView};
 
 /// The session's values by key, JSON each.
 pub type Values = BTreeMap<Arc<str>, serde_json::Value>;

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
-use visitlog_core::model::{End, EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values};
+use visitlog_core::model::{EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values, VisitView};
 use visitlog_core::{Timestamp, VisitId, VisitorId};
 
 /// The document of a visit. It borrows from the visit.
@@ -48,84 +48,46 @@ pub struct Document<'a> {
     events: Vec<EventDocument<'a>>,
 }
 
-/// What a visit's end decides, as known so far.
-struct Header<'a> {
-    visit: VisitId,
-    start: &'a Start,
-    site: &'a str,
-    confirmed: bool,
-    user: Option<&'a UserId>,
-    values: &'a Values,
-    events: &'a [Event],
-}
-
 impl<'a> Document<'a> {
     /// Of a visit that ended.
     pub fn of_ended(visit: &'a EndedVisit) -> Self {
-        let End { reason, ended_at, closed_at, site, confirmed, user, values } = &visit.end;
-        let header = Header {
-            visit: visit.visit,
-            start: &visit.start,
-            site,
-            confirmed: *confirmed,
-            user: user.as_ref(),
-            values,
-            events: &visit.events,
-        };
-        let duration = ended_at.since(visit.start.at);
-        Self {
-            ended_at: Some(Text(Time(*ended_at))),
-            closed_at: Some(Text(Time(*closed_at))),
-            end_reason: Some(reason.as_str()),
-            duration_ms: Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-            ..Self::of(&header)
-        }
+        Self::of(visit.view())
     }
 
     /// Of a visit that goes on: the same fields, with `null` where only the end will tell.
     pub fn of_open(visit: &'a OpenVisit) -> Self {
-        Self::of(&Header {
-            visit: visit.visit,
-            start: &visit.start,
-            site: &visit.site,
-            confirmed: visit.confirmed,
-            user: visit.user.as_ref(),
-            values: &visit.values,
-            events: &visit.events,
-        })
+        Self::of(visit.view())
     }
 
-    fn of(header: &Header<'a>) -> Self {
-        let Start { at, identity, previous, number, is_new_visitor, facts, .. } = header.start;
-        let views = || header.events.iter().filter(|event| event.kind == EventKind::PageView);
-        let is_server_error = |event: &&Event| event.request.as_ref().is_some_and(|request| request.status >= 500);
+    fn of(visit: VisitView<'a>) -> Self {
+        let Start { at, identity, previous, number, is_new_visitor, facts, .. } = visit.start;
         Self {
-            visit_id: Text(header.visit),
+            visit_id: Text(visit.visit),
             visitor_id: Text(facts.visitor_id),
-            site: header.site,
+            site: visit.site,
             identity: identity.as_str(),
-            confirmed: header.confirmed,
-            user_id: header.user.map(UserId::as_str),
+            confirmed: visit.confirmed,
+            user_id: visit.user.map(UserId::as_str),
             previous_visit_id: previous.map(Text),
             visit_number: (*number > 0).then_some(*number),
             is_new_visitor: *is_new_visitor,
             started_at: Text(Time(*at)),
-            ended_at: None,
-            closed_at: None,
-            end_reason: None,
-            duration_ms: None,
-            page_views: views().count(),
-            actions: header.events.iter().filter(|event| event.kind == EventKind::Action).count(),
-            errors: header.events.iter().filter(is_server_error).count(),
-            entry_path: views().next().and_then(path),
-            exit_path: views().next_back().and_then(path),
+            ended_at: visit.end.map(|end| Text(Time(end.ended_at))),
+            closed_at: visit.end.map(|end| Text(Time(end.closed_at))),
+            end_reason: visit.end.map(|end| end.reason.as_str()),
+            duration_ms: visit.duration_ms(),
+            page_views: visit.page_views(),
+            actions: visit.actions(),
+            errors: visit.errors(),
+            entry_path: visit.entry_path(),
+            exit_path: visit.exit_path(),
             referrer: facts.referrer.as_deref(),
             language: facts.language.as_deref(),
             ip: facts.ip.expose().map(Text),
             user_agent: facts.user_agent.expose().as_deref(),
             via: facts.via.as_str(),
-            values: header.values,
-            events: (1..).zip(header.events).map(|(seq, event)| EventDocument::of(seq, event)).collect(),
+            values: visit.values,
+            events: (1..).zip(visit.events).map(|(seq, event)| EventDocument::of(seq, event)).collect(),
         }
     }
 
@@ -144,10 +106,6 @@ impl<'a> Document<'a> {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("text keys into memory")
     }
-}
-
-fn path(event: &Event) -> Option<&str> {
-    event.request.as_ref().map(|request| &*request.path)
 }
 
 #[derive(Debug, Serialize)]

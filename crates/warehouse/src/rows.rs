@@ -15,7 +15,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use jiff::civil::{Date, date};
-use visitlog_core::model::{EndReason, EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values};
+use visitlog_core::model::{EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values, VisitView};
 use visitlog_core::{Timestamp, VisitId, VisitorId};
 use visitlog_enrich::{Enricher, Facts, RawVisit};
 
@@ -39,18 +39,6 @@ pub struct Batches {
     pub visits: RecordBatch,
     /// Their events, one visit's together, in the same order.
     pub events: RecordBatch,
-}
-
-/// What both tables say of a visit, whether it has ended or not.
-struct Header<'a> {
-    visit: VisitId,
-    start: &'a Start,
-    site: &'a str,
-    confirmed: bool,
-    user: Option<&'a UserId>,
-    values: &'a Values,
-    events: &'a [Event],
-    end: Option<(EndReason, Timestamp, Timestamp)>,
 }
 
 /// Makes rows of visits.
@@ -98,31 +86,12 @@ impl RowBuilder {
 
     /// Adds a visit that ended.
     pub fn push_ended(&mut self, visit: &EndedVisit) {
-        let end = &visit.end;
-        self.push(&Header {
-            visit: visit.visit,
-            start: &visit.start,
-            site: &end.site,
-            confirmed: end.confirmed,
-            user: end.user.as_ref(),
-            values: &end.values,
-            events: &visit.events,
-            end: Some((end.reason, end.ended_at, end.closed_at)),
-        });
+        self.push(&visit.view());
     }
 
     /// Adds a visit that goes on: what only its end will tell is `NULL`.
     pub fn push_open(&mut self, visit: &OpenVisit) {
-        self.push(&Header {
-            visit: visit.visit,
-            start: &visit.start,
-            site: &visit.site,
-            confirmed: visit.confirmed,
-            user: visit.user.as_ref(),
-            values: &visit.values,
-            events: &visit.events,
-            end: None,
-        });
+        self.push(&visit.view());
     }
 
     /// The rows pushed since the last call.
@@ -133,29 +102,29 @@ impl RowBuilder {
         Ok(Batches { visits: self.visits.finish()?, events: self.events.finish()? })
     }
 
-    fn push(&mut self, header: &Header<'_>) {
-        let facts = self.enricher.visit(&raw(header));
-        self.scratch.fill(header);
+    fn push(&mut self, visit: &VisitView<'_>) {
+        let facts = self.enricher.visit(&raw(visit));
+        self.scratch.fill(visit);
         let mut row = self.visits.row();
-        who(&mut row, header, &self.scratch);
-        what(&mut row, header);
-        whence(&mut row, header, &facts, &self.scratch);
-        let values = (!header.values.is_empty()).then(|| std::str::from_utf8(&self.scratch.values).unwrap_or("{}"));
+        who(&mut row, visit, &self.scratch);
+        what(&mut row, visit);
+        whence(&mut row, visit, &facts, &self.scratch);
+        let values = (!visit.values.is_empty()).then(|| std::str::from_utf8(&self.scratch.values).unwrap_or("{}"));
         row.text("session_values", values)
             .text("node", self.node.as_deref())
             .date("date", self.scratch.days)
             .text("month", &*self.scratch.month)
             .done();
-        for (seq, event) in (1..).zip(header.events) {
-            push_event(&mut self.events.row(), seq, event, header, &facts, &self.scratch);
+        for (seq, event) in (1..).zip(visit.events) {
+            push_event(&mut self.events.row(), seq, event, visit, &facts, &self.scratch);
         }
     }
 }
 
 impl Scratch {
-    fn fill(&mut self, header: &Header<'_>) {
-        let Start { at, previous, facts, .. } = header.start;
-        show(&mut self.visit, &header.visit);
+    fn fill(&mut self, visit: &VisitView<'_>) {
+        let Start { at, previous, facts, .. } = visit.start;
+        show(&mut self.visit, &visit.visit);
         show(&mut self.visitor, &facts.visitor_id);
         if let Some(previous) = previous {
             show(&mut self.previous, previous);
@@ -164,9 +133,9 @@ impl Scratch {
             show(&mut self.ip, ip);
         }
         self.values.clear();
-        if !header.values.is_empty() {
+        if !visit.values.is_empty() {
             let value = |(key, value): (&Arc<str>, &serde_json::Value)| (key.to_string(), value.clone());
-            let map: serde_json::Map<_, _> = header.values.iter().map(value).collect();
+            let map: serde_json::Map<_, _> = visit.values.iter().map(value).collect();
             // Text keys into memory: it can't fail.
             let _ = serde_json::to_writer(&mut self.values, &map);
         }
@@ -197,11 +166,11 @@ pub fn month_of(at: Timestamp) -> String {
     format!("{:04}-{:02}", day.year(), day.month())
 }
 
-fn raw<'a>(header: &Header<'a>) -> RawVisit<'a> {
-    let facts = &header.start.facts;
-    let first = header.events.iter().find_map(|event| event.request.as_deref());
+fn raw<'a>(visit: &VisitView<'a>) -> RawVisit<'a> {
+    let facts = &visit.start.facts;
+    let first = visit.events.iter().find_map(|event| event.request.as_deref());
     RawVisit {
-        site: header.site,
+        site: visit.site,
         place: facts.place.as_ref(),
         user_agent: facts.user_agent.expose().as_deref(),
         language: facts.language.as_deref(),
@@ -212,51 +181,44 @@ fn raw<'a>(header: &Header<'a>) -> RawVisit<'a> {
     }
 }
 
-fn path(event: &Event) -> Option<&str> {
-    event.request.as_ref().map(|request| &*request.path)
-}
-
-fn count(events: &[Event], is_one: impl Fn(&Event) -> bool) -> i32 {
-    i32::try_from(events.iter().filter(|event| is_one(event)).count()).unwrap_or(i32::MAX)
+/// A count, as the columns hold it.
+fn count(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// `visit_key` to `is_new_visitor`.
-fn who(row: &mut Row<'_>, header: &Header<'_>, scratch: &Scratch) {
-    let Start { identity, previous, number, is_new_visitor, facts, .. } = header.start;
-    row.long("visit_key", visit_key(header.visit))
+fn who(row: &mut Row<'_>, visit: &VisitView<'_>, scratch: &Scratch) {
+    let Start { identity, previous, number, is_new_visitor, facts, .. } = visit.start;
+    row.long("visit_key", visit_key(visit.visit))
         .long("visitor_key", visitor_key(facts.visitor_id))
         .text("visit_id", &*scratch.visit)
         .text("visitor_id", &*scratch.visitor)
-        .text("site", header.site)
+        .text("site", visit.site)
         .text("identity", identity.as_str())
-        .bool("confirmed", header.confirmed)
-        .text("user_id", header.user.map(UserId::as_str))
+        .bool("confirmed", visit.confirmed)
+        .text("user_id", visit.user.map(UserId::as_str))
         .text("previous_visit_id", previous.map(|_| &*scratch.previous))
         .int("visit_number", (*number > 0).then(|| i32::try_from(*number).unwrap_or(i32::MAX)))
         .bool("is_new_visitor", *is_new_visitor);
 }
 
 /// `started_at` to `exit_path`.
-fn what(row: &mut Row<'_>, header: &Header<'_>) {
-    let start = header.start.at;
-    let views = || header.events.iter().filter(|event| event.kind == EventKind::PageView);
-    let is_server_error = |event: &Event| event.request.as_ref().is_some_and(|request| request.status >= 500);
-    let duration = header.end.map(|(_, ended, _)| i64::try_from(ended.since(start).as_millis()).unwrap_or(i64::MAX));
-    row.time("started_at", start.micros())
-        .time("ended_at", header.end.map(|(_, ended, _)| ended.micros()))
-        .time("closed_at", header.end.map(|(.., closed)| closed.micros()))
-        .text("end_reason", header.end.map(|(reason, ..)| reason.as_str()))
-        .long("duration_ms", duration)
-        .int("page_views", count(header.events, |event| event.kind == EventKind::PageView))
-        .int("actions", count(header.events, |event| event.kind == EventKind::Action))
-        .int("errors", count(header.events, is_server_error))
-        .text("entry_path", views().next().and_then(path))
-        .text("exit_path", views().next_back().and_then(path));
+fn what(row: &mut Row<'_>, visit: &VisitView<'_>) {
+    row.time("started_at", visit.start.at.micros())
+        .time("ended_at", visit.end.map(|end| end.ended_at.micros()))
+        .time("closed_at", visit.end.map(|end| end.closed_at.micros()))
+        .text("end_reason", visit.end.map(|end| end.reason.as_str()))
+        .long("duration_ms", visit.duration_ms().map(|duration| i64::try_from(duration).unwrap_or(i64::MAX)))
+        .int("page_views", count(visit.page_views()))
+        .int("actions", count(visit.actions()))
+        .int("errors", count(visit.errors()))
+        .text("entry_path", visit.entry_path())
+        .text("exit_path", visit.exit_path());
 }
 
 /// `referrer` to `via`.
-fn whence(row: &mut Row<'_>, header: &Header<'_>, facts: &Facts, scratch: &Scratch) {
-    let known = &header.start.facts;
+fn whence(row: &mut Row<'_>, visit: &VisitView<'_>, facts: &Facts, scratch: &Scratch) {
+    let known = &visit.start.facts;
     row.text("referrer", known.referrer.as_deref())
         .text("referrer_domain", facts.referrer_domain.as_deref())
         .text("source", facts.source.as_deref())
@@ -283,13 +245,13 @@ fn whence(row: &mut Row<'_>, header: &Header<'_>, facts: &Facts, scratch: &Scrat
         .text("via", known.via.as_str());
 }
 
-fn push_event(row: &mut Row<'_>, seq: i32, event: &Event, header: &Header<'_>, facts: &Facts, scratch: &Scratch) {
-    row.long("visit_key", visit_key(header.visit))
-        .long("visitor_key", visitor_key(header.start.facts.visitor_id))
+fn push_event(row: &mut Row<'_>, seq: i32, event: &Event, visit: &VisitView<'_>, facts: &Facts, scratch: &Scratch) {
+    row.long("visit_key", visit_key(visit.visit))
+        .long("visitor_key", visitor_key(visit.start.facts.visitor_id))
         .text("visit_id", &*scratch.visit)
         .int("seq", seq);
     event_cells(row, event);
-    row.text("site", header.site)
+    row.text("site", visit.site)
         .text("country", facts.country.as_deref())
         .text("browser", facts.browser.as_deref())
         .text("os", facts.os.as_deref())
