@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use visitlog_core::ports::Durability;
 
 use crate::engine::Engine;
 use crate::sinks::SinkDriver;
+use crate::stop::Stop;
 use crate::sweep::Sweep;
 use crate::upkeep::Upkeep;
 
@@ -35,32 +35,6 @@ pub struct Driver {
     engine: Arc<Engine>,
     stop: Arc<Stop>,
     threads: Vec<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Stop {
-    stopped: Mutex<bool>,
-    wake: Condvar,
-}
-
-impl Stop {
-    fn is_set(&self) -> bool {
-        *self.stopped.lock()
-    }
-
-    /// Sleeps, unless it is time to stop. True if it is.
-    fn wait(&self, timeout: Duration) -> bool {
-        let mut stopped = self.stopped.lock();
-        if !*stopped {
-            self.wake.wait_for(&mut stopped, timeout);
-        }
-        *stopped
-    }
-
-    fn set(&self) {
-        *self.stopped.lock() = true;
-        self.wake.notify_all();
-    }
 }
 
 impl Driver {

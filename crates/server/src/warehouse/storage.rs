@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use visitlog_core::Lsn;
 use visitlog_core::ports::{LiveSource, VisitSink};
-use visitlog_engine::Engine;
 use visitlog_engine::adapters::{SystemClock, SystemEntropy};
+use visitlog_engine::{Engine, Stop};
 use visitlog_enrich::Enricher;
 use visitlog_warehouse::live::{Live, LiveSettings};
 use visitlog_warehouse::sql::{Catalog, CatalogError, Sql, Table};
@@ -167,27 +167,6 @@ fn not_kept(error: &visitlog_warehouse::WarehouseError) {
     tracing::warn!(error = error as &dyn std::error::Error, "the tables can't be kept in shape now");
 }
 
-#[derive(Debug, Default)]
-struct Stop {
-    stopped: Mutex<bool>,
-    wake: Condvar,
-}
-
-impl Stop {
-    fn is_set(&self) -> bool {
-        *self.stopped.lock()
-    }
-
-    /// Sleeps, unless it is time to stop. True if it is.
-    fn wait(&self, timeout: Duration) -> bool {
-        let mut stopped = self.stopped.lock();
-        if !*stopped {
-            self.wake.wait_for(&mut stopped, timeout);
-        }
-        *stopped
-    }
-}
-
 /// The thread that looks after the warehouse. Dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -197,8 +176,7 @@ pub(super) struct Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        *self.stop.stopped.lock() = true;
-        self.stop.wake.notify_all();
+        self.stop.set();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
