@@ -21,7 +21,7 @@ pub use erase::{Erased, Subject};
 pub use error::WarehouseError;
 pub use sink::WarehouseSink;
 pub use tables::{SCHEMA_VERSION_PROPERTY, application};
-pub use warehouse::{Stored, TableStatus, Warehouse, WarehouseSettings};
+pub use warehouse::{TableStatus, Warehouse, WarehouseSettings};
 
 #[cfg(test)]
 mod testing;

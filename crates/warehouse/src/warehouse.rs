@@ -8,7 +8,6 @@ use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deltalake::DeltaTable;
 use deltalake::logstore::object_store::ObjectStore;
 use parking_lot::Mutex;
 use visitlog_core::Lsn;
@@ -72,35 +71,12 @@ pub struct Warehouse {
     tables: Mutex<Tables>,
     /// As the last commit left them: whoever reads need not wait for who writes.
     published: Mutex<[Table; 2]>,
-    stored: Mutex<Option<Arc<Stored>>>,
     /// Held by who does upkeep: one job at a time.
     pub(crate) upkeep: Mutex<UpkeepState>,
     settings: WarehouseSettings,
     /// Where the tables are, if that is a local folder.
     folder: Option<PathBuf>,
     pub(crate) world: World,
-}
-
-/// The tables at one moment, for those who read them.
-#[derive(Clone)]
-pub struct Stored {
-    /// `visits`.
-    pub visits: DeltaTable,
-    /// `events`.
-    pub events: DeltaTable,
-    /// Up to which `End` of the journal `visits` has its visits.
-    pub visits_cursor: Option<Lsn>,
-    /// Up to which `End` of the journal `events` has its visits.
-    pub events_cursor: Option<Lsn>,
-    journal: u128,
-}
-
-impl Stored {
-    fn is_of(&self, tables: &[Table; 2], journal: u128) -> bool {
-        let [visits, events] = tables;
-        let versions = (self.visits.version(), self.events.version());
-        self.journal == journal && versions == (visits.delta.version(), events.delta.version())
-    }
 }
 
 /// A table in figures.
@@ -162,7 +138,6 @@ impl Warehouse {
         Ok(Arc::new(Self {
             runtime: Some(runtime),
             published: Mutex::new(tables.published()),
-            stored: Mutex::default(),
             tables: Mutex::new(tables),
             upkeep: Mutex::default(),
             settings,
@@ -193,24 +168,6 @@ impl Warehouse {
             let (visits, events) = (tables.visits.cursor(journal).await?, tables.events.cursor(journal).await?);
             Ok([(schema::VISITS, visits), (schema::EVENTS, events)])
         })
-    }
-
-    /// The tables as the last commit left them, and how far they have the visits of a journal. To be asked inside a
-    /// runtime: unlike all else here it does not block.
-    ///
-    /// # Errors
-    /// When a table can't be read.
-    pub async fn stored(&self, journal: u128) -> Result<Arc<Stored>, WarehouseError> {
-        let tables = self.snapshot();
-        if let Some(stored) = self.stored.lock().as_ref().filter(|stored| stored.is_of(&tables, journal)) {
-            return Ok(Arc::clone(stored));
-        }
-        let [visits, events] = tables;
-        let (visits_cursor, events_cursor) = (visits.cursor(journal).await?, events.cursor(journal).await?);
-        let stored =
-            Arc::new(Stored { visits: visits.delta, events: events.delta, visits_cursor, events_cursor, journal });
-        *self.stored.lock() = Some(Arc::clone(&stored));
-        Ok(stored)
     }
 
     /// The tables in figures.
