@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use visitlog_core::VisitorId;
 use visitlog_core::model::UserId;
 
-use super::Admin;
+use super::{Admin, error};
 use crate::warehouse::{ErasureError, Subject};
 
 /// How often it is looked whether something that is waited for has come.
@@ -98,10 +98,6 @@ fn subject<'a>(settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result
         }
     }
     who.ok_or_else(|| "visitor=ID or user=NAME expected, nothing found".to_owned())
-}
-
-fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
-    (status, Json(json!({ "code": code, "message": message }))).into_response()
 }
 
 #[cfg(test)]

@@ -12,8 +12,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
 use visitlog_engine::Engine;
 use visitlog_tower::Counts;
 
@@ -56,4 +59,9 @@ pub fn router(admin: Admin, address: SocketAddr) -> Router {
     pages
         .with_state(admin)
         .layer(axum::middleware::from_fn(move |request, next| guard::only_local(address, request, next)))
+}
+
+/// An answer that says what went wrong: a stable code, and words for who reads it.
+fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
+    (status, Json(json!({ "code": code, "message": message }))).into_response()
 }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::Admin;
+use super::{Admin, error};
 use crate::warehouse::report::{Kind, Report, ReportError};
 use crate::warehouse::sql::outputs::Format;
 use crate::warehouse::sql::{Prepared, SqlError, params};
@@ -200,8 +200,4 @@ fn log(why: &SqlError) {
     if matches!(why.code(), "internal" | "unavailable") {
         tracing::error!(error = why as &dyn std::error::Error, "a query failed");
     }
-}
-
-fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
-    (status, Json(json!({ "code": code, "message": message }))).into_response()
 }

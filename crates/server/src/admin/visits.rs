@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndReason;
 
-use super::Admin;
+use super::{Admin, error};
 use crate::lookup::{self, LookupError, Wanted};
 
 /// Most visits in one list: all of them are in memory at once.
@@ -110,10 +110,6 @@ fn json(text: String) -> Response {
 
 fn bad_id(why: &visitlog_core::ids::ParseIdError) -> Response {
     error(StatusCode::BAD_REQUEST, "bad_id", &why.to_string())
-}
-
-fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
-    (status, Json(serde_json::json!({ "code": code, "message": message }))).into_response()
 }
 
 #[cfg(test)]
