@@ -1,6 +1,5 @@
 //! `visitlog erase` and `visitlog export`: the running server does it, or the folder's is done here when there is none.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -10,7 +9,7 @@ use visitlog_engine::Upkeep;
 use visitlog_server::warehouse::{ErasureReport, Subject, WarehouseSettings};
 
 use crate::args::{EraseArgs, ExportArgs, WhoArgs};
-use crate::{look, sql};
+use crate::{look, out, sql};
 
 pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
     match sql::server(&args.whose)? {
@@ -25,20 +24,20 @@ pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
                 answer(&base, request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?)?;
             let done: Value = serde_json::from_str(&done).context("the server's answer is no JSON")?;
             let count = |name: &str| done[name].as_u64().unwrap_or_default();
-            say(count("sessions_ended"), count("visits"), count("events"), count("lines"));
+            say(count("sessions_ended"), count("visits"), count("events"), count("lines"))?;
         }
         None => {
             let ErasureReport { ended, visits, events, lines } = in_folder(args)?;
-            say(ended, visits, events, lines);
+            say(ended, visits, events, lines)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn say(ended: u64, visits: u64, events: u64, lines: u64) {
-    println!(
-        "erased: {visits} visits and {events} events in the tables, {lines} lines in the files; {ended} sessions ended"
-    );
+fn say(ended: u64, visits: u64, events: u64, lines: u64) -> anyhow::Result<()> {
+    out::print(&format!(
+        "erased: {visits} visits and {events} events in the tables, {lines} lines in the files; {ended} sessions ended\n"
+    ))
 }
 
 fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
@@ -79,13 +78,10 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let visits: Vec<Value> = serde_json::from_str(&text).context("the server's answer is no list of visits")?;
-    let text = serde_json::to_string_pretty(&visits)? + "\n";
+    let text = serde_json::to_string_pretty(&visits)?;
     match &args.out {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?,
-        None => match std::io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            other => other.context("print")?,
-        },
+        Some(path) => std::fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))?,
+        None => out::print_json(&text)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,11 +95,7 @@ fn subject(who: &WhoArgs) -> anyhow::Result<Subject> {
 }
 
 /// The body of an answer that says that it went well.
-fn answer(base: &str, mut answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<String> {
-    let status = answer.status();
-    let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")?;
-    if !status.is_success() {
-        bail!("{}", sql::message(&text).unwrap_or_else(|| format!("the server at {base} answered {status}: {text}")));
-    }
-    Ok(text)
+fn answer(base: &str, answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<String> {
+    let mut answer = sql::went_well(base, answer)?;
+    answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")
 }

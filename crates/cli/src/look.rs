@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+#[cfg(feature = "warehouse")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -13,6 +15,8 @@ use visitlog_engine::lock::{self, Holder};
 use visitlog_engine::sinks::SinkDriver;
 use visitlog_engine::{EngineConfig, Local};
 use visitlog_server::lookup::{self, Wanted};
+#[cfg(feature = "warehouse")]
+use visitlog_server::warehouse::{Warehouse, WarehouseSettings};
 
 use crate::args::{Output, VisitArgs, VisitsArgs};
 use crate::{out, render};
@@ -61,7 +65,7 @@ pub(crate) fn terminate(args: &VisitArgs) -> anyhow::Result<ExitCode> {
     };
     match ask(&address, "POST", &format!("/api/v1/visits/{}/terminate", args.id))? {
         Some(_) => {
-            println!("session {} has ended", args.id);
+            out::print(&format!("session {} has ended\n", args.id))?;
             Ok(ExitCode::SUCCESS)
         }
         None => Ok(not_found(args.id, &args.source.data)),
@@ -130,24 +134,11 @@ pub(crate) fn open_folder(data: &Path) -> anyhow::Result<Local> {
 #[cfg(feature = "warehouse")]
 pub(crate) fn open_warehouse(
     data: &Path,
-    settings: &visitlog_server::warehouse::WarehouseSettings,
-) -> anyhow::Result<(Local, SinkDriver, visitlog_server::warehouse::Warehouse)> {
-    use std::sync::Arc;
-    use visitlog_server::warehouse::{Storage, Warehouse};
-
+    settings: &WarehouseSettings,
+) -> anyhow::Result<(Local, SinkDriver, Warehouse)> {
     check_folder(data)?;
     let enricher = Arc::new(visitlog_server::Enricher::open(visitlog_server::EnrichSettings::default())?);
-    let mut storage = None;
-    let (local, sinks) = Local::open_quietly_with(data, EngineConfig::default(), || {
-        let opened = Storage::open(data, settings, enricher)?;
-        // Also where it is not fed: so that what it still has to get is seen.
-        let sink = opened.sink();
-        storage = Some(opened);
-        Ok(vec![sink])
-    })?;
-    let storage = storage.context("the tables were not opened")?;
-    let warehouse = Warehouse::open(data, settings, storage, Arc::clone(local.engine()))?;
-    Ok((local, sinks, warehouse))
+    Ok(Warehouse::open(data, EngineConfig::default(), settings, enricher, Vec::new())?)
 }
 
 /// Opening writes: not into a folder that is none of ours, nor files that its owner's server could not open later.

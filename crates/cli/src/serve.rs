@@ -17,16 +17,16 @@ use visitlog_server::warehouse::{TableSettings, WarehouseSettings};
 use visitlog_server::{EnrichSettings, ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
 
 use crate::args::{DurabilityArg, IpArg, ServeArgs};
+use crate::out;
 
 /// What a shell says of a program that Ctrl-C has ended.
-const AGAIN: i32 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args);
     runtime()?.block_on(serve(settings, Vec::new(), |server| {
-        println!("serving {} at http://{}", args.upstream, server.site_address()?);
-        println!("health, metrics, visits: http://{}", server.admin_address()?);
-        Ok(())
+        let (site, admin) = (server.site_address()?, server.admin_address()?);
+        out::print(&format!("serving {} at http://{site}\nhealth, metrics, visits: http://{admin}\n", args.upstream))
     }))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -50,7 +50,7 @@ async fn end_at_once() {
     let Ok(again) = asked_to_end() else { return };
     again.await;
     tracing::warn!("asked again: ended at once, without waiting for requests under way; nothing recorded is lost");
-    std::process::exit(AGAIN);
+    std::process::exit(i32::from(INTERRUPTED));
 }
 
 /// Serves until `shutdown` resolves.

@@ -15,9 +15,6 @@ use visitlog_server::warehouse::{Limits, WarehouseSettings};
 use crate::args::{FormatArg, LimitArgs, QueryArgs, ReportArgs, Whose, WrittenArgs};
 use crate::{look, serve};
 
-/// What a shell says of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
-
 pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let values: Vec<Value> = args.param.iter().map(|text| Value::from(text.as_str())).collect();
     let format = format(args.written.output);
@@ -98,16 +95,25 @@ pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).build().new_agent()
 }
 
-fn from_server(
+/// An answer that says that it went well; what another one says is the error.
+pub(crate) fn went_well(
     base: &str,
     mut answer: ureq::http::Response<ureq::Body>,
-    written: &WrittenArgs,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<ureq::http::Response<ureq::Body>> {
     let status = answer.status();
     if !status.is_success() {
         let text = answer.body_mut().read_to_string().context("read the server's answer")?;
         bail!("{}", message(&text).unwrap_or_else(|| format!("the server at {base} answered {status}: {text}")));
     }
+    Ok(answer)
+}
+
+fn from_server(
+    base: &str,
+    answer: ureq::http::Response<ureq::Body>,
+    written: &WrittenArgs,
+) -> anyhow::Result<ExitCode> {
+    let mut answer = went_well(base, answer)?;
     let id = answer.headers().get("visitlog-query").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut out = Out::open(written)?;
     let mut body = answer.body_mut().as_reader();
@@ -137,7 +143,7 @@ fn failure(base: &str, id: &str) -> Option<String> {
 }
 
 /// The server's words, which may have been a stranger's.
-pub(crate) fn message(text: &str) -> Option<String> {
+fn message(text: &str) -> Option<String> {
     let message = serde_json::from_str::<Value>(text).ok()?["message"].as_str()?.to_owned();
     Some(crate::render::clean(&message))
 }
@@ -159,7 +165,7 @@ fn from_folder(
         loop {
             let part = tokio::select! {
                 part = parts.next() => part,
-                () = &mut interrupted => return Ok(ExitCode::from(INTERRUPTED)),
+                () = &mut interrupted => return Ok(ExitCode::from(serve::INTERRUPTED)),
             };
             // Opened when there is something, so that a wrong statement leaves the file alone.
             let out = match &mut out {

@@ -67,21 +67,23 @@ impl Local {
     /// # Errors
     /// When another process has the folder, the journal is damaged, or the system refuses.
     pub fn open(data: &Path, config: EngineConfig, sinks: Vec<Box<dyn VisitSink>>) -> Result<Self, OpenError> {
-        Self::open_with(data, config, || Ok(sinks))
-    }
-
-    /// The same with sinks that are opened once the folder is this process's.
-    ///
-    /// # Errors
-    /// As for [`Local::open`], or when a sink can't be opened.
-    pub fn open_with(data: &Path, config: EngineConfig, sinks: impl FnOnce() -> Sinks) -> Result<Self, OpenError> {
-        let (mut local, driver) = Self::open_quietly_with(data, config, sinks)?;
-        let system = |source| OpenError::System { doing: "start the engine's threads", source };
-        local.driver = Some(Driver::start(Arc::clone(&local.engine), driver).map_err(system)?);
+        let (mut local, driver) = Self::open_quietly(data, config, sinks)?;
+        local.start(driver)?;
         Ok(local)
     }
 
-    /// The same without threads: for a look at a folder that nobody serves. The sinks' driver is the caller's to step.
+    /// Starts the engine's threads, where it was opened without.
+    ///
+    /// # Errors
+    /// When the system has no threads to give.
+    pub fn start(&mut self, sinks: SinkDriver) -> Result<(), OpenError> {
+        let system = |source| OpenError::System { doing: "start the engine's threads", source };
+        self.driver = Some(Driver::start(Arc::clone(&self.engine), sinks).map_err(system)?);
+        Ok(())
+    }
+
+    /// The same without threads: for a look at a folder that nobody serves, or to start them later. Until then the sinks'
+    /// driver is the caller's to step.
     ///
     /// # Errors
     /// As for [`Local::open`].
@@ -96,7 +98,7 @@ impl Local {
     /// The same with sinks that are opened once the folder is this process's.
     ///
     /// # Errors
-    /// As for [`Local::open_with`].
+    /// As for [`Local::open`], or when a sink can't be opened.
     pub fn open_quietly_with(
         data: &Path,
         mut config: EngineConfig,

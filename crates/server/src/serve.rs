@@ -21,7 +21,7 @@ use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
 use crate::proxy::{self, IngressLayer, Proxy, ProxySettings};
 #[cfg(feature = "warehouse")]
-use crate::warehouse::{Storage, Warehouse, WarehouseError, WarehouseSettings};
+use crate::warehouse::{Warehouse, WarehouseError, WarehouseSettings};
 
 /// What `visitlog serve` is told.
 #[derive(Debug, Clone)]
@@ -126,7 +126,13 @@ impl Server {
             tracing::warn!("{missing}");
         }
         #[cfg(feature = "warehouse")]
-        let (local, warehouse) = outside_runtime(|| open_with_warehouse(&settings, &enricher, sinks))?;
+        let (local, warehouse) = outside_runtime(|| {
+            let (data, engine) = (&settings.data, settings.engine.clone());
+            let enricher = Arc::clone(&enricher);
+            let (mut local, driver, warehouse) = Warehouse::open(data, engine, &settings.warehouse, enricher, sinks)?;
+            local.start(driver)?;
+            Ok::<_, ServeError>((local, warehouse))
+        })?;
         #[cfg(not(feature = "warehouse"))]
         let local = Local::open(&settings.data, settings.engine.clone(), sinks)?;
         let keys = Keys::load_or_create(&settings.data.join("keys"))?;
@@ -219,26 +225,6 @@ impl Server {
             .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;
         Ok(Ended { drained })
     }
-}
-
-/// The engine and its warehouse, which feed each other: the tables are opened once the folder is ours, and shown once
-/// the engine is there.
-#[cfg(feature = "warehouse")]
-fn open_with_warehouse(
-    settings: &ServeSettings,
-    enricher: &Arc<Enricher>,
-    mut sinks: Vec<Box<dyn VisitSink>>,
-) -> Result<(Local, Warehouse), ServeError> {
-    let mut storage = None;
-    let local = Local::open_with(&settings.data, settings.engine.clone(), || {
-        let opened = Storage::open(&settings.data, &settings.warehouse, Arc::clone(enricher))?;
-        sinks.push(opened.sink());
-        storage = Some(opened);
-        Ok(sinks)
-    })?;
-    let storage = storage.ok_or_else(|| system("open the tables")(io::Error::other("nobody asked for them")))?;
-    let warehouse = Warehouse::open(&settings.data, &settings.warehouse, storage, Arc::clone(local.engine()))?;
-    Ok((local, warehouse))
 }
 
 /// Runs what blocks on a runtime of its own, which a thread that a runtime drives must not do.

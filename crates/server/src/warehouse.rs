@@ -19,12 +19,16 @@ use visitlog_warehouse::sql::outputs::{self, Encode, Format};
 use visitlog_warehouse::sql::{Catalog, OpenError, Prepared, Sql, SqlError, SqlSettings};
 pub use visitlog_warehouse::{WarehouseSettings as TableSettings, report, sql};
 
-use visitlog_engine::Engine;
+use visitlog_core::ports::VisitSink;
 use visitlog_engine::journal::JournalError;
+use visitlog_engine::local::OpenError as FolderError;
+use visitlog_engine::sinks::SinkDriver;
+use visitlog_engine::{Engine, EngineConfig, Local};
+use visitlog_enrich::Enricher;
 
 pub use self::erase::{ErasureError, ErasureReport};
-use self::storage::Keeper;
-pub use self::storage::{LossCounts, Shown, Storage};
+pub use self::storage::LossCounts;
+use self::storage::{Keeper, Shown, Storage};
 
 /// A part of a result is sent when it has so many bytes. What goes wrong before the first part is an error instead of a
 /// result that breaks off.
@@ -52,6 +56,9 @@ pub struct WarehouseSettings {
 /// Why the warehouse can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum WarehouseError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// SQL.
     #[error(transparent)]
     Sql(#[from] OpenError),
@@ -80,11 +87,34 @@ pub struct Warehouse {
 }
 
 impl Warehouse {
-    /// The warehouse of an engine, whose sinks are the storage's. `data` is the data folder.
+    /// Opens a data folder and its warehouse, which feed each other: the tables are opened once the folder is ours, and
+    /// shown once the engine is there. Ended visits go to the folder's own files, to the tables and to `sinks`. No
+    /// thread of the engine runs yet, and no runtime drives this one.
     ///
     /// # Errors
-    /// When the folder can't be used, or the system refuses.
+    /// When another process has the folder, something in it can't be used, or the system refuses.
     pub fn open(
+        data: &Path,
+        engine: EngineConfig,
+        settings: &WarehouseSettings,
+        enricher: Arc<Enricher>,
+        mut sinks: Vec<Box<dyn VisitSink>>,
+    ) -> Result<(Local, SinkDriver, Self), WarehouseError> {
+        let mut storage = None;
+        let (local, driver) = Local::open_quietly_with(data, engine, || {
+            let opened = Storage::open(data, settings, enricher)?;
+            // Also where it is not fed: so that what it still has to get is seen.
+            sinks.push(opened.sink());
+            storage = Some(opened);
+            Ok(sinks)
+        })?;
+        let nobody = || WarehouseError::System { doing: "open the tables", source: io::Error::other("nobody asked") };
+        let warehouse = Self::of(data, settings, storage.ok_or_else(nobody)?, Arc::clone(local.engine()))?;
+        Ok((local, driver, warehouse))
+    }
+
+    /// The warehouse of an engine, whose sinks are the storage's. `data` is the data folder.
+    fn of(
         data: &Path,
         settings: &WarehouseSettings,
         storage: Storage,

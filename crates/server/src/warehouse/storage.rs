@@ -28,7 +28,7 @@ const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
 const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// The tables, opened before the engine that feeds them.
-pub struct Storage {
+pub(super) struct Storage {
     tables: Arc<Tables>,
     enricher: Arc<Enricher>,
 }
@@ -45,7 +45,11 @@ impl Storage {
     ///
     /// # Errors
     /// When they can't be used.
-    pub fn open(data: &Path, settings: &WarehouseSettings, enricher: Arc<Enricher>) -> Result<Self, WarehouseError> {
+    pub(super) fn open(
+        data: &Path,
+        settings: &WarehouseSettings,
+        enricher: Arc<Enricher>,
+    ) -> Result<Self, WarehouseError> {
         let folder = settings.folder.clone().unwrap_or_else(|| data.join(FOLDER));
         let system = |doing| move |source| WarehouseError::System { doing, source };
         let entropy = SystemEntropy::new().map_err(system("draw random bits"))?;
@@ -55,7 +59,7 @@ impl Storage {
     }
 
     /// What brings ended visits to the tables.
-    pub fn sink(&self) -> Box<dyn VisitSink> {
+    pub(super) fn sink(&self) -> Box<dyn VisitSink> {
         Box::new(WarehouseSink::new(Arc::clone(&self.tables), Arc::clone(&self.enricher), None))
     }
 
@@ -73,7 +77,7 @@ impl Storage {
 }
 
 /// The tables that statements see, and what is behind them.
-pub struct Shown {
+pub(super) struct Shown {
     pub(super) views: Views,
     pub(super) tables: Arc<Tables>,
     pub(super) engine: Arc<Engine>,
