@@ -39,7 +39,7 @@ pub(crate) enum Command {
     #[command(after_help = FINGERPRINTS)]
     Report(Box<ReportArgs>),
     /// End a session now, as an admin
-    Terminate(VisitArgs),
+    Terminate(TerminateArgs),
     /// Erase a visitor or a user: open sessions, tables, files and the journal's copies
     Erase(EraseArgs),
     /// All that there is of a visitor or a user, as JSON
@@ -218,6 +218,8 @@ pub(crate) struct VisitsArgs {
     /// For whom
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
 }
 
 #[derive(Debug, Args)]
@@ -229,6 +231,16 @@ pub(crate) struct VisitArgs {
     /// For whom
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TerminateArgs {
+    /// The visit's id
+    pub(crate) id: VisitId,
+    #[command(flatten)]
+    pub(crate) source: Source,
 }
 
 #[derive(Debug, Args)]

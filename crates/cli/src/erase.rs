@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use visitlog_core::model::UserId;
 use visitlog_engine::Upkeep;
-use visitlog_server::warehouse::{ErasureReport, Subject, WarehouseSettings};
+use visitlog_server::warehouse::{ErasureReport, Subject};
 
 use crate::args::{EraseArgs, ExportArgs, WhoArgs};
 use crate::{look, out, sql};
@@ -42,8 +42,7 @@ fn say(ended: u64, visits: u64, events: u64, lines: u64) -> anyhow::Result<()> {
 
 fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
     let data = args.whose.data.as_deref().context("--data DIR expected")?;
-    let settings = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
-    let (local, mut sinks, warehouse) = look::open_warehouse(data, &settings)?;
+    let (local, mut sinks, warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
     let engine = local.engine();
     let mut upkeep = Upkeep::default();
     // What the server's threads would do.
@@ -72,8 +71,7 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             let data = args.whose.data.as_deref().context("--data DIR expected")?;
-            let settings = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
-            let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
+            let (_local, _sinks, warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
             serde_json::to_string(&warehouse.export(&who)?)?
         }
     };

@@ -7,20 +7,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+#[cfg(feature = "warehouse")]
 use serde_json::Value;
 use visitlog_core::VisitId;
+#[cfg(feature = "warehouse")]
 use visitlog_engine::local::journal_dir;
 use visitlog_engine::lock::{self, Holder};
 #[cfg(feature = "warehouse")]
 use visitlog_engine::sinks::SinkDriver;
+#[cfg(feature = "warehouse")]
 use visitlog_engine::{EngineConfig, Local};
+#[cfg(feature = "warehouse")]
 use visitlog_server::lookup::{self, Wanted};
 #[cfg(feature = "warehouse")]
 use visitlog_server::warehouse::{Warehouse, WarehouseSettings};
 
-use crate::args::{Output, VisitArgs, VisitsArgs};
-use crate::{out, render};
+use crate::args::TerminateArgs;
+#[cfg(feature = "warehouse")]
+use crate::args::{Output, TablesArgs, VisitArgs, VisitsArgs};
+use crate::out;
+#[cfg(feature = "warehouse")]
+use crate::{render, serve};
 
+/// Where the tables are said to be.
+#[cfg(feature = "warehouse")]
+pub(crate) fn settings(tables: &TablesArgs) -> WarehouseSettings {
+    WarehouseSettings { folder: tables.warehouse.clone(), ..WarehouseSettings::default() }
+}
+
+#[cfg(feature = "warehouse")]
 pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
     let wanted = Wanted { open: true, ended: !args.open, limit: args.limit };
     let documents = match server_of(&args.source.data)? {
@@ -31,9 +46,8 @@ pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
             serde_json::from_str::<Vec<Value>>(&text).context("the server's answer is no list of visits")?
         }
         None => {
-            let local = open_folder(&args.source.data)?;
-            let found = lookup::list(local.engine(), &args.source.data, wanted)?;
-            found.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?
+            let (_local, _sinks, warehouse) = open_warehouse(&args.source.data, &settings(&args.tables))?;
+            serve::runtime()?.block_on(lookup::list(&warehouse, &args.source.data, wanted))?
         }
     };
     match args.output {
@@ -43,23 +57,27 @@ pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+#[cfg(feature = "warehouse")]
 pub(crate) fn visit(args: &VisitArgs) -> anyhow::Result<ExitCode> {
     let found = match server_of(&args.source.data)? {
-        Some(address) => ask(&address, "GET", &format!("/api/v1/visits/{}", args.id))?,
+        Some(address) => {
+            let text = ask(&address, "GET", &format!("/api/v1/visits/{}", args.id))?;
+            text.map(|text| serde_json::from_str(&text)).transpose().context("the server's answer is no visit")?
+        }
         None => {
-            let local = open_folder(&args.source.data)?;
-            lookup::one(local.engine(), &args.source.data, args.id)?
+            let (_local, _sinks, warehouse) = open_warehouse(&args.source.data, &settings(&args.tables))?;
+            serve::runtime()?.block_on(lookup::one(&warehouse, &args.source.data, args.id))?
         }
     };
-    let Some(text) = found else { return Ok(not_found(args.id, &args.source.data)) };
+    let Some(document): Option<Value> = found else { return Ok(not_found(args.id, &args.source.data)) };
     match args.output {
-        Output::Json => out::print_json(&text)?,
-        Output::Table => out::print(&render::visit(&serde_json::from_str(&text)?))?,
+        Output::Json => out::print_json(&document.to_string())?,
+        Output::Table => out::print(&render::visit(&document))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn terminate(args: &VisitArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn terminate(args: &TerminateArgs) -> anyhow::Result<ExitCode> {
     let Some(address) = server_of(&args.source.data)? else {
         bail!("no server runs on {}: a session can be ended only where it is open", args.source.data.display());
     };
@@ -113,23 +131,6 @@ fn ask(address: &str, method: &str, path: &str) -> anyhow::Result<Option<String>
     }
 }
 
-/// Opens a folder that nobody serves, and brings its ended visits to its files.
-pub(crate) fn open_folder(data: &Path) -> anyhow::Result<Local> {
-    check_folder(data)?;
-    let (local, mut sinks) = Local::open_quietly(data, EngineConfig::default(), Vec::new())?;
-    let engine = local.engine();
-    // Acknowledgements are records too: written and synced, they let the next step go on.
-    for _ in 0..1_000 {
-        let worked = sinks.step(engine.now()).worked;
-        let written = engine.journal().write_step()?;
-        engine.journal().sync_step()?;
-        if !worked && !written {
-            break;
-        }
-    }
-    Ok(local)
-}
-
 /// Opens a folder that nobody serves, with its tables.
 #[cfg(feature = "warehouse")]
 pub(crate) fn open_warehouse(
@@ -142,6 +143,7 @@ pub(crate) fn open_warehouse(
 }
 
 /// Opening writes: not into a folder that is none of ours, nor files that its owner's server could not open later.
+#[cfg(feature = "warehouse")]
 fn check_folder(data: &Path) -> anyhow::Result<()> {
     if !journal_dir(data).is_dir() {
         bail!("{}: no journal here; --data names the folder that visitlog serve was given", data.display());
@@ -151,7 +153,7 @@ fn check_folder(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "warehouse"))]
 fn check_owner(data: &Path, me: u32) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
 
@@ -162,14 +164,14 @@ fn check_owner(data: &Path, me: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "warehouse"))]
 mod tests {
     use super::*;
 
     #[test]
     fn a_folder_without_a_journal_stays_as_it_is() {
         let dir = tempfile::tempdir().expect("a folder");
-        let error = open_folder(dir.path()).expect_err("nothing there").to_string();
+        let error = check_folder(dir.path()).expect_err("nothing there").to_string();
         assert!(error.contains("no journal here"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 0);
     }

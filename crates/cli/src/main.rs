@@ -7,7 +7,9 @@ mod demo;
 mod erase;
 mod journal;
 mod look;
+#[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
 mod out;
+#[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
 mod render;
 mod serve;
 mod shoppers;
@@ -26,7 +28,9 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
+        #[cfg(feature = "warehouse")]
         Command::Visits(args) => look::visits(&args),
+        #[cfg(feature = "warehouse")]
         Command::Visit(args) => look::visit(&args),
         #[cfg(feature = "warehouse")]
         Command::Query(args) => sql::query(&args),
@@ -37,9 +41,12 @@ fn main() -> ExitCode {
         #[cfg(feature = "warehouse")]
         Command::Export(args) => erase::export(&args),
         #[cfg(not(feature = "warehouse"))]
-        Command::Query(_) | Command::Report(_) | Command::Erase(_) | Command::Export(_) => {
-            Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)"))
-        }
+        Command::Visits(_)
+        | Command::Visit(_)
+        | Command::Query(_)
+        | Command::Report(_)
+        | Command::Erase(_)
+        | Command::Export(_) => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
         Command::Journal(args) => journal::run(&args),
     };

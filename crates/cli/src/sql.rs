@@ -12,7 +12,7 @@ use visitlog_server::warehouse::sql::outputs::Format;
 use visitlog_server::warehouse::sql::{Prepared, params};
 use visitlog_server::warehouse::{Limits, WarehouseSettings};
 
-use crate::args::{FormatArg, LimitArgs, QueryArgs, ReportArgs, Whose, WrittenArgs};
+use crate::args::{FormatArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
 use crate::{look, serve};
 
 pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
@@ -27,7 +27,7 @@ pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             let prepared = Prepared { params: params(&values)?, ..Prepared::of(&args.sql) };
-            from_folder(&args.whose, args.warehouse.clone(), &args.limits, prepared, &args.written)
+            from_folder(&args.whose, &args.tables, &args.limits, prepared, &args.written)
         }
     }
 }
@@ -47,7 +47,7 @@ pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         None => {
             let settings = settings.iter().map(|(key, value)| (*key, value.as_str()));
             let report = Report::parse(Kind::parse(&args.name)?, settings, jiff::Timestamp::now())?;
-            from_folder(&args.whose, args.warehouse.clone(), &args.limits, report.prepare()?, &args.written)
+            from_folder(&args.whose, &args.tables, &args.limits, report.prepare()?, &args.written)
         }
     }
 }
@@ -150,13 +150,13 @@ fn message(text: &str) -> Option<String> {
 
 fn from_folder(
     whose: &Whose,
-    folder: Option<PathBuf>,
+    tables: &TablesArgs,
     limits_args: &LimitArgs,
     prepared: Prepared,
     written: &WrittenArgs,
 ) -> anyhow::Result<ExitCode> {
     let data: &Path = whose.data.as_deref().context("--data DIR expected")?;
-    let settings = WarehouseSettings { limits: limits(limits_args), folder, ..WarehouseSettings::default() };
+    let settings = WarehouseSettings { limits: limits(limits_args), ..look::settings(tables) };
     let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
     serve::runtime()?.block_on(async {
         let mut parts = warehouse.run(prepared, format(written.output));

@@ -1,8 +1,10 @@
 //! Visitlog's server: the reverse proxy under the recording layer, and the admin address beside it.
 
 pub mod admin;
+#[cfg(feature = "warehouse")]
 mod backward;
 pub mod listen;
+#[cfg(feature = "warehouse")]
 pub mod lookup;
 mod open_files;
 pub mod proxy;

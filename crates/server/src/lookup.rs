@@ -1,16 +1,17 @@
-//! Visits as documents: the open ones and those that have just ended from the engine, the others from the data folder's
-//! files.
+//! Visits as documents: what SQL knows, and what stands in the data folder's files alone, as where an application wrote
+//! them before there were tables.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use visitlog_core::VisitId;
-use visitlog_engine::Engine;
-use visitlog_engine::document::Document;
-use visitlog_engine::journal::JournalError;
-use visitlog_engine::sinks::NdjsonSink;
 
 use crate::backward::LinesFromEnd;
+use crate::warehouse::Warehouse;
+use crate::warehouse::report::Records;
+use crate::warehouse::sql::SqlError;
 
 /// Which visits to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +33,9 @@ impl Default for Wanted {
 /// Why visits can't be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
-    /// The journal.
+    /// The tables, or what goes on.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Sql(#[from] SqlError),
     /// A file of ended visits.
     #[error("read {}", path.display())]
     Io {
@@ -44,72 +45,74 @@ pub enum LookupError {
         #[source]
         source: io::Error,
     },
+    /// A line of a file is no document.
+    #[error("a JSON document expected in {}", path.display())]
+    Document {
+        /// Which.
+        path: PathBuf,
+        /// What it is instead.
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
-/// The newest visits as JSON documents: open ones first, the one seen last first, then ended ones, the newest end
-/// first.
+/// The newest visits as JSON documents: open ones first, the one that started last first, then ended ones, the newest
+/// end first.
 ///
 /// # Errors
-/// When the journal or a file can't be read.
-pub fn list(engine: &Engine, data: &Path, wanted: Wanted) -> Result<Vec<String>, LookupError> {
-    let mut documents = Vec::new();
-    let mut listed = std::collections::HashSet::new();
-    if wanted.open {
-        for open in engine.open_list().into_iter().take(wanted.limit) {
-            if let Some(document) = open_document(engine, open.chain.visit)? {
-                listed.insert(open.chain.visit.to_string());
-                documents.push(document);
-            }
-        }
-    }
-    if wanted.ended {
-        let room = wanted.limit.saturating_sub(documents.len());
-        for ended in engine.on_the_way(NdjsonSink::NAME, room)? {
-            if listed.insert(ended.visit.to_string()) {
-                documents.push(Document::of_ended(&ended).to_json());
-            }
-        }
-        for path in files(data)? {
-            for line in lines(&path)? {
-                if documents.len() >= wanted.limit {
-                    return Ok(documents);
-                }
-                let line = line.map_err(|source| LookupError::Io { path: path.clone(), source })?;
-                // One that has come to the files since the others were read is listed once.
-                if !id_of(&line).is_some_and(|id| listed.contains(id)) {
-                    documents.push(line);
-                }
-            }
-        }
+/// When a statement fails, or a file can't be read.
+pub async fn list(warehouse: &Warehouse, data: &Path, wanted: Wanted) -> Result<Vec<Value>, LookupError> {
+    let Wanted { open, ended, limit } = wanted;
+    let mut documents = warehouse.records(Records::Newest { open, ended, limit }).await?;
+    let room = limit.saturating_sub(documents.len());
+    if ended && room > 0 {
+        let listed: HashSet<String> =
+            documents.iter().filter_map(|document| document["visit_id"].as_str().map(str::to_owned)).collect();
+        let more = move |id: &str| !listed.contains(id);
+        documents.extend(in_files(data, room, more).await?);
     }
     Ok(documents)
 }
 
-/// One visit's document. `None`: it is not open, and in none of the files.
+/// One visit's document, if it is known.
 ///
 /// # Errors
-/// When the journal or a file can't be read.
-pub fn one(engine: &Engine, data: &Path, visit: VisitId) -> Result<Option<String>, LookupError> {
-    if let Some(document) = open_document(engine, visit)? {
+/// When a statement fails, or a file can't be read.
+pub async fn one(warehouse: &Warehouse, data: &Path, visit: VisitId) -> Result<Option<Value>, LookupError> {
+    if let Some(document) = warehouse.records(Records::One(visit)).await?.pop() {
         return Ok(Some(document));
     }
-    if let Some(ended) = engine.one_on_the_way(NdjsonSink::NAME, visit)? {
-        return Ok(Some(Document::of_ended(&ended).to_json()));
-    }
-    let id = visit.to_string();
+    let wanted = visit.to_string();
+    Ok(in_files(data, 1, move |id| id == wanted).await?.pop())
+}
+
+/// The newest documents in the files whose ids are wanted, `limit` of them at most.
+async fn in_files(
+    data: &Path,
+    limit: usize,
+    is_wanted: impl Fn(&str) -> bool + Send + 'static,
+) -> Result<Vec<Value>, LookupError> {
+    let data = data.to_owned();
+    let reading = tokio::task::spawn_blocking(move || read(&data, limit, is_wanted));
+    reading.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+fn read(data: &Path, limit: usize, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Value>, LookupError> {
+    let mut documents = Vec::new();
     for path in files(data)? {
-        for line in lines(&path)? {
-            let line = line.map_err(|source| LookupError::Io { path: path.clone(), source })?;
-            if id_of(&line) == Some(&id) {
-                return Ok(Some(line));
+        let error = |source| LookupError::Io { path: path.clone(), source };
+        for line in LinesFromEnd::open(&path).map_err(error)? {
+            if documents.len() >= limit {
+                return Ok(documents);
+            }
+            let line = line.map_err(error)?;
+            if id_of(&line).is_some_and(&is_wanted) {
+                let document = serde_json::from_str(&line);
+                documents.push(document.map_err(|source| LookupError::Document { path: path.clone(), source })?);
             }
         }
     }
-    Ok(None)
-}
-
-fn open_document(engine: &Engine, visit: VisitId) -> Result<Option<String>, JournalError> {
-    Ok(engine.open_visit(visit)?.map(|open| Document::of_open(&open).to_json()))
+    Ok(documents)
 }
 
 /// The id that a line begins with.
@@ -130,8 +133,4 @@ fn files(data: &Path) -> Result<Vec<PathBuf>, LookupError> {
     }
     files.sort_unstable_by(|a, b| b.cmp(a));
     Ok(files)
-}
-
-fn lines(path: &Path) -> Result<LinesFromEnd, LookupError> {
-    LinesFromEnd::open(path).map_err(|source| LookupError::Io { path: path.to_owned(), source })
 }

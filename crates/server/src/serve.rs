@@ -204,7 +204,6 @@ impl Server {
             engine: Arc::clone(local.engine()),
             data: settings.data,
             layer_counts: Arc::new(move || counting.counts()),
-            look_ups: Arc::new(tokio::sync::Semaphore::new(1)),
             #[cfg(feature = "warehouse")]
             queries: Arc::new(admin::Queries::new(warehouse)),
         };

@@ -11,12 +11,14 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinHandle;
 /// Whom an erasure or an export is about.
 pub use visitlog_warehouse::Subject;
+use visitlog_warehouse::report::Records;
 /// Limits of statements.
 pub use visitlog_warehouse::sql::limits::Limits;
 use visitlog_warehouse::sql::outputs::{self, Encode, Format};
-use visitlog_warehouse::sql::{Catalog, OpenError, Prepared, Sql, SqlError, SqlSettings};
+use visitlog_warehouse::sql::{Catalog, FixedCatalog, OpenError, Prepared, Sql, SqlError, SqlSettings};
 pub use visitlog_warehouse::{WarehouseSettings as TableSettings, report, sql};
 
 use visitlog_core::ports::VisitSink;
@@ -173,21 +175,42 @@ impl Warehouse {
         self.shown.export(who)
     }
 
+    /// Visits as documents: the same as in the files of ended visits.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn records(&self, wanted: Records) -> Result<Vec<serde_json::Value>, SqlError> {
+        let [visits, events] = wanted.prepare();
+        // Both see one moment.
+        let shown = Arc::clone(&self.shown);
+        let tables = self.spawn(async move { shown.tables().await });
+        let tables = Arc::new(FixedCatalog(tables.await.map_err(|_| SqlError::Lost)??));
+        let visits = self.run_on(Arc::clone(&tables) as _, visits, Format::Ndjson).objects().await?;
+        let events = self.run_on(tables, events, Format::Ndjson).objects().await?;
+        Ok(Records::documents(visits, events))
+    }
+
     /// Runs a statement. Dropping what it gives cancels it.
     pub fn run(&self, prepared: Prepared, format: Format) -> Parts {
+        self.run_on(Arc::clone(&self.shown) as _, prepared, format)
+    }
+
+    fn run_on(&self, catalog: Arc<dyn Catalog>, prepared: Prepared, format: Format) -> Parts {
         let (sender, receiver) = mpsc::channel(PARTS_WAITING);
-        let (sql, shown) = (Arc::clone(&self.sql), Arc::clone(&self.shown));
-        if let Some(runtime) = &self.runtime {
-            runtime.spawn(async move {
-                let work = write(&sql, shown.as_ref(), prepared, format, &sender);
-                let ended = tokio::select! {
-                    () = sender.closed() => return,
-                    ended = work => ended,
-                };
-                let _ = sender.send(ended.map(|()| Part::End)).await;
-            });
-        }
+        let sql = Arc::clone(&self.sql);
+        self.spawn(async move {
+            let work = write(&sql, catalog.as_ref(), prepared, format, &sender);
+            let ended = tokio::select! {
+                () = sender.closed() => return,
+                ended = work => ended,
+            };
+            let _ = sender.send(ended.map(|()| Part::End)).await;
+        });
         Parts { receiver, is_over: false }
+    }
+
+    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.as_ref().expect("taken only when this is dropped").spawn(work)
     }
 }
 
@@ -269,5 +292,15 @@ impl Parts {
             }
         }
         None
+    }
+
+    /// The rows of a result in lines of JSON.
+    async fn objects(mut self) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, SqlError> {
+        let mut text = Vec::new();
+        while let Some(part) = self.next().await {
+            text.extend(part?);
+        }
+        let rows = serde_json::Deserializer::from_slice(&text).into_iter();
+        rows.collect::<Result<_, _>>().map_err(|_| SqlError::Lost)
     }
 }

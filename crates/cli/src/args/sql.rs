@@ -60,6 +60,14 @@ pub(crate) struct WrittenArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
+/// Where the tables are.
+#[derive(Debug, Args)]
+pub(crate) struct TablesArgs {
+    /// Where the tables are, without a server [default: warehouse in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) warehouse: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     /// One statement that reads; `SHOW TABLES` and `DESCRIBE visits` say what there is
@@ -73,9 +81,8 @@ pub(crate) struct QueryArgs {
     pub(crate) written: WrittenArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Where the tables are, without a server [default: warehouse in the data folder]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) warehouse: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
 }
 
 #[derive(Debug, Args)]
@@ -118,9 +125,8 @@ pub(crate) struct ReportArgs {
     pub(crate) written: WrittenArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Where the tables are, without a server [default: warehouse in the data folder]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) warehouse: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
 }
 
 /// Whom it is about.
@@ -141,9 +147,8 @@ pub(crate) struct EraseArgs {
     pub(crate) who: WhoArgs,
     #[command(flatten)]
     pub(crate) whose: Whose,
-    /// Where the tables are, without a server [default: warehouse in the data folder]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) warehouse: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
 }
 
 #[derive(Debug, Args)]
@@ -155,9 +160,8 @@ pub(crate) struct ExportArgs {
     /// A file for the result [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Where the tables are, without a server [default: warehouse in the data folder]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) warehouse: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
 }
 
 /// `512MiB`, `2GB`, `1048576`.

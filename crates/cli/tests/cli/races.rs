@@ -29,7 +29,7 @@ fn at_once(browsers: Vec<Browser>, path: impl Fn(usize) -> String) -> Vec<(Brows
 
 /// All visits that the server knows.
 fn known(server: &Server) -> Vec<Visit> {
-    let (status, body) = server.ask("/api/v1/visits?limit=100000");
+    let (status, body) = server.ask("/api/v1/visits?limit=10000");
     assert_eq!(status, 200, "{body}");
     serde_json::from_str::<Vec<serde_json::Value>>(&body).unwrap().into_iter().map(Visit).collect()
 }

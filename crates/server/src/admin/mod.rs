@@ -32,8 +32,6 @@ pub struct Admin {
     pub data: PathBuf,
     /// What the layer counted.
     pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
-    /// Look-ups that may run at once: each holds what it finds in memory.
-    pub look_ups: Arc<tokio::sync::Semaphore>,
     /// SQL and reports.
     #[cfg(feature = "warehouse")]
     pub queries: Arc<Queries>,
@@ -44,18 +42,21 @@ pub fn router(admin: Admin, address: SocketAddr) -> Router {
     let pages = Router::new()
         .route("/healthz", get(visits::health))
         .route("/metrics", get(metrics::page))
-        .route("/api/v1/visits", get(visits::list))
-        .route("/api/v1/visits/{id}", get(visits::one))
         .route("/api/v1/visits/{id}/terminate", post(visits::terminate));
     #[cfg(feature = "warehouse")]
     let pages = pages
+        .route("/api/v1/visits", get(visits::list))
+        .route("/api/v1/visits/{id}", get(visits::one))
         .route("/api/v1/query", post(query::query))
         .route("/api/v1/query/{id}", get(query::failure))
         .route("/api/v1/reports/{name}", get(query::report))
         .route("/api/v1/erase", post(erase::erase))
         .route("/api/v1/export", get(erase::export));
     #[cfg(not(feature = "warehouse"))]
-    let pages = pages.route("/api/v1/query", post(visits::no_warehouse));
+    let pages = pages
+        .route("/api/v1/visits", get(visits::no_warehouse))
+        .route("/api/v1/visits/{id}", get(visits::no_warehouse))
+        .route("/api/v1/query", post(visits::no_warehouse));
     pages
         .with_state(admin)
         .layer(axum::middleware::from_fn(move |request, next| guard::only_local(address, request, next)))

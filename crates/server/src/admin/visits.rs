@@ -1,20 +1,21 @@
 //! Visits as JSON.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+#[cfg(feature = "warehouse")]
+use axum::extract::Query;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+#[cfg(feature = "warehouse")]
+use serde_json::Value;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndReason;
 
 use super::{Admin, error};
+#[cfg(feature = "warehouse")]
 use crate::lookup::{self, LookupError, Wanted};
-
-/// Most visits in one list: all of them are in memory at once.
-const LIMIT_MAX: usize = 10_000;
+#[cfg(feature = "warehouse")]
+use crate::warehouse::report::records::RECORDS_MAX;
 
 /// Whether visits are recorded: 503 once the journal has stopped, or while it can take nothing.
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
@@ -25,24 +26,35 @@ pub(super) async fn health(State(admin): State<Admin>) -> Response {
     }
 }
 
+#[cfg(feature = "warehouse")]
 pub(super) async fn list(State(admin): State<Admin>, Query(query): Query<Vec<(String, String)>>) -> Response {
-    let wanted = match wanted(&query) {
-        Ok(wanted) => wanted,
-        Err(message) => return error(StatusCode::BAD_REQUEST, "bad_query", &message),
-    };
-    let found = blocking(&admin.look_ups.clone(), move || lookup::list(&admin.engine, &admin.data, wanted)).await;
-    found.map_or_else(|response| response, |documents| json(format!("[{}]", documents.join(","))))
+    match wanted(&query) {
+        Ok(wanted) => answered(lookup::list(admin.queries.warehouse(), &admin.data, wanted).await.map(Value::Array)),
+        Err(message) => error(StatusCode::BAD_REQUEST, "bad_query", &message),
+    }
 }
 
+#[cfg(feature = "warehouse")]
 pub(super) async fn one(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
     let id: VisitId = match id.parse() {
         Ok(id) => id,
         Err(why) => return bad_id(&why),
     };
-    match blocking(&admin.look_ups.clone(), move || lookup::one(&admin.engine, &admin.data, id)).await {
-        Ok(Some(document)) => json(document),
+    match lookup::one(admin.queries.warehouse(), &admin.data, id).await {
         Ok(None) => error(StatusCode::NOT_FOUND, "no_such_visit", "no visit of this id is known"),
-        Err(response) => response,
+        Ok(Some(found)) => answered(Ok(found)),
+        Err(why) => answered(Err(why)),
+    }
+}
+
+#[cfg(feature = "warehouse")]
+fn answered(found: Result<Value, LookupError>) -> Response {
+    match found {
+        Ok(found) => Json(found).into_response(),
+        Err(why) => {
+            tracing::error!(error = &why as &dyn std::error::Error, "a visit can't be read");
+            error(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", "a visit can't be read; the log says why")
+        }
     }
 }
 
@@ -62,6 +74,7 @@ pub(super) async fn terminate(State(admin): State<Admin>, Path(id): Path<String>
     }
 }
 
+#[cfg(feature = "warehouse")]
 fn wanted(query: &[(String, String)]) -> Result<Wanted, String> {
     let mut wanted = Wanted::default();
     for (key, value) in query {
@@ -69,33 +82,15 @@ fn wanted(query: &[(String, String)]) -> Result<Wanted, String> {
             ("open", "true") => wanted.ended = false,
             ("open", "false") => wanted.open = false,
             ("limit", limit) => {
-                let limit: usize = limit.parse().map_err(|_| format!("limit: a number expected, {limit:?} found"))?;
-                wanted.limit = limit.min(LIMIT_MAX);
+                let number = limit.parse().ok().filter(|limit| *limit <= RECORDS_MAX);
+                wanted.limit = number.ok_or_else(|| {
+                    format!("limit: a number up to {RECORDS_MAX} expected, {limit:?} found; SQL has no such limit")
+                })?;
             }
             (key, value) => return Err(format!("open=true|false or limit=N expected, {key}={value} found")),
         }
     }
     Ok(wanted)
-}
-
-async fn blocking<T: Send + 'static>(
-    look_ups: &Arc<Semaphore>,
-    work: impl FnOnce() -> Result<T, LookupError> + Send + 'static,
-) -> Result<T, Response> {
-    // The permit goes with the work, which goes on when the asker has left.
-    let permit = look_ups.clone().acquire_owned().await;
-    let working = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        work()
-    });
-    match working.await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(why)) => {
-            tracing::error!(error = &why as &dyn std::error::Error, "a visit can't be read");
-            Err(error(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", "a visit can't be read; the log says why"))
-        }
-        Err(_) => Err(error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the look-up failed")),
-    }
 }
 
 /// What a build without the warehouse says to SQL.
@@ -104,15 +99,11 @@ pub(super) async fn no_warehouse() -> Response {
     error(StatusCode::NOT_IMPLEMENTED, "no_warehouse", "this visitlog was built without SQL (feature warehouse)")
 }
 
-fn json(text: String) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
 fn bad_id(why: &visitlog_core::ids::ParseIdError) -> Response {
     error(StatusCode::BAD_REQUEST, "bad_id", &why.to_string())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "warehouse"))]
 mod tests {
     use super::*;
 
@@ -120,7 +111,8 @@ mod tests {
     fn a_list_has_a_bound() {
         let limit = |limit: &str| wanted(&[("limit".to_owned(), limit.to_owned())]);
         assert_eq!(limit("9").map(|wanted| wanted.limit), Ok(9));
-        assert_eq!(limit("100000").map(|wanted| wanted.limit), Ok(10_000));
+        assert_eq!(limit("10000").map(|wanted| wanted.limit), Ok(10_000));
+        assert!(limit("10001").is_err_and(|said| said.contains("10000")));
         assert!(limit("all").is_err());
     }
 }

@@ -28,7 +28,7 @@ impl Bound {
         self.value(ScalarValue::TimestampMicrosecond(Some(time.as_microsecond()), Some(Arc::from("UTC"))))
     }
 
-    fn value(&mut self, value: ScalarValue) -> String {
+    pub(super) fn value(&mut self, value: ScalarValue) -> String {
         let known = self.0.iter().position(|other| *other == value);
         let at = known.unwrap_or_else(|| {
             self.0.push(value);

@@ -13,11 +13,13 @@ pub mod metrics;
 mod overview;
 mod pages;
 mod range;
+pub mod records;
 mod request;
 mod visits;
 
 pub use error::ReportError;
 pub use range::{Range, Unit};
+pub use records::Records;
 pub use request::{Kind, Report};
 
 /// Rows of a report, unless something else is asked for.
