@@ -12,6 +12,7 @@ use deltalake::logstore::object_store::{
 };
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 /// What goes wrong, at one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) enum Fault {
     CrashesAfter,
     /// From here on the disk is full: writes fail, reads go on.
     Full,
+    /// From here on no write comes back before the store is healed; reads go on.
+    Hangs,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ struct State {
     fault: Mutex<Option<(u64, Fault)>>,
     is_dead: AtomicBool,
     is_full: AtomicBool,
+    hangs: watch::Sender<bool>,
 }
 
 /// Counts the calls that change or read something, and fails at one.
@@ -66,6 +70,18 @@ impl FaultStore {
     pub(crate) fn heal(&self) {
         *self.state.fault.lock() = None;
         self.state.is_full.store(false, Ordering::SeqCst);
+        self.state.hangs.send_replace(false);
+    }
+
+    /// Whether writes wait.
+    pub(crate) fn is_hanging(&self) -> bool {
+        *self.state.hangs.borrow()
+    }
+
+    /// Comes back once the store hangs no more.
+    async fn go_on(&self) {
+        // The sender is this store's own: it is not gone.
+        let _ = self.state.hangs.subscribe().wait_for(|hangs| !hangs).await;
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -90,6 +106,9 @@ impl FaultStore {
                 return Ok(Turn::GoAndFail);
             }
             Some(Fault::Full) => self.state.is_full.store(true, Ordering::SeqCst),
+            Some(Fault::Hangs) => {
+                self.state.hangs.send_replace(true);
+            }
             None => {}
         }
         if writes && self.state.is_full.load(Ordering::SeqCst) {
@@ -122,11 +141,13 @@ impl fmt::Display for FaultStore {
 impl ObjectStore for FaultStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let turn = self.turn(true)?;
+        self.go_on().await;
         turn.done(self.inner.put_opts(location, payload, opts).await)
     }
 
     async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let turn = self.turn(true)?;
+        self.go_on().await;
         let inner = turn.done(self.inner.put_multipart_opts(location, opts).await)?;
         Ok(Box::new(FaultUpload { inner, store: self.clone() }))
     }
@@ -143,6 +164,7 @@ impl ObjectStore for FaultStore {
                 let store = store.clone();
                 async move {
                     let turn = store.turn(true)?;
+                    store.go_on().await;
                     let one = stream::once(async move { location }).boxed();
                     let mut results: Vec<_> = store.inner.delete_stream(one).collect().await;
                     turn.done(results.pop().unwrap_or_else(|| Err(error("no answer"))))
@@ -165,6 +187,7 @@ impl ObjectStore for FaultStore {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         let turn = self.turn(true)?;
+        self.go_on().await;
         turn.done(self.inner.copy_opts(from, to, options).await)
     }
 }
@@ -189,6 +212,7 @@ impl MultipartUpload for FaultUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let turn = self.store.turn(true)?;
+        self.store.go_on().await;
         turn.done(self.inner.complete().await)
     }
 

@@ -147,6 +147,42 @@ fn once_after_the_disk_was_full() {
 }
 
 #[test]
+fn once_though_the_store_hangs_and_who_reads_does_not_wait() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut hung = 0;
+    for call in (1..80).step_by(4) {
+        let mut lab = Lab::new();
+        let store = FaultStore::new(Arc::clone(&lab.disk));
+        let mut process = lab.start_on(&store, 1_000).expect("a working store");
+        let reader = DeltaTables::of(&process.warehouse, JOURNAL, Arc::new(SessionContext::new().state()));
+        lab.feed(&mut process, 5, 5).expect("a working store");
+        store.at(call, Fault::Hangs);
+        std::thread::scope(|threads| {
+            let feeding = threads.spawn(|| {
+                for to in [12, 18, 24, 30] {
+                    lab.feed(&mut process, to, 5).expect("it was only slow");
+                    process.warehouse.upkeep_step().expect("it was only slow");
+                }
+            });
+            while !store.is_hanging() && !feeding.is_finished() {
+                std::thread::yield_now();
+            }
+            if store.is_hanging() {
+                hung += 1;
+                let seen = runtime.block_on(reader.snapshot()).expect("a view");
+                let cursors = [seen.visits, seen.events].map(|table| table.expect("a table").cursor);
+                assert!(cursors.iter().all(|cursor| *cursor >= Lsn(500)), "call {call}: {cursors:?}");
+                assert!(!feeding.is_finished(), "call {call}: it did not wait for the store");
+                store.heal();
+            }
+            feeding.join().expect("it gets through");
+        });
+        check(&lab.start().warehouse, 30, &format!("hung from call {call}"));
+    }
+    assert!(hung > 15, "only {hung} calls hung");
+}
+
+#[test]
 fn a_journal_that_is_older_than_the_tables_is_refused_and_another_one_is_not() {
     let mut lab = Lab::new();
     let mut process = lab.start();
