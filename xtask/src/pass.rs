@@ -21,7 +21,7 @@ const SIM: &[&str] = &[
 ];
 
 const TORTURE: &[&str] =
-    &["test", "--release", "--package", "visitlog", "--test", "cli", "--", "torture", "--ignored", "--nocapture"];
+    &["test", "--release", "--workspace", "--test", "cli", "--", "torture", "--ignored", "--nocapture"];
 
 /// A benchmark: its name, what it is, the program and its arguments (the caller's follow).
 type Bench = (&'static str, &'static str, &'static str, &'static [&'static str]);

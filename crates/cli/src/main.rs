@@ -15,6 +15,8 @@ mod serve;
 mod shoppers;
 #[cfg(feature = "warehouse")]
 mod sql;
+#[cfg(feature = "warehouse")]
+mod written;
 
 use std::process::ExitCode;
 

@@ -1,8 +1,7 @@
 //! `visitlog query` and `visitlog report`: the running server answers, or the folder when there is none.
 
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -13,6 +12,7 @@ use visitlog_server::warehouse::sql::{Prepared, params};
 use visitlog_server::warehouse::{Limits, WarehouseSettings};
 
 use crate::args::{FormatArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
+use crate::written::Written;
 use crate::{look, serve};
 
 pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
@@ -115,7 +115,7 @@ fn from_server(
 ) -> anyhow::Result<ExitCode> {
     let mut answer = went_well(base, answer)?;
     let id = answer.headers().get("visitlog-query").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let mut out = Out::open(written)?;
+    let mut out = Written::open(written)?;
     let mut body = answer.body_mut().as_reader();
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -174,7 +174,7 @@ fn from_folder(
                     if let Some(Err(error)) = part {
                         return Err(error.into());
                     }
-                    out.insert(Out::open(written)?)
+                    out.insert(Written::open(written)?)
                 }
             };
             match part {
@@ -184,52 +184,6 @@ fn from_folder(
                 None => break,
             }
         }
-        out.map_or(Ok(ExitCode::SUCCESS), Out::close)
+        out.map_or(Ok(ExitCode::SUCCESS), Written::close)
     })
-}
-
-/// Where a result goes: a file, which is there once it is whole, or standard output.
-enum Out {
-    File { file: File, part: PathBuf, path: PathBuf },
-    Standard(io::Stdout),
-}
-
-impl Out {
-    fn open(written: &WrittenArgs) -> anyhow::Result<Self> {
-        match &written.out {
-            Some(path) => {
-                let mut part = path.clone().into_os_string();
-                part.push(".part");
-                let part = PathBuf::from(part);
-                let file = File::create(&part).with_context(|| format!("create {}", part.display()))?;
-                Ok(Self::File { file, part, path: path.clone() })
-            }
-            None if written.output == FormatArg::Parquet && io::stdout().is_terminal() => {
-                bail!("Parquet is nothing for a terminal: --out FILE, or a pipe, expected")
-            }
-            None => Ok(Self::Standard(io::stdout())),
-        }
-    }
-
-    /// Breaks when whoever reads has seen enough, as with `| head`: that is no fault.
-    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<std::ops::ControlFlow<()>> {
-        match self {
-            Self::File { file, part, .. } => {
-                file.write_all(bytes).with_context(|| format!("write {}", part.display()))?;
-            }
-            Self::Standard(out) => match out.write_all(bytes).and_then(|()| out.flush()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(std::ops::ControlFlow::Break(())),
-                other => other.context("print")?,
-            },
-        }
-        Ok(std::ops::ControlFlow::Continue(()))
-    }
-
-    fn close(self) -> anyhow::Result<ExitCode> {
-        if let Self::File { file, part, path } = self {
-            file.sync_all().with_context(|| format!("write {}", part.display()))?;
-            std::fs::rename(&part, &path).with_context(|| format!("create {}", path.display()))?;
-        }
-        Ok(ExitCode::SUCCESS)
-    }
 }

@@ -154,3 +154,34 @@ fn who_stops_reading_stops_the_query() {
     eventually("a turn", || run(&["query", "SELECT 1"], data).status.success());
     drop(server);
 }
+
+#[test]
+fn ctrl_c_ends_a_query_and_leaves_nothing() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let data = folder.path();
+    let server = Server::start(data, &upstream, &["--query-rows", "1000000000000", "--query-time", "1h"]);
+    let results = tempfile::tempdir().unwrap();
+    let out = results.path().join("endless.csv");
+    let interrupt = || {
+        let endless = "SELECT value FROM generate_series(1, 100000000000)";
+        let mut child = visitlog()
+            .args(["query", endless, "-o", "csv", "--query-rows", "1000000000000", "--data"])
+            .arg(data)
+            .arg("--out")
+            .arg(&out)
+            .spawn()
+            .unwrap();
+        eventually("a part of the result", || {
+            std::fs::read_dir(results.path()).unwrap().any(|file| file.unwrap().metadata().unwrap().len() > 100_000)
+        });
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "as a shell says of it");
+        assert_eq!(std::fs::read_dir(results.path()).unwrap().count(), 0, "half a result is none");
+    };
+    interrupt();
+    // The server goes on with others.
+    eventually("a turn", || run(&["query", "SELECT 1"], data).status.success());
+    server.end();
+    interrupt();
+    assert!(run(&["query", "SELECT 1"], data).status.success());
+}
