@@ -42,6 +42,7 @@ const BENCHES: &[Bench] = &[
     ),
     ("http", "layer and proxy beside bare axum, tower-sessions and nginx", "crates/server/benches/http/run.sh", &[]),
     ("proxy", "the bare proxy beside nginx", "crates/server/benches/proxy/run.sh", &[]),
+    ("logs", "SQL over logs and import beside DuckDB, lnav, GoAccess, Webalizer", "crates/cli/benches/logs/run.sh", &[]),
 ];
 
 /// Arguments handed on as they are.
@@ -74,7 +75,7 @@ pub(crate) struct TortureArgs {
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which: engine, journal, http or proxy; without a name all, one after the other.
+    /// Which: engine, journal, enrich, http, proxy or logs; without a name all, one after the other.
     name: Option<String>,
     /// Arguments of that benchmark.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
