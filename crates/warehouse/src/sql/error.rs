@@ -22,6 +22,15 @@ pub enum SqlError {
         /// What it is.
         what: String,
     },
+    /// It reads a file where none are read.
+    #[error("{name}: only reading of tables is allowed here, no file reading through the server: `visitlog query` reads files where they are")]
+    NoFiles {
+        /// The file, as named.
+        name: String,
+    },
+    /// A file can't be read, or not as it is asked to.
+    #[error(transparent)]
+    Files(#[from] crate::logs::FilesError),
     /// It is none, or more than one.
     #[error("one statement expected, {} found", if *found == 0 { "none".to_owned() } else { found.to_string() })]
     Statements {
@@ -107,7 +116,8 @@ impl SqlError {
     /// What it is, in a word that does not change.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NotAllowed { .. } => "not_allowed",
+            Self::NotAllowed { .. } | Self::NoFiles { .. } => "not_allowed",
+            Self::Files(_) => "bad_file",
             Self::Statements { .. } | Self::TooLong { .. } | Self::Syntax { .. } => "bad_sql",
             Self::UnknownTable { .. } => "unknown_table",
             Self::UnknownColumn { .. } => "unknown_column",
