@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use visitlog_core::model::{Place, Via};
+use visitlog_core::rules::is_below;
 
-use crate::class::{self, is_below};
+use crate::class;
 use crate::client::TrustedProxies;
 use crate::cookie::{Cookie, CookieError, CookieSettings};
 
@@ -150,13 +151,15 @@ impl Settings {
             HeaderProtocol::Paths(paths) => &paths[..],
             HeaderProtocol::Off | HeaderProtocol::AllPaths => &[],
         };
-        let lists = [("excluded path", &self.rules.excluded_paths[..]), ("header protocol path", paths)];
+        let lists = [("excluded path", &self.rules.paths.excluded_paths[..]), ("header protocol path", paths)];
         for (what, list) in lists {
             if let Some(path) = list.iter().find(|path| !path.starts_with('/')) {
                 return Err(SettingsError::Path { what, path: path.clone() });
             }
         }
-        if let Some(extension) = self.rules.asset_extensions.iter().find(|name| name.is_empty() || name.contains('.')) {
+        if let Some(extension) =
+            self.rules.paths.asset_extensions.iter().find(|name| name.is_empty() || name.contains('.'))
+        {
             return Err(SettingsError::Extension { extension: extension.clone() });
         }
         let cookie = self.cookie.validate()?;
@@ -195,13 +198,18 @@ pub enum SettingsError {
 
 #[cfg(test)]
 mod tests {
+    use visitlog_core::rules::PathRules;
+
     use super::*;
 
     #[test]
     fn what_does_not_go_together_is_named() {
         let rules = |path: &str, extension: &str| class::Rules {
-            excluded_paths: vec![path.into()],
-            asset_extensions: vec![extension.into()],
+            paths: PathRules {
+                excluded_paths: vec![path.into()],
+                asset_extensions: vec![extension.into()],
+                ..PathRules::default()
+            },
             record_requests: false,
         };
         let error = |settings: Settings| settings.validate().expect_err("invalid").to_string();
