@@ -1,5 +1,6 @@
 //! What a site's owner decides about its sessions.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// The rules of one site. [`SiteRules::default`] is what the documentation promises.
@@ -127,6 +128,30 @@ pub fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || above.ends_with('/') || rest.starts_with('/'))
 }
 
+/// How much of a client's address is kept in records. The fingerprint is made of all of it in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Addresses {
+    /// All of it.
+    Whole,
+    /// The network: the first 24 bits of an IPv4 address, the first 48 of an IPv6 one.
+    #[default]
+    Network,
+    /// Nothing.
+    None,
+}
+
+impl Addresses {
+    /// What is kept of an address.
+    pub fn kept(self, address: IpAddr) -> Option<IpAddr> {
+        match (self, address) {
+            (Self::Whole, address) => Some(address),
+            (Self::Network, IpAddr::V4(v4)) => Some(Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).into()),
+            (Self::Network, IpAddr::V6(v6)) => Some(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 80)).into()),
+            (Self::None, _) => None,
+        }
+    }
+}
+
 /// What a request turned out to be, as far as an access log tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logged {
@@ -197,5 +222,15 @@ mod tests {
             let found = rules.logged(method, path, status, agent.as_bytes());
             assert_eq!(found, expected, "{method} {path} {status} {agent}");
         }
+    }
+
+    #[test]
+    fn addresses_are_kept_as_far_as_the_settings_say() {
+        let v4: IpAddr = "203.0.113.77".parse().expect("an address");
+        let v6: IpAddr = "2001:db8:1:2::77".parse().expect("an address");
+        assert_eq!(Addresses::Whole.kept(v4), Some(v4));
+        assert_eq!(Addresses::Network.kept(v4).expect("kept").to_string(), "203.0.113.0");
+        assert_eq!(Addresses::Network.kept(v6).expect("kept").to_string(), "2001:db8:1::");
+        assert_eq!(Addresses::None.kept(v6), None);
     }
 }

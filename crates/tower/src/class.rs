@@ -12,7 +12,8 @@
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
-use visitlog_core::rules::{self, PathRules};
+use visitlog_core::rules;
+pub use visitlog_core::rules::PathRules;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");

@@ -1,11 +1,12 @@
 //! What the site's owner decides about the layer.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use visitlog_core::model::{Place, Via};
+pub use visitlog_core::rules::Addresses;
 use visitlog_core::rules::is_below;
 
 use crate::class;
@@ -45,29 +46,6 @@ pub enum Identify {
     ByCookie,
     /// By a fingerprint, which is another one every day. No cookie is ever set or read.
     ByFingerprint,
-}
-
-/// How much of a client's address is kept in records. The fingerprint is made of all of it in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Addresses {
-    /// All of it.
-    Whole,
-    /// The network: the first 24 bits of an IPv4 address, the first 48 of an IPv6 one.
-    #[default]
-    Network,
-    /// Nothing.
-    None,
-}
-
-impl Addresses {
-    pub(crate) fn kept(self, address: IpAddr) -> Option<IpAddr> {
-        match (self, address) {
-            (Self::Whole, address) => Some(address),
-            (Self::Network, IpAddr::V4(v4)) => Some(Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).into()),
-            (Self::Network, IpAddr::V6(v6)) => Some(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 80)).into()),
-            (Self::None, _) => None,
-        }
-    }
 }
 
 /// Finds the place of an address. It is asked once for each session that starts, with the whole address, before
@@ -229,15 +207,5 @@ mod tests {
         let cookie = CookieSettings { path: "x".into(), ..CookieSettings::default() };
         assert!(error(Settings { cookie, ..Settings::default() }).starts_with("cookie path \"x\""));
         assert!(Settings::for_proxy().validate().is_ok());
-    }
-
-    #[test]
-    fn addresses_are_kept_as_far_as_the_settings_say() {
-        let v4: IpAddr = "203.0.113.77".parse().expect("an address");
-        let v6: IpAddr = "2001:db8:1:2::77".parse().expect("an address");
-        assert_eq!(Addresses::Whole.kept(v4), Some(v4));
-        assert_eq!(Addresses::Network.kept(v4).expect("kept").to_string(), "203.0.113.0");
-        assert_eq!(Addresses::Network.kept(v6).expect("kept").to_string(), "2001:db8:1::");
-        assert_eq!(Addresses::None.kept(v6), None);
     }
 }
