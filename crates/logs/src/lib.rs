@@ -10,6 +10,7 @@ pub mod input;
 pub mod limits;
 pub mod parse;
 mod reject;
+pub mod sessions;
 
 pub use detect::{DetectError, Detection, detect};
 pub use format::{Column, Common, Format, FormatError, Kind};
