@@ -43,7 +43,7 @@ fn say(ended: u64, visits: u64, events: u64, lines: u64) {
 
 fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
     let data = args.whose.data.as_deref().context("--data DIR expected")?;
-    let settings = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
+    let settings = WarehouseSettings { folder: args.tables.warehouse.clone(), ..WarehouseSettings::default() };
     let (local, mut sinks, warehouse) = look::open_warehouse(data, &settings)?;
     let engine = local.engine();
     let mut upkeep = Upkeep::default();
@@ -73,7 +73,7 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             let data = args.whose.data.as_deref().context("--data DIR expected")?;
-            let settings = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
+            let settings = WarehouseSettings { folder: args.tables.warehouse.clone(), ..WarehouseSettings::default() };
             let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
             serde_json::to_string(&warehouse.export(&who)?)?
         }

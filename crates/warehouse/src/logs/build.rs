@@ -51,7 +51,7 @@ impl<'a> Placed<'a> {
             Value::Text(text) => Cell::Text(text),
             Value::Integer(number) => Cell::Int(number),
             Value::Float(number) => Cell::Float(number),
-            Value::Time(time) => Cell::Time(time.as_micros()),
+            Value::Time(time) => Cell::Time(time.micros()),
             Value::Ip(address) => Cell::Ip(address),
         }
     }

@@ -21,10 +21,8 @@ mod rejects;
 mod scan;
 mod sessions;
 mod table;
-#[cfg(test)]
-mod tests;
 
 pub use self::account::{Account, FileAccount, OnReject};
-pub use self::describe::{Description, describe};
+pub use self::describe::{DescribedColumn, Description, describe};
 pub use self::error::FilesError;
 pub use self::open::{FileOptions, Files, Verdict, WithFiles};

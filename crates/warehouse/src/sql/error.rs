@@ -162,6 +162,9 @@ impl SqlError {
                 Self::Plan { message: plain(&error) }
             }
             DataFusionError::SQL(..) => Self::from_parser(&error),
+            DataFusionError::External(of_file) if of_file.is::<crate::logs::FilesError>() => {
+                Self::Execution { message: of_file.to_string() }
+            }
             DataFusionError::ResourcesExhausted(_) => Self::Memory { limit_bytes: memory_bytes },
             DataFusionError::Execution(_) | DataFusionError::ArrowError(..) | DataFusionError::Collection(_) => {
                 Self::Execution { message: plain(&error) }

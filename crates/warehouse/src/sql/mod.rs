@@ -15,7 +15,7 @@ mod guard;
 pub mod limits;
 pub mod outputs;
 mod params;
-mod rewrite;
+pub(crate) mod rewrite;
 mod session;
 mod stream;
 

@@ -193,7 +193,7 @@ fn directives(format: &str) -> String {
     while at < chars.len() {
         let letter = chars[at];
         let run = chars[at..].iter().take_while(|c| **c == letter).count();
-        out.push_str(match (letter, run) {
+        let directive = match (letter, run) {
             ('y', 1 | 2) => "%y",
             ('y', _) => "%Y",
             ('M', 1) => "%-m",
@@ -219,7 +219,8 @@ fn directives(format: &str) -> String {
                 out.extend(std::iter::repeat_n(other, run));
                 ""
             }
-        });
+        };
+        out.push_str(directive);
         at += run;
     }
     out

@@ -40,7 +40,7 @@ const W3C_HEADERS: [&str; 5] = ["cs", "sc", "rs", "sr", "c"];
 const TAKEN: [&str; 1] = ["user"];
 
 /// A name as SQL's quoted names are written.
-pub(crate) fn in_quotes(name: &str) -> String {
+pub(super) fn in_quotes(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

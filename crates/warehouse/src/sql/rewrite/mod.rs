@@ -17,7 +17,7 @@ mod edits;
 mod lexer;
 mod sources;
 
-pub(crate) use self::columns::{ColumnNames, in_quotes};
+pub(crate) use self::columns::ColumnNames;
 pub(super) use self::edits::Rewritten;
 pub use self::sources::{Argument, Source, SourceKind, sources};
 
