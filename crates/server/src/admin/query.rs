@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use super::Admin;
 use crate::warehouse::report::{Kind, Report, ReportError};
-use crate::warehouse::sql::outputs::Format;
-use crate::warehouse::sql::{Prepared, SqlError, params};
+use crate::warehouse::sql::outputs::{CHART_WIDTH, Format};
+use crate::warehouse::sql::{Dialect, Prepared, SqlError, params};
 use crate::warehouse::{Parts, Warehouse};
 
 /// The header that names a query.
