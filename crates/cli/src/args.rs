@@ -33,8 +33,12 @@ pub(crate) enum Command {
     Visits(VisitsArgs),
     /// Show one visit from start to end
     Visit(VisitArgs),
-    /// Ask in SQL: live and stored visits and events
+    /// Ask in SQL: live and stored visits and events, and log files
     Query(Box<QueryArgs>),
+    /// List the formats of log files that are read
+    Formats,
+    /// Say what log files are: format, columns, a row, how many lines are read
+    Describe(DescribeArgs),
     /// What visitors did, as numbers: visits, pages, sources, countries, devices, actions
     #[command(after_help = FINGERPRINTS)]
     Report(Box<ReportArgs>),

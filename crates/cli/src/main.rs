@@ -4,7 +4,11 @@
 mod args;
 mod demo;
 #[cfg(feature = "warehouse")]
+mod describe;
+#[cfg(feature = "warehouse")]
 mod erase;
+#[cfg(feature = "warehouse")]
+mod files;
 mod journal;
 mod look;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
@@ -37,6 +41,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "warehouse")]
         Command::Query(args) => sql::query(&args),
         #[cfg(feature = "warehouse")]
+        Command::Describe(args) => describe::describe(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Formats => describe::formats(),
+        #[cfg(feature = "warehouse")]
         Command::Report(args) => sql::report(&args),
         #[cfg(feature = "warehouse")]
         Command::Erase(args) => erase::erase(&args),
@@ -48,7 +56,9 @@ fn main() -> ExitCode {
         | Command::Query(_)
         | Command::Report(_)
         | Command::Erase(_)
-        | Command::Export(_) => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
+        | Command::Export(_)
+        | Command::Describe(_)
+        | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
         Command::Journal(args) => journal::run(&args),
     };

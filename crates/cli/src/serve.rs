@@ -126,7 +126,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     if let Some(name) = &args.cookie_name {
         layer.cookie.name = Some(name.clone());
     }
-    layer.rules.excluded_paths.extend(args.exclude.iter().cloned());
+    layer.rules.paths.excluded_paths.extend(args.exclude.iter().cloned());
     let mut proxy = ProxySettings::new(&args.upstream);
     proxy.trusted_proxies = args.trusted_proxy.clone();
     proxy.timeouts.response_head = args.upstream_timeout;

@@ -7,28 +7,44 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use visitlog_server::warehouse::report::{Kind, Report};
-use visitlog_server::warehouse::sql::outputs::Format;
-use visitlog_server::warehouse::sql::{Prepared, params};
-use visitlog_server::warehouse::{Limits, WarehouseSettings};
+use visitlog_server::warehouse::logs::Files;
+use visitlog_server::warehouse::sql::outputs::{CHART_WIDTH, Format};
+use visitlog_server::warehouse::sql::{Dialect, Prepared, params};
+use visitlog_server::warehouse::{Limits, Parts, WarehouseSettings};
 
-use crate::args::{FormatArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
+use crate::args::{DialectArg, FormatArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
 use crate::written::Written;
-use crate::{look, serve};
+use crate::{files, look, serve};
 
 pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let values: Vec<Value> = args.param.iter().map(|text| Value::from(text.as_str())).collect();
+    let dialect = match args.dialect {
+        DialectArg::Sql => Dialect::Sql,
+        DialectArg::Logparser => Dialect::LogParser,
+    };
+    let prepared = Prepared { params: params(&values)?, dialect, ..Prepared::of(&args.sql) };
+    let (options, rejects) = files::options(&args.logs)?;
+    if let Some(found) = Files::open(&args.sql, &options)? {
+        return files::query(args, found, rejects, prepared);
+    }
+    files::none(&args.logs)?;
     let format = format(args.written.output);
-    match server(&args.whose)? {
+    let whose = Whose { data: args.whose.data.clone(), server: args.whose.server.clone() };
+    match server(&whose)? {
         Some(base) => {
-            let body = json!({ "sql": args.sql, "params": values, "format": format.name() }).to_string();
+            let mut body = json!({ "sql": args.sql, "params": values, "format": format.name() });
+            if dialect != Dialect::default() {
+                body["dialect"] = Value::from("logparser");
+            }
+            if format == Format::Chart {
+                body["width"] = Value::from(width());
+            }
             let url = format!("{base}/api/v1/query");
             let request = agent().post(&url).header("content-type", "application/json");
-            from_server(&base, request.send(body).with_context(|| format!("ask the server at {url}"))?, &args.written)
+            let answer = request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?;
+            from_server(&base, answer, &args.written)
         }
-        None => {
-            let prepared = Prepared { params: params(&values)?, ..Prepared::of(&args.sql) };
-            from_folder(&args.whose, &args.tables, &args.limits, prepared, &args.written)
-        }
+        None => from_folder(&whose, &args.tables, &args.limits, prepared, &args.written),
     }
 }
 
@@ -64,13 +80,18 @@ fn settings(args: &ReportArgs) -> Vec<(&'static str, String)> {
     settings
 }
 
-/// Limits of statements.
+/// Limits of statements over tables.
 pub(crate) fn limits(args: &LimitArgs) -> Limits {
-    let memory_bytes = usize::try_from(args.query_memory).unwrap_or(usize::MAX);
-    Limits { memory_bytes, time: args.query_time, rows: args.query_rows, ..Limits::default() }
+    let defaults = Limits::default();
+    Limits {
+        memory_bytes: usize::try_from(args.query_memory).unwrap_or(usize::MAX),
+        time: args.query_time.unwrap_or(defaults.time),
+        rows: args.query_rows.unwrap_or(defaults.rows),
+        ..defaults
+    }
 }
 
-const fn format(format: FormatArg) -> Format {
+pub(crate) const fn format(format: FormatArg) -> Format {
     match format {
         FormatArg::Table => Format::Table,
         FormatArg::Csv => Format::Csv,
@@ -78,7 +99,14 @@ const fn format(format: FormatArg) -> Format {
         FormatArg::Json => Format::Json,
         FormatArg::Ndjson => Format::Ndjson,
         FormatArg::Parquet => Format::Parquet,
+        FormatArg::Chart => Format::Chart,
     }
+}
+
+/// The width of the terminal that a result is printed to; of a page where it goes elsewhere.
+pub(crate) fn width() -> usize {
+    let size = console::Term::stdout().size_checked();
+    size.map_or(CHART_WIDTH, |(_, columns)| usize::from(columns))
 }
 
 /// The address of the server to ask, if there is one.
@@ -156,10 +184,18 @@ fn from_folder(
     written: &WrittenArgs,
 ) -> anyhow::Result<ExitCode> {
     let data: &Path = whose.data.as_deref().context("--data DIR expected")?;
-    let settings = WarehouseSettings { limits: limits(limits_args), ..look::settings(tables) };
+    let settings = WarehouseSettings {
+        limits: limits(limits_args),
+        zone: Some(jiff::tz::TimeZone::system()),
+        ..look::settings(tables)
+    };
     let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
+    print_parts(warehouse.run_with(None, prepared, format(written.output), width()), written)
+}
+
+/// Writes a result to where it goes, part by part.
+pub(crate) fn print_parts(mut parts: Parts, written: &WrittenArgs) -> anyhow::Result<ExitCode> {
     serve::runtime()?.block_on(async {
-        let mut parts = warehouse.run(prepared, format(written.output));
         let mut interrupted = std::pin::pin!(serve::asked_to_end()?);
         let mut out = None;
         loop {

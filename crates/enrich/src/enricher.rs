@@ -151,6 +151,13 @@ impl Enricher {
         facts
     }
 
+    /// What a user agent alone says: browser, system, device, bot. Nothing where it is empty.
+    pub fn client(&self, user_agent: &str) -> Facts {
+        let mut facts = Facts::default();
+        self.agent(&RawVisit { user_agent: Some(user_agent), via: Via::Log, ..RawVisit::default() }, &mut facts);
+        facts
+    }
+
     fn agent(&self, raw: &RawVisit<'_>, facts: &mut Facts) {
         let Some(agent) = raw.user_agent.filter(|agent| !agent.trim().is_empty()) else {
             // Many logs have no user agents at all, nor have those who report to the collector.

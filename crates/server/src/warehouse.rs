@@ -1,6 +1,7 @@
 //! The warehouse of a server or of a folder: this is the one place that opens it and says which tables SQL sees.
 
 mod erase;
+mod runner;
 mod storage;
 
 use std::io;
@@ -8,18 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
-use tokio::runtime::Runtime;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::task::JoinHandle;
 /// Whom an erasure or an export is about.
 pub use visitlog_warehouse::Subject;
 use visitlog_warehouse::report::Records;
 /// Limits of statements.
 pub use visitlog_warehouse::sql::limits::Limits;
-use visitlog_warehouse::sql::outputs::{self, Encode, Format};
-use visitlog_warehouse::sql::{Catalog, FixedCatalog, OpenError, Prepared, Sql, SqlError, SqlSettings};
-pub use visitlog_warehouse::{WarehouseSettings as TableSettings, report, sql};
+use visitlog_warehouse::sql::outputs::{CHART_WIDTH, Format};
+use visitlog_warehouse::sql::{Catalog, FixedCatalog, OpenError, Prepared, SqlError, SqlSettings};
+pub use visitlog_warehouse::{WarehouseSettings as TableSettings, logs, report, sql};
 
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::journal::JournalError;
@@ -29,14 +26,10 @@ use visitlog_engine::{Engine, EngineConfig, Local};
 use visitlog_enrich::Enricher;
 
 pub use self::erase::{ErasureError, ErasureReport};
+pub use self::runner::{Parts, Runner};
 pub use self::storage::LossCounts;
 use self::storage::{Keeper, Shown, Storage};
 
-/// A part of a result is sent when it has so many bytes. What goes wrong before the first part is an error instead of a
-/// result that breaks off.
-const PART_BYTES: usize = 64 << 10;
-/// Parts that wait for who reads them.
-const PARTS_WAITING: usize = 2;
 /// The folder for what does not fit into memory.
 const SPILL: &str = "spill";
 
@@ -53,6 +46,8 @@ pub struct WarehouseSettings {
     pub tables: TableSettings,
     /// How often they are looked after. Default: every 30 s.
     pub upkeep_every: Option<Duration>,
+    /// Local time of statements. Default: UTC.
+    pub zone: Option<jiff::tz::TimeZone>,
 }
 
 /// Why the warehouse can't be opened.
@@ -81,11 +76,11 @@ pub enum WarehouseError {
 /// The warehouse, open for queries. They run on threads of their own: no query holds up the site.
 #[derive(Debug)]
 pub struct Warehouse {
-    sql: Arc<Sql>,
+    // Dropped first: it looks into what is shown.
+    keeper: Option<Keeper>,
+    runner: Runner,
     shown: Arc<Shown>,
     upkeep_every: Option<Duration>,
-    keeper: Option<Keeper>,
-    runtime: Option<Runtime>,
 }
 
 impl Warehouse {
@@ -130,16 +125,16 @@ impl Warehouse {
             _ => std::fs::create_dir_all(&spill_dir).map_err(system("create the spill folder"))?,
         }
         let threads = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let sql = SqlSettings { limits: settings.limits, spill_dir: Some(spill_dir), partitions: Some(threads) };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("visitlog-sql")
-            .enable_time()
-            .build()
-            .map_err(system("start the threads for SQL"))?;
-        let sql = Arc::new(Sql::new(&sql)?);
-        let shown = Arc::new(storage.views(engine, &sql));
-        Ok(Self { sql, shown, upkeep_every: settings.upkeep_every, keeper: None, runtime: Some(runtime) })
+        let sql = SqlSettings {
+            limits: settings.limits,
+            spill_dir: Some(spill_dir),
+            partitions: Some(threads),
+            enricher: Some(storage.enricher()),
+            zone: settings.zone.clone(),
+        };
+        let runner = Runner::open(&sql)?;
+        let shown = Arc::new(storage.views(engine, runner.sql()));
+        Ok(Self { runner, shown, upkeep_every: settings.upkeep_every, keeper: None })
     }
 
     /// Starts the thread that follows what is recorded and keeps the tables in shape, until this is dropped.
@@ -182,125 +177,25 @@ impl Warehouse {
     pub async fn records(&self, wanted: Records) -> Result<Vec<serde_json::Value>, SqlError> {
         let [visits, events] = wanted.prepare();
         // Both see one moment.
-        let shown = Arc::clone(&self.shown);
-        let tables = self.spawn(async move { shown.tables().await });
-        let tables = Arc::new(FixedCatalog(tables.await.map_err(|_| SqlError::Lost)??));
-        let visits = self.run_on(Arc::clone(&tables) as _, visits, Format::Ndjson).objects().await?;
-        let events = self.run_on(tables, events, Format::Ndjson).objects().await?;
+        let tables = Arc::new(FixedCatalog(self.runner.tables(Arc::clone(&self.shown) as _).await?));
+        let run = |prepared| self.runner.run(Arc::clone(&tables) as _, prepared, Format::Ndjson, CHART_WIDTH);
+        let (visits, events) = (run(visits).objects().await?, run(events).objects().await?);
         Ok(Records::documents(visits, events))
     }
 
     /// Runs a statement. Dropping what it gives cancels it.
     pub fn run(&self, prepared: Prepared, format: Format) -> Parts {
-        self.run_on(Arc::clone(&self.shown) as _, prepared, format)
+        self.runner.run(Arc::clone(&self.shown) as Arc<dyn Catalog>, prepared, format, CHART_WIDTH)
     }
 
-    fn run_on(&self, catalog: Arc<dyn Catalog>, prepared: Prepared, format: Format) -> Parts {
-        let (sender, receiver) = mpsc::channel(PARTS_WAITING);
-        let sql = Arc::clone(&self.sql);
-        self.spawn(async move {
-            let work = write(&sql, catalog.as_ref(), prepared, format, &sender);
-            let ended = tokio::select! {
-                () = sender.closed() => return,
-                ended = work => ended,
-            };
-            let _ = sender.send(ended.map(|()| Part::End)).await;
-        });
-        Parts { receiver, is_over: false }
-    }
-
-    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        self.runtime.as_ref().expect("taken only when this is dropped").spawn(work)
-    }
-}
-
-impl Drop for Warehouse {
-    fn drop(&mut self) {
-        self.keeper = None;
-        // Queries that still run are not waited for.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-enum Part {
-    Bytes(Vec<u8>),
-    End,
-}
-
-async fn write(
-    sql: &Sql,
-    catalog: &dyn Catalog,
-    prepared: Prepared,
-    format: Format,
-    sender: &Sender<Result<Part, SqlError>>,
-) -> Result<(), SqlError> {
-    let mut rows = sql.query(catalog, prepared).await?;
-    let mut encoder: Box<dyn Encode> = outputs::encoder(format, &rows.schema());
-    let mut out = Vec::new();
-    encoder.begin(&mut out)?;
-    while let Some(batch) = rows.try_next().await? {
-        encoder.batch(&batch, &mut out)?;
-        if out.len() >= PART_BYTES {
-            send(&mut out, sender).await;
-        }
-    }
-    encoder.end(&mut out)?;
-    send(&mut out, sender).await;
-    Ok(())
-}
-
-async fn send(out: &mut Vec<u8>, sender: &Sender<Result<Part, SqlError>>) {
-    // A reader that is gone ends the work elsewhere.
-    let _ = sender.send(Ok(Part::Bytes(std::mem::take(out)))).await;
-}
-
-/// The bytes of a result. Dropping it cancels the statement.
-#[derive(Debug)]
-pub struct Parts {
-    receiver: Receiver<Result<Part, SqlError>>,
-    is_over: bool,
-}
-
-impl std::fmt::Debug for Part {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::End => f.write_str("end"),
-        }
-    }
-}
-
-impl Parts {
-    /// The next bytes; `None` once all have been given. After an error nothing comes.
-    pub async fn next(&mut self) -> Option<Result<Vec<u8>, SqlError>> {
-        if self.is_over {
-            return None;
-        }
-        match self.receiver.recv().await {
-            Some(Ok(Part::Bytes(bytes))) => return Some(Ok(bytes)),
-            Some(Ok(Part::End)) => self.is_over = true,
-            Some(Err(error)) => {
-                self.is_over = true;
-                return Some(Err(error));
-            }
-            // It ended without saying how: it panicked, or the warehouse is being closed.
-            None => {
-                self.is_over = true;
-                return Some(Err(SqlError::Lost));
-            }
-        }
-        None
-    }
-
-    /// The rows of a result in lines of JSON.
-    async fn objects(mut self) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, SqlError> {
-        let mut text = Vec::new();
-        while let Some(part) = self.next().await {
-            text.extend(part?);
-        }
-        let rows = serde_json::Deserializer::from_slice(&text).into_iter();
-        rows.collect::<Result<_, _>>().map_err(|_| SqlError::Lost)
+    /// Runs a statement that reads files, too; only for whoever may read whatever this process may. `width` is that of
+    /// charts.
+    pub fn run_with(&self, files: Option<Arc<logs::Files>>, prepared: Prepared, format: Format, width: usize) -> Parts {
+        let shown = Arc::clone(&self.shown) as Arc<dyn Catalog>;
+        let catalog = match files {
+            Some(files) => Arc::new(logs::WithFiles::new(files, Some(shown))) as Arc<dyn Catalog>,
+            None => shown,
+        };
+        self.runner.run(catalog, prepared, format, width)
     }
 }

@@ -12,6 +12,8 @@
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
+use visitlog_core::rules;
+pub use visitlog_core::rules::PathRules;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
@@ -36,57 +38,13 @@ const ASSET_DESTINATIONS: [&[u8]; 14] = [
     b"paintworklet",
     b"report",
 ];
-/// File name extensions of what a page consists of. Downloads (`pdf`, `zip`, ...) are none of them.
-const ASSET_EXTENSIONS: [&str; 23] = [
-    "avif",
-    "bmp",
-    "css",
-    "eot",
-    "gif",
-    "ico",
-    "jpeg",
-    "jpg",
-    "js",
-    "map",
-    "mjs",
-    "otf",
-    "png",
-    "svg",
-    "ttf",
-    "vtt",
-    "wasm",
-    "webmanifest",
-    "webp",
-    "woff",
-    "woff2",
-    "cur",
-    "jxl",
-];
-/// Paths that machines ask for.
-const HEALTH_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/robots.txt", "/.well-known"];
-/// Beginnings of the user agents of health checks.
-const HEALTH_AGENTS: [&[u8]; 4] = [b"kube-probe/", b"ELB-HealthChecker/", b"GoogleHC/", b"Consul Health Check"];
-
 /// What the site's owner decides about classes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// Paths whose requests leave no trace, with all that lies below them: `/admin` is also `/admin/users`, not
-    /// `/administration`. Default: health checks, `/robots.txt`, `/.well-known`.
-    pub excluded_paths: Vec<String>,
-    /// File name extensions of assets, without the dot, in lower case.
-    pub asset_extensions: Vec<String>,
+    /// What paths alone tell.
+    pub paths: PathRules,
     /// Whether the other requests of a session are recorded too, as `request`. Default: no.
     pub record_requests: bool,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            excluded_paths: HEALTH_PATHS.map(str::to_owned).to_vec(),
-            asset_extensions: ASSET_EXTENSIONS.map(str::to_owned).to_vec(),
-            record_requests: false,
-        }
-    }
 }
 
 /// What is known of a request before it is answered.
@@ -119,12 +77,16 @@ pub enum Kind {
 impl Rules {
     /// What a request asks for.
     pub fn asked(&self, method: &Method, path: &str, headers: &HeaderMap) -> Asked {
-        if *method == Method::OPTIONS || is_prefetch(headers) || self.is_excluded(path) || is_health_check(headers) {
+        if *method == Method::OPTIONS
+            || is_prefetch(headers)
+            || self.paths.is_excluded(path)
+            || is_health_check(headers)
+        {
             return Asked::Passive;
         }
         let destination = headers.get(SEC_FETCH_DEST).map(|value| value.as_bytes());
         let reads = *method == Method::GET || *method == Method::HEAD;
-        if reads && (destination.is_some_and(|name| ASSET_DESTINATIONS.contains(&name)) || self.is_asset(path)) {
+        if reads && (destination.is_some_and(|name| ASSET_DESTINATIONS.contains(&name)) || self.paths.is_asset(path)) {
             return Asked::Passive;
         }
         match destination {
@@ -133,16 +95,6 @@ impl Rules {
             Some(_) => Asked::Other,
             None => Asked::Page { document: accepts_html(headers) },
         }
-    }
-
-    fn is_excluded(&self, path: &str) -> bool {
-        self.excluded_paths.iter().any(|excluded| is_below(path, excluded))
-    }
-
-    fn is_asset(&self, path: &str) -> bool {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let Some((_, extension)) = name.rsplit_once('.') else { return false };
-        self.asset_extensions.iter().any(|asset| asset.eq_ignore_ascii_case(extension))
     }
 }
 
@@ -160,11 +112,6 @@ impl Asked {
             Self::Page { .. } | Self::Other => Kind::Other,
         }
     }
-}
-
-/// Whether a path is another one or lies below it.
-pub(crate) fn is_below(path: &str, above: &str) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || above.ends_with('/') || rest.starts_with('/'))
 }
 
 fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
@@ -185,7 +132,7 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 
 fn is_health_check(headers: &HeaderMap) -> bool {
     let agent = headers.get(USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
-    HEALTH_AGENTS.iter().any(|check| agent.starts_with(check))
+    rules::is_health_check(agent)
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
@@ -290,7 +237,8 @@ mod tests {
 
     #[test]
     fn paths_are_a_setting() {
-        let rules = Rules { excluded_paths: vec!["/admin".into(), "/x/".into()], ..Rules::default() };
+        let rules = PathRules { excluded_paths: vec!["/admin".into(), "/x/".into()], ..PathRules::default() };
+        let rules = Rules { paths: rules, ..Rules::default() };
         let asked = |path: &str| rules.asked(&Method::GET, path, &HeaderMap::new());
         assert_eq!(asked("/admin"), Asked::Passive);
         assert_eq!(asked("/admin/users"), Asked::Passive);

@@ -1,13 +1,15 @@
 //! What the site's owner decides about the layer.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use visitlog_core::model::{Place, Via};
+pub use visitlog_core::rules::Addresses;
+use visitlog_core::rules::is_below;
 
-use crate::class::{self, is_below};
+use crate::class;
 use crate::client::TrustedProxies;
 use crate::cookie::{Cookie, CookieError, CookieSettings};
 
@@ -44,29 +46,6 @@ pub enum Identify {
     ByCookie,
     /// By a fingerprint, which is another one every day. No cookie is ever set or read.
     ByFingerprint,
-}
-
-/// How much of a client's address is kept in records. The fingerprint is made of all of it in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Addresses {
-    /// All of it.
-    Whole,
-    /// The network: the first 24 bits of an IPv4 address, the first 48 of an IPv6 one.
-    #[default]
-    Network,
-    /// Nothing.
-    None,
-}
-
-impl Addresses {
-    pub(crate) fn kept(self, address: IpAddr) -> Option<IpAddr> {
-        match (self, address) {
-            (Self::Whole, address) => Some(address),
-            (Self::Network, IpAddr::V4(v4)) => Some(Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).into()),
-            (Self::Network, IpAddr::V6(v6)) => Some(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 80)).into()),
-            (Self::None, _) => None,
-        }
-    }
 }
 
 /// Finds the place of an address. It is asked once for each session that starts, with the whole address, before
@@ -150,13 +129,15 @@ impl Settings {
             HeaderProtocol::Paths(paths) => &paths[..],
             HeaderProtocol::Off | HeaderProtocol::AllPaths => &[],
         };
-        let lists = [("excluded path", &self.rules.excluded_paths[..]), ("header protocol path", paths)];
+        let lists = [("excluded path", &self.rules.paths.excluded_paths[..]), ("header protocol path", paths)];
         for (what, list) in lists {
             if let Some(path) = list.iter().find(|path| !path.starts_with('/')) {
                 return Err(SettingsError::Path { what, path: path.clone() });
             }
         }
-        if let Some(extension) = self.rules.asset_extensions.iter().find(|name| name.is_empty() || name.contains('.')) {
+        if let Some(extension) =
+            self.rules.paths.asset_extensions.iter().find(|name| name.is_empty() || name.contains('.'))
+        {
             return Err(SettingsError::Extension { extension: extension.clone() });
         }
         let cookie = self.cookie.validate()?;
@@ -195,13 +176,18 @@ pub enum SettingsError {
 
 #[cfg(test)]
 mod tests {
+    use visitlog_core::rules::PathRules;
+
     use super::*;
 
     #[test]
     fn what_does_not_go_together_is_named() {
         let rules = |path: &str, extension: &str| class::Rules {
-            excluded_paths: vec![path.into()],
-            asset_extensions: vec![extension.into()],
+            paths: PathRules {
+                excluded_paths: vec![path.into()],
+                asset_extensions: vec![extension.into()],
+                ..PathRules::default()
+            },
             record_requests: false,
         };
         let error = |settings: Settings| settings.validate().expect_err("invalid").to_string();
@@ -221,15 +207,5 @@ mod tests {
         let cookie = CookieSettings { path: "x".into(), ..CookieSettings::default() };
         assert!(error(Settings { cookie, ..Settings::default() }).starts_with("cookie path \"x\""));
         assert!(Settings::for_proxy().validate().is_ok());
-    }
-
-    #[test]
-    fn addresses_are_kept_as_far_as_the_settings_say() {
-        let v4: IpAddr = "203.0.113.77".parse().expect("an address");
-        let v6: IpAddr = "2001:db8:1:2::77".parse().expect("an address");
-        assert_eq!(Addresses::Whole.kept(v4), Some(v4));
-        assert_eq!(Addresses::Network.kept(v4).expect("kept").to_string(), "203.0.113.0");
-        assert_eq!(Addresses::Network.kept(v6).expect("kept").to_string(), "2001:db8:1::");
-        assert_eq!(Addresses::None.kept(v6), None);
     }
 }

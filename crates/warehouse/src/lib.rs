@@ -4,6 +4,7 @@ mod erase;
 mod error;
 mod files;
 pub mod live;
+pub mod logs;
 mod reader;
 pub mod report;
 pub mod rows;

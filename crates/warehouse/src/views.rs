@@ -34,7 +34,7 @@ use crate::live::{Live, Scope, Snapshot, scan};
 use crate::schema;
 
 /// The tables of SQL.
-const NAMES: [&str; 6] = [schema::VISITS, schema::EVENTS, "online", "users", "sites", "losses"];
+pub(crate) const NAMES: [&str; 6] = [schema::VISITS, schema::EVENTS, "online", "users", "sites", "losses"];
 
 /// The tables that ended visits go to.
 #[async_trait]

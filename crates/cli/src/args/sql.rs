@@ -18,18 +18,63 @@ pub(crate) struct Whose {
     pub(crate) server: Option<String>,
 }
 
+/// Whose visits, where a statement may do without.
+#[derive(Debug, Args)]
+#[group(required = false, multiple = false)]
+pub(crate) struct PerhapsWhose {
+    /// The data folder; if a server runs on it, the server answers
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The admin address of a running server, as http://127.0.0.1:8090
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+}
+
+/// Where the tables are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TablesArgs {
+    /// Where the tables are, without a server [default: warehouse in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) warehouse: Option<PathBuf>,
+}
+
+/// How log files are read.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// The format of log files: a name (see `visitlog formats`), or nginx's log_format or Apache's LogFormat as it stands
+    /// [default: each file's own, told by its content]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// A file for the lines of logs that are rejected, as lines of JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Fail when more lines of a log are rejected [default: any number is let pass]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_errors: Option<u64>,
+}
+
+/// In whose SQL a statement is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectArg {
+    /// PostgreSQL's, with LogParser's functions where they clash with none
+    #[default]
+    Sql,
+    /// The same; where they clash, LogParser's functions win
+    Logparser,
+}
+
 /// What statements may take.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LimitArgs {
     /// Memory that SQL statements may take together; a running server has its own limits
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size)]
     pub(crate) query_memory: u64,
-    /// Time that a SQL statement may take
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::duration)]
-    pub(crate) query_time: Duration,
-    /// Rows that a SQL statement may give
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub(crate) query_rows: u64,
+    /// Time that a SQL statement may take [default: 60s; over log files any]
+    #[arg(long, value_name = "TIME", value_parser = super::duration)]
+    pub(crate) query_time: Option<Duration>,
+    /// Rows that a SQL statement may give [default: 1000000; over log files any number]
+    #[arg(long, value_name = "N")]
+    pub(crate) query_rows: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -47,6 +92,8 @@ pub(crate) enum FormatArg {
     Ndjson,
     /// A Parquet file
     Parquet,
+    /// Bars of the first number by the first column; a line where that is a time
+    Chart,
 }
 
 /// How and where a result is written.
@@ -70,10 +117,16 @@ pub(crate) struct TablesArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
-    /// One statement that reads; `SHOW TABLES` and `DESCRIBE visits` say what there is
+    /// One statement that reads; `SHOW TABLES` and `DESCRIBE visits` say what there is. Log files are tables by their
+    /// names: SELECT path, count(*) FROM access.log GROUP BY path
     pub(crate) sql: String,
     #[command(flatten)]
-    pub(crate) whose: Whose,
+    pub(crate) whose: PerhapsWhose,
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+    /// In whose SQL it is written
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dialect: DialectArg,
     /// The text for $1, then for $2, and so on; may be given again
     #[arg(long, value_name = "TEXT")]
     pub(crate) param: Vec<String>,
@@ -127,6 +180,16 @@ pub(crate) struct ReportArgs {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) tables: TablesArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// Log files: names, globs, - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<String>,
+    /// The format [default: each file's own, told by its content]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
 }
 
 /// Whom it is about.

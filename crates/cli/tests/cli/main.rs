@@ -7,6 +7,7 @@ mod crowd;
 mod dice;
 mod disk;
 mod erase;
+mod files;
 mod fire;
 mod freeze;
 mod http;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use super::{Admin, error};
 use crate::warehouse::report::{Kind, Report, ReportError};
-use crate::warehouse::sql::outputs::Format;
-use crate::warehouse::sql::{Prepared, SqlError, params};
+use crate::warehouse::sql::outputs::{CHART_WIDTH, Format};
+use crate::warehouse::sql::{Dialect, Prepared, SqlError, params};
 use crate::warehouse::{Parts, Warehouse};
 
 /// The header that names a query.
@@ -58,6 +58,8 @@ impl Queries {
 struct Asked {
     prepared: Prepared,
     format: Format,
+    /// Of a chart.
+    width: usize,
 }
 
 pub(super) async fn query(
@@ -105,7 +107,7 @@ fn asked(settings: &[(String, String)], headers: &HeaderMap, body: &[u8]) -> Res
     let text = std::str::from_utf8(body).map_err(|_| "the body is no UTF-8".to_owned())?;
     match kind.split(';').next().unwrap_or_default().trim() {
         "application/json" => from_json(text, format),
-        "text/plain" | "application/sql" => Ok(Asked { prepared: Prepared::of(text), format }),
+        "text/plain" | "application/sql" => Ok(Asked { prepared: Prepared::of(text), format, width: CHART_WIDTH }),
         other => Err(format!("application/json, application/sql or text/plain expected, {other} found")),
     }
 }
@@ -115,18 +117,26 @@ fn from_json(text: &str, mut format: Format) -> Result<Asked, String> {
     let Value::Object(fields) = value else { return Err("an object with sql, params, format expected".to_owned()) };
     let mut prepared = None;
     let mut values = Vec::new();
+    let (mut dialect, mut width) = (Dialect::default(), CHART_WIDTH);
     for (key, value) in fields {
         match (key.as_str(), value) {
             ("sql", Value::String(sql)) => prepared = Some(Prepared::of(sql)),
             ("format", Value::String(name)) => format = name.parse().map_err(|error| format!("{error}"))?,
+            ("dialect", Value::String(name)) => dialect = name.parse().map_err(|error| format!("{error}"))?,
+            ("width", Value::Number(columns)) => {
+                let columns = columns.as_u64().and_then(|columns| usize::try_from(columns).ok());
+                width = columns.ok_or("width: a whole number expected")?;
+            }
             ("params", Value::Array(list)) => values = params(&list).map_err(|error| error.to_string())?,
-            (key @ ("sql" | "format"), _) => return Err(format!("{key}: a text expected")),
+            (key @ ("sql" | "format" | "dialect"), _) => return Err(format!("{key}: a text expected")),
             ("params", _) => return Err("params: a list expected".to_owned()),
-            (other, _) => return Err(format!("sql, params, format expected, {other} found")),
+            (other, _) => {
+                return Err(format!("sql, params, format, dialect, width expected, {other} found"));
+            }
         }
     }
     let prepared = prepared.ok_or("sql: a text expected, nothing found")?;
-    Ok(Asked { prepared: Prepared { params: values, ..prepared }, format })
+    Ok(Asked { prepared: Prepared { params: values, dialect, ..prepared }, format, width })
 }
 
 fn asked_report(name: &str, settings: &[(String, String)], now: jiff::Timestamp) -> Result<Asked, ReportError> {
@@ -139,12 +149,12 @@ fn asked_report(name: &str, settings: &[(String, String)], now: jiff::Timestamp)
         }
     }
     let report = Report::parse(Kind::parse(name)?, others, now)?;
-    Ok(Asked { prepared: report.prepare()?, format })
+    Ok(Asked { prepared: report.prepare()?, format, width: CHART_WIDTH })
 }
 
-async fn run(queries: Arc<Queries>, Asked { prepared, format }: Asked) -> Response {
+async fn run(queries: Arc<Queries>, Asked { prepared, format, width }: Asked) -> Response {
     let id = queries.next.fetch_add(1, Relaxed);
-    let mut parts = queries.warehouse.run(prepared, format);
+    let mut parts = queries.warehouse.run_with(None, prepared, format, width);
     let first = match parts.next().await {
         None => Vec::new(),
         Some(Ok(first)) => first,

@@ -63,6 +63,11 @@ impl Storage {
         Box::new(WarehouseSink::new(Arc::clone(&self.tables), Arc::clone(&self.enricher), None))
     }
 
+    /// What says what visits' raw facts mean.
+    pub(super) fn enricher(&self) -> Arc<Enricher> {
+        Arc::clone(&self.enricher)
+    }
+
     /// The tables of SQL, once the engine is there.
     pub(super) fn views(self, engine: Arc<Engine>, sql: &Sql) -> Shown {
         let journal = engine.journal().uuid();

@@ -38,6 +38,6 @@ impl Bound {
     }
 
     pub(super) fn prepare(self, sql: String, buckets: Option<Buckets>) -> Prepared {
-        Prepared { sql, params: self.0, buckets }
+        Prepared { params: self.0, buckets, ..Prepared::of(sql) }
     }
 }

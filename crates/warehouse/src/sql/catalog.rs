@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 
+use crate::logs::Files;
 use crate::schema;
 
 /// A table and its name.
@@ -23,6 +24,11 @@ pub trait Catalog: Debug + Send + Sync {
     /// The tables as they are at one moment. Called once per statement, so that whatever the statement reads, and
     /// however often, it sees one state of the world.
     async fn tables(&self) -> Result<Vec<Table>, CatalogError>;
+
+    /// The files that the statement may read, opened. `None` where no files are read, as on a server.
+    fn files(&self) -> Option<&Files> {
+        None
+    }
 }
 
 /// Tables that are always the same.

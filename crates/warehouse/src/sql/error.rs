@@ -22,6 +22,15 @@ pub enum SqlError {
         /// What it is.
         what: String,
     },
+    /// It reads a file where none are read.
+    #[error("{name}: only reading of tables is allowed here, no file reading through the server: `visitlog query` reads files where they are")]
+    NoFiles {
+        /// The file, as named.
+        name: String,
+    },
+    /// A file can't be read, or not as it is asked to.
+    #[error(transparent)]
+    Files(#[from] crate::logs::FilesError),
     /// It is none, or more than one.
     #[error("one statement expected, {} found", if *found == 0 { "none".to_owned() } else { found.to_string() })]
     Statements {
@@ -107,7 +116,8 @@ impl SqlError {
     /// What it is, in a word that does not change.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NotAllowed { .. } => "not_allowed",
+            Self::NotAllowed { .. } | Self::NoFiles { .. } => "not_allowed",
+            Self::Files(_) => "bad_file",
             Self::Statements { .. } | Self::TooLong { .. } | Self::Syntax { .. } => "bad_sql",
             Self::UnknownTable { .. } => "unknown_table",
             Self::UnknownColumn { .. } => "unknown_column",
@@ -152,6 +162,9 @@ impl SqlError {
                 Self::Plan { message: plain(&error) }
             }
             DataFusionError::SQL(..) => Self::from_parser(&error),
+            DataFusionError::External(of_file) if of_file.is::<crate::logs::FilesError>() => {
+                Self::Execution { message: of_file.to_string() }
+            }
             DataFusionError::ResourcesExhausted(_) => Self::Memory { limit_bytes: memory_bytes },
             DataFusionError::Execution(_) | DataFusionError::ArrowError(..) | DataFusionError::Collection(_) => {
                 Self::Execution { message: plain(&error) }

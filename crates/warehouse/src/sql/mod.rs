@@ -8,18 +8,23 @@
 
 mod bucket;
 mod catalog;
+mod dialect;
 mod error;
+mod functions;
 mod guard;
 pub mod limits;
 pub mod outputs;
 mod params;
+pub(crate) mod rewrite;
 mod session;
 mod stream;
 
 pub use catalog::{Catalog, CatalogError, EmptyCatalog, FixedCatalog, Table};
+pub use dialect::{Dialect, UnknownDialect};
 pub use error::SqlError;
 pub(crate) use error::nearest;
 pub use limits::Limits;
 pub use params::{ParamError, params};
+pub use rewrite::{Argument, Source, SourceKind, sources};
 pub use session::{Buckets, OpenError, Prepared, Sql, SqlSettings};
 pub use stream::QueryStream;

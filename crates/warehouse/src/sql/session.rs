@@ -22,13 +22,19 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
+use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
+use visitlog_enrich::Enricher;
 
 use super::catalog::{Catalog, Table};
 use super::error::SqlError;
-use super::limits::Limits;
+use crate::logs::Files;
+use super::limits::{Limits, SQL_BYTES_MAX};
 use super::stream::QueryStream;
-use super::{bucket, guard};
+use super::dialect::Dialect;
+use super::functions::Known;
+use super::rewrite::{self, ColumnNames};
+use super::{bucket, dialect, functions, guard};
 
 const CATALOG: &str = "visitlog";
 const SCHEMA: &str = "public";
@@ -60,6 +66,10 @@ pub struct SqlSettings {
     pub spill_dir: Option<PathBuf>,
     /// Into how many parts a statement's work is split. Default: as many as there are cores.
     pub partitions: Option<usize>,
+    /// What `country` and `ua_browser` ask. Default: one with the embedded data, opened when it is first asked.
+    pub enricher: Option<Arc<Enricher>>,
+    /// Local time, for `to_localtime`. Default: UTC.
+    pub zone: Option<TimeZone>,
 }
 
 /// Why nothing can be run.
@@ -76,12 +86,14 @@ pub struct Prepared {
     pub params: Vec<ScalarValue>,
     /// Spans of time that it counts by.
     pub buckets: Option<Buckets>,
+    /// In whose SQL it is written.
+    pub dialect: Dialect,
 }
 
 impl Prepared {
     /// A statement without parameters.
     pub fn of(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), params: Vec::new(), buckets: None }
+        Self { sql: sql.into(), params: Vec::new(), buckets: None, dialect: Dialect::default() }
     }
 }
 
@@ -106,6 +118,34 @@ impl Buckets {
         let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
         Ok((BUCKETS.to_owned(), Arc::new(table)))
     }
+}
+
+/// The statement as the engine takes it. Files are read where the catalog has opened them, and refused elsewhere.
+fn parse(files: Option<&Files>, prepared: &Prepared) -> Result<Statement, SqlError> {
+    if prepared.sql.len() > SQL_BYTES_MAX {
+        return Err(SqlError::TooLong { bytes: prepared.sql.len(), max: SQL_BYTES_MAX });
+    }
+    if rewrite::has_target(&prepared.sql) {
+        let what = "SELECT INTO (-o csv --out FILE writes a result to a file)".to_owned();
+        return Err(SqlError::NotAllowed { what });
+    }
+    let (none, no_columns) = (Vec::new(), ColumnNames::default());
+    let (sources, columns) = match files {
+        Some(files) => (files.sources(), files.column_names()),
+        None => (&none, &no_columns),
+    };
+    if files.is_none() {
+        if let Some(file) = rewrite::sources(&prepared.sql, &|_| false)?.first() {
+            return Err(SqlError::NoFiles { name: file.name.clone() });
+        }
+    }
+    let rewritten = rewrite::rewrite(&prepared.sql, sources, columns);
+    let mut statement = guard::parse(rewritten.sql()).map_err(|error| match error {
+        SqlError::Syntax { message } => SqlError::Syntax { message: rewritten.in_typed_places(&message) },
+        other => other,
+    })?;
+    dialect::apply(&mut statement, prepared.dialect, !sources.is_empty())?;
+    Ok(statement)
 }
 
 /// What all statements share.
@@ -140,6 +180,8 @@ impl Sql {
         let mut context = SessionContext::new_with_state(state);
         datafusion_functions_json::register_all(&mut context)?;
         REMOVED.iter().for_each(|name| context.deregister_udf(name));
+        let known = Known::new(settings.enricher.clone(), settings.zone.clone().unwrap_or(TimeZone::UTC));
+        functions::all(&known).into_iter().for_each(|function| context.register_udf(function));
         Ok(Self { base: context.state(), limits, turns: Arc::new(Semaphore::new(limits.at_once.max(1))) })
     }
 
@@ -158,7 +200,7 @@ impl Sql {
     /// # Errors
     /// When it is not allowed, wrong, or takes too long to begin. What goes wrong later is in the stream.
     pub async fn query(&self, catalog: &dyn Catalog, prepared: Prepared) -> Result<QueryStream, SqlError> {
-        let statement = guard::parse(&prepared.sql)?;
+        let statement = parse(catalog.files(), &prepared)?;
         let mut over = Box::pin(tokio::time::sleep(self.limits.time));
         let begin = async {
             // The semaphore is never closed: an error here is a fault.

@@ -67,7 +67,7 @@ fn endless(is_stuck: bool) -> (FixedCatalog, Arc<AtomicUsize>) {
 }
 
 fn engine(limits: Limits) -> Sql {
-    Sql::new(&SqlSettings { limits, partitions: Some(2), spill_dir: None }).unwrap()
+    Sql::new(&SqlSettings { limits, partitions: Some(2), ..SqlSettings::default() }).unwrap()
 }
 
 /// Lets tasks that were aborted be dropped.

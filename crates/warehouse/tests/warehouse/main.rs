@@ -4,6 +4,7 @@
 
 mod data;
 mod errors;
+mod files;
 mod fold;
 mod limits;
 mod outputs;

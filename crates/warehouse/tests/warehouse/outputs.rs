@@ -84,3 +84,50 @@ async fn nothing_is_well_formed_and_a_name_is_unique() {
     let twice = Prepared::of("SELECT * FROM (SELECT 1 AS x) a CROSS JOIN (SELECT 2 AS x) b");
     assert_eq!(super::text(&sql, &EmptyCatalog, twice, Format::Ndjson).await.unwrap(), "{\"x\":1,\"x_2\":2}\n");
 }
+
+#[tokio::test]
+async fn a_spreadsheet_finds_no_formula_and_a_terminal_nothing_to_obey() {
+    let query = "SELECT * FROM (VALUES ('=1+1', -1.5), ('@x', 2), ('-5', 3), ('-', 4), (E'+\\x1b[2J', 5)) AS t (s, n)";
+    for (format, wanted) in [
+        (Format::Csv, "s,n\n'=1+1,-1.5\n'@x,2.0\n-5,3.0\n-,4.0\n'+\u{fffd}[2J,5.0\n"),
+        (Format::Tsv, "s\tn\n'=1+1\t-1.5\n'@x\t2.0\n-5\t3.0\n-\t4.0\n'+\u{fffd}[2J\t5.0\n"),
+    ] {
+        let found = super::text(&super::engine(), &EmptyCatalog, Prepared::of(query), format).await.unwrap();
+        assert_eq!(found, wanted, "{format:?}");
+    }
+}
+
+async fn chart(query: &str) -> String {
+    super::text(&super::engine(), &EmptyCatalog, Prepared::of(query), Format::Chart).await.unwrap()
+}
+
+#[tokio::test]
+async fn bars_are_as_long_as_their_numbers() {
+    let found = chart(
+        "SELECT * FROM (VALUES ('/', 40), ('/cart', 10), (E'/\\x1b[2Jü', 5), ('/none', 0), (NULL, NULL)) AS t (path, hits)",
+    )
+    .await;
+    assert!(!found.contains('\u{1b}'), "{found}");
+    insta::assert_snapshot!(found);
+}
+
+#[tokio::test]
+async fn a_line_goes_over_time() {
+    let found = chart(
+        "SELECT TIMESTAMP '2026-01-09T00:00:00' + n * INTERVAL '1 hour' AS hour, n * n AS hits \
+         FROM (SELECT column1 AS n FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7)))",
+    )
+    .await;
+    insta::assert_snapshot!(found);
+}
+
+#[tokio::test]
+async fn what_is_no_chart_says_what_one_needs() {
+    for query in ["SELECT 'a' AS x", "SELECT 1 AS x"] {
+        let stream = super::engine().query(&EmptyCatalog, Prepared::of(query)).await.unwrap();
+        let error = visitlog_warehouse::sql::outputs::encoder(Format::Chart, &stream.schema()).begin(&mut Vec::new());
+        let error = error.map_err(|error| error.to_string()).unwrap_err();
+        assert!(error.contains("a number in another, x found"), "{error}");
+    }
+    assert_eq!(chart("SELECT 'a' AS x, 1 AS y WHERE false").await, "0 rows\n");
+}

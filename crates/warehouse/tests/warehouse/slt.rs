@@ -1,14 +1,17 @@
 //! Runs the files of `slt/`, in the format of sqllogictest (`query` with a type string and a sort, `statement error`,
-//! `#` comments), with one addition: `report NAME [key=value ...]` runs a report as `query` runs SQL.
+//! `#` comments), with additions: `report NAME [key=value ...]` runs a report as `query` runs SQL; `logparser` on the line
+//! of a query is its dialect; and statements may read files, which are named from this crate's folder.
 //!
 //! A reader of our own: the crate of that name gives crates far below DataFusion other features, and so makes everybody
 //! build DataFusion twice.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use visitlog_warehouse::report::{Kind, Report};
 use visitlog_warehouse::sql::outputs::Format;
-use visitlog_warehouse::sql::{FixedCatalog, Prepared, Sql};
+use visitlog_warehouse::logs::{FileOptions, Files, WithFiles};
+use visitlog_warehouse::sql::{Catalog, Dialect, FixedCatalog, Prepared, Sql, SqlError};
 
 use super::data;
 
@@ -70,7 +73,7 @@ impl Record {
         let words: Vec<&str> = self.head.split_whitespace().collect();
         if let ["statement", "error", ..] = words[..] {
             let wanted = self.head.trim_start_matches("statement error").trim();
-            return match super::text(sql, catalog, Prepared::of(&self.body), Format::Tsv).await {
+            return match tsv(sql, catalog, Prepared::of(&self.body)).await {
                 Ok(found) => Err(format!("an error expected, found:\n{found}")),
                 Err(error) if error.to_string().contains(wanted) => Ok(()),
                 Err(error) => Err(format!("an error with {wanted:?} expected, found: {error}")),
@@ -78,15 +81,30 @@ impl Record {
         }
         let prepared = match words[..] {
             ["report", name, ref rest @ ..] => report(name, rest, &self.body),
+            _ if words.contains(&"logparser") => {
+                Prepared { dialect: Dialect::LogParser, ..Prepared::of(&self.body) }
+            }
             _ => Prepared::of(&self.body),
         };
-        let found = super::text(sql, catalog, prepared, Format::Tsv).await.map_err(|error| error.to_string())?;
+        let found = tsv(sql, catalog, prepared).await.map_err(|error| error.to_string())?;
         let mut rows: Vec<String> = found.lines().skip(1).map(|line| line.replace('\t', " ")).collect();
         if words.contains(&"rowsort") {
             rows.sort();
         }
         let found = rows.join("\n");
         if found == self.wanted { Ok(()) } else { Err(format!("expected:\n{}\nfound:\n{found}", self.wanted)) }
+    }
+}
+
+/// A statement's result; the files that it names are opened.
+async fn tsv(sql: &Sql, catalog: &FixedCatalog, prepared: Prepared) -> Result<String, SqlError> {
+    match Files::open(&prepared.sql, &FileOptions::default())? {
+        None => super::text(sql, catalog, prepared, Format::Tsv).await,
+        Some(files) => {
+            let others: Arc<dyn Catalog> = Arc::new(catalog.clone());
+            let catalog = WithFiles::new(Arc::new(files), Some(others));
+            super::text(sql, &catalog, prepared, Format::Tsv).await
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! CSV and TSV.
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Schema};
 
+use super::table::is_obeyed;
 use super::text::Texts;
 use super::{Encode, OutputError};
 
@@ -16,18 +18,38 @@ enum Kind {
 pub(super) struct Delimited {
     kind: Kind,
     names: Vec<String>,
+    /// Whether a column holds what somebody may have written. (A number that is below zero is no formula.)
+    is_free: Vec<bool>,
+    safe: String,
 }
 
 impl Delimited {
-    pub(super) const fn csv(names: Vec<String>) -> Self {
-        Self { kind: Kind::Csv, names }
+    pub(super) fn csv(names: Vec<String>, schema: &Schema) -> Self {
+        Self::new(Kind::Csv, names, schema)
     }
 
-    pub(super) const fn tsv(names: Vec<String>) -> Self {
-        Self { kind: Kind::Tsv, names }
+    pub(super) fn tsv(names: Vec<String>, schema: &Schema) -> Self {
+        Self::new(Kind::Tsv, names, schema)
     }
 
-    fn field(&self, text: Option<&str>, out: &mut Vec<u8>) {
+    fn new(kind: Kind, names: Vec<String>, schema: &Schema) -> Self {
+        let is_free = schema.fields().iter().map(|field| {
+            let kind = field.data_type();
+            !(kind.is_numeric() || kind.is_temporal() || kind.is_null() || *kind == DataType::Boolean)
+        });
+        Self { kind, names, is_free: is_free.collect(), safe: String::new() }
+    }
+
+    fn field(&mut self, column: usize, text: Option<&str>, out: &mut Vec<u8>) {
+        let is_free = self.is_free.get(column).copied().unwrap_or(true);
+        let text = match text {
+            Some(text) if is_free && is_unsafe(text) => {
+                self.safe.clear();
+                make_safe(text, &mut self.safe);
+                Some(self.safe.as_str())
+            }
+            other => other,
+        };
         match (self.kind, text) {
             (Kind::Csv, None) => {}
             (Kind::Csv, Some(text)) => quoted(text, out),
@@ -45,9 +67,9 @@ impl Delimited {
 
 impl Encode for Delimited {
     fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), OutputError> {
-        for (column, name) in self.names.iter().enumerate() {
+        for (column, name) in std::mem::take(&mut self.names).iter().enumerate() {
             self.between(column, out);
-            self.field(Some(name), out);
+            self.field(usize::MAX, Some(name), out);
         }
         out.push(b'\n');
         Ok(())
@@ -61,7 +83,7 @@ impl Encode for Delimited {
                 self.between(column, out);
                 text.clear();
                 let known = texts.write(row, &mut text)?;
-                self.field(known.then_some(&text), out);
+                self.field(column, known.then_some(&text), out);
             }
             out.push(b'\n');
         }
@@ -71,6 +93,27 @@ impl Encode for Delimited {
     fn end(&mut self, _: &mut Vec<u8>) -> Result<(), OutputError> {
         Ok(())
     }
+}
+
+/// Whether a spreadsheet would take it for a formula, or a terminal would obey a part of it. (Line ends and tabs are
+/// quoted or escaped anyway.)
+fn is_unsafe(text: &str) -> bool {
+    is_formula(text) || text.chars().any(is_replaced)
+}
+
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.len() > 1 && text.parse::<f64>().is_err()
+}
+
+fn is_replaced(c: char) -> bool {
+    is_obeyed(c) && !matches!(c, '\n' | '\r' | '\t')
+}
+
+fn make_safe(text: &str, out: &mut String) {
+    if is_formula(text) {
+        out.push('\'');
+    }
+    out.extend(text.chars().map(|c| if is_replaced(c) { '\u{fffd}' } else { c }));
 }
 
 /// In quotes where it must be; an empty text too, which is not `NULL`.

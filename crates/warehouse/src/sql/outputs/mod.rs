@@ -1,9 +1,12 @@
 //! Results as text or bytes. All formats stream: a batch goes in, its bytes come out.
 //!
 //! Moments are RFC 3339 in UTC, numbers are exact. `NULL` is `NULL` in a table, nothing in CSV (an empty text is
-//! `""`), `\N` in TSV, `null` in JSON. A table is for a person at a terminal: long texts are cut, and what a terminal
-//! would obey is made harmless; the other formats keep every byte (JSON escapes it).
+//! `""`), `\N` in TSV, `null` in JSON. Tables and charts are for a person at a terminal: long texts are cut, and what a
+//! terminal would obey is made harmless. JSON escapes it. CSV and TSV are opened in spreadsheets, and strangers write into
+//! logs: a text that would be a formula there gets a `'` in front, and control characters are replaced. Parquet keeps
+//! every byte.
 
+mod chart;
 mod delimited;
 mod json;
 mod parquet;
@@ -18,6 +21,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
 use super::error::nearest;
+
+/// The width of a chart where nobody says how wide it may be.
+pub const CHART_WIDTH: usize = 80;
 
 /// How a result is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +41,8 @@ pub enum Format {
     Ndjson,
     /// A Parquet file.
     Parquet,
+    /// Bars, or a line over time, for a person.
+    Chart,
 }
 
 /// A name that is no format.
@@ -47,8 +55,9 @@ pub struct UnknownFormat {
 
 impl Format {
     /// The names of all formats.
-    pub const NAMES: [&str; 6] = ["table", "csv", "tsv", "json", "ndjson", "parquet"];
-    const ALL: [Self; 6] = [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet];
+    pub const NAMES: [&str; 7] = ["table", "csv", "tsv", "json", "ndjson", "parquet", "chart"];
+    const ALL: [Self; 7] =
+        [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet, Self::Chart];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -58,7 +67,7 @@ impl Format {
     /// Its media type.
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::Table => "text/plain; charset=utf-8",
+            Self::Table | Self::Chart => "text/plain; charset=utf-8",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Tsv => "text/tab-separated-values; charset=utf-8",
             Self::Json => "application/json",
@@ -83,6 +92,14 @@ pub enum OutputError {
     /// A value that can't be shown.
     #[error("write the result")]
     Arrow(#[from] ArrowError),
+    /// A result that is none for a chart.
+    #[error("a chart needs {expected}, {found} found")]
+    Chart {
+        /// What it needs.
+        expected: &'static str,
+        /// What there is.
+        found: String,
+    },
     /// The Parquet file.
     #[error("write the result as Parquet")]
     Parquet(#[from] deltalake::parquet::errors::ParquetError),
@@ -111,14 +128,20 @@ pub trait Encode: fmt::Debug + Send {
 
 /// A writer of results with these columns.
 pub fn encoder(format: Format, schema: &Schema) -> Box<dyn Encode> {
+    encoder_within(format, schema, CHART_WIDTH)
+}
+
+/// The same, for a terminal of so many columns: a chart is as wide.
+pub fn encoder_within(format: Format, schema: &Schema, width: usize) -> Box<dyn Encode> {
     let names = unique_names(schema);
     match format {
         Format::Table => Box::new(table::Table::new(&names, schema)),
-        Format::Csv => Box::new(delimited::Delimited::csv(names)),
-        Format::Tsv => Box::new(delimited::Delimited::tsv(names)),
+        Format::Csv => Box::new(delimited::Delimited::csv(names, schema)),
+        Format::Tsv => Box::new(delimited::Delimited::tsv(names, schema)),
         Format::Json => Box::new(json::Json::array(&names)),
         Format::Ndjson => Box::new(json::Json::lines(&names)),
         Format::Parquet => Box::new(parquet::Parquet::new(&names, schema)),
+        Format::Chart => Box::new(chart::Chart::new(&names, schema, width)),
     }
 }
 

@@ -103,11 +103,16 @@ impl Encode for Table {
 
 /// Without what a terminal would obey, and no longer than a cell may be.
 fn clean(text: &str) -> String {
+    clean_within(text, CELL_WIDTH_MAX)
+}
+
+/// Without what a terminal would obey, and cut behind `width_max`.
+pub(super) fn clean_within(text: &str, width_max: usize) -> String {
     let mut out = String::new();
     let mut width = 0;
     for c in text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }) {
         width += c.width().unwrap_or(0);
-        if width > CELL_WIDTH_MAX {
+        if width > width_max {
             out.push('…');
             break;
         }

@@ -1,0 +1,79 @@
+//! `visitlog formats` and `visitlog describe`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use visitlog_logs::Format;
+use visitlog_server::warehouse::logs::{self, Description};
+
+use crate::args::DescribeArgs;
+use crate::out;
+use crate::render::clean;
+
+/// Where a sample is cut.
+const SAMPLE_CHARS_MAX: usize = 60;
+
+/// The formats, a line each.
+pub(crate) fn formats() -> anyhow::Result<ExitCode> {
+    let all = Format::all();
+    let width = all.iter().map(|format| format.name().chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for format in &all {
+        _ = writeln!(text, "{:<width$}  {}", format.name(), format.description());
+    }
+    text.push_str(
+        "\nA file's format is told by its first lines: the format that reads most of them, with the most specific values,\n\
+         is taken, and `visitlog describe FILE` says why. --format takes a name of this list, or the string of nginx's\n\
+         log_format or Apache's LogFormat as it stands in the server's configuration. A name behind `syslog+` is that\n\
+         format behind syslog's time, host and program. Files may be compressed: gzip, bzip2, zstd.\n",
+    );
+    out::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What files are.
+pub(crate) fn describe(args: &DescribeArgs) -> anyhow::Result<ExitCode> {
+    for (at, pattern) in args.files.iter().enumerate() {
+        for (next, description) in logs::describe(pattern, args.format.as_deref())?.iter().enumerate() {
+            let gap = if at + next > 0 { "\n" } else { "" };
+            out::print(&(gap.to_owned() + &one(description)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(description: &Description) -> String {
+    let Description { verdict, format, columns, tally, first_reject } = description;
+    let mut text = String::new();
+    _ = writeln!(text, "file      {}", clean(&verdict.file));
+    _ = writeln!(text, "format    {}: {}", clean(&verdict.format), clean(format));
+    _ = writeln!(text, "because   {}", clean(&verdict.because));
+    let (parsed, directives, rejected) = (tally.parsed, tally.directives, tally.rejected);
+    let lines = tally.lines();
+    _ = writeln!(text, "lines     {lines}: {parsed} requests, {directives} directives, {rejected} rejected");
+    if let Some(first) = first_reject {
+        _ = writeln!(text, "rejected  {}", clean(first));
+    }
+    let head = ["column", "kind", "also called", "in the first row"].map(str::to_owned);
+    let mut rows = vec![head];
+    for column in columns {
+        let sample = column.sample.as_deref().map_or_else(|| "-".to_owned(), short);
+        rows.push([clean(&column.name), column.kind.clone(), column.gives.join(", "), sample]);
+    }
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..3).map(width).collect();
+    text.push('\n');
+    for [name, kind, gives, sample] in &rows {
+        let line = format!("  {name:<0$}  {kind:<1$}  {gives:<2$}  {sample}", widths[0], widths[1], widths[2]);
+        _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+fn short(text: &str) -> String {
+    let text = clean(text);
+    if text.chars().count() <= SAMPLE_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(SAMPLE_CHARS_MAX - 1).chain(['…']).collect()
+}

@@ -1,0 +1,156 @@
+//! `visitlog query` over log files: no server and no data folder is needed.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+use visitlog_logs::Reject;
+use visitlog_server::warehouse::logs::{FileOptions, Files, OnReject, Verdict, WithFiles};
+use visitlog_server::warehouse::sql::{Prepared, SqlSettings};
+use visitlog_server::warehouse::{Limits, Runner, WarehouseSettings};
+
+use crate::args::{LogArgs, QueryArgs};
+use crate::render::clean;
+use crate::{look, sql};
+
+/// Files whose formats are said one by one; of more, the first ones are.
+const VERDICTS_MAX: usize = 10;
+
+/// The file of `--rejects`.
+pub(crate) struct Rejects {
+    path: PathBuf,
+    out: Mutex<(BufWriter<File>, io::Result<()>)>,
+}
+
+impl Rejects {
+    fn create(path: &PathBuf) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
+        Ok(Self { path: path.clone(), out: Mutex::new((BufWriter::new(file), Ok(()))) })
+    }
+
+    fn write(&self, reject: &Reject) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let (writer, done) = &mut *out;
+        if done.is_ok() {
+            *done = writeln!(writer, "{}", line(reject));
+        }
+    }
+
+    fn close(&self) -> anyhow::Result<()> {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let (writer, done) = &mut *out;
+        let done = std::mem::replace(done, Ok(())).and_then(|()| writer.flush());
+        done.with_context(|| format!("write {}", self.path.display()))
+    }
+}
+
+/// A rejected line as JSON. Bytes that are no text are there as digits, too.
+fn line(reject: &Reject) -> String {
+    let mut value = json!({
+        "file": &*reject.file,
+        "line": reject.line,
+        "offset": reject.offset,
+        "code": reject.reason.code(),
+        "reason": reject.reason.to_string(),
+        "bytes": String::from_utf8_lossy(&reject.bytes),
+    });
+    if std::str::from_utf8(&reject.bytes).is_err() {
+        let digits: String = reject.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        value["bytes_hex"] = digits.into();
+    }
+    value.to_string()
+}
+
+/// How files are read, and where rejected lines go.
+pub(crate) fn options(args: &LogArgs) -> anyhow::Result<(FileOptions, Option<Arc<Rejects>>)> {
+    let rejects = args.rejects.as_ref().map(Rejects::create).transpose()?.map(Arc::new);
+    let on_reject = rejects.clone().map(|rejects| Arc::new(move |reject: &Reject| rejects.write(reject)) as OnReject);
+    let options =
+        FileOptions { format: args.format.clone(), max_errors: args.max_errors, on_reject, ..FileOptions::default() };
+    Ok((options, rejects))
+}
+
+/// Refuses what is said of log files where a statement names none.
+pub(crate) fn none(args: &LogArgs) -> anyhow::Result<()> {
+    let said = [
+        (args.format.is_some(), "--format"),
+        (args.rejects.is_some(), "--rejects"),
+        (args.max_errors.is_some(), "--max-errors"),
+    ];
+    match said.into_iter().find(|(is_said, _)| *is_said) {
+        Some((_, name)) => bail!("{name} is about log files, and the statement names none: FROM access.log expected"),
+        None => Ok(()),
+    }
+}
+
+/// Runs a statement that names files.
+pub(crate) fn query(
+    args: &QueryArgs,
+    files: Files,
+    rejects: Option<Arc<Rejects>>,
+    prepared: Prepared,
+) -> anyhow::Result<ExitCode> {
+    if args.whose.server.is_some() {
+        bail!("a server reads no files: leave --server away");
+    }
+    say_formats(files.verdicts());
+    let files = Arc::new(files);
+    let limits = Limits {
+        time: args.limits.query_time.unwrap_or(Duration::MAX),
+        rows: args.limits.query_rows.unwrap_or(u64::MAX),
+        ..sql::limits(&args.limits)
+    };
+    let (format, width) = (sql::format(args.written.output), sql::width());
+    let zone = Some(jiff::tz::TimeZone::system());
+    let done = match &args.whose.data {
+        Some(data) => {
+            if look::server_of(data)?.is_some() {
+                bail!(
+                    "a server runs on {}, and it reads no files: leave --data away if the statement is about files only, or stop the server",
+                    data.display()
+                );
+            }
+            let folder = args.tables.warehouse.clone();
+            let settings = WarehouseSettings { limits, folder, zone, ..WarehouseSettings::default() };
+            let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
+            sql::print_parts(warehouse.run_with(Some(Arc::clone(&files)), prepared, format, width), &args.written)
+        }
+        None => {
+            let runner = Runner::open(&SqlSettings { limits, zone, ..SqlSettings::default() })?;
+            let catalog = Arc::new(WithFiles::new(Arc::clone(&files), None));
+            sql::print_parts(runner.run(catalog, prepared, format, width), &args.written)
+        }
+    };
+    say_rejects(&files, rejects.as_ref());
+    if let Some(rejects) = rejects {
+        rejects.close()?;
+    }
+    done
+}
+
+/// On standard error, which is not the result.
+fn say_formats(verdicts: &[Verdict]) {
+    for Verdict { file, format, because } in verdicts.iter().take(VERDICTS_MAX) {
+        eprintln!("{}: {}, because {}", clean(file), clean(format), clean(because));
+    }
+    if verdicts.len() > VERDICTS_MAX {
+        eprintln!("and {} more files", verdicts.len() - VERDICTS_MAX);
+    }
+}
+
+fn say_rejects(files: &Files, rejects: Option<&Arc<Rejects>>) {
+    for account in files.account() {
+        if account.tally.rejected == 0 {
+            continue;
+        }
+        let first = account.first_reject.map(|first| format!("; the first: {first}")).unwrap_or_default();
+        let hint = if rejects.is_some() { "" } else { " (--rejects FILE keeps them)" };
+        let (rejected, lines) = (account.tally.rejected, account.tally.lines());
+        eprintln!("{}: {rejected} of {lines} lines rejected{}{hint}", clean(&account.name), clean(&first));
+    }
+}

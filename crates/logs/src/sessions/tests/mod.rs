@@ -1,0 +1,7 @@
+//! Visits of requests, against tests that others made and against a plain loop.
+
+mod batches;
+mod edgar;
+mod property;
+mod rules;
+mod support;

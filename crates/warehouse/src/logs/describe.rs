@@ -1,0 +1,103 @@
+//! What a file is: `visitlog describe FILE`.
+
+use std::sync::Arc;
+
+use visitlog_logs::{Common, Format, Input, Parsed, Parser, Row, Tally, Wanted};
+
+use super::build::Placed;
+use super::columns::From;
+use super::error::FilesError;
+use super::open::{LogFile, Verdict};
+use super::scan::Queue;
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its format, and why.
+    pub verdict: Verdict,
+    /// What the format is, in a line.
+    pub format: String,
+    /// The log's own columns.
+    pub columns: Vec<DescribedColumn>,
+    /// What became of its lines.
+    pub tally: Tally,
+    /// Where the first rejected line stands, and why it was.
+    pub first_reject: Option<String>,
+}
+
+/// One of the log's own columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedColumn {
+    /// Its name.
+    pub name: String,
+    /// The kind of its values.
+    pub kind: String,
+    /// The common columns that are made of it.
+    pub gives: Vec<&'static str>,
+    /// Its value in the first row.
+    pub sample: Option<String>,
+}
+
+/// Reads the files of a pattern whole, and says what they are.
+///
+/// # Errors
+/// When they are not there, can't be read, or are of no known format.
+pub fn describe(pattern: &str, format: Option<&str>) -> Result<Vec<Description>, FilesError> {
+    let format = format.map(Format::named).transpose()?;
+    Input::find(&[pattern])?.into_iter().map(|input| one(LogFile::open(input, format.as_ref())?)).collect()
+}
+
+fn one(file: LogFile) -> Result<Description, FilesError> {
+    let verdict = Verdict {
+        file: Arc::clone(file.input.name()),
+        format: file.format.name().to_owned(),
+        because: file.because.clone(),
+    };
+    let (format, hints) = (file.format.clone(), file.hints);
+    let queue = Queue::new(Arc::from([file]), 0, None);
+    let mut parser = Parser::new(&format, Wanted::all()).with_hints(hints);
+    let (mut tally, mut first_reject, mut used) = (Tally::default(), None, None);
+    let mut columns = Vec::new();
+    while let Some((_, chunk)) = queue.next(used.take())? {
+        parser.resume(&chunk.start.directives);
+        let mut refuse = |reject: visitlog_logs::Reject| {
+            tally.rejected += 1;
+            first_reject.get_or_insert_with(|| format!("line {}: {}", reject.line, reject.reason));
+        };
+        chunk.too_long.clone().into_iter().for_each(&mut refuse);
+        let (mut parsed, mut directives) = (0, 0);
+        for line in chunk.lines() {
+            match parser.parse(line.bytes) {
+                Parsed::Row(row) => {
+                    parsed += 1;
+                    if columns.is_empty() {
+                        columns = described(&format, Some(&row));
+                    }
+                }
+                Parsed::Directive => directives += 1,
+                Parsed::Rejected(reason) => refuse(line.reject(&chunk.file, reason)),
+            }
+        }
+        tally.parsed += parsed;
+        tally.directives += directives;
+        used = Some(chunk.bytes);
+    }
+    if columns.is_empty() {
+        columns = described(&format, None);
+    }
+    Ok(Description { verdict, format: format.description().to_owned(), columns, tally, first_reject })
+}
+
+fn described(format: &Format, row: Option<&Row<'_>>) -> Vec<DescribedColumn> {
+    let describe = |(at, column): (usize, &visitlog_logs::Column)| DescribedColumn {
+        name: column.name.to_string(),
+        kind: column.kind.to_string(),
+        gives: column.gives.iter().copied().map(Common::name).collect(),
+        sample: row.and_then(|row| {
+            let mut buffer = String::new();
+            let cell = Placed { row, line: 0, file: "" }.cell(From::Own(at));
+            cell.text(&mut buffer).map(str::to_owned)
+        }),
+    };
+    format.columns().iter().enumerate().map(describe).collect()
+}

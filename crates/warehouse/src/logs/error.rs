@@ -1,0 +1,61 @@
+//! What goes wrong with files.
+
+use std::sync::Arc;
+
+use visitlog_logs::{DetectError, FormatError, InputError};
+
+/// Why files can't be read as tables.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilesError {
+    /// They can't be found or opened.
+    #[error("{}", with_source(.0))]
+    Input(#[from] InputError),
+    /// Their format is not known.
+    #[error("{0}; --format names it")]
+    Detect(#[from] DetectError),
+    /// The format that was asked for is none.
+    #[error("{}", with_source(.0))]
+    Format(#[from] FormatError),
+    /// Standard input is named twice: it can be read once.
+    #[error("standard input can be read once, and the statement names it more than once")]
+    StandardInput,
+    /// An argument of `sessions(...)` or `rejects(...)`.
+    #[error("{call}: {what}")]
+    Argument {
+        /// The function.
+        call: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// More lines were rejected than may be.
+    #[error("{rejected} lines rejected, {max} at most are let pass; the last one: {last}")]
+    TooMany {
+        /// How many.
+        rejected: u64,
+        /// How many may be.
+        max: u64,
+        /// Where the last one stands, and why.
+        last: String,
+    },
+    /// A file was there when it was looked at, and can't be read now.
+    #[error("{file}")]
+    Read {
+        /// Its name.
+        file: Arc<str>,
+        /// Why.
+        #[source]
+        source: Box<FilesError>,
+    },
+}
+
+/// An error and what it comes of: SQL's errors are one line.
+fn with_source(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

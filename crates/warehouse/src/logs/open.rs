@@ -1,0 +1,254 @@
+//! The files of a statement, found, looked at and made into tables.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use parking_lot::Mutex;
+use visitlog_enrich::Enricher;
+use visitlog_logs::{ChunkReader, Format, Hints, Input, detect};
+
+use super::account::{Account, Ledger, OnReject};
+use super::error::FilesError;
+use super::rejects::RejectsTable;
+use super::sessions::{SessionOptions, SessionsTable};
+use super::table::LogTable;
+use crate::sql::rewrite::ColumnNames;
+use crate::sql::{Argument, Catalog, CatalogError, Source, SourceKind, SqlError, Table, sources};
+
+/// How files are read.
+#[derive(Clone, Default)]
+pub struct FileOptions {
+    /// The format of all files: a name, or a format string of nginx or Apache. Default: each file's own, by its content.
+    pub format: Option<String>,
+    /// How many lines of a table may be rejected. Default: any number.
+    pub max_errors: Option<u64>,
+    /// Takes the lines that are rejected.
+    pub on_reject: Option<OnReject>,
+    /// What the visits of `sessions(...)` are enriched by. Default: one with the embedded data.
+    pub enricher: Option<Arc<Enricher>>,
+}
+
+impl std::fmt::Debug for FileOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileOptions").field("format", &self.format).field("max_errors", &self.max_errors).finish_non_exhaustive()
+    }
+}
+
+/// Which format a file has, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The file.
+    pub file: Arc<str>,
+    /// The format's name.
+    pub format: String,
+    /// What that rests on.
+    pub because: String,
+}
+
+/// A file whose format is known.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    pub(super) input: Input,
+    pub(super) format: Format,
+    pub(super) because: String,
+    pub(super) hints: Hints,
+    /// Standard input, which can't be opened again.
+    opened: Mutex<Option<ChunkReader>>,
+}
+
+impl LogFile {
+    /// Looks at a file.
+    pub(super) fn open(input: Input, format: Option<&Format>) -> Result<Self, FilesError> {
+        let mut chunks = input.open()?;
+        let sample = chunks.sample()?;
+        let (format, because) = match format {
+            Some(format) => (format.with_sample(sample), "it was asked for".to_owned()),
+            None if sample.is_empty() => (Format::named("combined")?, "the file is empty".to_owned()),
+            None => {
+                let found = detect(sample, input.name())?;
+                (found.format, found.because)
+            }
+        };
+        let hints = Hints { year: input.path().and_then(year_of), ..Hints::default() };
+        let opened = Mutex::new(input.path().is_none().then_some(chunks));
+        Ok(Self { input, format, because, hints, opened })
+    }
+
+    /// Its text, from its start.
+    pub(super) fn chunks(&self) -> Result<ChunkReader, FilesError> {
+        if self.input.path().is_some() {
+            return Ok(self.input.open()?);
+        }
+        self.opened.lock().take().ok_or(FilesError::StandardInput)
+    }
+}
+
+/// Syslog's times have no year: that of the file's last change is meant.
+fn year_of(path: &Path) -> Option<i16> {
+    let changed = std::fs::metadata(path).ok()?.modified().ok()?;
+    let changed = jiff::Timestamp::try_from(changed).ok()?;
+    Some(jiff::tz::TimeZone::UTC.to_datetime(changed).year())
+}
+
+/// The files of one statement, opened.
+#[derive(Debug)]
+pub struct Files {
+    sources: Vec<Source>,
+    tables: Vec<Table>,
+    columns: ColumnNames,
+    verdicts: Vec<Verdict>,
+    ledgers: Vec<Arc<Ledger>>,
+}
+
+impl Files {
+    /// Opens the files that a statement names; `None` if it names none. What is a file is said at [`sources`].
+    ///
+    /// # Errors
+    /// When a file is not there, can't be read, or is of no known format.
+    pub fn open(sql: &str, options: &FileOptions) -> Result<Option<Self>, SqlError> {
+        let sources = sources(sql, &|name| Path::new(name).is_file())?;
+        if sources.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self::of(sources, options)?))
+    }
+
+    fn of(sources: Vec<Source>, options: &FileOptions) -> Result<Self, FilesError> {
+        let mut files = Self {
+            sources,
+            tables: Vec::new(),
+            columns: ColumnNames::default(),
+            verdicts: Vec::new(),
+            ledgers: Vec::new(),
+        };
+        let (mut names, mut has_w3c, mut has_input) = (Vec::new(), false, false);
+        for source in files.sources.clone() {
+            if files.tables.iter().any(|(name, _)| *name == source.name) {
+                continue;
+            }
+            let reads_input = source.patterns().contains(&"-");
+            if reads_input && std::mem::replace(&mut has_input, true) {
+                return Err(FilesError::StandardInput);
+            }
+            let (logs, ledger) = files.look_at(&source, options)?;
+            has_w3c |= logs.iter().any(|file| file.format.name() == "w3c");
+            let table: Arc<dyn TableProvider> = match &source.kind {
+                SourceKind::Log { .. } => {
+                    let table = LogTable::new(logs, ledger);
+                    names.extend(table.column_names());
+                    Arc::new(table)
+                }
+                SourceKind::Rejects { .. } => Arc::new(RejectsTable::new(logs, ledger)),
+                SourceKind::Sessions { arguments } => {
+                    let settings = SessionOptions::of(arguments)?;
+                    Arc::new(SessionsTable::new(logs, ledger, settings, options.enricher.clone()))
+                }
+            };
+            files.tables.push((source.name, table));
+        }
+        files.columns = ColumnNames::new(names, has_w3c);
+        Ok(files)
+    }
+
+    /// The files of a source, and the ledger of their lines.
+    fn look_at(&mut self, source: &Source, options: &FileOptions) -> Result<(Arc<[LogFile]>, Arc<Ledger>), FilesError> {
+        let patterns = source.patterns();
+        let call = match &source.kind {
+            SourceKind::Log { .. } => None,
+            SourceKind::Rejects { arguments } => Some(("rejects", arguments.as_slice())),
+            SourceKind::Sessions { arguments } => Some(("sessions", arguments.as_slice())),
+        };
+        if let Some((call, _)) = call.filter(|_| patterns.is_empty()) {
+            return Err(FilesError::Argument { call, what: "a file expected, as in ('access.log')".to_owned() });
+        }
+        let own = call.and_then(|(_, arguments)| named(arguments, "format")).or(options.format.as_deref());
+        if let Some(("rejects", arguments)) = call {
+            only("rejects", arguments, &["format"])?;
+        }
+        let format = own.map(Format::named).transpose()?;
+        let mut logs = Vec::new();
+        for input in Input::find(&patterns)? {
+            let file = LogFile::open(input, format.as_ref())?;
+            let verdict = Verdict {
+                file: Arc::clone(file.input.name()),
+                format: file.format.name().to_owned(),
+                because: file.because.clone(),
+            };
+            if !self.verdicts.contains(&verdict) {
+                self.verdicts.push(verdict);
+            }
+            logs.push(file);
+        }
+        let ledger = Arc::new(Ledger::new(&source.name, options.max_errors, options.on_reject.clone()));
+        self.ledgers.push(Arc::clone(&ledger));
+        Ok((logs.into(), ledger))
+    }
+
+    /// Which format each file has, and why.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// What became of the lines so far: asked when the statement is over.
+    pub fn account(&self) -> Account {
+        self.ledgers.iter().map(|ledger| ledger.account()).collect()
+    }
+
+    /// Whether the statement names tables that are no files: then these are needed, too.
+    pub(crate) fn sources(&self) -> &Vec<Source> {
+        &self.sources
+    }
+
+    pub(crate) const fn column_names(&self) -> &ColumnNames {
+        &self.columns
+    }
+}
+
+/// The value of `name => value`.
+pub(super) fn named<'a>(arguments: &'a [Argument], name: &str) -> Option<&'a str> {
+    arguments.iter().find(|argument| argument.name.as_deref() == Some(name)).map(|argument| argument.value.as_str())
+}
+
+/// Refuses arguments of other names.
+pub(super) fn only(call: &'static str, arguments: &[Argument], known: &[&str]) -> Result<(), FilesError> {
+    let unknown = arguments.iter().filter_map(|argument| argument.name.as_deref()).find(|name| !known.contains(name));
+    match unknown {
+        None => Ok(()),
+        Some(name) => {
+            let near = crate::sql::nearest(name, known).map(|near| format!(", perhaps {near}")).unwrap_or_default();
+            Err(FilesError::Argument { call, what: format!("no argument {name}{near}; there are {}", known.join(", ")) })
+        }
+    }
+}
+
+/// The tables of files, and those of another catalog.
+#[derive(Debug, Clone)]
+pub struct WithFiles {
+    files: Arc<Files>,
+    others: Option<Arc<dyn Catalog>>,
+}
+
+impl WithFiles {
+    /// The tables of `files`, and those of `others`.
+    pub const fn new(files: Arc<Files>, others: Option<Arc<dyn Catalog>>) -> Self {
+        Self { files, others }
+    }
+}
+
+#[async_trait]
+impl Catalog for WithFiles {
+    async fn tables(&self) -> Result<Vec<Table>, CatalogError> {
+        let mut tables = match &self.others {
+            Some(others) => others.tables().await?,
+            None => Vec::new(),
+        };
+        tables.extend(self.files.tables.iter().cloned());
+        Ok(tables)
+    }
+
+    fn files(&self) -> Option<&Files> {
+        Some(&self.files)
+    }
+}

@@ -1,0 +1,133 @@
+//! What is done to a statement's text before the SQL parser sees it, so that files are tables and W3C fields are columns
+//! as their users write them: a parser would read `cs - uri - stem`, a function `cs()` and a schema `access`.
+//!
+//! The text is cut into tokens, and nothing inside a text, a quoted name or a comment is touched:
+//!
+//! - Where a table is expected (after `FROM`, `JOIN` and the commas between tables, `DESCRIBE`), a file's name or glob is
+//!   put in quotes. What is a file is said at [`sources`].
+//! - Columns of these files whose names are no plain small-letter names are put in quotes, in whatever case they are
+//!   written: `cs-uri-stem`, `CS(Cookie)`, `x.sc-status`. Only columns that a file of the statement really has, and the
+//!   fields that W3C knows if one of the files is of that kind; so `a - b` and `bytes-status` remain arithmetic.
+//! - `PROPCOUNT(*) ON (...)` becomes a window.
+//!
+//! What is rewritten remembers where it came from, so that errors point into what was typed.
+
+mod columns;
+mod edits;
+mod lexer;
+mod sources;
+
+pub(crate) use self::columns::ColumnNames;
+pub(super) use self::edits::Rewritten;
+pub use self::sources::{Argument, Source, SourceKind, sources};
+
+use self::edits::Edit;
+use self::lexer::{Kind, lex};
+
+/// The text for the parser. `sources` are those of [`sources`]; `columns` those of the files.
+pub(super) fn rewrite(sql: &str, sources: &[Source], columns: &ColumnNames) -> Rewritten {
+    let tokens = lex(sql);
+    let mut edits: Vec<Edit> = sources.iter().map(|source| Edit::new(source.span.clone(), source.replacement())).collect();
+    if !columns.is_empty() {
+        edits.extend(columns.edits(sql, &tokens, sources));
+    }
+    edits.extend(proportions(sql, &tokens));
+    Rewritten::new(sql, edits)
+}
+
+/// Whether a result is to be written somewhere: `SELECT ... INTO file`.
+pub(super) fn has_target(sql: &str) -> bool {
+    let tokens = lex(sql);
+    let words: Vec<&str> =
+        tokens.iter().filter(|token| token.kind != Kind::Space).map(|token| &sql[token.span.clone()]).collect();
+    let is = |at: usize, names: &[&str]| {
+        words.get(at).is_some_and(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
+    };
+    is(0, &["SELECT", "WITH"]) && (1..words.len()).any(|at| is(at, &["INTO"]) && !is(at - 1, &["INSERT", "MERGE", "AS"]))
+}
+
+/// `PROPCOUNT(*) ON (a, b)`: LogParser's way to say by what the whole is split.
+fn proportions(sql: &str, tokens: &[lexer::Token]) -> Vec<Edit> {
+    let seen: Vec<&lexer::Token> = tokens.iter().filter(|token| token.kind != Kind::Space).collect();
+    let text = |at: usize| seen.get(at).map_or("", |token| &sql[token.span.clone()]);
+    let mut edits = Vec::new();
+    for at in 0..seen.len() {
+        let is_one = ["PROPCOUNT", "PROPSUM"].iter().any(|name| text(at).eq_ignore_ascii_case(name));
+        if !is_one || seen[at].kind != Kind::Word || text(at + 1) != "(" {
+            continue;
+        }
+        let mut depth = 0;
+        let closes = (at + 1..seen.len()).find(|next| {
+            depth += i32::from(text(*next) == "(") - i32::from(text(*next) == ")");
+            depth == 0
+        });
+        let Some(on) = closes.map(|closes| closes + 1) else { continue };
+        if text(on).eq_ignore_ascii_case("ON") && text(on + 1) == "(" {
+            edits.push(Edit::new(seen[on].span.start..seen[on + 1].span.end, "OVER (PARTITION BY ".to_owned()));
+        }
+    }
+    edits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(sql: &str) -> String {
+        let found = sources(sql, &|name| name == "accesslog").unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let names = ["time", "user", "cs-uri-stem", "cs(Cookie)", "sc-status", "c-ip", "s-port", "time-taken", "RemoteAddr"];
+        let columns = ColumnNames::new(names.map(str::to_owned), true);
+        rewrite(sql, &found, &if found.is_empty() { ColumnNames::default() } else { columns }).sql().to_owned()
+    }
+
+    #[test]
+    fn the_two_queries_of_logparser_users() {
+        assert_eq!(
+            done("SELECT cs-uri-stem from u_ex090109.log where cs(Cookie)='IIS7SessionTracking=18302628887781179643'"),
+            "SELECT \"cs-uri-stem\" from \"u_ex090109.log\" where \"cs(Cookie)\"='IIS7SessionTracking=18302628887781179643'"
+        );
+        assert_eq!(
+            done("SELECT cs(Cookie),count(*) from u_ex090109.log GROUP BY cs(Cookie)"),
+            "SELECT \"cs(Cookie)\",count(*) from \"u_ex090109.log\" GROUP BY \"cs(Cookie)\""
+        );
+    }
+
+    #[test]
+    fn names_are_quoted_and_nothing_else_is_touched() {
+        for (sql, wanted) in [
+            ("SELECT x.CS-URI-STEM FROM a.log x", "SELECT x.\"cs-uri-stem\" FROM \"a.log\" x"),
+            ("SELECT a-b, bytes-status, s - port FROM a.log", "SELECT a-b, bytes-status, s - port FROM \"a.log\""),
+            ("SELECT sc-status-time-taken FROM a.log", "SELECT \"sc-status\"-\"time-taken\" FROM \"a.log\""),
+            ("SELECT 'c-ip', \"c-ip\" /* c-ip */ -- c-ip\nFROM a.log", "SELECT 'c-ip', \"c-ip\" /* c-ip */ -- c-ip\nFROM \"a.log\""),
+            ("SELECT c-ip FROM visits", "SELECT c-ip FROM visits"),
+            (
+                "SELECT remoteaddr, User, user() FROM accesslog",
+                "SELECT \"RemoteAddr\", \"user\", user() FROM \"accesslog\"",
+            ),
+            ("SELECT sc(Content-Type) FROM a.log", "SELECT \"sc(Content-Type)\" FROM \"a.log\""),
+            ("SELECT count(c-ip) AS ips FROM 'a b.log'", "SELECT count(\"c-ip\") AS ips FROM \"a b.log\""),
+            (
+                "SELECT 1 FROM sessions('a.log', idle_timeout => '30m') WHERE true",
+                "SELECT 1 FROM \"sessions('a.log', idle_timeout => '30m')\" AS sessions WHERE true",
+            ),
+            (
+                "SELECT 1 FROM rejects('a.log') AS r, sessions('b.log') s",
+                "SELECT 1 FROM \"rejects('a.log')\" AS r, \"sessions('b.log')\" s",
+            ),
+            (
+                "SELECT PROPCOUNT(*) ON (c-ip) FROM a.log",
+                "SELECT PROPCOUNT(*) OVER (PARTITION BY \"c-ip\") FROM \"a.log\"",
+            ),
+        ] {
+            assert_eq!(done(sql), wanted, "{sql}");
+        }
+    }
+
+    #[test]
+    fn into_a_file_is_seen() {
+        assert!(has_target("SELECT a INTO /tmp/x.csv FROM b"));
+        assert!(has_target("SELECT 1 UNION ALL (SELECT * INTO t FROM visits)"));
+        assert!(!has_target("SELECT ' INTO x ' FROM b"));
+        assert!(!has_target("WITH a AS (SELECT 1) INSERT INTO x SELECT 1"));
+    }
+}

@@ -1,0 +1,258 @@
+//! The files that a statement reads.
+
+use std::ops::Range;
+
+use super::super::error::SqlError;
+use super::columns::in_quotes;
+use super::lexer::{Kind, Token, lex};
+
+/// Schemas and catalogs of ours: `public.visits` is no file.
+const SCHEMAS: [&str; 3] = ["information_schema", "public", "visitlog"];
+/// Functions over files.
+const CALLS: [&str; 2] = ["rejects", "sessions"];
+/// Words after a table that are no alias of it.
+const NO_ALIAS: [&str; 21] = [
+    "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "OFFSET", "FETCH", "ON",
+    "USING", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "AS",
+];
+
+/// What stands for a table and is made of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it stands in the statement.
+    pub(super) span: Range<usize>,
+    /// What the statement calls it once it is rewritten.
+    pub name: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// The name that is put behind it, where it has none.
+    alias: Option<&'static str>,
+}
+
+/// What is read of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceKind {
+    /// The requests of a file, a glob, or standard input (`-`).
+    Log {
+        /// The name or glob.
+        pattern: String,
+    },
+    /// The lines that could not be read.
+    Rejects {
+        /// What is in the parentheses.
+        arguments: Vec<Argument>,
+    },
+    /// The visits that the requests make.
+    Sessions {
+        /// What is in the parentheses.
+        arguments: Vec<Argument>,
+    },
+}
+
+/// An argument of a function over files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// In `name => value`, the name, in small letters.
+    pub name: Option<String>,
+    /// The value.
+    pub value: String,
+}
+
+impl Source {
+    /// The patterns of the files that it reads.
+    pub fn patterns(&self) -> Vec<&str> {
+        match &self.kind {
+            SourceKind::Log { pattern } => vec![pattern],
+            SourceKind::Rejects { arguments } | SourceKind::Sessions { arguments } => {
+                let unnamed = arguments.iter().filter(|argument| argument.name.is_none());
+                unnamed.map(|argument| argument.value.as_str()).collect()
+            }
+        }
+    }
+
+    pub(super) fn replacement(&self) -> String {
+        let alias = self.alias.map(|alias| format!(" AS {alias}")).unwrap_or_default();
+        in_quotes(&self.name) + &alias
+    }
+}
+
+/// The files of a statement, and the functions over files (`sessions(...)`, `rejects(...)`).
+///
+/// Where a table is expected, a name is a file's if it has a dot, a slash, a dash or a character of globs (unless its
+/// first part is a schema of ours: `information_schema.tables`), or is `-`, standard input. Another name is a file's if
+/// `is_file` says that there is one, and neither the statement itself (`WITH`) nor Visitlog has a table of that name: a
+/// file called `visits` must be written `./visits`. Quotes, single or double, make no difference.
+///
+/// # Errors
+/// When the arguments of a function can't be read.
+pub fn sources(sql: &str, is_file: &dyn Fn(&str) -> bool) -> Result<Vec<Source>, SqlError> {
+    let tokens = lex(sql);
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.is_table) {
+        let text = &sql[token.span.clone()];
+        if let Some(call) = CALLS.iter().find(|name| text.eq_ignore_ascii_case(name)) {
+            if let Some(opens) = next(&tokens, at).filter(|next| &sql[tokens[*next].span.clone()] == "(") {
+                found.push(call_of(sql, &tokens, token.span.start, opens, call)?);
+                continue;
+            }
+        }
+        let name = match token.kind {
+            Kind::Text | Kind::Quoted => unquoted(text),
+            _ => text.to_owned(),
+        };
+        let follows = next(&tokens, at).map_or("", |next| &sql[tokens[next].span.clone()]);
+        // A call of something else, or `"public"."visits"`.
+        if name.is_empty() || follows == "(" || token.kind == Kind::Quoted && follows == "." {
+            continue;
+        }
+        let is_one = if has_path(&name) {
+            !is_qualified(&name) && !is_defined(sql, &tokens, &name)
+        } else {
+            !crate::views::NAMES.iter().any(|table| name.eq_ignore_ascii_case(table))
+                && !is_defined(sql, &tokens, &name)
+                && is_file(&name)
+        };
+        if is_one {
+            let kind = SourceKind::Log { pattern: name.clone() };
+            found.push(Source { span: token.span.clone(), name, kind, alias: None });
+        }
+    }
+    Ok(found)
+}
+
+/// The next token that is no space.
+fn next(tokens: &[Token], at: usize) -> Option<usize> {
+    (at + 1..tokens.len()).find(|next| tokens[*next].kind != Kind::Space)
+}
+
+fn has_path(name: &str) -> bool {
+    name.contains(['.', '/', '\\', '*', '?', '[', '-', '~'])
+}
+
+/// `information_schema.tables`, `visitlog.public.visits`.
+fn is_qualified(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('.').collect();
+    let is_ours = parts.first().is_some_and(|first| SCHEMAS.iter().any(|schema| first.eq_ignore_ascii_case(schema)));
+    let is_name = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+    is_ours && (2..=3).contains(&parts.len()) && parts.iter().all(is_name)
+}
+
+/// Whether the statement itself defines a table of this name: `WITH name AS (`, `name (a, b) AS (`.
+fn is_defined(sql: &str, tokens: &[Token], name: &str) -> bool {
+    let text = |at: usize| tokens.get(at).map_or("", |token| &sql[token.span.clone()]);
+    (0..tokens.len()).any(|at| {
+        let own = match tokens[at].kind {
+            Kind::Quoted => unquoted(text(at)) == name,
+            Kind::Word => !tokens[at].is_table && text(at).eq_ignore_ascii_case(name),
+            _ => false,
+        };
+        let Some(mut after) = next(tokens, at).filter(|_| own) else { return false };
+        if text(after) == "(" {
+            let closes = (after..tokens.len()).find(|at| text(*at) == ")");
+            let Some(behind) = closes.and_then(|closes| next(tokens, closes)) else { return false };
+            after = behind;
+        }
+        text(after).eq_ignore_ascii_case("AS") && next(tokens, after).is_some_and(|at| {
+            ["(", "MATERIALIZED", "NOT"].iter().any(|word| text(at).eq_ignore_ascii_case(word))
+        })
+    })
+}
+
+/// What quotes hold.
+fn unquoted(text: &str) -> String {
+    let Some(quote) = text.chars().next().filter(|quote| matches!(quote, '\'' | '"')) else { return text.to_owned() };
+    let inner = &text[1..];
+    let inner = inner.strip_suffix(quote).unwrap_or(inner);
+    inner.replace(&format!("{quote}{quote}"), &quote.to_string())
+}
+
+/// `name(argument, name => value, ...)`, with `opens` at its parenthesis.
+fn call_of(sql: &str, tokens: &[Token], start: usize, opens: usize, call: &'static str) -> Result<Source, SqlError> {
+    let wrong = |what: String| SqlError::Syntax { message: format!("{call}(...): {what}") };
+    let text = |at: usize| &sql[tokens[at].span.clone()];
+    let mut arguments = Vec::new();
+    let (mut name, mut value): (Option<String>, Option<String>) = (None, None);
+    let mut at = opens;
+    let closes = loop {
+        at = next(tokens, at).ok_or_else(|| wrong("a closing parenthesis expected".to_owned()))?;
+        match (tokens[at].kind, text(at)) {
+            (_, end @ ("," | ")")) => {
+                match value.take() {
+                    Some(value) => arguments.push(Argument { name: name.take(), value }),
+                    None if end == ")" && arguments.is_empty() && name.is_none() => {}
+                    None => return Err(wrong(format!("a value expected before {end}"))),
+                }
+                if end == ")" {
+                    break at;
+                }
+            }
+            // `=>`, `:=` or `=` behind a name.
+            (_, "=" | ":") if name.is_none() && value.is_some() => {
+                name = value.take().map(|name| name.to_lowercase());
+            }
+            (_, "=" | ">") if name.is_some() && value.is_none() => {}
+            (Kind::Text | Kind::Quoted, quoted) if value.is_none() => value = Some(unquoted(quoted)),
+            (Kind::Word, word) if value.is_none() => value = Some(word.to_owned()),
+            (_, other) => {
+                return Err(wrong(format!("a text such as 'access.log', or name => value, expected, {other} found")));
+            }
+        }
+    };
+    let alias = match next(tokens, closes) {
+        Some(next) if tokens[next].kind == Kind::Quoted => None,
+        Some(next) if tokens[next].kind == Kind::Word => {
+            let follows = text(next).to_ascii_uppercase();
+            (follows != "AS" && NO_ALIAS.contains(&follows.as_str())).then_some(call)
+        }
+        _ => Some(call),
+    };
+    let span = start..tokens[closes].span.end;
+    let kind = match call {
+        "rejects" => SourceKind::Rejects { arguments },
+        _ => SourceKind::Sessions { arguments },
+    };
+    Ok(Source { name: sql[span.clone()].to_owned(), span, kind, alias })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(sql: &str) -> Vec<String> {
+        let found = sources(sql, &|name| ["accesslog", "visits", "c"].contains(&name));
+        found.unwrap_or_else(|error| panic!("{sql}: {error}")).into_iter().map(|source| source.name).collect()
+    }
+
+    #[test]
+    fn what_is_a_file_and_what_is_not() {
+        for (sql, wanted) in [
+            ("SELECT 1 FROM visits", vec![]),
+            ("SELECT 1 FROM VISITS v, public.visits, visitlog.public.events, information_schema.tables", vec![]),
+            ("SELECT 1 FROM \"information_schema\".\"tables\"", vec![]),
+            ("SELECT 1 FROM ./visits", vec!["./visits"]),
+            ("SELECT 1 FROM accesslog", vec!["accesslog"]),
+            ("SELECT 1 FROM nothing", vec![]),
+            ("WITH c AS (SELECT 1 FROM a.log), \"x.y\" (a, b) AS (SELECT 1) SELECT 1 FROM c, \"x.y\"", vec!["a.log"]),
+            ("SELECT 1 FROM 'it''s.log' JOIN \"a\"\"b.log\" ON true", vec!["it's.log", "a\"b.log"]),
+            ("SELECT 1 FROM generate_series(1, 2)", vec![]),
+            ("SELECT 1 FROM public/access", vec!["public/access"]),
+            ("SELECT 1 FROM -", vec!["-"]),
+        ] {
+            assert_eq!(names(sql), wanted, "{sql}");
+        }
+    }
+
+    #[test]
+    fn calls_are_taken_apart() {
+        let sql = "SELECT 1 FROM Sessions( 'a.log', \"b.log\", idle_timeout => '30m', Final := true )";
+        let found = sources(sql, &|_| false).unwrap_or_default();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].patterns(), ["a.log", "b.log"]);
+        let SourceKind::Sessions { arguments } = &found[0].kind else { panic!("{found:?}") };
+        let named: Vec<_> = arguments.iter().filter_map(|a| Some((a.name.as_deref()?, a.value.as_str()))).collect();
+        assert_eq!(named, [("idle_timeout", "30m"), ("final", "true")]);
+        for wrong in ["FROM sessions('a.log'", "FROM sessions(,)", "FROM sessions('a' 'b')", "FROM rejects(1 + 2)"] {
+            assert!(sources(&format!("SELECT 1 {wrong}"), &|_| false).is_err(), "{wrong}");
+        }
+    }
+}
