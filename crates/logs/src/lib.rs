@@ -4,6 +4,7 @@
 //! This crate knows no SQL and no tables, prints nothing and never reads the clock.
 
 mod hit;
+pub mod import;
 pub mod sessions;
 
 pub use hit::Hit;
