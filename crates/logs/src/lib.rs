@@ -3,8 +3,19 @@
 //!
 //! This crate knows no SQL and no tables, prints nothing and never reads the clock.
 
+mod detect;
+pub mod format;
 mod hit;
 pub mod import;
+pub mod input;
+pub mod limits;
+pub mod parse;
+mod reject;
 pub mod sessions;
 
+pub use detect::{DetectError, Detection, detect};
+pub use format::{Column, Common, Format, FormatError, Kind};
 pub use hit::Hit;
+pub use input::{Chunk, ChunkReader, Input, InputError};
+pub use parse::{Hints, Parsed, Parser, Row, Value, Wanted};
+pub use reject::{Reason, Reject, Tally};

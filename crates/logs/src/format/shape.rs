@@ -1,0 +1,167 @@
+//! Lines of text with fields between fixed pieces of text.
+
+use super::column::{Column, Meaning};
+use super::layout::{Field, Layout};
+
+/// A field, and the text that ends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// What stands behind the field; empty for the rest of the line.
+    pub(crate) until: Box<[u8]>,
+    /// It stands in quotes: a quote inside of it is escaped, or should be.
+    pub(crate) is_quoted: bool,
+    pub(crate) check: Check,
+}
+
+/// What a field has to be for its line to have this shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    Nothing,
+    /// Not empty.
+    Word,
+    /// Not empty, without spaces.
+    Token,
+    /// A status, or `-`.
+    Status,
+    /// A time, or `-`.
+    Time,
+    /// No address, and no host's name with a port.
+    NoAddress,
+    /// A number, or `-`.
+    Number,
+}
+
+/// One way in which a line may be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// What stands before the first field.
+    pub(crate) lead: Box<[u8]>,
+    pub(crate) items: Vec<Item>,
+    /// So many items have to be there: a line that was cut behind them can still be read.
+    pub(crate) needed: usize,
+    pub(crate) layout: Layout,
+}
+
+/// A format string that can't be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Two fields without anything between them.
+    #[error("nothing between {first} and {second}: where one ends could not be told")]
+    Adjacent {
+        /// The first one.
+        first: String,
+        /// The one that follows it.
+        second: String,
+    },
+    /// A field that is not known.
+    #[error("unknown field {field}")]
+    Unknown {
+        /// As it was written.
+        field: String,
+    },
+    /// No field at all.
+    #[error("no field in the format string: $name of nginx or %h of Apache expected")]
+    Empty,
+    /// It ends in the middle of a field.
+    #[error("the format string ends inside of {field}")]
+    Cut {
+        /// As far as it was written.
+        field: String,
+    },
+}
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(Vec<u8>),
+    Field(Field),
+}
+
+impl Shape {
+    /// A shape of pieces. What identifies a request has to be there: its time, request and status.
+    pub(crate) fn of(pieces: Vec<Piece>) -> Result<Self, TemplateError> {
+        let (mut lead, mut items, mut fields) = (Vec::new(), Vec::<Item>::new(), Vec::<Field>::new());
+        let mut is_after_field = false;
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => match items.last_mut() {
+                    Some(item) => {
+                        let mut until = std::mem::take(&mut item.until).into_vec();
+                        until.extend(text);
+                        item.until = until.into();
+                        is_after_field = false;
+                    }
+                    None => lead.extend(text),
+                },
+                Piece::Field(field) => {
+                    if is_after_field && merge(&mut fields, &field) {
+                        continue;
+                    }
+                    if is_after_field {
+                        let first = fields.last().map(|field| field.name.to_string()).unwrap_or_default();
+                        return Err(TemplateError::Adjacent { first, second: field.name.to_string() });
+                    }
+                    let before = items.last().map_or(&lead[..], |item| &item.until);
+                    let is_quoted = before.last() == Some(&b'"');
+                    items.push(Item { until: Box::default(), is_quoted, check: check(&field.meaning) });
+                    fields.push(field);
+                    is_after_field = true;
+                }
+            }
+        }
+        if items.is_empty() {
+            return Err(TemplateError::Empty);
+        }
+        for item in &mut items {
+            item.is_quoted &= item.until.first() == Some(&b'"');
+        }
+        let needed = needed(&fields);
+        Ok(Self { lead: lead.into(), items, needed, layout: Layout { fields, ..Layout::default() } })
+    }
+
+    /// The same with further fields, which are found by other means, and for a format that has `columns`.
+    pub(crate) fn laid_out(mut self, columns: &[Column], more: &[Field]) -> Self {
+        let mut fields = self.layout.fields;
+        fields.extend_from_slice(more);
+        self.layout = Layout::new(fields, columns);
+        self
+    }
+
+    pub(crate) fn with_needed(mut self, needed: usize) -> Self {
+        self.needed = needed.min(self.items.len());
+        self
+    }
+}
+
+/// `%U%q`, `$host$request_uri`, `$uri$is_args$args`: what makes one address is one field.
+fn merge(fields: &mut [Field], next: &Field) -> bool {
+    let Some(last) = fields.last_mut() else { return false };
+    let is_one = match (&last.meaning, &next.meaning) {
+        (Meaning::Path | Meaning::Uri, Meaning::Query) | (Meaning::Host, Meaning::Uri | Meaning::Path) => true,
+        (Meaning::Path, Meaning::Text) => &*next.name == "is_args",
+        _ => false,
+    };
+    if is_one {
+        *last = Field::new("request_uri", Meaning::Uri);
+    }
+    is_one
+}
+
+fn check(meaning: &Meaning) -> Check {
+    match meaning {
+        Meaning::Status => Check::Status,
+        Meaning::Time(_) => Check::Time,
+        Meaning::Client | Meaning::ClientName | Meaning::Host => Check::Token,
+        Meaning::Ident => Check::NoAddress,
+        Meaning::Bytes | Meaning::Integer => Check::Number,
+        _ => Check::Nothing,
+    }
+}
+
+/// Up to the last of time, request and status; of the bytes too, when they are next.
+fn needed(fields: &[Field]) -> usize {
+    let is_needed =
+        |field: &Field| matches!(field.meaning, Meaning::Time(_) | Meaning::Request | Meaning::Uri | Meaning::Status);
+    let needed = fields.iter().rposition(is_needed).map_or(fields.len(), |at| at + 1);
+    needed + usize::from(fields.get(needed).is_some_and(|field| field.meaning == Meaning::Bytes))
+}

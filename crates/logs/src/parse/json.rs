@@ -1,0 +1,162 @@
+//! One JSON object of a line, walked through without building anything.
+
+use memchr::memchr2;
+
+use super::span::Span;
+use super::text::place;
+use crate::limits::JSON_DEPTH_MAX;
+use crate::reject::Reason;
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    /// Text; the span is what stands between the quotes.
+    Text,
+    Number,
+    /// `true` or `false`.
+    Word,
+    Null,
+    /// A list of more than one value, or of none, as it stands.
+    List,
+}
+
+type Visit<'v> = dyn FnMut(&str, Span, Scalar) + 'v;
+
+/// Where the object starts: behind what a container's log puts in front.
+pub(crate) fn object_start(line: &[u8]) -> Option<usize> {
+    let window = &line[..line.len().min(256)];
+    memchr::memchr(b'{', window)
+}
+
+/// Calls `visit` with each value of the object at `start` that is no object: its path, keys with dots between them, and
+/// where it stands. A list of one value is that value. Says where the object ends.
+pub(crate) fn walk(line: &[u8], start: usize, path: &mut String, visit: &mut Visit<'_>) -> Result<usize, Reason> {
+    path.clear();
+    object(line, start, path, visit, 0)
+}
+
+fn fail<T>(at: usize, expected: &'static str) -> Result<T, Reason> {
+    Err(Reason::Json { at: place(at), expected })
+}
+
+fn blank(line: &[u8], mut at: usize) -> usize {
+    while matches!(line.get(at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+        at += 1;
+    }
+    at
+}
+
+fn object(line: &[u8], at: usize, path: &mut String, visit: &mut Visit<'_>, depth: usize) -> Result<usize, Reason> {
+    if depth > JSON_DEPTH_MAX {
+        return fail(at, "less nesting");
+    }
+    let mut at = blank(line, at + 1);
+    if line.get(at) == Some(&b'}') {
+        return Ok(at + 1);
+    }
+    loop {
+        if line.get(at) != Some(&b'"') {
+            return fail(at, "a key");
+        }
+        let key = string(line, at)?;
+        let end = key.end + 1;
+        at = blank(line, end);
+        if line.get(at) != Some(&b':') {
+            return fail(at, "a colon");
+        }
+        at = blank(line, at + 1);
+        let len = path.len();
+        if len > 0 {
+            path.push('.');
+        }
+        path.push_str(std::str::from_utf8(&line[key.start..key.end]).unwrap_or("?"));
+        at = if line.get(at) == Some(&b'{') {
+            object(line, at, path, visit, depth + 1)?
+        } else {
+            let (span, scalar, end) = value(line, at, depth)?;
+            visit(path, span, scalar);
+            end
+        };
+        path.truncate(len);
+        at = blank(line, at);
+        match line.get(at) {
+            Some(b',') => at = blank(line, at + 1),
+            Some(b'}') => return Ok(at + 1),
+            _ => return fail(at, "a comma or the end"),
+        }
+    }
+}
+
+/// A value that is no object (those in lists are passed over), what it is, and where it ends.
+fn value(line: &[u8], at: usize, depth: usize) -> Result<(Span, Scalar, usize), Reason> {
+    match line.get(at) {
+        Some(b'"') => {
+            let text = string(line, at)?;
+            Ok((Span::new(text.start, text.end), Scalar::Text, text.end + 1))
+        }
+        Some(b'[') => list(line, at, depth),
+        Some(b'-' | b'0'..=b'9') => {
+            let is_of_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+            let len = line[at..].iter().position(|byte| !is_of_number(byte)).unwrap_or(line.len() - at);
+            Ok((Span::new(at, at + len), Scalar::Number, at + len))
+        }
+        _ => {
+            for (word, scalar) in [(&b"true"[..], Scalar::Word), (b"false", Scalar::Word), (b"null", Scalar::Null)] {
+                if line[at.min(line.len())..].starts_with(word) {
+                    let end = at + word.len();
+                    let span = if scalar == Scalar::Null { Span::NONE } else { Span::new(at, end) };
+                    return Ok((span, scalar, end));
+                }
+            }
+            fail(at, "a value")
+        }
+    }
+}
+
+fn list(line: &[u8], start: usize, depth: usize) -> Result<(Span, Scalar, usize), Reason> {
+    if depth > JSON_DEPTH_MAX {
+        return fail(start, "less nesting");
+    }
+    let mut at = blank(line, start + 1);
+    let mut only;
+    let mut count = 0;
+    if line.get(at) == Some(&b']') {
+        return Ok((Span::NONE, Scalar::Null, at + 1));
+    }
+    loop {
+        count += 1;
+        at = if line.get(at) == Some(&b'{') {
+            only = None;
+            object(line, at, &mut String::new(), &mut |_, _, _| {}, depth + 1)?
+        } else {
+            let (span, scalar, end) = value(line, at, depth + 1)?;
+            only = Some((span, scalar));
+            end
+        };
+        at = blank(line, at);
+        match line.get(at) {
+            Some(b',') => at = blank(line, at + 1),
+            Some(b']') => break,
+            _ => return fail(at, "a comma or the end of a list"),
+        }
+    }
+    let end = at + 1;
+    match only {
+        Some((span, scalar)) if count == 1 => Ok((span, scalar, end)),
+        _ => Ok((Span::new(start, end), Scalar::List, end)),
+    }
+}
+
+/// What stands between the quotes of the text at `open`.
+fn string(line: &[u8], open: usize) -> Result<std::ops::Range<usize>, Reason> {
+    let start = open + 1;
+    let mut at = start;
+    loop {
+        let rest = line.get(at..).unwrap_or_default();
+        match memchr2(b'"', b'\\', rest) {
+            Some(found) if rest[found] == b'"' => return Ok(start..at + found),
+            Some(found) => at += found + 2,
+            None => return fail(line.len(), "the end of a text"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Numbers and addresses.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A whole number of digits only; at most 19 of them.
+pub(crate) fn digits(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() || bytes.len() > 19 {
+        return None;
+    }
+    let mut number = 0_u64;
+    for byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
+}
+
+/// A whole number with a sign or without.
+pub(crate) fn integer(bytes: &[u8]) -> Option<i64> {
+    match bytes {
+        [b'-', rest @ ..] => digits(rest).and_then(|number| i64::try_from(number).ok()).map(|number| -number),
+        [b'+', rest @ ..] => digits(rest).and_then(|number| i64::try_from(number).ok()),
+        _ => digits(bytes).and_then(|number| i64::try_from(number).ok()),
+    }
+}
+
+/// A number with a fraction, perhaps.
+pub(crate) fn float(bytes: &[u8]) -> Option<f64> {
+    if bytes.is_empty() || bytes.len() > 64 || !bytes.iter().any(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()?.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// A fraction of a second, `.127531` or `,838`, in microseconds, and what is behind it.
+pub(crate) fn fraction_us(bytes: &[u8]) -> (i64, &[u8]) {
+    let [b'.' | b',', rest @ ..] = bytes else { return (0, bytes) };
+    let len = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+    if len == 0 {
+        return (0, bytes);
+    }
+    let mut micros = 0;
+    for at in 0..6 {
+        micros = micros * 10 + if at < len { i64::from(rest[at] - b'0') } else { 0 };
+    }
+    (micros, &rest[len..])
+}
+
+/// The first digits of seconds with a fraction, in microseconds: exact, as floats would not be.
+pub(crate) fn seconds_us(bytes: &[u8]) -> Option<u64> {
+    let whole_len = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
+    let whole = if whole_len == 0 { 0 } else { digits(&bytes[..whole_len])? };
+    let (micros, rest) = fraction_us(&bytes[whole_len..]);
+    if bytes.is_empty() {
+        return None;
+    }
+    if !rest.is_empty() {
+        return float(bytes).filter(|seconds| (0.0..1e12).contains(seconds)).map(|seconds| (seconds * 1e6) as u64);
+    }
+    whole.checked_mul(1_000_000)?.checked_add(u64::try_from(micros).ok()?)
+}
+
+/// An address, with a port or not: `1.2.3.4:2817`, `[::1]:80`, `::1`, `0:0:0:0:0:0:0:1%eth0`.
+pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Some((address, rest)) = ipv4(bytes)
+        && (rest.is_empty() || (rest[0] == b':' && digits(&rest[1..]).is_some()))
+    {
+        return Some(IpAddr::V4(address));
+    }
+    let inner = match bytes {
+        [b'[', rest @ ..] => &rest[..memchr::memchr(b']', rest)?],
+        _ => bytes,
+    };
+    if inner.len() > 64 || !inner.contains(&b':') {
+        return None;
+    }
+    let without_zone = memchr::memchr(b'%', inner).map_or(inner, |at| &inner[..at]);
+    let address: IpAddr = std::str::from_utf8(without_zone).ok()?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+/// Four numbers with dots between them, and what is behind them.
+fn ipv4(bytes: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let mut octets = [0_u8; 4];
+    let mut at = 0;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        if index > 0 {
+            if bytes.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+        let (mut number, mut len) = (0_u16, 0);
+        while let Some(digit) = bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+            number = number * 10 + u16::from(digit);
+            at += 1;
+            len += 1;
+            if len > 3 {
+                return None;
+            }
+        }
+        if len == 0 {
+            return None;
+        }
+        *octet = u8::try_from(number).ok()?;
+    }
+    Some((octets.into(), &bytes[at..]))
+}
+
+/// The client of a field: an address, the first of a list, or the one behind `ip:`.
+pub(crate) fn client(bytes: &[u8]) -> Option<IpAddr> {
+    if let Some(address) = address(bytes) {
+        return Some(address);
+    }
+    let first = &bytes[..memchr::memchr2(b',', b' ', bytes)?];
+    address(first.trim_ascii())
+}

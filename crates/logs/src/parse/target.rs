@@ -1,0 +1,77 @@
+//! What was asked for: method, host, path and query of a request line or an address.
+
+use memchr::{memchr, memmem, memrchr};
+
+/// The parts of a request, as they stand. Empty where it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Target<'a> {
+    pub(crate) method: &'a [u8],
+    pub(crate) host: &'a [u8],
+    pub(crate) path: &'a [u8],
+    pub(crate) query: Option<&'a [u8]>,
+}
+
+/// `GET /path?query HTTP/1.1`. What is no request (`-`, bytes of TLS) has no part.
+pub(crate) fn request(line: &[u8]) -> Target<'_> {
+    let Some(space) = memchr(b' ', line) else { return Target::default() };
+    let (method, rest) = (&line[..space], line[space + 1..].trim_ascii_start());
+    if !is_method(method) {
+        return Target::default();
+    }
+    let address = match memrchr(b' ', rest) {
+        Some(at) if rest[at + 1..].starts_with(b"HTTP/") => rest[..at].trim_ascii_end(),
+        _ if is_address(rest) => rest,
+        _ => return Target::default(),
+    };
+    Target { method, ..uri(address) }
+}
+
+/// RFC 9110's token, of letters mostly: bytes of another protocol are none.
+pub(crate) fn is_method(method: &[u8]) -> bool {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b'0'..=b'9');
+    !method.is_empty() && method.len() <= 32 && method[0].is_ascii_alphabetic() && method.iter().all(is_letter)
+}
+
+fn is_address(text: &[u8]) -> bool {
+    text.first() == Some(&b'/') || memmem::find(&text[..text.len().min(32)], b"://").is_some()
+}
+
+/// `/path?query`, `https://host:443/path?query`, `host/path`, `*`.
+pub(crate) fn uri(text: &[u8]) -> Target<'_> {
+    let (host, rest) = if text.first() == Some(&b'/') {
+        (&text[..0], text)
+    } else if let Some(at) = memmem::find(&text[..text.len().min(32)], b"://") {
+        authority(&text[at + 3..])
+    } else {
+        let (first, rest) = authority(text);
+        // `www.example.com/page.php`, but not `index.html`.
+        if !rest.is_empty() && first.contains(&b'.') { (first, rest) } else { (&text[..0], text) }
+    };
+    let (path, query) = split_query(rest);
+    Target { method: b"", host, path: if path.is_empty() && !host.is_empty() { b"/" } else { path }, query }
+}
+
+fn authority(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// A path and its query; a query that is empty is none.
+pub(crate) fn split_query(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr(b'?', text) {
+        Some(at) => (&text[..at], Some(&text[at + 1..]).filter(|query| !query.is_empty())),
+        None => (text, None),
+    }
+}
+
+/// A host without its port.
+pub(crate) fn without_port(host: &[u8]) -> &[u8] {
+    let host = memrchr(b'@', host).map_or(host, |at| &host[at + 1..]);
+    match memrchr(b':', host) {
+        Some(at) if host.last() != Some(&b']') && host[at + 1..].iter().all(u8::is_ascii_digit) => {
+            // An IPv6 address without brackets has no port.
+            if memchr(b':', &host[..at]).is_some() && host.first() != Some(&b'[') { host } else { &host[..at] }
+        }
+        _ => host,
+    }
+}

@@ -1,0 +1,210 @@
+//! A line against a shape.
+
+use memchr::memchr;
+use visitlog_core::Timestamp;
+
+use super::number;
+use super::span::Span;
+use super::time::{NoTime, TimeReader};
+use crate::format::{Check, Item, Meaning, Shape};
+use crate::limits::QUOTE_RETRIES_MAX;
+use crate::reject::Reason;
+
+/// How well a line fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fit {
+    /// The time that was read on the way.
+    pub(crate) time: Option<Timestamp>,
+    /// To the end, with nothing missing.
+    pub(crate) is_whole: bool,
+}
+
+/// Where a quoted value could also end.
+#[derive(Clone, Copy)]
+struct Retry {
+    item: usize,
+    start: usize,
+    from: usize,
+}
+
+/// Finds the fields of `line` from `start` on. What is neither needed for the shape nor among the first `wanted` items is
+/// left out.
+pub(crate) fn fit(
+    shape: &Shape,
+    line: &[u8],
+    start: usize,
+    wanted: usize,
+    spans: &mut [Span],
+    times: &mut TimeReader,
+) -> Result<Fit, Reason> {
+    if !line[start..].starts_with(&shape.lead) {
+        return Err(Reason::Shape { at: place(start), expected: "the format's first characters" });
+    }
+    let last = shape.needed.max(wanted).min(shape.items.len());
+    let mut at = start + shape.lead.len();
+    let mut retry: Option<Retry> = None;
+    let mut retries = 0;
+    let mut time = None;
+    let mut index = 0;
+    let mut from = at;
+    while index < last {
+        let item = &shape.items[index];
+        let end = find_end(item, line, from);
+        let is_needed = index + 1 < shape.needed;
+        let failure = match end {
+            Some(end) => match check(item, shape, index, &line[at..end], at, times) {
+                Ok(read) => {
+                    spans[index] = Span::new(at, end);
+                    time = read.or(time);
+                    if item.is_quoted {
+                        retry = Some(Retry { item: index, start: at, from: end + 1 });
+                    }
+                    at = end + item.until.len();
+                    from = at;
+                    index += 1;
+                    continue;
+                }
+                Err(reason) => reason,
+            },
+            None if !is_needed => {
+                return tail(shape, line, at, index, spans, times).map(|mut fit| {
+                    fit.time = fit.time.or(time);
+                    fit
+                });
+            }
+            None => Reason::Shape { at: place(at), expected: expected(item) },
+        };
+        match retry {
+            Some(again) if retries < QUOTE_RETRIES_MAX && index < shape.needed => {
+                retries += 1;
+                (index, at, from) = (again.item, again.start, again.from);
+            }
+            _ => return Err(failure),
+        }
+    }
+    let is_whole = last == shape.items.len();
+    Ok(Fit { time, is_whole })
+}
+
+/// A line whose item `index` does not end as it should. From the last needed item on it may.
+fn tail(
+    shape: &Shape,
+    line: &[u8],
+    at: usize,
+    index: usize,
+    spans: &mut [Span],
+    times: &mut TimeReader,
+) -> Result<Fit, Reason> {
+    let item = &shape.items[index];
+    let rest = &line[at..];
+    let len = if item.is_quoted {
+        // Closed at the very end, or cut.
+        if rest.last() == Some(&b'"') && !is_escaped(rest, rest.len() - 1) { rest.len() - 1 } else { rest.len() }
+    } else {
+        item.until.first().and_then(|first| memchr(*first, rest)).unwrap_or(rest.len())
+    };
+    let end = at + len;
+    let time = check(item, shape, index, &line[at..end], at, times)?;
+    spans[index] = Span::new(at, end);
+    let mut is_whole = index + 1 == shape.items.len() || is_extra(shape, index + 1);
+    // What is behind it belongs to the last item, if that takes anything.
+    let left = if item.is_quoted { &line[line.len()..] } else { line[end..].trim_ascii() };
+    if !left.is_empty() {
+        match is_extra(shape, shape.items.len() - 1).then_some(shape.items.len() - 1) {
+            Some(extra) => spans[extra] = Span::new(line.len() - line[end..].trim_ascii_start().len(), line.len()),
+            None => is_whole = false,
+        }
+        is_whole &= index + 2 >= shape.items.len();
+    }
+    Ok(Fit { time, is_whole })
+}
+
+/// The last item of shapes that take anything at the end.
+fn is_extra(shape: &Shape, index: usize) -> bool {
+    index + 1 == shape.items.len() && &*shape.layout.fields[index].name == "extra"
+}
+
+/// Where the item ends that starts at or before `from`.
+fn find_end(item: &Item, line: &[u8], from: usize) -> Option<usize> {
+    let Some(first) = item.until.first() else { return Some(line.len()) };
+    let mut at = from;
+    loop {
+        at += memchr(*first, line.get(at..)?)?;
+        let is_end = item.until.len() == 1 || line[at..].starts_with(&item.until);
+        if is_end && !(item.is_quoted && is_escaped(line, at)) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// An odd number of backslashes stands before it.
+fn is_escaped(line: &[u8], at: usize) -> bool {
+    if at == 0 || line[at - 1] != b'\\' {
+        return false;
+    }
+    line[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
+
+fn check(
+    item: &Item,
+    shape: &Shape,
+    index: usize,
+    value: &[u8],
+    at: usize,
+    times: &mut TimeReader,
+) -> Result<Option<Timestamp>, Reason> {
+    let is_right = match item.check {
+        Check::Nothing => true,
+        Check::Word => !value.is_empty(),
+        Check::Token => !value.is_empty() && memchr(b' ', value).is_none(),
+        Check::NoAddress => is_ident(value),
+        Check::Number => value == b"-" || number::integer(value).is_some() || value.is_empty(),
+        Check::Status => {
+            return if value == b"-" || is_status(value) { Ok(None) } else { Err(Reason::Status { at: place(at) }) };
+        }
+        Check::Time => {
+            let Meaning::Time(clock) = &shape.layout.fields[index].meaning else { return Ok(None) };
+            return match times.read(clock, value) {
+                Ok(time) => Ok(Some(time)),
+                Err(NoTime::WithoutYear) => Ok(None),
+                Err(NoTime::Malformed) if value == b"-" => Ok(None),
+                Err(NoTime::Malformed) => Err(Reason::Time { at: place(at) }),
+            };
+        }
+    };
+    if is_right { Ok(None) } else { Err(Reason::Shape { at: place(at), expected: wanted(item.check) }) }
+}
+
+/// A number of one to three digits.
+pub(crate) fn is_status(value: &[u8]) -> bool {
+    matches!(value.len(), 1..=3) && value.iter().all(u8::is_ascii_digit)
+}
+
+/// An identity: no address (then the line has a host in front), and no space.
+fn is_ident(value: &[u8]) -> bool {
+    value == b"-" || (!value.is_empty() && number::address(value).is_none() && !value.contains(&b'.'))
+}
+
+fn wanted(check: Check) -> &'static str {
+    match check {
+        Check::Token => "one word",
+        Check::NoAddress => "an identity or -",
+        Check::Number => "a number or -",
+        _ => "a value",
+    }
+}
+
+fn expected(item: &Item) -> &'static str {
+    match &*item.until {
+        [b'"', ..] => "a value that ends with a quote",
+        [b']', ..] => "a value that ends with ]",
+        [b' ', b'[', ..] => "a value before [",
+        [b' ', b'"', ..] => "a value before a quote",
+        _ => "a further value",
+    }
+}
+
+pub(crate) fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}

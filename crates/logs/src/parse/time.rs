@@ -1,0 +1,358 @@
+//! Moments as logs write them. Written by hand, since each line has one: the day and the zone of the line before are
+//! remembered.
+
+use jiff::civil::DateTime;
+use visitlog_core::Timestamp;
+
+use super::number::{digits, fraction_us};
+use crate::format::Clock;
+
+const DAY_S: i64 = 86_400;
+
+/// What has to be known to read a time that does not say all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hints {
+    /// Seconds east of UTC of the times that name no zone.
+    pub utc_offset_s: i32,
+    /// The year of those that have none (syslog).
+    pub year: Option<i16>,
+}
+
+/// Why a time is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoTime {
+    Malformed,
+    WithoutYear,
+}
+
+/// Reads times, and remembers the last day and zone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TimeReader {
+    pub(crate) hints: Hints,
+    day: [u8; 12],
+    day_s: i64,
+    zone: [u8; 6],
+    zone_s: i64,
+}
+
+impl TimeReader {
+    pub(crate) fn read(&mut self, clock: &Clock, bytes: &[u8]) -> Result<Timestamp, NoTime> {
+        let time = match clock {
+            Clock::Clf => self.clf(bytes).or_else(|| self.named_month(bytes)),
+            Clock::Iso => self.iso(bytes).or_else(|| self.clf(bytes)).or_else(|| self.named_month(bytes)),
+            Clock::Epoch => epoch(bytes).or_else(|| self.iso(bytes)).or_else(|| self.clf(bytes)),
+            Clock::Strftime(format) => self.strftime(format, bytes).or_else(|| self.named_month(bytes)),
+            Clock::Syslog => return self.syslog(bytes),
+        };
+        time.ok_or(NoTime::Malformed)
+    }
+
+    /// `17/May/2015:10:05:03 +0000`, with a fraction too.
+    fn clf(&mut self, bytes: &[u8]) -> Option<Timestamp> {
+        let (day, rest) = bytes.split_at_checked(12)?;
+        if day != self.day {
+            self.day_s = clf_day(day)?;
+            self.day.copy_from_slice(day);
+        }
+        let seconds = clock_s(rest.get(..8)?)?;
+        let (micros, rest) = fraction_us(&rest[8..]);
+        let zone = match rest {
+            [b' ', b'+' | b'-', ..] => self.zone(&rest[1..])?,
+            [] => i64::from(self.hints.utc_offset_s),
+            _ => return None,
+        };
+        Some(moment(self.day_s, seconds - zone, micros))
+    }
+
+    /// `+0000`, `+00:00`.
+    fn zone(&mut self, bytes: &[u8]) -> Option<i64> {
+        let mut key = [0; 6];
+        key.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        if key != self.zone {
+            self.zone_s = offset_s(bytes)?;
+            self.zone = key;
+        }
+        Some(self.zone_s)
+    }
+
+    /// `2020-01-01T00:55:04.127531Z`, `2012-10-29 00:06:26,838`, `2020-01-01`.
+    fn iso(&mut self, bytes: &[u8]) -> Option<Timestamp> {
+        let (day, rest) = bytes.split_at_checked(10)?;
+        if self.day[..10] != *day || self.day[10..] != [0, 0] {
+            self.day_s = iso_day(day)?;
+            self.day = [0; 12];
+            self.day[..10].copy_from_slice(day);
+        }
+        if rest.is_empty() {
+            return Some(moment(self.day_s, -i64::from(self.hints.utc_offset_s), 0));
+        }
+        if !matches!(rest[0], b'T' | b't' | b' ' | b'_') {
+            return None;
+        }
+        let seconds = clock_s(rest.get(1..9)?)?;
+        let (micros, rest) = fraction_us(&rest[9..]);
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        let zone = match rest {
+            [] => i64::from(self.hints.utc_offset_s),
+            b"Z" | b"z" | b"UTC" | b"GMT" => 0,
+            [b'+' | b'-', ..] => self.zone(rest)?,
+            _ => return None,
+        };
+        Some(moment(self.day_s, seconds - zone, micros))
+    }
+
+    /// A day and a time of day that stand apart. IIS and most others write UTC; `is_local` times are as the hints say.
+    pub(crate) fn day_and_time(&mut self, day: &[u8], time: &[u8], is_local: bool) -> Option<Timestamp> {
+        let day_s = self.day(day)?;
+        let zone = if is_local { i64::from(self.hints.utc_offset_s) } else { 0 };
+        let (seconds, micros) = time_of_day(time)?;
+        Some(moment(day_s, seconds - zone, micros))
+    }
+
+    /// `2013-07-30`, `03/20/01`, `28/Jun/2017`: the seconds since 1970 at its start.
+    pub(crate) fn day(&mut self, bytes: &[u8]) -> Option<i64> {
+        if bytes.len() == 10 && self.day[..10] == *bytes && self.day[10..] == [0, 0] {
+            return Some(self.day_s);
+        }
+        if let Some(day_s) = iso_day(bytes) {
+            self.day = [0; 12];
+            self.day[..10].copy_from_slice(bytes);
+            self.day_s = day_s;
+            return Some(day_s);
+        }
+        slashed_day(bytes).or_else(|| {
+            let mut with_colon = [b':'; 12];
+            with_colon.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            (bytes.len() == 11).then(|| clf_day(&with_colon)).flatten()
+        })
+    }
+
+    /// A month by its name, a day, a year of four digits and a time of day, in whatever order:
+    /// `Sun Mar 13 22:49:12 2016`, `February - 10, 2012:16:42:07`.
+    fn named_month(&self, bytes: &[u8]) -> Option<Timestamp> {
+        let (mut month, mut day, mut year, mut seconds, mut micros) = (None, None, None, None, 0);
+        let mut zone = i64::from(self.hints.utc_offset_s);
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let len = run(rest);
+            let word = &rest[..len];
+            if seconds.is_none() && rest.len() >= 8 && rest[2] == b':' && rest[5] == b':' {
+                seconds = Some(clock_s(&rest[..8])?);
+                let (fraction, left) = fraction_us(&rest[8..]);
+                micros = fraction;
+                at = bytes.len() - left.len();
+                continue;
+            }
+            match word {
+                _ if word.is_empty() => {
+                    let is_zone = matches!(rest[0], b'+' | b'-') && seconds.is_some();
+                    if let Some(offset) = is_zone.then(|| rest.get(..5).and_then(offset_s)).flatten() {
+                        zone = offset;
+                        at += 5;
+                        continue;
+                    }
+                    at += 1;
+                    continue;
+                }
+                _ if word[0].is_ascii_digit() => match (digits(word)?, len) {
+                    (number, 1 | 2) if day.is_none() => day = Some(number),
+                    (number, 4) if year.is_none() => year = Some(number),
+                    _ => return None,
+                },
+                b"UTC" | b"GMT" | b"Z" => zone = 0,
+                _ if word.len() >= 3 && month.is_none() => month = month_named(&word[..3]),
+                _ => {}
+            }
+            at += len;
+        }
+        let day_s = day_start(year?, month?, day?)?;
+        Some(moment(day_s, seconds? - zone, micros))
+    }
+
+    /// `Mar 24 14:02:50`, `Jan  3 09:47:02`; also RFC 5424's full times.
+    fn syslog(&mut self, bytes: &[u8]) -> Result<Timestamp, NoTime> {
+        if let Some(time) = self.iso(bytes) {
+            return Ok(time);
+        }
+        let read = || {
+            let month = month_named(bytes.get(..3)?)?;
+            let day = digits(bytes.get(4..6)?.trim_ascii_start())?;
+            let seconds = clock_s(bytes.get(7..15)?)?;
+            (bytes.len() == 15 && bytes[3] == b' ' && bytes[6] == b' ').then_some((month, day, seconds))
+        };
+        let (month, day, seconds) = read().ok_or(NoTime::Malformed)?;
+        let year = self.hints.year.ok_or(NoTime::WithoutYear)?;
+        let day_s = u64::try_from(year).ok().and_then(|year| day_start(year, month, day)).ok_or(NoTime::Malformed)?;
+        Ok(moment(day_s, seconds - i64::from(self.hints.utc_offset_s), 0))
+    }
+
+    fn strftime(&self, format: &str, bytes: &[u8]) -> Option<Timestamp> {
+        let parts = jiff::fmt::strtime::parse(format, bytes).ok()?;
+        let civil: DateTime = parts.to_datetime().ok()?;
+        let offset = parts.offset().map_or(self.hints.utc_offset_s, jiff::tz::Offset::seconds);
+        let date = civil.date();
+        let day_s = day_start(
+            u64::try_from(date.year()).ok()?,
+            u64::try_from(date.month()).ok()?,
+            u64::try_from(date.day()).ok()?,
+        )?;
+        let seconds = i64::from(civil.hour()) * 3600 + i64::from(civil.minute()) * 60 + i64::from(civil.second());
+        Some(moment(day_s, seconds - i64::from(offset), i64::from(civil.subsec_nanosecond() / 1000)))
+    }
+}
+
+fn moment(day_s: i64, seconds: i64, micros: i64) -> Timestamp {
+    Timestamp::from_micros((day_s + seconds) * 1_000_000 + micros)
+}
+
+/// Letters or digits from the start.
+fn run(bytes: &[u8]) -> usize {
+    let is_same: fn(&u8) -> bool = match bytes.first() {
+        Some(first) if first.is_ascii_digit() => u8::is_ascii_digit,
+        _ => u8::is_ascii_alphabetic,
+    };
+    bytes.iter().position(|byte| !is_same(byte)).unwrap_or(bytes.len())
+}
+
+/// `17/May/2015:`, the month in any case.
+fn clf_day(bytes: &[u8]) -> Option<i64> {
+    let [_, _, b'/', _, _, _, b'/', _, _, _, _, b':'] = bytes else { return None };
+    day_start(digits(&bytes[7..11])?, month_named(&bytes[3..6])?, digits(&bytes[..2])?)
+}
+
+/// `2015-05-17`, `2015/05/17`.
+fn iso_day(bytes: &[u8]) -> Option<i64> {
+    let [_, _, _, _, mark @ (b'-' | b'/'), _, _, again, _, _] = bytes else { return None };
+    if mark != again {
+        return None;
+    }
+    day_start(digits(&bytes[..4])?, digits(&bytes[5..7])?, digits(&bytes[8..])?)
+}
+
+/// `03/20/01`, `3/20/2001`, and, where the first number is no month, `20/03/2001`: as Windows writes days.
+fn slashed_day(bytes: &[u8]) -> Option<i64> {
+    let mut parts = bytes.split(|byte| matches!(byte, b'/' | b'.' | b'-'));
+    let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || first.len() > 2 || second.len() > 2 || !matches!(year.len(), 2 | 4) {
+        return None;
+    }
+    let year = match (digits(year)?, year.len()) {
+        (short @ 70.., 2) => 1900 + short,
+        (short, 2) => 2000 + short,
+        (long, _) => long,
+    };
+    let (month, day) = match (digits(first)?, digits(second)?) {
+        (day @ 13.., month) => (month, day),
+        (month, day) => (month, day),
+    };
+    day_start(year, month, day)
+}
+
+/// `10:05:03` in seconds; a leap second is the next one.
+fn clock_s(bytes: &[u8]) -> Option<i64> {
+    let &[h1, h2, b':', m1, m2, b':', s1, s2] = bytes else { return None };
+    let two = |tens: u8, ones: u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
+    };
+    let (hours, minutes, seconds) = (two(h1, h2)?, two(m1, m2)?, two(s1, s2)?);
+    (hours < 24 && minutes < 60 && seconds <= 60).then_some(hours * 3600 + minutes * 60 + seconds)
+}
+
+/// `7:55:20`, `16:44:49`, `00:00:00.128`: seconds and microseconds.
+pub(crate) fn time_of_day(bytes: &[u8]) -> Option<(i64, i64)> {
+    let mut padded = [b'0'; 8];
+    let (clock, rest) = if bytes.get(1) == Some(&b':') {
+        padded[1..].copy_from_slice(bytes.get(..7)?);
+        (&padded[..], &bytes[7..])
+    } else {
+        bytes.split_at_checked(8)?
+    };
+    let seconds = clock_s(clock)?;
+    let (micros, rest) = fraction_us(rest);
+    let rest = rest.strip_suffix(b"Z").unwrap_or(rest);
+    rest.is_empty().then_some((seconds, micros))
+}
+
+/// `+0330`, `+03:30`, `-05`.
+fn offset_s(bytes: &[u8]) -> Option<i64> {
+    let sign = match bytes.first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = match &bytes[1..] {
+        [h1, h2] => (digits(&[*h1, *h2])?, 0),
+        [h1, h2, m1, m2] | [h1, h2, b':', m1, m2] => (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?),
+        _ => return None,
+    };
+    (hours <= 24 && minutes < 60).then(|| sign * i64::try_from(hours * 3600 + minutes * 60).unwrap_or(0))
+}
+
+/// The month of the three letters, in any case.
+fn month_named(letters: &[u8]) -> Option<u64> {
+    let &[a, b, c] = letters else { return None };
+    let lower = [a | 0x20, b | 0x20, c | 0x20];
+    let month = match &lower {
+        b"jan" => 1,
+        b"feb" => 2,
+        b"mar" => 3,
+        b"apr" => 4,
+        b"may" => 5,
+        b"jun" => 6,
+        b"jul" => 7,
+        b"aug" => 8,
+        b"sep" => 9,
+        b"oct" => 10,
+        b"nov" => 11,
+        b"dec" => 12,
+        _ => return None,
+    };
+    Some(month)
+}
+
+/// The seconds since 1970 at the start of a day of the Gregorian calendar, which has to exist.
+fn day_start(year: u64, month: u64, day: u64) -> Option<i64> {
+    const CUMULATED: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    if !(1..=9999).contains(&year) || !(1..=12).contains(&month) || day == 0 {
+        return None;
+    }
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days_of_month = match month {
+        2 => 28 + u64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if day > days_of_month {
+        return None;
+    }
+    let before = year - 1;
+    let leaps = before / 4 - before / 100 + before / 400;
+    let index = usize::try_from(month - 1).ok()?;
+    let days = before * 365 + leaps + CUMULATED[index] + u64::from(is_leap && month > 2) + day - 1;
+    // 719,162 days lie before 1970.
+    i64::try_from(days).ok().map(|days| (days - 719_162) * DAY_S)
+}
+
+/// Seconds since 1970 with a fraction or without; or milliseconds, microseconds or nanoseconds, told by the size.
+fn epoch(bytes: &[u8]) -> Option<Timestamp> {
+    let whole_len = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
+    let whole = i64::try_from(digits(&bytes[..whole_len])?).ok()?;
+    let rest = &bytes[whole_len..];
+    if rest.iter().any(|byte| matches!(byte, b'e' | b'E')) {
+        let seconds = super::number::float(bytes).filter(|seconds| (0.0..1e11).contains(seconds))?;
+        return Some(Timestamp::from_micros((seconds * 1e6) as i64));
+    }
+    let micros = match whole_len {
+        0 => return None,
+        1..=11 => {
+            let (micros, rest) = fraction_us(rest);
+            return rest.is_empty().then(|| Timestamp::from_micros(whole * 1_000_000 + micros));
+        }
+        12..=14 => whole.checked_mul(1_000)?,
+        15..=17 => whole,
+        _ => whole / 1_000,
+    };
+    (rest.is_empty() || fraction_us(rest).1.is_empty()).then(|| Timestamp::from_micros(micros))
+}
