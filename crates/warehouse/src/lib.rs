@@ -3,6 +3,8 @@
 mod erase;
 mod error;
 mod files;
+mod gathered;
+mod import;
 pub mod live;
 mod reader;
 pub mod report;
@@ -19,6 +21,7 @@ mod warehouse;
 
 pub use erase::{Erased, Subject};
 pub use error::WarehouseError;
+pub use import::{Stage, Staging};
 pub use sink::WarehouseSink;
 pub use tables::{SCHEMA_VERSION_PROPERTY, application};
 pub use warehouse::{Stored, TableStatus, Warehouse, WarehouseSettings};

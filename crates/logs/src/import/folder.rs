@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::state::{State, replace, sync_dir};
+use super::state::{State, replace};
 use crate::sessions::{Run, SessionsError, VisitorKey};
 
 /// The folder's name in the data folder.
@@ -147,7 +147,7 @@ impl ImportFolder {
     ///
     /// # Errors
     /// When they can't be read.
-    pub fn carried(&self) -> Result<Vec<Run>, ImportError> {
+    pub(super) fn carried(&self) -> Result<Vec<Run>, ImportError> {
         let run = |name: &String| {
             let path = self.dir.join(name);
             let file = File::open(&path).map_err(ImportError::io("open", &path))?;
@@ -164,7 +164,6 @@ impl ImportFolder {
         let path = stage(&self.dir, self.state.batch + 1);
         remove_dir(&path)?;
         fs::create_dir(&path).map_err(ImportError::io("create", &path))?;
-        sync_dir(&self.dir).map_err(ImportError::io("sync", &self.dir))?;
         Ok(path)
     }
 
@@ -172,7 +171,7 @@ impl ImportFolder {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn next_carry(&self, worker: usize) -> Result<(String, File), ImportError> {
+    pub(super) fn next_carry(&self, worker: usize) -> Result<(String, File), ImportError> {
         let name = format!("{CARRY}{}-{worker}", self.state.batch + 1);
         let path = self.dir.join(&name);
         let mut options = File::options();
@@ -187,7 +186,7 @@ impl ImportFolder {
     ///
     /// # Errors
     /// When the disk refuses: the batch may be committed or not, and the folder has to be opened again.
-    pub fn commit(&mut self, next: State) -> Result<(), ImportError> {
+    pub(super) fn commit(&mut self, next: State) -> Result<(), ImportError> {
         let next = State { importer: self.state.importer, batch: self.state.batch + 1, ..next };
         let path = self.dir.join(STATE_FILE);
         let bytes = next.to_bytes().map_err(ImportError::io("write", &path))?;

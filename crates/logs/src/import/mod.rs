@@ -15,10 +15,14 @@
 //! who knows that batch N of this importer is there already, or not. After a crash before the second step the batch never
 //! was; after it, all that can be missing is the third, which [`ImportFolder::pending`] tells.
 
+mod batch;
 mod folder;
+mod read;
 mod register;
 mod state;
 
+pub use self::batch::{BatchDone, BatchError};
 pub use self::folder::{ImportError, ImportFolder, Pending};
+pub use self::read::{FileDone, ReadError, ReadSettings, Reading, Watch};
 pub use self::register::{Known, Mark, Marker, Register, Source, WINDOW_BYTES};
 pub use self::state::{Site, State};

@@ -110,17 +110,23 @@ impl Register {
         Known { number, id, path: path.to_owned(), head: nothing, end: 0, tail: nothing, lines: 0, modified_s: 0 }
     }
 
-    /// More of a file was imported (or its first lines). What was known of it before is forgotten, unless that was so
-    /// little that it may have been another file which began in the same way.
-    pub fn put(&mut self, known: Known) {
+    /// A file that was found is imported further, under a path. One of which so little is known that another may have
+    /// begun in the same way gets a number and an id of its own, unless the path is still the same.
+    pub fn go_on(&mut self, importer: u128, found: &Known, path: &str) -> Known {
+        let is_surely_it = found.end >= WINDOW_BYTES as u64 || found.path == path;
+        let fresh = if is_surely_it { found.clone() } else { self.begin(importer, path) };
+        Known { path: path.to_owned(), number: fresh.number, id: fresh.id, ..found.clone() }
+    }
+
+    /// A file was imported as far as this; `found` is what was known of it before. That is forgotten, unless it is so
+    /// little that it may have been another file.
+    pub fn put(&mut self, known: Known, found: Option<&Known>) {
         if known.end == 0 {
             return;
         }
-        let is_surely_it =
-            |old: &Known| old.number == known.number && (old.end >= WINDOW_BYTES as u64 || old.path == known.path);
-        self.files.retain(|old| {
-            !is_surely_it(old) && !(old.head == known.head && old.end == known.end && old.tail == known.tail)
-        });
+        let is_replaced = |old: &Known| found.is_some_and(|found| old == found && found.number == known.number);
+        let is_same = |old: &Known| (old.head, old.end, old.tail) == (known.head, known.end, known.tail);
+        self.files.retain(|old| !is_replaced(old) && !is_same(old));
         self.files.push(known);
     }
 
@@ -193,6 +199,12 @@ impl Marker {
         self.tail.extend_from_slice(fresh);
     }
 
+    /// What lies before `to` is not seen: the marks are those of what is.
+    pub fn pass_over(&mut self, to: u64) {
+        self.at = to;
+        self.tail.clear();
+    }
+
     /// How far it has seen.
     pub const fn at(&self) -> u64 {
         self.at
@@ -216,16 +228,17 @@ mod tests {
     use super::*;
 
     fn import(register: &mut Register, path: &str, text: &[u8]) -> u64 {
-        let mut known = match register.find(&mut &*text).expect("memory") {
-            Some(known) => known.clone(),
+        let found = register.find(&mut &*text).expect("memory").cloned();
+        let mut known = match &found {
+            Some(found) => register.go_on(7, found, path),
             None => register.begin(7, path),
         };
         let mut marker = Marker::default();
         marker.see(text);
         let from = known.end;
         (known.head, known.tail) = marker.marks();
-        (known.end, known.path) = (text.len() as u64, path.to_owned());
-        register.put(known);
+        known.end = text.len() as u64;
+        register.put(known, found.as_ref());
         from
     }
 
@@ -258,6 +271,8 @@ mod tests {
         assert_eq!(import(&mut register, "a", &a), header, "but this may be it as well");
         assert_eq!(import(&mut register, "a", &a), a.len() as u64);
         assert_eq!(import(&mut register, "b", &b), b.len() as u64);
+        let ids: std::collections::HashSet<_> = register.ids().collect();
+        assert_eq!(ids.len(), 2);
     }
 
     #[test]

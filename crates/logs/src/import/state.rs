@@ -104,7 +104,7 @@ mod tests {
         let mut register = Register::default();
         let mut known = register.begin(u128::MAX, "/var/log/access.log");
         known.end = 12;
-        register.put(known);
+        register.put(known, None);
         let state = State {
             importer: u128::MAX,
             batch: 7,
