@@ -5,6 +5,8 @@ mod args;
 mod demo;
 #[cfg(feature = "warehouse")]
 mod erase;
+#[cfg(feature = "warehouse")]
+mod import;
 mod journal;
 mod look;
 mod out;
@@ -25,6 +27,10 @@ fn main() -> ExitCode {
     init_log();
     let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Import(args) => import::import(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Tail(args) => import::tail(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Visits(args) => look::visits(&args),
         Command::Visit(args) => look::visit(&args),
@@ -54,7 +60,7 @@ fn main() -> ExitCode {
 
 /// What is said without `VISITLOG_LOG`: the libraries speak only of what went wrong.
 const LOG: &str = "warn,visitlog=info,visitlog_core=info,visitlog_engine=info,visitlog_server=info,\
-                   visitlog_tower=info,visitlog_warehouse=info";
+                   visitlog_tower=info,visitlog_warehouse=info,visitlog_logs=info";
 
 /// The log goes to standard error; `VISITLOG_LOG=debug` says more.
 fn init_log() {
