@@ -42,7 +42,12 @@ const BENCHES: &[Bench] = &[
     ),
     ("http", "layer and proxy beside bare axum, tower-sessions and nginx", "crates/server/benches/http/run.sh", &[]),
     ("proxy", "the bare proxy beside nginx", "crates/server/benches/proxy/run.sh", &[]),
-    ("logs", "SQL over logs and import beside DuckDB, lnav, GoAccess, Webalizer", "crates/cli/benches/logs/run.sh", &[]),
+    (
+        "logs",
+        "SQL over logs and import beside DuckDB, lnav, GoAccess, Webalizer",
+        "crates/cli/benches/logs/run.sh",
+        &[],
+    ),
 ];
 
 /// Arguments handed on as they are.

@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "warehouse")]
+mod import;
 mod sql;
 
 use std::net::SocketAddr;
@@ -10,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use visitlog_core::VisitId;
 
+#[cfg(feature = "warehouse")]
+pub(crate) use self::import::*;
 pub(crate) use self::sql::*;
 
 /// Records what visitors do on a web site: sessions that end once, visits as one record.
@@ -27,6 +31,12 @@ const FINGERPRINTS: &str = "Visitors who are known by fingerprint only (no cooki
 pub(crate) enum Command {
     /// Stand in front of a site and record its visits
     Serve(Box<ServeArgs>),
+    /// Make visits of access logs, whatever web server wrote them
+    #[cfg(feature = "warehouse")]
+    Import(Box<ImportArgs>),
+    /// Follow access logs, and make visits of them as they grow
+    #[cfg(feature = "warehouse")]
+    Tail(Box<TailArgs>),
     /// Start an example shop with visitors, and watch what is recorded
     Demo(DemoArgs),
     /// List visits, those that go on included

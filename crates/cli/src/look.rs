@@ -149,7 +149,8 @@ pub(crate) fn open_warehouse(
 /// Opening writes: not into a folder that is none of ours, nor files that its owner's server could not open later.
 #[cfg(feature = "warehouse")]
 fn check_folder(data: &Path) -> anyhow::Result<()> {
-    if !journal_dir(data).is_dir() {
+    // A folder that logs were imported into has none before somebody looks.
+    if !journal_dir(data).is_dir() && !data.join("import").is_dir() {
         bail!("{}: no journal here; --data names the folder that visitlog serve was given", data.display());
     }
     #[cfg(unix)]

@@ -9,6 +9,8 @@ mod describe;
 mod erase;
 #[cfg(feature = "warehouse")]
 mod files;
+#[cfg(feature = "warehouse")]
+mod import;
 mod journal;
 mod look;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
@@ -33,6 +35,10 @@ fn main() -> ExitCode {
     init_log();
     let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Import(args) => import::import(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Tail(args) => import::tail(&args),
         Command::Demo(args) => demo::run(&args),
         #[cfg(feature = "warehouse")]
         Command::Visits(args) => look::visits(&args),
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         | Command::Report(_)
         | Command::Erase(_)
         | Command::Export(_)
+        | Command::Import(_)
+        | Command::Tail(_)
         | Command::Describe(_)
         | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
@@ -73,7 +81,7 @@ fn main() -> ExitCode {
 
 /// What is said without `VISITLOG_LOG`: the libraries speak only of what went wrong.
 const LOG: &str = "warn,visitlog=info,visitlog_core=info,visitlog_engine=info,visitlog_server=info,\
-                   visitlog_tower=info,visitlog_warehouse=info";
+                   visitlog_tower=info,visitlog_warehouse=info,visitlog_logs=info";
 
 /// The log goes to standard error; `VISITLOG_LOG=debug` says more.
 fn init_log() {

@@ -179,7 +179,8 @@ impl PathRules {
             return Logged::Asset;
         }
         match status {
-            _ if !gets || self.is_file(path) => Logged::Other,
+            // A line without a path tells of no request that could be understood.
+            _ if !gets || path.is_empty() || self.is_file(path) => Logged::Other,
             0 | 200..300 | 304 => Logged::Page,
             400.. => Logged::PageError,
             _ => Logged::Other,
@@ -199,6 +200,7 @@ mod tests {
             ("GET", "/shop/", 304, "", Logged::Page),
             ("GET", "/index.php", 206, "", Logged::Page),
             ("", "/", 0, "", Logged::Page),
+            ("", "", 400, "", Logged::Other),
             ("GET", "/old", 301, "", Logged::Other),
             ("GET", "/old", 307, "", Logged::Other),
             ("GET", "/ws", 101, "", Logged::Other),

@@ -6,6 +6,7 @@
 mod detect;
 pub mod format;
 mod hit;
+pub mod import;
 pub mod input;
 pub mod limits;
 pub mod parse;

@@ -1,6 +1,7 @@
 //! The warehouse of a server or of a folder: this is the one place that opens it and says which tables SQL sees.
 
 mod erase;
+pub mod import;
 mod runner;
 mod storage;
 

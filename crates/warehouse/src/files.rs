@@ -28,7 +28,7 @@ use crate::error::WarehouseError;
 use crate::reader::StoreReader;
 use crate::schema;
 use crate::stats::Stats;
-use crate::tables::{DataFile, Table};
+use crate::tables::{DataFile, Place, Table};
 
 /// Rows of a row group: what one core reads at a time.
 pub(crate) const ROW_GROUP_ROWS: usize = 131_072;
@@ -59,18 +59,18 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    pub(crate) fn new(table: &Table, month: &str) -> Result<Self, WarehouseError> {
-        let kind = &table.kind;
-        let columns = table.file_columns();
+    pub(crate) fn new(place: &Place, month: &str) -> Result<Self, WarehouseError> {
+        let kind = &place.kind;
+        let columns = kind.file_columns();
         let schema = Arc::new(kind.schema.project(&columns)?);
-        let name = format!("part-{}.zstd.parquet", table.world.uuid());
+        let name = format!("part-{}.zstd.parquet", place.world.uuid());
         let path = Path::from(format!("{}={month}/{name}", schema::PARTITION));
-        let store = table.store();
+        let store = Arc::clone(&place.store);
         let output = BufWriter::with_capacity(Arc::clone(&store), path.clone(), PART_BYTES);
         let writer = AsyncArrowWriter::try_new(output, Arc::clone(&schema), Some(properties()))
             .map_err(WarehouseError::file("beginning", &path))?;
         let stats = Stats::new(&schema, kind.stats);
-        Ok(Self { writer, store, path, month: month.to_owned(), columns, stats, now: table.world.clock.now() })
+        Ok(Self { writer, store, path, month: month.to_owned(), columns, stats, now: place.world.clock.now() })
     }
 
     /// Appends rows in the table's columns; the partition's is left out.
@@ -195,7 +195,7 @@ pub(crate) async fn write_all(
         }
         let writer = match &mut writer {
             Some(writer) => writer,
-            none => none.insert(FileWriter::new(table, month)?),
+            none => none.insert(FileWriter::new(&table.place(), month)?),
         };
         writer.write(&batch).await?;
     }

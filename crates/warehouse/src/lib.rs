@@ -3,6 +3,8 @@
 mod erase;
 mod error;
 mod files;
+mod gathered;
+mod import;
 pub mod live;
 pub mod logs;
 mod reader;
@@ -20,6 +22,7 @@ mod warehouse;
 
 pub use erase::{Erased, Subject};
 pub use error::WarehouseError;
+pub use import::{Stage, Staging};
 pub use sink::WarehouseSink;
 pub use tables::{SCHEMA_VERSION_PROPERTY, application};
 pub use warehouse::{TableStatus, Warehouse, WarehouseSettings};

@@ -48,6 +48,7 @@ pub struct RowBuilder {
     visits: Columns,
     events: Columns,
     scratch: Scratch,
+    bots: u64,
 }
 
 /// Texts that are made anew for each row, in memory that is used again.
@@ -66,7 +67,7 @@ impl RowBuilder {
     /// A builder without rows. `node` names the machine, where there are several.
     pub fn new(enricher: Arc<Enricher>, node: Option<Arc<str>>) -> Self {
         let (visits, events) = (Columns::new(schema::visits()), Columns::new(schema::events()));
-        Self { enricher, node, visits, events, scratch: Scratch::default() }
+        Self { enricher, node, visits, events, scratch: Scratch::default(), bots: 0 }
     }
 
     /// Visits pushed so far.
@@ -77,6 +78,11 @@ impl RowBuilder {
     /// Events pushed so far.
     pub const fn events(&self) -> usize {
         self.events.rows()
+    }
+
+    /// Visits of bots that were pushed since the last call.
+    pub const fn take_bots(&mut self) -> u64 {
+        std::mem::replace(&mut self.bots, 0)
     }
 
     /// About how much memory the rows take.
@@ -104,6 +110,7 @@ impl RowBuilder {
 
     fn push(&mut self, visit: &VisitView<'_>) {
         let facts = self.enricher.visit(&raw(visit));
+        self.bots += u64::from(facts.bot.is_some());
         self.scratch.fill(visit);
         let mut row = self.visits.row();
         who(&mut row, visit, &self.scratch);

@@ -4,25 +4,21 @@
 //! takes only what is newer than its own cursor, so that it does not matter what was committed before a failure: a visit
 //! that comes again is there already, or is not.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
-use deltalake::arrow::compute::interleave_record_batch;
-use deltalake::kernel::Add;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_enrich::Enricher;
 
 use crate::error::WarehouseError;
-use crate::files::{FileWriter, discard};
-use crate::rows::{Batches, RowBuilder, month_of};
+use crate::files::discard;
+use crate::gathered::{Gathered, RowsOf};
+use crate::rows::{Batches, RowBuilder};
 use crate::tables::Table;
 use crate::warehouse::Warehouse;
 
-/// Rows that are put together at a time when they are written.
-const WRITE_ROWS: usize = 16_384;
 /// The version of the place in acknowledgements: then follows the position (u64, little-endian).
 const PLACE_VERSION: u8 = 1;
 
@@ -35,59 +31,7 @@ pub struct WarehouseSink {
     journal: Option<u128>,
 }
 
-/// Rows that wait for a flush.
-#[derive(Default)]
-struct Gathered {
-    batches: Vec<Batches>,
-    visits: Vec<Waiting>,
-    bytes: usize,
-    last: Lsn,
-}
-
-/// Where a visit's rows are.
-struct Waiting {
-    lsn: Lsn,
-    visit: VisitId,
-    month: String,
-    batch: usize,
-    row: usize,
-    events: std::ops::Range<usize>,
-}
-
-/// Which rows of a visit a table has.
-type RowsOf = fn(&Waiting) -> std::ops::Range<usize>;
-
 impl Gathered {
-    /// Adds files with the rows of visits behind `cursor` to `adds`.
-    async fn write(
-        &self,
-        table: &Table,
-        cursor: Option<Lsn>,
-        rows_of: RowsOf,
-        batch_of: fn(&Batches) -> &RecordBatch,
-        adds: &mut Vec<Add>,
-    ) -> Result<(), WarehouseError> {
-        let mut months: BTreeMap<&str, Vec<&Waiting>> = BTreeMap::new();
-        for visit in self.visits.iter().filter(|visit| Some(visit.lsn) > cursor) {
-            months.entry(&visit.month).or_default().push(visit);
-        }
-        let batches: Vec<&RecordBatch> = self.batches.iter().map(batch_of).collect();
-        for (month, mut visits) in months {
-            visits.sort_unstable_by_key(|visit| visit.visit);
-            let rows: Vec<(usize, usize)> =
-                visits.into_iter().flat_map(|visit| rows_of(visit).map(|row| (visit.batch, row))).collect();
-            if rows.is_empty() {
-                continue;
-            }
-            let mut file = FileWriter::new(table, month)?;
-            for rows in rows.chunks(WRITE_ROWS) {
-                file.write(&interleave_record_batch(&batches, rows)?).await?;
-            }
-            adds.push(file.finish(true).await?);
-        }
-        Ok(())
-    }
-
     /// Brings them to one table, as far as it does not have them.
     async fn flush(
         &self,
@@ -101,7 +45,7 @@ impl Gathered {
             return Ok(());
         }
         let mut adds = Vec::new();
-        let written = self.write(table, cursor, rows_of, batch_of, &mut adds).await;
+        let written = self.write(&table.place(), cursor, rows_of, batch_of, &mut adds).await;
         match written {
             Ok(()) => table.append(adds, journal, self.last).await,
             Err(error) => {
@@ -123,19 +67,8 @@ impl WarehouseSink {
     }
 
     fn gather(&mut self, visits: &[(Lsn, EndedVisit)]) -> Result<(), WarehouseError> {
-        let batch = self.gathered.batches.len();
-        for (lsn, visit) in visits {
-            let (row, from) = (self.rows.visits(), self.rows.events());
-            self.rows.push_ended(visit);
-            let events = from..self.rows.events();
-            let month = month_of(visit.start.at);
-            self.gathered.visits.push(Waiting { lsn: *lsn, visit: visit.visit, month, batch, row, events });
-            self.gathered.last = *lsn;
-        }
-        let batches = self.rows.finish()?;
-        self.gathered.bytes += batches.visits.get_array_memory_size() + batches.events.get_array_memory_size();
-        self.gathered.batches.push(batches);
-        Ok(())
+        visits.iter().for_each(|(lsn, visit)| self.gathered.push(*lsn, visit, &mut self.rows));
+        Ok(self.gathered.close_batch(&mut self.rows)?)
     }
 
     fn forget(&mut self) {

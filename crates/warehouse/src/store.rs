@@ -128,6 +128,27 @@ fn make_dir(folder: &FsPath) -> io::Result<()> {
     }
 }
 
+/// Gives a file that is on stable storage a second name, or a copy where that is another disk; durably. A file that is
+/// there already stays.
+pub(crate) fn link(file: &FsPath, place: &FsPath) -> io::Result<()> {
+    let folder = place.parent().unwrap_or(FsPath::new("/"));
+    make_dir(folder)?;
+    match fs::hard_link(file, place) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+        Err(_) => {
+            let mut beside = place.to_path_buf().into_os_string();
+            // As what is being written is called: it is swept up if this is interrupted.
+            beside.push("#0");
+            fs::copy(file, &beside)?;
+            File::open(&beside)?.sync_all()?;
+            fs::rename(&beside, place)?;
+        }
+        Ok(()) => {}
+    }
+    sync_dir(folder)
+}
+
 /// A file being written beside its place.
 #[derive(Debug)]
 struct Staged {

@@ -54,6 +54,20 @@ impl Kind {
             sorted_by: &["visit_id", "seq"],
         }
     }
+
+    /// The columns of a data file that is written now: the table's without the partition's.
+    pub(crate) fn file_columns(&self) -> Vec<usize> {
+        let fields = self.schema.fields().iter().enumerate();
+        fields.filter(|(_, field)| field.name() != schema::PARTITION).map(|(at, _)| at).collect()
+    }
+}
+
+/// Where data files of a table are written: the table's own folder, or one from which they get there later.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    pub(crate) world: World,
+    pub(crate) store: Arc<dyn ObjectStore>,
 }
 
 /// A data file of a table, as its log names it.
@@ -165,10 +179,14 @@ impl Table {
         Ok(())
     }
 
-    /// The columns of a data file that is written now: the table's without the partition's.
+    /// The columns of a data file that is written now.
     pub(crate) fn file_columns(&self) -> Vec<usize> {
-        let fields = self.kind.schema.fields().iter().enumerate();
-        fields.filter(|(_, field)| field.name() != schema::PARTITION).map(|(at, _)| at).collect()
+        self.kind.file_columns()
+    }
+
+    /// Where its data files are written.
+    pub(crate) fn place(&self) -> Place {
+        Place { kind: self.kind.clone(), world: self.world.clone(), store: self.store() }
     }
 
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {

@@ -182,7 +182,8 @@ fn files_and_visits_meet_in_the_folder_and_a_server_reads_no_files() {
     let data = folder.path();
     std::fs::write(data.join("access.log"), COMBINED).unwrap();
     let path = data.join("access.log");
-    let sql = format!("SELECT (SELECT count(*) FROM visits WHERE site = 'x') AS v, count(*) AS n FROM {}", path.display());
+    let sql =
+        format!("SELECT (SELECT count(*) FROM visits WHERE site = 'x') AS v, count(*) AS n FROM {}", path.display());
     let server = Server::start(data, &upstream, &[]);
     let answer = ureq::Agent::config_builder()
         .http_status_as_error(false)

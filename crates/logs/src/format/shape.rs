@@ -1,6 +1,6 @@
 //! Lines of text with fields between fixed pieces of text.
 
-use super::column::{Column, Meaning};
+use super::column::{Column, Meaning, Unit};
 use super::layout::{Field, Layout};
 
 /// A field, and the text that ends it.
@@ -17,18 +17,20 @@ pub(crate) struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
     Nothing,
-    /// Not empty.
-    Word,
     /// Not empty, without spaces.
     Token,
+    /// Not empty, not `-`, without spaces.
+    Client,
     /// A status, or `-`.
     Status,
     /// A time, or `-`.
     Time,
     /// No address, and no host's name with a port.
     NoAddress,
-    /// A number, or `-`.
+    /// A whole number, or `-`.
     Number,
+    /// A number, or `-`.
+    Float,
 }
 
 /// One way in which a line may be built.
@@ -126,11 +128,6 @@ impl Shape {
         self.layout = Layout::new(fields, columns);
         self
     }
-
-    pub(crate) fn with_needed(mut self, needed: usize) -> Self {
-        self.needed = needed.min(self.items.len());
-        self
-    }
 }
 
 /// `%U%q`, `$host$request_uri`, `$uri$is_args$args`: what makes one address is one field.
@@ -151,9 +148,11 @@ fn check(meaning: &Meaning) -> Check {
     match meaning {
         Meaning::Status => Check::Status,
         Meaning::Time(_) => Check::Time,
-        Meaning::Client | Meaning::ClientName | Meaning::Host => Check::Token,
+        Meaning::Client => Check::Client,
+        Meaning::Host => Check::Token,
         Meaning::Ident => Check::NoAddress,
-        Meaning::Bytes | Meaning::Integer => Check::Number,
+        Meaning::Bytes | Meaning::Integer | Meaning::Duration(Unit::Micros | Unit::Millis) => Check::Number,
+        Meaning::Float | Meaning::Duration(Unit::Seconds) => Check::Float,
         _ => Check::Nothing,
     }
 }

@@ -229,6 +229,12 @@ impl<'a> Row<'a> {
         Ok(hit)
     }
 
+    /// How many fields were found, but for what is only the rest of the line.
+    pub(crate) fn found(&self) -> usize {
+        let fields = self.spans.iter().zip(&self.layout.fields);
+        fields.filter(|(span, field)| **span != Span::NONE && &*field.name != "extra").count()
+    }
+
     fn said(&self, at: usize) -> Option<&'a [u8]> {
         self.spans.get(at).and_then(|span| span.said(self.line))
     }
@@ -261,8 +267,8 @@ impl<'a> Row<'a> {
         let bytes = self.said(at)?;
         let is_quoted = self.is_quoted(at);
         Some(match common {
-            Common::UserAgent if self.has_plus && !is_quoted => unescape::plus(bytes),
-            Common::UserAgent if self.has_percent => unescape::percent(bytes),
+            Common::UserAgent if self.has_plus && !is_quoted && bytes.contains(&b'+') => unescape::plus(bytes),
+            Common::UserAgent if self.has_plus || self.has_percent => unescape::percent(bytes),
             Common::Cookie if self.has_plus && !is_quoted => match memchr::memmem::find(bytes, b";+") {
                 Some(_) => unescape::text(bytes).replace(";+", "; ").into(),
                 None => unescape::text(bytes),

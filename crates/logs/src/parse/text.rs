@@ -156,7 +156,8 @@ fn check(
 ) -> Result<Option<Timestamp>, Reason> {
     let is_right = match item.check {
         Check::Nothing => true,
-        Check::Word => !value.is_empty(),
+        Check::Client => !value.is_empty() && value != b"-" && memchr(b' ', value).is_none(),
+        Check::Float => value == b"-" || number::float(value).is_some() || value.is_empty(),
         Check::Token => !value.is_empty() && memchr(b' ', value).is_none(),
         Check::NoAddress => is_ident(value),
         Check::Number => value == b"-" || number::integer(value).is_some() || value.is_empty(),
@@ -176,9 +177,9 @@ fn check(
     if is_right { Ok(None) } else { Err(Reason::Shape { at: place(at), expected: wanted(item.check) }) }
 }
 
-/// A number of one to three digits.
+/// A number of one to three digits; -1 is HAProxy's for none.
 pub(crate) fn is_status(value: &[u8]) -> bool {
-    matches!(value.len(), 1..=3) && value.iter().all(u8::is_ascii_digit)
+    (matches!(value.len(), 1..=3) && value.iter().all(u8::is_ascii_digit)) || value == b"-1"
 }
 
 /// An identity: no address (then the line has a host in front), and no space.
@@ -189,8 +190,9 @@ fn is_ident(value: &[u8]) -> bool {
 fn wanted(check: Check) -> &'static str {
     match check {
         Check::Token => "one word",
+        Check::Client => "an address or a name",
         Check::NoAddress => "an identity or -",
-        Check::Number => "a number or -",
+        Check::Number | Check::Float => "a number or -",
         _ => "a value",
     }
 }

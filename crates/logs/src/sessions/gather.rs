@@ -1,12 +1,13 @@
 //! Requests come in, in any order; what sessions need of them is kept, sorted by visitor and time.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
 use visitlog_core::limits::{self, cut};
 use visitlog_core::rules::Logged;
-use visitlog_core::{Host, VisitorId};
+use visitlog_core::{Host, Timestamp, VisitorId};
 
 use super::error::SessionsError;
 use super::horizon::Horizons;
@@ -14,6 +15,9 @@ use super::record::{Class, Facts, Key, Record};
 use super::runs::{Batch, Levels, Run};
 use super::settings::SessionSettings;
 use crate::hit::Hit;
+
+/// Before any time.
+const NEVER: Timestamp = Timestamp::from_micros(i64::MIN);
 
 /// The name of a site that nothing names.
 pub const NO_SITE: &str = "other";
@@ -45,6 +49,8 @@ pub struct Counts {
     pub excluded: u64,
     /// Without an address: all of these of one user agent are one visitor.
     pub without_address: u64,
+    /// Older than what was settled before of their site: such a one can't be part of a visit that it belonged to.
+    pub late: u64,
     /// Of a site that neither the log nor the settings name.
     pub without_site: u64,
 }
@@ -59,6 +65,7 @@ impl Counts {
         self.assets += other.assets;
         self.excluded += other.excluded;
         self.without_address += other.without_address;
+        self.late += other.late;
         self.without_site += other.without_site;
     }
 }
@@ -71,8 +78,10 @@ pub struct Gatherer {
     levels: Levels,
     horizons: Horizons,
     counts: Counts,
-    /// The host that was seen last, and its site.
-    site: (String, Host),
+    /// Up to when each site's visits were settled before.
+    settled: Arc<HashMap<Box<str>, Timestamp>>,
+    /// The host that was seen last, its site, and up to when that one's visits were settled.
+    site: (String, Host, Timestamp),
     input: Vec<u8>,
 }
 
@@ -86,16 +95,25 @@ pub(super) struct Gathered {
 impl Gatherer {
     /// One without requests.
     pub fn new(settings: Arc<SessionSettings>) -> Self {
-        let site = (String::new(), settings.default_site());
+        let site = (String::new(), settings.default_site(), NEVER);
         Self {
             settings,
             batch: Batch::default(),
             levels: Levels::default(),
             horizons: Horizons::default(),
             counts: Counts::default(),
+            settled: Arc::default(),
             site,
             input: Vec::new(),
         }
+    }
+
+    /// The same, told up to when visits were settled before.
+    #[must_use]
+    pub fn after(mut self, settled: Arc<HashMap<Box<str>, Timestamp>>) -> Self {
+        self.site.2 = settled.get(self.site.1.as_str()).copied().unwrap_or(NEVER);
+        self.settled = settled;
+        self
     }
 
     /// What the requests were so far.
@@ -143,6 +161,7 @@ impl Gatherer {
                 return Ok(());
             }
         };
+        self.counts.late += u64::from(hit.time < self.site.2);
         self.counts.without_address += u64::from(hit.client_ip.is_none());
         self.counts.without_site += u64::from(hit.host.is_none() && self.settings.site.is_none());
         let visitor = self.settings.identify.visitor(&self.settings.key, site, hit, &mut self.input);
@@ -155,7 +174,9 @@ impl Gatherer {
         if self.site.0 != named {
             let host = Host::new(named);
             let is_none = host.as_str().is_empty();
-            self.site = (named.to_owned(), if is_none { self.settings.default_site() } else { host });
+            let site = if is_none { self.settings.default_site() } else { host };
+            let settled = self.settled.get(site.as_str()).copied().unwrap_or(NEVER);
+            self.site = (named.to_owned(), site, settled);
         }
     }
 

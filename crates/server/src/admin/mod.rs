@@ -3,6 +3,8 @@
 #[cfg(feature = "warehouse")]
 mod erase;
 mod guard;
+#[cfg(feature = "warehouse")]
+mod import;
 pub mod metrics;
 #[cfg(feature = "warehouse")]
 mod query;
@@ -51,7 +53,8 @@ pub fn router(admin: Admin, address: SocketAddr) -> Router {
         .route("/api/v1/query/{id}", get(query::failure))
         .route("/api/v1/reports/{name}", get(query::report))
         .route("/api/v1/erase", post(erase::erase))
-        .route("/api/v1/export", get(erase::export));
+        .route("/api/v1/export", get(erase::export))
+        .route("/api/v1/import", post(import::import));
     #[cfg(not(feature = "warehouse"))]
     let pages = pages
         .route("/api/v1/visits", get(visits::no_warehouse))

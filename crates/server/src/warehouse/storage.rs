@@ -50,12 +50,7 @@ impl Storage {
         settings: &WarehouseSettings,
         enricher: Arc<Enricher>,
     ) -> Result<Self, WarehouseError> {
-        let folder = settings.folder.clone().unwrap_or_else(|| data.join(FOLDER));
-        let system = |doing| move |source| WarehouseError::System { doing, source };
-        let entropy = SystemEntropy::new().map_err(system("draw random bits"))?;
-        let clock = Arc::new(SystemClock::start());
-        let tables = Tables::open(&folder, settings.tables.clone(), clock, Arc::new(entropy))?;
-        Ok(Self { tables, enricher })
+        Ok(Self { tables: open_tables(data, settings)?, enricher })
     }
 
     /// What brings ended visits to the tables.
@@ -79,6 +74,15 @@ impl Storage {
         let views = Views { live: Some(live), tables: Some(Arc::new(stored)), losses };
         Shown { views, tables: self.tables, engine, enricher, erasing: Mutex::default() }
     }
+}
+
+/// Opens the tables of a data folder, or makes them.
+pub(super) fn open_tables(data: &Path, settings: &WarehouseSettings) -> Result<Arc<Tables>, WarehouseError> {
+    let folder = settings.folder.clone().unwrap_or_else(|| data.join(FOLDER));
+    let system = |doing| move |source| WarehouseError::System { doing, source };
+    let entropy = SystemEntropy::new().map_err(system("draw random bits"))?;
+    let clock = Arc::new(SystemClock::start());
+    Ok(Tables::open(&folder, settings.tables.clone(), clock, Arc::new(entropy))?)
 }
 
 /// The tables that statements see, and what is behind them.

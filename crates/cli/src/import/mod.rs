@@ -1,0 +1,162 @@
+//! `visitlog import`: visits of access logs.
+
+mod progress;
+mod rejects;
+mod setup;
+mod store;
+mod tail;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use visitlog_logs::import::{BatchDone, FileDone, ReadError};
+use visitlog_logs::sessions::{Ending, NO_SITE};
+use visitlog_logs::{Input, Tally};
+use visitlog_server::warehouse::import::Stage;
+
+use self::progress::Progress;
+use self::setup::Setup;
+pub(crate) use self::tail::tail;
+use crate::args::ImportArgs;
+use crate::render::clean;
+
+pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let inputs = Input::find(&args.logs.logs)?;
+    let mut setup = Setup::open(&args.logs)?;
+    store::pending(&setup).context("store what an earlier import left")?;
+    let progress = Progress::new(&inputs, &args.logs)?;
+    let mut reading = setup.folder.begin(setup.read_settings(args.is_final), &setup.sessions);
+    let mut files = Vec::new();
+    for input in &inputs {
+        let done = reading.read(input, &progress);
+        if let Err(ReadError::Stopped) = &done {
+            progress.clear();
+            progress.stopped()?;
+        }
+        let done = done.with_context(|| format!("nothing was imported: {}", clean(input.name())))?;
+        progress.clear();
+        say_file(input, &done);
+        files.push(done);
+    }
+    progress.working_on("visits");
+    let now = visitlog_core::Timestamp::from_micros(Timestamp::now().as_microsecond());
+    let ending = if args.is_final { Ending::Final } else { Ending::Open { lateness: args.lateness, now: Some(now) } };
+    let mut bots = 0;
+    let staging = setup.staging()?;
+    let stages = (0..setup.threads).map(|_| staging.stage()).collect();
+    let horizons = setup.folder.horizons();
+    let made = setup.folder.make(reading, &setup.sessions, horizons, ending, stages, |stages| {
+        let (staged, of_bots) = Stage::finish(stages)?;
+        bots = of_bots;
+        Ok(staged)
+    });
+    let done = made.context("nothing was imported")?;
+    store::pending(&setup).context("what was imported is not in the tables yet; the next import stores it")?;
+    progress.end()?;
+    say(args, &files, &done, bots, began.elapsed());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_file(input: &Input, done: &FileDone) {
+    let name = clean(input.name());
+    let why = done.because.as_deref().map(|because| format!(": {}", clean(because))).unwrap_or_default();
+    println!("{name}: {}{why}", done.format);
+    let Tally { parsed, directives, rejected } = done.tally;
+    let known = if done.known_lines > 0 {
+        format!(" ({} were imported before)", counted(done.known_lines, "line"))
+    } else {
+        String::new()
+    };
+    println!(
+        "  {}: {} parsed, {} directives, {} rejected{known}",
+        counted(done.tally.lines(), "line"),
+        digits(parsed),
+        digits(directives),
+        digits(rejected)
+    );
+    if done.left_open {
+        println!("  the last line has no end: it is left for the next time (--final takes it)");
+    }
+}
+
+fn say(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, took: Duration) {
+    let tally: Tally = files.iter().map(|file| file.tally).sum();
+    let (counts, made) = (&done.counts, &done.made);
+    let rate = tally.lines() as f64 / took.as_secs_f64().max(1e-9);
+    println!(
+        "{} of {} in {:.1} s ({} lines/s): {} parsed, {} directives, {} rejected",
+        counted(tally.lines(), "line"),
+        counted(files.len() as u64, "file"),
+        took.as_secs_f64(),
+        digits(rate as u64),
+        digits(tally.parsed),
+        digits(tally.directives),
+        digits(tally.rejected)
+    );
+    println!(
+        "requests: {} page views, {} page errors, {} others, {} assets, {} excluded",
+        digits(counts.page_views),
+        digits(counts.page_errors),
+        digits(counts.others),
+        digits(counts.assets),
+        digits(counts.excluded)
+    );
+    let open = if made.open > 0 { " that may go on with the next import (--final ends them)" } else { "" };
+    println!(
+        "visits: {} ended ({} of bots), {} open{open}; {}",
+        digits(made.ended),
+        digits(bots),
+        digits(made.open),
+        counted(made.visitors, "visitor")
+    );
+    if counts.late > 0 {
+        println!(
+            "{} older than what was settled before: they are visits of their own, even where they belong to one",
+            counted(counts.late, "request")
+        );
+    }
+    if counts.without_site > 0 {
+        println!(
+            "{} without a host count to site {NO_SITE}: --site names the site of such a log",
+            counted(counts.without_site, "request")
+        );
+    }
+    if counts.without_address > 0 {
+        println!("{} without an address", counted(counts.without_address, "request"));
+    }
+    println!("visitlog query --data {} \"SELECT * FROM visits\" shows them", args.logs.data.display());
+}
+
+/// `1,234,567`.
+fn digits(number: u64) -> String {
+    let plain = number.to_string();
+    let mut out = String::with_capacity(plain.len() + plain.len() / 3);
+    for (at, digit) in plain.chars().enumerate() {
+        if at > 0 && (plain.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", digits(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(digits(0), "0");
+        assert_eq!(digits(999), "999");
+        assert_eq!(digits(1_234_567), "1,234,567");
+        assert_eq!((counted(1, "line"), counted(1_000, "line")), ("1 line".to_owned(), "1,000 lines".to_owned()));
+    }
+}

@@ -1,0 +1,78 @@
+//! What the arguments say, made ready.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use visitlog_core::Host;
+use visitlog_core::rules::{Addresses, PathRules, SiteRules};
+use visitlog_logs::import::{ImportFolder, ReadSettings};
+use visitlog_logs::sessions::{Locate, SessionSettings};
+use visitlog_logs::{Format, Hints};
+use visitlog_server::warehouse::WarehouseSettings;
+use visitlog_server::warehouse::import::{Staging, staging};
+use visitlog_server::{EnrichSettings, Enricher};
+
+use crate::args::{IpArg, LogArgs};
+
+/// Threads that parse and that make visits, at most: more would only take more memory.
+const THREADS_MAX: usize = 8;
+
+/// An importer, ready to read.
+pub(super) struct Setup {
+    pub(super) folder: ImportFolder,
+    pub(super) sessions: Arc<SessionSettings>,
+    pub(super) threads: usize,
+    pub(super) data: PathBuf,
+    pub(super) tables: WarehouseSettings,
+    format: Option<Format>,
+    enricher: Arc<Enricher>,
+}
+
+impl Setup {
+    pub(super) fn open(args: &LogArgs) -> anyhow::Result<Self> {
+        let format = args.format.as_deref().map(Format::named).transpose()?;
+        let enricher = Arc::new(Enricher::open(EnrichSettings { geoip: args.geoip.clone() })?);
+        std::fs::create_dir_all(&args.data).with_context(|| format!("create {}", args.data.display()))?;
+        let random = || {
+            let mut bits = [0; 32];
+            getrandom::fill(&mut bits).map_err(std::io::Error::other)?;
+            Ok(bits)
+        };
+        let folder = ImportFolder::open(&args.data, random)?;
+        let places = Arc::clone(&enricher);
+        let mut paths = PathRules::default();
+        paths.excluded_paths.extend(args.exclude.iter().cloned());
+        paths.asset_extensions = args.asset_extensions.clone().unwrap_or(paths.asset_extensions);
+        paths.file_extensions = args.file_extensions.clone().unwrap_or(paths.file_extensions);
+        let sessions = SessionSettings {
+            identify: args.identity.clone(),
+            site: args.site.as_deref().map(Host::new),
+            rules: SiteRules { idle_timeout: args.idle_timeout, max_age: args.max_age, ..SiteRules::default() },
+            paths,
+            record_assets: args.assets,
+            addresses: match args.ip {
+                IpArg::Full => Addresses::Whole,
+                IpArg::Truncated => Addresses::Network,
+                IpArg::None => Addresses::None,
+            },
+            locate: Locate::new(move |address| places.place(address)),
+            spill_dir: Some(folder.dir().to_owned()),
+            ..SessionSettings::new(folder.key().clone())
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        let tables = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
+        let data = args.data.clone();
+        Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, enricher })
+    }
+
+    pub(super) fn read_settings(&self, takes_open_lines: bool) -> ReadSettings {
+        let format = self.format.clone();
+        ReadSettings { format, hints: Hints::default(), takes_open_lines, threads: self.threads }
+    }
+
+    /// Where the settled visits of the next batch are written.
+    pub(super) fn staging(&self) -> anyhow::Result<Arc<Staging>> {
+        Ok(staging(&self.folder.next_stage()?, &self.enricher)?)
+    }
+}

@@ -1,0 +1,50 @@
+//! A committed batch gets into the tables: by the server that has them, or by this process where there is none.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::json;
+use visitlog_engine::lock::{DataLock, LockError};
+use visitlog_logs::import::Pending;
+use visitlog_server::warehouse::import::Unserved;
+
+use super::setup::Setup;
+use crate::sql;
+
+/// How long it waits for another process, a query perhaps, to let go of the folder.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Stores what the last batch left, if it left anything.
+pub(super) fn pending(setup: &Setup) -> anyhow::Result<()> {
+    let Some(pending) = setup.folder.pending() else { return Ok(()) };
+    let began = Instant::now();
+    loop {
+        match DataLock::acquire(&setup.data) {
+            Ok(_lock) => {
+                Unserved::open(&setup.data, &setup.tables)?.store(&pending)?;
+                break;
+            }
+            Err(LockError::Held { holder, .. }) if holder.address.is_some() => {
+                by_server(&holder.address.unwrap_or_default(), &pending)?;
+                break;
+            }
+            Err(LockError::Held { .. }) if began.elapsed() < PATIENCE => std::thread::sleep(LOOK_EVERY),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(setup.folder.stored()?)
+}
+
+fn by_server(address: &str, pending: &Pending) -> anyhow::Result<()> {
+    let url = format!("http://{address}/api/v1/import");
+    let body = json!({ "importer": format!("{:032x}", pending.importer), "batch": pending.batch }).to_string();
+    let request = sql::agent().post(&url).header("content-type", "application/json");
+    let mut answer = request.send(body).with_context(|| format!("ask the server at {url}"))?;
+    let status = answer.status();
+    if !status.is_success() {
+        let text = answer.body_mut().read_to_string().context("read the server's answer")?;
+        bail!("{}", sql::message(&text).unwrap_or_else(|| format!("the server at {url} answered {status}")));
+    }
+    Ok(())
+}

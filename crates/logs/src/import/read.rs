@@ -1,0 +1,391 @@
+//! Files are read, from where the register knows them on, and their requests gathered.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::os::unix::fs::{FileExt, MetadataExt as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use visitlog_core::Timestamp;
+
+use super::register::{Known, Marker, Register, Source, WINDOW_BYTES};
+use crate::detect::{DetectError, detect};
+use crate::format::Format;
+use crate::input::{Chunk, ChunkReader, Input, InputError};
+use crate::parse::{Hints, Parsed, Parser, Wanted};
+use crate::reject::{Reject, Tally};
+use crate::sessions::{Gatherer, Origin, SessionSettings, SessionsError};
+
+/// Why a file was not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It can't be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Its format is not known.
+    #[error(transparent)]
+    Format(#[from] DetectError),
+    /// Its requests can't be kept.
+    #[error(transparent)]
+    Sessions(#[from] SessionsError),
+    /// Whoever watches had enough.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Is told how it goes, by several threads.
+pub trait Watch: Sync {
+    /// So many more bytes of the file were read (compressed, if it is), and so many more lines of its text.
+    fn progressed(&self, bytes: u64, lines: u64) {
+        let _ = (bytes, lines);
+    }
+
+    /// A line was rejected. Breaks when that is enough.
+    fn rejected(&self, reject: Reject) -> ControlFlow<()> {
+        let _ = reject;
+        ControlFlow::Continue(())
+    }
+
+    /// Whether to go on at all.
+    fn goes_on(&self) -> bool {
+        true
+    }
+}
+
+/// How files are read.
+#[derive(Debug, Clone)]
+pub struct ReadSettings {
+    /// Their format. Default: each file's own, by its content.
+    pub format: Option<Format>,
+    /// What times leave out.
+    pub hints: Hints,
+    /// Whether a last line without an end is taken as it is. Else it may still be being written: it is left for the next
+    /// time. What is compressed, or comes by a pipe, does not go on in any case.
+    pub takes_open_lines: bool,
+    /// Threads that parse.
+    pub threads: usize,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileDone {
+    /// The format's name.
+    pub format: String,
+    /// What the verdict rests on; `None` where the settings name the format.
+    pub because: Option<String>,
+    /// Its lines that were not known before.
+    pub tally: Tally,
+    /// Lines that were imported before.
+    pub known_lines: u64,
+    /// Whether a last line without an end was left for the next time.
+    pub left_open: bool,
+}
+
+/// Reads files into gatherers.
+#[derive(Debug)]
+pub struct Reading {
+    settings: ReadSettings,
+    importer: u128,
+    /// The files as known with what was read.
+    pub register: Register,
+    /// One a thread.
+    pub gatherers: Vec<Gatherer>,
+}
+
+/// What the threads share: the text, in order.
+struct Text {
+    chunks: ChunkReader,
+    marker: Marker,
+    /// What is imported already ends here.
+    skip: u64,
+    buffers: Vec<Vec<u8>>,
+    lines: u64,
+    /// Bytes of the file that were read and not told yet.
+    raw: Arc<AtomicU64>,
+    takes_open_line: bool,
+    left_open: bool,
+    is_over: bool,
+}
+
+impl Reading {
+    /// Goes on with a register.
+    pub fn new(
+        settings: ReadSettings,
+        sessions: &Arc<SessionSettings>,
+        settled: &Arc<HashMap<Box<str>, Timestamp>>,
+        importer: u128,
+        register: Register,
+    ) -> Self {
+        let gatherer = |_| Gatherer::new(Arc::clone(sessions)).after(Arc::clone(settled));
+        let gatherers = (0..settings.threads.max(1)).map(gatherer).collect();
+        Self { settings, importer, register, gatherers }
+    }
+
+    /// Reads what is new in a file.
+    ///
+    /// # Errors
+    /// When it can't be read, its format is not known, or whoever watches has had enough. What was gathered is of no use
+    /// then.
+    pub fn read(&mut self, input: &Input, watch: &dyn Watch) -> Result<FileDone, ReadError> {
+        let raw = Arc::<AtomicU64>::default();
+        let (mut chunks, modified_s) = open(input, Some(&raw))?;
+        let starts_at = chunks.position().offset;
+        let sample = chunks.sample()?;
+        let (format, because) = match &self.settings.format {
+            Some(format) => (format.with_sample(sample), None),
+            None if sample.is_empty() => return Ok(FileDone::empty()),
+            None => {
+                let detection = detect(sample, input.name())?;
+                (detection.format, Some(detection.because))
+            }
+        };
+        let mut head = if starts_at == BOM.len() as u64 { BOM.to_vec() } else { Vec::new() };
+        head.extend_from_slice(&sample[..sample.len().min(WINDOW_BYTES - head.len())]);
+        let plain = plain(input, &head);
+        let found = self.find(input, &head, plain.as_ref())?;
+        let mut known = match &found {
+            Some(found) => self.register.go_on(self.importer, found, input.name()),
+            None => self.register.begin(self.importer, input.name()),
+        };
+        let mut marker = Marker::default();
+        marker.see(&head[..usize::try_from(starts_at).unwrap_or(0)]);
+        let takes_open_line = self.settings.takes_open_lines || plain.is_none();
+        let text = Text {
+            chunks,
+            marker,
+            skip: known.end,
+            buffers: Vec::new(),
+            lines: 0,
+            raw,
+            takes_open_line,
+            left_open: false,
+            is_over: false,
+        };
+        let (text, tally) = self.parse(text, &format, known.number, watch)?;
+        let known_lines = known.lines;
+        (known.head, known.tail) = text.marker.marks();
+        known.end = text.marker.at().max(known.end);
+        known.lines = text.lines;
+        known.modified_s = modified_s;
+        self.register.put(known, found.as_ref());
+        let format = format.name().to_owned();
+        Ok(FileDone { format, because, tally, known_lines, left_open: text.left_open })
+    }
+
+    /// What is known of the file.
+    fn find(&self, input: &Input, head: &[u8], plain: Option<&File>) -> Result<Option<Known>, ReadError> {
+        let candidates = self.register.candidates(head);
+        let read = |source| InputError::Open { file: Arc::clone(input.name()), source };
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        if let Some(mut file) = plain {
+            return Ok(self.register.find(&mut file).map_err(read)?.cloned());
+        }
+        let Some(_) = input.path() else {
+            // A pipe can be read once only.
+            return Ok(None);
+        };
+        // Only from its start can it be decompressed: the last bytes before each end, as they go by.
+        let (mut chunks, _) = open(input, None)?;
+        let longest = candidates.iter().map(|known| known.end).max().unwrap_or(0);
+        let (mut window, mut at) = (Vec::new(), chunks.position().offset);
+        let mut found: Option<&Known> = None;
+        let mut buffer = Vec::new();
+        while at < longest
+            && let Some(chunk) = chunks.next_chunk(buffer)?
+        {
+            window.drain(..window.len().saturating_sub(WINDOW_BYTES));
+            if chunk.start.offset != at {
+                window.clear();
+            }
+            window.extend_from_slice(&chunk.bytes);
+            at = chunk.start.offset + chunk.bytes.len() as u64;
+            for known in &candidates {
+                let tail = known.end.checked_sub(at - window.len() as u64).and_then(|to| {
+                    let to = usize::try_from(to).ok()?;
+                    window.get(to.checked_sub(known.tail_bytes())?..to)
+                });
+                if tail.is_some_and(|tail| known.ends_with(tail)) && found.is_none_or(|found| found.end < known.end) {
+                    found = Some(known);
+                }
+            }
+            buffer = chunk.bytes;
+        }
+        Ok(found.cloned())
+    }
+
+    fn parse(&mut self, text: Text, format: &Format, file: u32, watch: &dyn Watch) -> Result<(Text, Tally), ReadError> {
+        let text = Mutex::new(text);
+        let hints = self.settings.hints;
+        let run = |gatherer: &mut Gatherer| {
+            let parser = Parser::new(format, Wanted::hit()).with_hints(hints);
+            let done = parse_chunks(&text, parser, gatherer, file, watch);
+            if done.is_err() {
+                lock(&text).is_over = true;
+            }
+            done
+        };
+        let tallies = std::thread::scope(|scope| {
+            let (first, others) = self.gatherers.split_at_mut(1);
+            let threads: Vec<_> = others.iter_mut().map(|gatherer| scope.spawn(|| run(gatherer))).collect();
+            let own = first.iter_mut().map(run).collect::<Vec<_>>();
+            let others =
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why)));
+            own.into_iter().chain(others).collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok((text.into_inner().unwrap_or_else(PoisonError::into_inner), tallies.into_iter().sum()))
+    }
+}
+
+impl FileDone {
+    fn empty() -> Self {
+        Self { format: "empty".into(), because: None, tally: Tally::default(), known_lines: 0, left_open: false }
+    }
+}
+
+const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+fn lock<'a>(text: &'a Mutex<Text>) -> MutexGuard<'a, Text> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens an input, and says when it was last written. `raw` counts the bytes that are read of it.
+fn open(input: &Input, raw: Option<&Arc<AtomicU64>>) -> Result<(ChunkReader, i64), InputError> {
+    let (Some(path), Some(raw)) = (input.path(), raw) else { return Ok((input.open()?, 0)) };
+    let failed = |source| InputError::Open { file: Arc::clone(input.name()), source };
+    let file = File::open(path).map_err(failed)?;
+    let modified_s = file.metadata().map_err(failed)?.mtime();
+    let counting = Counting { file, read: Arc::clone(raw) };
+    Ok((ChunkReader::open(input.name(), Box::new(counting))?, modified_s))
+}
+
+/// The file itself, if its text is what stands in it.
+fn plain(input: &Input, head: &[u8]) -> Option<File> {
+    let file = File::open(input.path()?).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut start = vec![0; head.len()];
+    file.read_exact_at(&mut start, 0).ok()?;
+    (start == head).then_some(file)
+}
+
+impl Source for &File {
+    fn read_at(&mut self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut read = vec![0; bytes];
+        let mut there = 0;
+        while there < bytes {
+            match FileExt::read_at(*self, &mut read[there..], offset + there as u64) {
+                Ok(0) => break,
+                Ok(more) => there += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        read.truncate(there);
+        Ok(read)
+    }
+}
+
+impl Text {
+    /// The next chunk with lines that are not known, cut before what is not whole.
+    fn next(&mut self) -> Result<Option<Chunk>, InputError> {
+        loop {
+            if self.is_over {
+                return Ok(None);
+            }
+            let buffer = self.buffers.pop().unwrap_or_default();
+            let Some(mut chunk) = self.chunks.next_chunk(buffer)? else {
+                self.is_over = true;
+                return Ok(None);
+            };
+            if chunk.start.offset > self.marker.at() {
+                self.marker.pass_over(chunk.start.offset);
+            }
+            if chunk.is_last_line_open() && !self.takes_open_line {
+                self.left_open = true;
+                let whole = memchr::memrchr(b'\n', &chunk.bytes).map_or(0, |at| at + 1);
+                chunk.bytes.truncate(whole);
+            }
+            self.marker.see(&chunk.bytes);
+            let next = self.chunks.position();
+            self.lines = next.line - 1 - u64::from(self.left_open);
+            if chunk.start.offset + chunk.bytes.len() as u64 > self.skip
+                || chunk.too_long.as_ref().is_some_and(|line| line.offset >= self.skip)
+            {
+                return Ok(Some(chunk));
+            }
+            self.buffers.push(chunk.bytes);
+        }
+    }
+}
+
+fn parse_chunks(
+    text: &Mutex<Text>,
+    mut parser: Parser,
+    gatherer: &mut Gatherer,
+    file: u32,
+    watch: &dyn Watch,
+) -> Result<Tally, ReadError> {
+    let mut tally = Tally::default();
+    let skip = lock(text).skip;
+    let reject = |reject: Reject| match watch.rejected(reject) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(ReadError::Stopped),
+    };
+    loop {
+        if !watch.goes_on() {
+            return Err(ReadError::Stopped);
+        }
+        let Some(mut chunk) = lock(text).next()? else { return Ok(tally) };
+        let before = tally.lines();
+        if let Some(line) = chunk.too_long.take().filter(|line| line.offset >= skip) {
+            tally.rejected += 1;
+            reject(line)?;
+        }
+        parser.resume(&chunk.start.directives);
+        for line in chunk.lines() {
+            let parsed = parser.parse(line.bytes);
+            if line.offset < skip {
+                continue;
+            }
+            let reason = match parsed {
+                Parsed::Row(row) => match row.hit() {
+                    Ok(hit) => {
+                        tally.parsed += 1;
+                        gatherer.add(&hit, Origin { file, offset: line.offset })?;
+                        continue;
+                    }
+                    Err(reason) => reason,
+                },
+                Parsed::Directive => {
+                    tally.directives += 1;
+                    continue;
+                }
+                Parsed::Rejected(reason) => reason,
+            };
+            tally.rejected += 1;
+            reject(line.reject(&chunk.file, reason))?;
+        }
+        let mut text = lock(text);
+        watch.progressed(text.raw.swap(0, Ordering::Relaxed), tally.lines() - before);
+        text.buffers.push(chunk.bytes);
+    }
+}
+
+/// Counts what is read of a file.
+struct Counting {
+    file: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

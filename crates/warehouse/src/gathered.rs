@@ -1,0 +1,90 @@
+//! Rows of ended visits, gathered in memory until they are written, sorted.
+
+use std::collections::BTreeMap;
+
+use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::compute::interleave_record_batch;
+use deltalake::arrow::error::ArrowError;
+use deltalake::kernel::Add;
+use visitlog_core::model::EndedVisit;
+use visitlog_core::{Lsn, VisitId};
+
+use crate::error::WarehouseError;
+use crate::files::FileWriter;
+use crate::rows::{Batches, RowBuilder, month_of};
+use crate::tables::Place;
+
+/// Rows that are put together at a time when they are written.
+const WRITE_ROWS: usize = 16_384;
+
+/// Rows that wait for a flush.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) batches: Vec<Batches>,
+    visits: Vec<Waiting>,
+    pub(crate) bytes: usize,
+    pub(crate) last: Lsn,
+}
+
+/// Where a visit's rows are.
+pub(crate) struct Waiting {
+    lsn: Lsn,
+    visit: VisitId,
+    month: String,
+    batch: usize,
+    pub(crate) row: usize,
+    pub(crate) events: std::ops::Range<usize>,
+}
+
+/// Which rows of a visit a table has.
+pub(crate) type RowsOf = fn(&Waiting) -> std::ops::Range<usize>;
+
+impl Gathered {
+    /// Adds a visit to the batch that `rows` builds.
+    pub(crate) fn push(&mut self, lsn: Lsn, visit: &EndedVisit, rows: &mut RowBuilder) {
+        let (batch, row, from) = (self.batches.len(), rows.visits(), rows.events());
+        rows.push_ended(visit);
+        let events = from..rows.events();
+        let month = month_of(visit.start.at);
+        self.visits.push(Waiting { lsn, visit: visit.visit, month, batch, row, events });
+        self.last = lsn;
+    }
+
+    /// Ends the batch that `rows` builds.
+    pub(crate) fn close_batch(&mut self, rows: &mut RowBuilder) -> Result<(), ArrowError> {
+        let batches = rows.finish()?;
+        self.bytes += batches.visits.get_array_memory_size() + batches.events.get_array_memory_size();
+        self.batches.push(batches);
+        Ok(())
+    }
+
+    /// Adds files with the rows of visits behind `cursor` to `adds`.
+    pub(crate) async fn write(
+        &self,
+        place: &Place,
+        cursor: Option<Lsn>,
+        rows_of: RowsOf,
+        batch_of: fn(&Batches) -> &RecordBatch,
+        adds: &mut Vec<Add>,
+    ) -> Result<(), WarehouseError> {
+        let mut months: BTreeMap<&str, Vec<&Waiting>> = BTreeMap::new();
+        for visit in self.visits.iter().filter(|visit| Some(visit.lsn) > cursor) {
+            months.entry(&visit.month).or_default().push(visit);
+        }
+        let batches: Vec<&RecordBatch> = self.batches.iter().map(batch_of).collect();
+        for (month, mut visits) in months {
+            visits.sort_unstable_by_key(|visit| visit.visit);
+            let rows: Vec<(usize, usize)> =
+                visits.into_iter().flat_map(|visit| rows_of(visit).map(|row| (visit.batch, row))).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let mut file = FileWriter::new(place, month)?;
+            for rows in rows.chunks(WRITE_ROWS) {
+                file.write(&interleave_record_batch(&batches, rows)?).await?;
+            }
+            adds.push(file.finish(true).await?);
+        }
+        Ok(())
+    }
+}

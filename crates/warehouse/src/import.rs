@@ -1,0 +1,181 @@
+//! Visits of an importer: written as the tables' data files before it commits its batch, and made part of the tables
+//! after.
+//!
+//! A batch's files are written, sorted and synced, to the batch's own folder ([`Staging`]); the importer's state then
+//! names them; then they get a second name in the tables' folder, and one commit to each table adds them
+//! ([`Warehouse::store_import`]). That commit carries a transaction: the importer's UUID as application, the batch's
+//! number as version. So it is known of each table whether it has the batch, and after a crash the rest is done again.
+//! The files keep their name in the batch's folder until both tables have them: what a vacuum takes for left over is
+//! still there.
+
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+
+use deltalake::kernel::Add;
+use deltalake::logstore::object_store::ObjectStore;
+use deltalake::logstore::object_store::path::Path;
+use deltalake::logstore::object_store::prefix::PrefixStore;
+use serde::{Deserialize, Serialize};
+use visitlog_core::Lsn;
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::{Clock, Entropy};
+use visitlog_enrich::Enricher;
+use visitlog_logs::import::Pending;
+use visitlog_logs::sessions::{OutputError, Visits};
+
+use crate::error::WarehouseError;
+use crate::gathered::Gathered;
+use crate::rows::RowBuilder;
+use crate::store::{DurableStore, link};
+use crate::tables::{Kind, Place, Table, World};
+use crate::warehouse::Warehouse;
+
+/// Rows are put into a batch when they take so much memory.
+const BATCH_BYTES: usize = 2 << 20;
+/// And batches are written, sorted, to files when they take so much.
+const FILE_BYTES: usize = 14 << 20;
+
+/// The files of a batch, as its state names them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Staged {
+    visits: Vec<Add>,
+    events: Vec<Add>,
+}
+
+/// Writes the settled visits of one batch, in several threads.
+pub struct Staging {
+    runtime: tokio::runtime::Runtime,
+    visits: Place,
+    events: Place,
+    enricher: Arc<Enricher>,
+}
+
+/// Writes visits of one thread.
+pub struct Stage {
+    staging: Arc<Staging>,
+    rows: RowBuilder,
+    gathered: Gathered,
+    staged: Staged,
+    bots: u64,
+}
+
+impl Staging {
+    /// Into a folder of the batch's own.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn new(
+        dir: &FsPath,
+        enricher: Arc<Enricher>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, WarehouseError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("visitlog-stage")
+            .build()
+            .map_err(|source| WarehouseError::Io { doing: "starting threads", source })?;
+        let dir = dir
+            .canonicalize()
+            .map_err(|source| WarehouseError::Io { doing: "looking for the batch's folder", source })?;
+        let world = World { clock, entropy };
+        let place = |kind: Kind| {
+            let wrong = |_| WarehouseError::Place { place: dir.display().to_string() };
+            let prefix = Path::from_absolute_path(dir.join(kind.name)).map_err(wrong)?;
+            let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(DurableStore::new(), prefix));
+            Ok::<_, WarehouseError>(Place { kind, world: world.clone(), store })
+        };
+        Ok(Arc::new(Self { runtime, visits: place(Kind::visits())?, events: place(Kind::events())?, enricher }))
+    }
+
+    /// What takes the visits of one thread.
+    pub fn stage(self: &Arc<Self>) -> Stage {
+        Stage {
+            staging: Arc::clone(self),
+            rows: RowBuilder::new(Arc::clone(&self.enricher), None),
+            gathered: Gathered::default(),
+            staged: Staged::default(),
+            bots: 0,
+        }
+    }
+}
+
+impl Stage {
+    /// Writes what is left of all threads' visits; then all of them are on stable storage. Returns what the batch's state
+    /// has to say of them (`None` where there are none), and how many of them are bots'.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn finish(stages: Vec<Self>) -> Result<(Option<serde_json::Value>, u64), OutputError> {
+        let mut bots = 0;
+        let mut all = Staged::default();
+        for mut stage in stages {
+            stage.write()?;
+            bots += stage.bots;
+            all.visits.append(&mut stage.staged.visits);
+            all.events.append(&mut stage.staged.events);
+        }
+        if all.visits.is_empty() {
+            return Ok((None, bots));
+        }
+        Ok((Some(serde_json::to_value(&all)?), bots))
+    }
+
+    fn write(&mut self) -> Result<(), WarehouseError> {
+        self.bots += self.rows.take_bots();
+        self.gathered.close_batch(&mut self.rows)?;
+        let gathered = std::mem::take(&mut self.gathered);
+        let (staging, staged) = (&self.staging, &mut self.staged);
+        staging.runtime.block_on(async {
+            let (visits, events) = (&staging.visits, &staging.events);
+            gathered.write(visits, None, |at| at.row..at.row + 1, |batch| &batch.visits, &mut staged.visits).await?;
+            gathered.write(events, None, |at| at.events.clone(), |batch| &batch.events, &mut staged.events).await
+        })
+    }
+}
+
+impl Visits for Stage {
+    fn ended(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
+        self.gathered.push(Lsn(1), &visit, &mut self.rows);
+        if self.rows.bytes() >= BATCH_BYTES {
+            self.bots += self.rows.take_bots();
+            self.gathered.close_batch(&mut self.rows)?;
+            if self.gathered.bytes >= FILE_BYTES {
+                self.write()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Warehouse {
+    /// Makes an importer's batch part of the tables, as far as they do not have it.
+    ///
+    /// # Errors
+    /// When the batch's files are gone, or the tables can't be written. The same call may work later.
+    pub fn store_import(&self, pending: &Pending) -> Result<(), WarehouseError> {
+        let what = "the batch of an import is not as it was written: import again with the visitlog that wrote it";
+        let staged: Staged =
+            serde_json::from_value(pending.staged.clone()).map_err(|_| WarehouseError::Busy { what })?;
+        let folder = self.folder().ok_or(WarehouseError::Busy { what: "imports need tables in a local folder" })?;
+        self.with_tables(async |tables| {
+            store(&mut tables.visits, staged.visits, pending, &folder).await?;
+            store(&mut tables.events, staged.events, pending, &folder).await
+        })
+    }
+}
+
+async fn store(table: &mut Table, adds: Vec<Add>, pending: &Pending, folder: &FsPath) -> Result<(), WarehouseError> {
+    let last = Lsn(pending.batch);
+    table.refresh().await?;
+    if table.cursor(pending.importer).await?.is_some_and(|cursor| cursor >= last) {
+        return Ok(());
+    }
+    let name = table.kind.name;
+    for add in &adds {
+        let path = PathBuf::from(name).join(&add.path);
+        link(&pending.dir.join(&path), &folder.join(&path))
+            .map_err(|source| WarehouseError::Io { doing: "taking over a file of an import", source })?;
+    }
+    table.append(adds, pending.importer, last).await
+}
