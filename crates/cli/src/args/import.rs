@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use visitlog_logs::sessions::Identify;
 
-use super::{IpArg, duration, duration_or_none};
+use super::{IpArg, TablesArgs, duration, duration_or_none};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     #[command(flatten)]
-    pub(crate) logs: LogArgs,
+    pub(crate) logs: SourceArgs,
     /// How late a line may come; who could still be there when the log ends, less this, waits for the next import
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration_or_none)]
     pub(crate) lateness: Duration,
@@ -23,7 +23,7 @@ pub(crate) struct ImportArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
     #[command(flatten)]
-    pub(crate) logs: LogArgs,
+    pub(crate) logs: SourceArgs,
     /// How late a line may come
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration_or_none)]
     pub(crate) lateness: Duration,
@@ -37,7 +37,7 @@ pub(crate) struct TailArgs {
 
 /// Which logs, and how visits are made of them.
 #[derive(Debug, Args)]
-pub(crate) struct LogArgs {
+pub(crate) struct SourceArgs {
     /// Logs of a web server: files (.gz, .bz2 and .zst too), patterns such as access.log*, - for standard input
     #[arg(required = true, value_name = "LOG")]
     pub(crate) logs: Vec<String>,
@@ -83,7 +83,6 @@ pub(crate) struct LogArgs {
     /// Give up when more lines than this can't be read
     #[arg(long, value_name = "N")]
     pub(crate) max_errors: Option<u64>,
-    /// Where the tables are [default: warehouse in the data folder]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) warehouse: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
 }

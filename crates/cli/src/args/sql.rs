@@ -107,14 +107,6 @@ pub(crate) struct WrittenArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// Where the tables are.
-#[derive(Debug, Args)]
-pub(crate) struct TablesArgs {
-    /// Where the tables are, without a server [default: warehouse in the data folder]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) warehouse: Option<PathBuf>,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     /// One statement that reads; `SHOW TABLES` and `DESCRIBE visits` say what there is. Log files are tables by their

@@ -10,7 +10,7 @@ use visitlog_logs::{Input, Reject};
 
 use super::digits;
 use super::rejects::Rejects;
-use crate::args::LogArgs;
+use crate::args::SourceArgs;
 
 const BAR: &str = "{bar:30} {percent}%  {msg}  {eta} left";
 const SPINNER: &str = "{spinner} {msg}";
@@ -23,7 +23,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(inputs: &[Input], args: &LogArgs) -> anyhow::Result<Self> {
+    pub(super) fn new(inputs: &[Input], args: &SourceArgs) -> anyhow::Result<Self> {
         let size = |input: &Input| Some(input.path()?.metadata().ok()?.len());
         let total: u64 = inputs.iter().filter_map(size).sum();
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));

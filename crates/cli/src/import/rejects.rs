@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 use visitlog_logs::Reject;
 
-use crate::args::LogArgs;
+use crate::args::SourceArgs;
 use crate::render::clean;
 
 pub(super) struct Rejects {
@@ -26,7 +26,7 @@ struct State {
 }
 
 impl Rejects {
-    pub(super) fn new(args: &LogArgs) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &SourceArgs) -> anyhow::Result<Self> {
         let create = |path: &PathBuf| -> anyhow::Result<_> {
             let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
             Ok((path.clone(), BufWriter::new(file)))

@@ -13,7 +13,7 @@ use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::import::{Staging, staging};
 use visitlog_server::{EnrichSettings, Enricher};
 
-use crate::args::{IpArg, LogArgs};
+use crate::args::{IpArg, SourceArgs};
 
 /// Threads that parse and that make visits, at most: more would only take more memory.
 const THREADS_MAX: usize = 8;
@@ -30,7 +30,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn open(args: &LogArgs) -> anyhow::Result<Self> {
+    pub(super) fn open(args: &SourceArgs) -> anyhow::Result<Self> {
         let format = args.format.as_deref().map(Format::named).transpose()?;
         let enricher = Arc::new(Enricher::open(EnrichSettings { geoip: args.geoip.clone() })?);
         std::fs::create_dir_all(&args.data).with_context(|| format!("create {}", args.data.display()))?;
@@ -61,7 +61,7 @@ impl Setup {
             ..SessionSettings::new(folder.key().clone())
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        let tables = WarehouseSettings { folder: args.warehouse.clone(), ..WarehouseSettings::default() };
+        let tables = WarehouseSettings { folder: args.tables.warehouse.clone(), ..WarehouseSettings::default() };
         let data = args.data.clone();
         Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, enricher })
     }

@@ -40,11 +40,6 @@ fn by_server(address: &str, pending: &Pending) -> anyhow::Result<()> {
     let url = format!("http://{address}/api/v1/import");
     let body = json!({ "importer": format!("{:032x}", pending.importer), "batch": pending.batch }).to_string();
     let request = sql::agent().post(&url).header("content-type", "application/json");
-    let mut answer = request.send(body).with_context(|| format!("ask the server at {url}"))?;
-    let status = answer.status();
-    if !status.is_success() {
-        let text = answer.body_mut().read_to_string().context("read the server's answer")?;
-        bail!("{}", sql::message(&text).unwrap_or_else(|| format!("the server at {url} answered {status}")));
-    }
+    sql::went_well(&url, request.send(body).with_context(|| format!("ask the server at {url}"))?)?;
     Ok(())
 }
