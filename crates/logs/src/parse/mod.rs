@@ -11,6 +11,8 @@ mod text;
 mod time;
 mod unescape;
 
+use std::cell::Cell;
+
 use visitlog_core::Timestamp;
 
 pub(crate) use json::{Scalar, object_start, walk};
@@ -24,7 +26,7 @@ use crate::format::{Asides, Body, Common, Directives, Format, Inner, Keys, Layou
 use crate::reject::Reason;
 
 /// What a line is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Parsed<'a> {
     /// A request.
     Row(Row<'a>),
@@ -199,6 +201,7 @@ impl Parser {
                         has_plus: false,
                         has_percent: false,
                         is_year_missing,
+                        request: Cell::default(),
                     });
                 }
                 Err(wrong) => {
@@ -236,6 +239,7 @@ impl Parser {
             has_plus: w3c.has_plus,
             has_percent: !w3c.has_plus,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 
@@ -270,6 +274,7 @@ impl Parser {
             has_plus: false,
             has_percent: false,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 
@@ -321,6 +326,7 @@ impl Parser {
             has_plus: false,
             has_percent: false,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 

@@ -10,6 +10,9 @@ use crate::format::{Check, Item, Meaning, Shape};
 use crate::limits::QUOTE_RETRIES_MAX;
 use crate::reject::Reason;
 
+/// Bytes that are looked at one by one.
+const NEAR_BYTES: usize = 8;
+
 /// How well a line fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
@@ -37,7 +40,7 @@ pub(crate) fn fit(
     spans: &mut [Span],
     times: &mut TimeReader,
 ) -> Result<Fit, Reason> {
-    if !line[start..].starts_with(&shape.lead) {
+    if !stands_at(line, start, &shape.lead) {
         return Err(Reason::Shape { at: place(start), expected: "the format's first characters" });
     }
     let last = shape.needed.max(wanted).min(shape.items.len());
@@ -125,17 +128,34 @@ fn is_extra(shape: &Shape, index: usize) -> bool {
 }
 
 /// Where the item ends that starts at or before `from`.
+#[inline]
 fn find_end(item: &Item, line: &[u8], from: usize) -> Option<usize> {
-    let Some(first) = item.until.first() else { return Some(line.len()) };
+    let Some((first, others)) = item.until.split_first() else { return Some(line.len()) };
     let mut at = from;
     loop {
-        at += memchr(*first, line.get(at..)?)?;
-        let is_end = item.until.len() == 1 || line[at..].starts_with(&item.until);
-        if is_end && !(item.is_quoted && is_escaped(line, at)) {
+        at += find(*first, line.get(at..)?)?;
+        if stands_at(line, at + 1, others) && !(item.is_quoted && is_escaped(line, at)) {
             return Some(at);
         }
         at += 1;
     }
+}
+
+/// The place of a byte, which is near in most cases: nearer than a search of many bytes at once pays for.
+#[inline]
+fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
+    let near = bytes.len().min(NEAR_BYTES);
+    match bytes[..near].iter().position(|other| *other == byte) {
+        Some(at) => Some(at),
+        None => memchr(byte, &bytes[near..]).map(|at| near + at),
+    }
+}
+
+/// These few bytes are at this place.
+#[inline]
+fn stands_at(line: &[u8], at: usize, bytes: &[u8]) -> bool {
+    let there = line.get(at..).unwrap_or_default();
+    there.len() >= bytes.len() && there.iter().zip(bytes).all(|(one, other)| one == other)
 }
 
 /// An odd number of backslashes stands before it.
@@ -146,6 +166,7 @@ fn is_escaped(line: &[u8], at: usize) -> bool {
     line[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
+#[inline]
 fn check(
     item: &Item,
     shape: &Shape,

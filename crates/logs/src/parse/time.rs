@@ -31,7 +31,7 @@ pub(crate) struct TimeReader {
     pub(crate) hints: Hints,
     day: [u8; 12],
     day_s: i64,
-    zone: [u8; 6],
+    zone: [u8; 5],
     zone_s: i64,
 }
 
@@ -49,15 +49,16 @@ impl TimeReader {
 
     /// `17/May/2015:10:05:03 +0000`, with a fraction too.
     fn clf(&mut self, bytes: &[u8]) -> Option<Timestamp> {
-        let (day, rest) = bytes.split_at_checked(12)?;
-        if day != self.day {
+        let (day, rest) = bytes.split_first_chunk::<12>()?;
+        if *day != self.day {
             self.day_s = clf_day(day)?;
-            self.day.copy_from_slice(day);
+            self.day = *day;
         }
-        let seconds = clock_s(rest.get(..8)?)?;
-        let (micros, rest) = fraction_us(&rest[8..]);
+        let (clock, rest) = rest.split_first_chunk::<8>()?;
+        let seconds = clock_s(clock)?;
+        let (micros, rest) = fraction_us(rest);
         let zone = match rest {
-            [b' ', b'+' | b'-', ..] => self.zone(&rest[1..])?,
+            [b' ', zone @ ..] => self.zone(zone)?,
             [] => i64::from(self.hints.utc_offset_s),
             _ => return None,
         };
@@ -66,23 +67,19 @@ impl TimeReader {
 
     /// `+0000`, `+00:00`.
     fn zone(&mut self, bytes: &[u8]) -> Option<i64> {
-        let mut key = [0; 6];
-        key.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        if key != self.zone {
+        // Nearly always this one.
+        let Some(usual) = bytes.first_chunk::<5>().filter(|_| bytes.len() == 5) else { return offset_s(bytes) };
+        if *usual != self.zone {
             self.zone_s = offset_s(bytes)?;
-            self.zone = key;
+            self.zone = *usual;
         }
         Some(self.zone_s)
     }
 
     /// `2020-01-01T00:55:04.127531Z`, `2012-10-29 00:06:26,838`, `2020-01-01`.
     fn iso(&mut self, bytes: &[u8]) -> Option<Timestamp> {
-        let (day, rest) = bytes.split_at_checked(10)?;
-        if self.day[..10] != *day || self.day[10..] != [0, 0] {
-            self.day_s = iso_day(day)?;
-            self.day = [0; 12];
-            self.day[..10].copy_from_slice(day);
-        }
+        let (day, rest) = bytes.split_first_chunk::<10>()?;
+        self.iso_day(day)?;
         if rest.is_empty() {
             return Some(moment(self.day_s, -i64::from(self.hints.utc_offset_s), 0));
         }
@@ -109,15 +106,20 @@ impl TimeReader {
         Some(moment(day_s, seconds - zone, micros))
     }
 
+    /// The start of `2013-07-30`, remembered.
+    fn iso_day(&mut self, day: &[u8; 10]) -> Option<i64> {
+        let [y1, y2, y3, y4, m0, m1, m2, d0, d1, d2] = *day;
+        let key = [y1, y2, y3, y4, m0, m1, m2, d0, d1, d2, 0, 0];
+        if key != self.day {
+            self.day_s = iso_day(day)?;
+            self.day = key;
+        }
+        Some(self.day_s)
+    }
+
     /// `2013-07-30`, `03/20/01`, `28/Jun/2017`: the seconds since 1970 at its start.
     pub(crate) fn day(&mut self, bytes: &[u8]) -> Option<i64> {
-        if bytes.len() == 10 && self.day[..10] == *bytes && self.day[10..] == [0, 0] {
-            return Some(self.day_s);
-        }
-        if let Some(day_s) = iso_day(bytes) {
-            self.day = [0; 12];
-            self.day[..10].copy_from_slice(bytes);
-            self.day_s = day_s;
+        if let Some(day_s) = bytes.first_chunk::<10>().filter(|_| bytes.len() == 10).and_then(|day| self.iso_day(day)) {
             return Some(day_s);
         }
         slashed_day(bytes).or_else(|| {
