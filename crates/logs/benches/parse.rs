@@ -119,7 +119,7 @@ fn read(chunk: &Chunk, parser: &mut Parser, asked: &Asked) -> Tally {
                 tally.parsed += 1;
                 match asked {
                     Asked::Columns(_, commons) => {
-                        commons.iter().for_each(|common| drop(black_box(row.common(*common))))
+                        commons.iter().for_each(|common| drop(black_box(row.common(*common))));
                     }
                     Asked::Own(_, column) => drop(black_box(row.value(*column))),
                     Asked::Hit => drop(black_box(row.hit())),

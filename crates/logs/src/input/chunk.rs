@@ -110,6 +110,7 @@ pub struct ChunkReader {
     is_at_end: bool,
     /// What went wrong behind what was handed out.
     failure: Option<InputError>,
+    chunk_bytes: usize,
 }
 
 impl ChunkReader {
@@ -134,7 +135,22 @@ impl ChunkReader {
 
     /// The chunks of a plain text whose reader stands at `start`, the beginning of a line.
     pub fn resume(file: &Arc<str>, reader: Box<dyn Read + Send>, start: Start) -> Self {
-        Self { file: Arc::clone(file), reader, pending: Vec::new(), next: start, is_at_end: false, failure: None }
+        Self {
+            file: Arc::clone(file),
+            reader,
+            pending: Vec::new(),
+            next: start,
+            is_at_end: false,
+            failure: None,
+            chunk_bytes: CHUNK_BYTES,
+        }
+    }
+
+    /// The same with smaller chunks, [`CHUNK_BYTES`] at most. A line that is longer than a chunk is too long.
+    #[must_use]
+    pub fn with_chunk_bytes(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = bytes.clamp(1, CHUNK_BYTES);
+        self
     }
 
     /// The first bytes that were not handed out yet, for [`detect`](crate::detect): whole lines, if there is one.
@@ -169,9 +185,9 @@ impl ChunkReader {
         }
         buffer[..filled].copy_from_slice(&self.pending);
         let mut too_long = None;
-        self.failure = self.fill(&mut buffer, &mut filled, CHUNK_BYTES).err();
+        self.failure = self.fill(&mut buffer, &mut filled, self.chunk_bytes).err();
         let mut end = self.end_of_lines(&buffer[..filled]);
-        if end == 0 && filled > LINE_BYTES_MAX {
+        if end == 0 && filled > self.chunk_bytes.min(LINE_BYTES_MAX) {
             too_long = Some(self.pass_too_long(&mut buffer, &mut filled));
             end = self.end_of_lines(&buffer[..filled]);
         }
@@ -227,7 +243,7 @@ impl ChunkReader {
                 self.next.offset += bytes;
                 break;
             }
-            self.failure = self.fill(buffer, filled, CHUNK_BYTES).err();
+            self.failure = self.fill(buffer, filled, self.chunk_bytes).err();
         }
         self.next.line += 1;
         Reject { file: Arc::clone(&self.file), line, offset, reason: Reason::TooLong { bytes }, bytes: head }

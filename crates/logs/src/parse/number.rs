@@ -42,10 +42,8 @@ pub(crate) fn fraction_us(bytes: &[u8]) -> (i64, &[u8]) {
     if len == 0 {
         return (0, bytes);
     }
-    let mut micros = 0;
-    for at in 0..6 {
-        micros = micros * 10 + if at < len { i64::from(rest[at] - b'0') } else { 0 };
-    }
+    let digits = rest[..len].iter().map(|digit| i64::from(digit - b'0'));
+    let micros = digits.chain(std::iter::repeat(0)).take(6).fold(0, |micros, digit| micros * 10 + digit);
     (micros, &rest[len..])
 }
 

@@ -257,7 +257,8 @@ impl<'a> Row<'a> {
         let bytes = self.said(at)?;
         let is_quoted = self.is_quoted(at);
         Some(match common {
-            Common::UserAgent if self.has_plus && !is_quoted && bytes.contains(&b'+') => unescape::plus(bytes),
+            Common::UserAgent if is_quoted => self.text(at, bytes),
+            Common::UserAgent if self.has_plus && bytes.contains(&b'+') => unescape::plus(bytes),
             Common::UserAgent if self.has_plus || self.has_percent => unescape::percent(bytes),
             Common::Cookie if self.has_plus && !is_quoted => match memchr::memmem::find(bytes, b";+") {
                 Some(_) => unescape::text(bytes).replace(";+", "; ").into(),
