@@ -313,13 +313,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
         let of_year = 365 + u64::from(is_leap);
         if left < of_year {
             let lengths = [31, 28 + u64::from(is_leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-            let mut month = 1;
-            for length in lengths {
+            for (month, length) in (1..).zip(lengths) {
                 if left < length {
                     return (year, month, left + 1);
                 }
                 left -= length;
-                month += 1;
             }
         }
         left -= of_year;
