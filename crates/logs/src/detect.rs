@@ -61,7 +61,8 @@ pub fn detect(sample: &[u8], file: &str) -> Result<Detection, DetectError> {
     let Some(best) = scores.first() else { return Err(failed("there is no format".to_owned())) };
     let parts = if is_in_syslog { 10 } else { 2 };
     if best.parsed == 0 || best.parsed * parts < said.len() {
-        return Err(failed(best.closest(said.len(), scores.len())));
+        let closest = scores.iter().max_by_key(|score| (score.parsed, score.miss.map_or(0, |(_, miss)| further(miss))));
+        return Err(failed(closest.unwrap_or(best).closest(said.len(), scores.len())));
     }
     let format = seconds_or_micros(best, &scores);
     Ok(Detection { because: best.because(&format, said.len()), format })

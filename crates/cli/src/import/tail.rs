@@ -1,9 +1,227 @@
-//! `visitlog tail`.
+//! `visitlog tail`: follows logs and makes visits of them as they grow.
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, bail};
+use visitlog_core::Timestamp;
+use visitlog_logs::import::{Follow, ReadError, Reading, Watch};
+use visitlog_logs::sessions::{Ending, Horizons};
+use visitlog_logs::{Input, InputError, Reject, Tally};
+use visitlog_server::warehouse::import::Stage;
+
+use super::rejects::Rejects;
+use super::setup::Setup;
+use super::{digits, store};
 use crate::args::TailArgs;
+use crate::serve;
+
+/// While nothing is written, sessions end all the same: so often it is looked whether some are due.
+const QUIET_COMMIT_EVERY: Duration = Duration::from_secs(5);
+/// A commit must not take more than a tenth of the time.
+const COMMIT_SHARE: u32 = 10;
+
+struct Tail<'a> {
+    args: &'a TailArgs,
+    setup: Setup,
+    follows: HashMap<PathBuf, Follow>,
+    reading: Option<Reading>,
+    watching: Watching,
+    /// Lines that are not committed yet.
+    lines: u64,
+    total: Tally,
+    visits: u64,
+    /// Whether the last batch is in the tables.
+    is_stored: bool,
+    last_line: Instant,
+    last_commit: Instant,
+    commit_took: Duration,
+}
+
+struct Watching {
+    rejects: Rejects,
+    stop: Arc<AtomicBool>,
+}
+
+impl Watch for Watching {
+    fn rejected(&self, reject: Reject) -> ControlFlow<()> {
+        self.rejects.take(&reject)
+    }
+}
 
 pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("{:?}", args)
+    if args.logs.logs.iter().any(|log| log == "-") {
+        bail!("standard input can't be followed: visitlog import - reads it to its end");
+    }
+    let stop = asked_to_end()?;
+    let setup = Setup::open(&args.logs)?;
+    store::pending(&setup).context("store what was read before")?;
+    let now = Instant::now();
+    let watching = Watching { rejects: Rejects::new(&args.logs)?, stop };
+    let mut tail = Tail {
+        args,
+        setup,
+        follows: HashMap::new(),
+        reading: None,
+        watching,
+        lines: 0,
+        total: Tally::default(),
+        visits: 0,
+        is_stored: true,
+        last_line: now,
+        last_commit: now,
+        commit_took: Duration::ZERO,
+    };
+    println!("following {}; Ctrl-C ends it", args.logs.logs.join(" "));
+    let done = tail.run();
+    tail.watching.rejects.end()?;
+    done?;
+    println!(
+        "{} lines, {} rejected; {} visits ended",
+        digits(tail.total.lines()),
+        digits(tail.total.rejected),
+        digits(tail.visits)
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Set when the process gets SIGTERM or SIGINT.
+fn asked_to_end() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let runtime = serve::runtime()?;
+    let asked = {
+        let _inside = runtime.enter();
+        serve::asked_to_end()?
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(asked);
+        told.store(true, Ordering::SeqCst);
+    });
+    Ok(stop)
+}
+
+impl Tail<'_> {
+    fn run(&mut self) -> anyhow::Result<()> {
+        loop {
+            // Asked before the look: so what was written before that is read and committed.
+            let is_over = self.watching.stop.load(Ordering::SeqCst);
+            self.look()?;
+            if is_over {
+                return self.commit(true);
+            }
+            if self.is_time_to_commit() {
+                self.commit(false)?;
+            }
+            std::thread::sleep(self.args.poll_every);
+        }
+    }
+
+    fn look(&mut self) -> anyhow::Result<()> {
+        let args = &self.args.logs;
+        for pattern in &args.logs {
+            match Input::find(std::slice::from_ref(pattern)) {
+                Ok(inputs) => {
+                    for path in inputs.iter().filter_map(Input::path) {
+                        self.follows.entry(path.to_owned()).or_insert_with(|| Follow::new(path));
+                    }
+                }
+                // It may come.
+                Err(InputError::NoFile { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let setup = &self.setup;
+        let reading =
+            self.reading.get_or_insert_with(|| setup.folder.begin(setup.read_settings(false), &setup.sessions));
+        for follow in self.follows.values_mut() {
+            match follow.look(reading, &self.watching) {
+                Ok(tally) => {
+                    self.lines += tally.lines();
+                    self.total += tally;
+                    if tally.lines() > 0 {
+                        self.last_line = Instant::now();
+                    }
+                }
+                Err(ReadError::Stopped) => {
+                    self.watching.rejects.stopped()?;
+                    bail!("stopped");
+                }
+                Err(error) => return Err(error).with_context(|| format!("follow {}", follow.path().display())),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_time_to_commit(&self) -> bool {
+        let since = self.last_commit.elapsed();
+        let every = self.args.commit_every.max(self.commit_took * COMMIT_SHARE);
+        if self.lines > 0 { since >= every } else { since >= every.max(QUIET_COMMIT_EVERY) && self.waits() }
+    }
+
+    /// Whether there are sessions that time could end.
+    fn waits(&self) -> bool {
+        !self.setup.folder.state().carried.is_empty()
+    }
+
+    /// Puts what was read on stable storage, with the visits that ended, and how far each file was read.
+    fn commit(&mut self, is_last: bool) -> anyhow::Result<()> {
+        if !self.is_stored && !self.store(is_last)? {
+            return Ok(());
+        }
+        let Some(reading) = self.reading.take() else { return Ok(()) };
+        if self.lines == 0 && !self.waits() {
+            self.last_commit = Instant::now();
+            return Ok(());
+        }
+        let began = Instant::now();
+        let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+        let ending = Ending::Open { lateness: self.args.lateness, now: Some(now) };
+        let horizons = self.horizons();
+        let staging = self.setup.staging()?;
+        let sessions = Arc::clone(&self.setup.sessions);
+        let made = self
+            .setup
+            .folder
+            .make(reading, &sessions, horizons, ending, vec![staging.stage()], |stages| Ok(Stage::finish(stages)?.0))?;
+        self.visits += made.made.ended;
+        self.is_stored = false;
+        self.store(is_last)?;
+        self.lines = 0;
+        self.commit_took = began.elapsed();
+        self.last_commit = Instant::now();
+        Ok(())
+    }
+
+    /// Brings the last batch to the tables. A server that is down for a moment is waited for, while the logs are followed.
+    fn store(&mut self, is_last: bool) -> anyhow::Result<bool> {
+        self.last_commit = Instant::now();
+        match store::pending(&self.setup) {
+            Ok(()) => self.is_stored = true,
+            Err(error) if is_last => {
+                return Err(error.context("what was read is not in the tables yet; the next start stores it"));
+            }
+            Err(error) => tracing::warn!("what was read is not in the tables yet: {error:#}"),
+        }
+        Ok(self.is_stored)
+    }
+
+    /// While nothing is written, the sites' time goes on as the clock does.
+    fn horizons(&self) -> Horizons {
+        let mut horizons = self.setup.folder.horizons();
+        if self.lines == 0 {
+            for site in &self.setup.folder.state().sites {
+                if let Some(newest) = site.newest_us.first() {
+                    let reached = Timestamp::from_micros(*newest).after(self.last_line.elapsed());
+                    horizons.know(&site.name, reached);
+                }
+            }
+        }
+        horizons
+    }
 }

@@ -90,9 +90,12 @@ impl ImportFolder {
         let (mut visits, mut carried) = (Vec::new(), Vec::new());
         for (worker, name) in finished.done.into_iter().zip(names) {
             visits.push(worker.visits);
-            if let Some(run) = worker.carried.filter(|run| !run.is_empty()) {
-                run.sync()?;
-                carried.push(name);
+            match worker.carried.filter(|run| !run.is_empty()) {
+                Some(run) => {
+                    run.sync()?;
+                    carried.push(name);
+                }
+                None => self.drop_carry(&name),
             }
         }
         let staged = staged(visits).map_err(BatchError::Output)?;

@@ -181,6 +181,11 @@ impl ImportFolder {
         Ok((name, file))
     }
 
+    /// A file of requests that turned out to be empty. What can't be removed goes when the folder is opened next.
+    pub(super) fn drop_carry(&self, name: &str) {
+        let _ = fs::remove_file(self.dir.join(name));
+    }
+
     /// Replaces the state: from now on the next batch is the last one. The files that it names are on stable storage
     /// already.
     ///

@@ -17,12 +17,14 @@
 
 mod batch;
 mod folder;
+mod follow;
 mod read;
 mod register;
 mod state;
 
 pub use self::batch::{BatchDone, BatchError};
 pub use self::folder::{ImportError, ImportFolder, Pending};
+pub use self::follow::Follow;
 pub use self::read::{FileDone, ReadError, ReadSettings, Reading, Watch};
 pub use self::register::{Known, Mark, Marker, Register, Source, WINDOW_BYTES};
 pub use self::state::{Site, State};

@@ -123,6 +123,43 @@ impl Reading {
         Self { settings, importer, register, gatherers }
     }
 
+    pub(super) const fn hints(&self) -> Hints {
+        self.settings.hints
+    }
+
+    pub(super) const fn format(&self) -> Option<&Format> {
+        self.settings.format.as_ref()
+    }
+
+    /// A file that was not seen before.
+    pub(super) fn begin_file(&mut self, name: &str) -> Known {
+        self.register.begin(self.importer, name)
+    }
+
+    /// Whether something of a file was imported.
+    pub(super) fn knows(&self, input: &Input) -> Result<bool, ReadError> {
+        let (mut chunks, _) = open(input, None)?;
+        let head = head(&mut chunks)?.0;
+        Ok(self.find(input, &head, plain(input, &head).as_ref())?.is_some())
+    }
+
+    /// Takes all that a reader has, none of which was read before.
+    pub(super) fn take_chunks(
+        &mut self,
+        chunks: &mut ChunkReader,
+        parser: &mut Parser,
+        file: u32,
+        watch: &dyn Watch,
+    ) -> Result<Tally, ReadError> {
+        let (gatherer, mut tally) = (&mut self.gatherers[0], Tally::default());
+        let mut buffer = Vec::new();
+        while let Some(mut chunk) = chunks.next_chunk(buffer)? {
+            tally += parse_chunk(&mut chunk, parser, gatherer, (file, 0), watch)?;
+            buffer = chunk.bytes;
+        }
+        Ok(tally)
+    }
+
     /// Reads what is new in a file.
     ///
     /// # Errors
@@ -131,7 +168,7 @@ impl Reading {
     pub fn read(&mut self, input: &Input, watch: &dyn Watch) -> Result<FileDone, ReadError> {
         let raw = Arc::<AtomicU64>::default();
         let (mut chunks, modified_s) = open(input, Some(&raw))?;
-        let starts_at = chunks.position().offset;
+        let (head, starts_at) = head(&mut chunks)?;
         let sample = chunks.sample()?;
         let (format, because) = match &self.settings.format {
             Some(format) => (format.with_sample(sample), None),
@@ -141,8 +178,6 @@ impl Reading {
                 (detection.format, Some(detection.because))
             }
         };
-        let mut head = if starts_at == BOM.len() as u64 { BOM.to_vec() } else { Vec::new() };
-        head.extend_from_slice(&sample[..sample.len().min(WINDOW_BYTES - head.len())]);
         let plain = plain(input, &head);
         let found = self.find(input, &head, plain.as_ref())?;
         let mut known = match &found {
@@ -332,48 +367,70 @@ fn parse_chunks(
 ) -> Result<Tally, ReadError> {
     let mut tally = Tally::default();
     let skip = lock(text).skip;
-    let reject = |reject: Reject| match watch.rejected(reject) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(ReadError::Stopped),
-    };
     loop {
         if !watch.goes_on() {
             return Err(ReadError::Stopped);
         }
         let Some(mut chunk) = lock(text).next()? else { return Ok(tally) };
-        let before = tally.lines();
-        if let Some(line) = chunk.too_long.take().filter(|line| line.offset >= skip) {
-            tally.rejected += 1;
-            reject(line)?;
-        }
-        parser.resume(&chunk.start.directives);
-        for line in chunk.lines() {
-            let parsed = parser.parse(line.bytes);
-            if line.offset < skip {
-                continue;
-            }
-            let reason = match parsed {
-                Parsed::Row(row) => match row.hit() {
-                    Ok(hit) => {
-                        tally.parsed += 1;
-                        gatherer.add(&hit, Origin { file, offset: line.offset })?;
-                        continue;
-                    }
-                    Err(reason) => reason,
-                },
-                Parsed::Directive => {
-                    tally.directives += 1;
-                    continue;
-                }
-                Parsed::Rejected(reason) => reason,
-            };
-            tally.rejected += 1;
-            reject(line.reject(&chunk.file, reason))?;
-        }
+        let parsed = parse_chunk(&mut chunk, &mut parser, gatherer, (file, skip), watch)?;
+        tally += parsed;
         let mut text = lock(text);
-        watch.progressed(text.raw.swap(0, Ordering::Relaxed), tally.lines() - before);
+        watch.progressed(text.raw.swap(0, Ordering::Relaxed), parsed.lines());
         text.buffers.push(chunk.bytes);
     }
+}
+
+/// Takes the lines of a chunk, from an offset in the file on.
+fn parse_chunk(
+    chunk: &mut Chunk,
+    parser: &mut Parser,
+    gatherer: &mut Gatherer,
+    (file, skip): (u32, u64),
+    watch: &dyn Watch,
+) -> Result<Tally, ReadError> {
+    let mut tally = Tally::default();
+    let reject = |reject: Reject| match watch.rejected(reject) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(ReadError::Stopped),
+    };
+    if let Some(line) = chunk.too_long.take().filter(|line| line.offset >= skip) {
+        tally.rejected += 1;
+        reject(line)?;
+    }
+    parser.resume(&chunk.start.directives);
+    for line in chunk.lines() {
+        let parsed = parser.parse(line.bytes);
+        if line.offset < skip {
+            continue;
+        }
+        let reason = match parsed {
+            Parsed::Row(row) => match row.hit() {
+                Ok(hit) => {
+                    tally.parsed += 1;
+                    gatherer.add(&hit, Origin { file, offset: line.offset })?;
+                    continue;
+                }
+                Err(reason) => reason,
+            },
+            Parsed::Directive => {
+                tally.directives += 1;
+                continue;
+            }
+            Parsed::Rejected(reason) => reason,
+        };
+        tally.rejected += 1;
+        reject(line.reject(&chunk.file, reason))?;
+    }
+    Ok(tally)
+}
+
+/// The first bytes of a text, and where its first line begins.
+fn head(chunks: &mut ChunkReader) -> Result<(Vec<u8>, u64), InputError> {
+    let starts_at = chunks.position().offset;
+    let mut head = if starts_at == BOM.len() as u64 { BOM.to_vec() } else { Vec::new() };
+    let sample = chunks.sample()?;
+    head.extend_from_slice(&sample[..sample.len().min(WINDOW_BYTES - head.len())]);
+    Ok((head, starts_at))
 }
 
 /// Counts what is read of a file.

@@ -11,6 +11,8 @@ mod text;
 mod time;
 mod unescape;
 
+use std::cell::Cell;
+
 use visitlog_core::Timestamp;
 
 pub(crate) use json::{Scalar, object_start, walk};
@@ -24,7 +26,7 @@ use crate::format::{Asides, Body, Common, Directives, Format, Inner, Keys, Layou
 use crate::reject::Reason;
 
 /// What a line is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Parsed<'a> {
     /// A request.
     Row(Row<'a>),
@@ -152,14 +154,15 @@ impl Parser {
     /// Reads a line, without what ends it.
     pub fn parse<'a>(&'a mut self, line: &'a [u8]) -> Parsed<'a> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some(line) = without_nul(line) else { return Parsed::Rejected(Reason::Nul) };
-        if line.first().is_none_or(u8::is_ascii_whitespace) && line.trim_ascii().is_empty() {
-            return Parsed::Directive;
-        }
-        if line[0] == b'#' {
+        // As the reader of chunks sees it: at the very start of a line.
+        if line.first() == Some(&b'#') {
             if matches!(self.format.inner().body, Body::W3c) && self.w3c.directives.read(line) {
                 self.w3c = W3c::new(std::mem::take(&mut self.w3c.directives), self.format.inner());
             }
+            return Parsed::Directive;
+        }
+        let Some(line) = without_nul(line) else { return Parsed::Rejected(Reason::Nul) };
+        if line.first().is_none_or(u8::is_ascii_whitespace) && line.trim_ascii().is_empty() {
             return Parsed::Directive;
         }
         match &self.format.inner().body {
@@ -178,6 +181,9 @@ impl Parser {
         // The first shape's reason is what is wrong with the line, unless another one got further.
         let mut reason: Option<Reason> = None;
         for (shape, wanted) in shapes.iter().zip(&self.items) {
+            if shape.is_timeless && shapes.len() > 1 && !format.is_in_syslog {
+                continue;
+            }
             let fields = shape.layout.fields.len();
             self.spans.clear();
             self.spans.resize(fields, Span::NONE);
@@ -199,6 +205,7 @@ impl Parser {
                         has_plus: false,
                         has_percent: false,
                         is_year_missing,
+                        request: Cell::default(),
                     });
                 }
                 Err(wrong) => {
@@ -236,6 +243,7 @@ impl Parser {
             has_plus: w3c.has_plus,
             has_percent: !w3c.has_plus,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 
@@ -251,7 +259,8 @@ impl Parser {
         }
         // A line may be cut behind its status, no earlier.
         if self.spans.len() < 11 {
-            let at = self.spans.last().map_or(0, |last| last.start());
+            let has_some = self.spans.len() > 4;
+            let at = self.spans.last().filter(|_| has_some).map_or(0, |last| last.start());
             return Parsed::Rejected(Reason::Shape { at, expected: "15 values with commas" });
         }
         let said = |at: usize| self.spans[at].said(line).unwrap_or_default();
@@ -270,6 +279,7 @@ impl Parser {
             has_plus: false,
             has_percent: false,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 
@@ -321,6 +331,7 @@ impl Parser {
             has_plus: false,
             has_percent: false,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 

@@ -1,0 +1,178 @@
+//! `visitlog import`: what was imported counts once, whatever became of the file, and whatever befell the importer.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::dice::Dice;
+use crate::http::Browser;
+use crate::server::{Server, run, say, visitlog};
+use crate::upstream::Upstream;
+use crate::weblog::{WebLog, check_pages, end_all, gzip, line};
+
+/// 2026-11-21 10:00:00 UTC.
+const MORNING_S: i64 = 1_795_255_200;
+
+#[test]
+fn twice_grown_renamed_and_compressed_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (logs, mut dice) = (tempfile::tempdir().unwrap(), Dice::new(1));
+    let mut log = WebLog::new(logs.path(), MORNING_S);
+    let import = |name: &str| say(&["import", logs.path().join(name).to_str().unwrap()], &data);
+    log.grow(100, &mut dice);
+    assert!(import("access.log").contains("100 lines of 1 file"));
+    assert!(import("access.log").contains("100 lines were imported before"));
+    log.grow(100, &mut dice);
+    let said = import("access.log");
+    assert!(
+        said.contains("100 lines: 100 parsed, 0 directives, 0 rejected (100 lines were imported before)"),
+        "{said}"
+    );
+    fs::rename(log.path(), logs.path().join("access.log.1")).unwrap();
+    assert!(import("access.log.1").contains("\n  0 lines"));
+    gzip(&logs.path().join("access.log.1"));
+    assert!(import("access.log*").contains("\n  0 lines"));
+    end_all(&data);
+    check_pages(&data, 200);
+    // Visits span the parts: as many as one import makes.
+    let whole = folder.path().join("whole");
+    say(&["import", logs.path().join("access.log.1.gz").to_str().unwrap(), "--final"], &whole);
+    let visits = "SELECT started_at, ended_at, page_views, entry_path, exit_path, end_reason FROM visits ORDER BY 1, 4";
+    let csv = |data| say(&["query", visits, "-o", "csv"], data);
+    assert_eq!(csv(&data), csv(&whole));
+    assert!(csv(&data).lines().count() > 6, "{}", csv(&data));
+}
+
+#[test]
+fn a_last_line_without_an_end_is_left_and_what_can_not_be_read_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (path, rejects) = (folder.path().join("a.log"), folder.path().join("rejects"));
+    let (log, said_rejects) = (path.to_str().unwrap(), rejects.to_str().unwrap());
+    let (first, second) =
+        (line(MORNING_S, "192.0.2.1", "/p0", 200, "A"), line(MORNING_S, "192.0.2.1", "/p1", 200, "A"));
+    let third = line(MORNING_S, "192.0.2.1", "/p2", 200, "A");
+    fs::write(&path, format!("{first}what is this?\n{second}{}", &third[..30])).unwrap();
+    let refused = run(&["import", log, "--max-errors", "0"], &data);
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && why.contains("more than 0 lines can't be read") && why.contains("line 2"),
+        "{why}"
+    );
+    let said = say(&["import", log, "--rejects", said_rejects, "--site", "shop.example"], &data);
+    assert!(said.contains("3 lines: 2 parsed, 0 directives, 1 rejected"), "{said}");
+    assert!(said.contains("the last line has no end"), "{said}");
+    let reject: serde_json::Value = serde_json::from_str(&fs::read_to_string(&rejects).unwrap()).unwrap();
+    assert_eq!((&reject["line"], &reject["bytes"]), (&2.into(), &"what is this?".into()));
+    fs::write(&path, format!("{first}what is this?\n{second}{third}")).unwrap();
+    say(&["import", log, "--site", "shop.example", "--final"], &data);
+    check_pages(&data, 3);
+    let csv = say(&["query", "SELECT DISTINCT site, via, identity FROM visits", "-o", "csv"], &data);
+    assert_eq!(csv, "site,via,identity\nshop.example,log,import\n");
+}
+
+#[test]
+fn a_server_that_has_the_folder_stores_what_is_imported() {
+    let (folder, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (data, upstream, mut dice) = (folder.path(), Upstream::start(), Dice::new(2));
+    let mut log = WebLog::new(logs.path(), MORNING_S);
+    log.grow(50, &mut dice);
+    let server = Server::start(data, &upstream, &[]);
+    let path = log.path();
+    say(&["import", path.to_str().unwrap(), "--final"], data);
+    check_pages(data, 50);
+    let body = r#"{"importer":"00000000000000000000000000000001","batch":1}"#;
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let answer = agent.post(format!("http://{}/api/v1/import", server.admin)).send(body).unwrap();
+    assert_eq!(answer.status().as_u16(), 409, "another importer's");
+    let (status, said) = server.end();
+    assert!(status.success(), "{said}");
+    check_pages(data, 50);
+}
+
+#[test]
+fn no_line_is_lost_or_doubled_when_imports_are_killed() {
+    let (folder, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (data, mut dice) = (folder.path().join("data"), Dice::fresh());
+    let mut log = WebLog::new(logs.path(), MORNING_S);
+    let pattern = logs.path().join("access.log*");
+    let (mut killed, mut done) = (0, 0);
+    for _ in 0..40 {
+        let lines = 1 + dice.below(40);
+        log.grow(lines, &mut dice);
+        if dice.once_in(4) {
+            log.rotate(&mut dice);
+        }
+        let mut child = visitlog()
+            .args(["import", pattern.to_str().unwrap(), "--lateness", "10m", "--data", data.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(dice.below(700)));
+        match child.try_wait().unwrap() {
+            Some(status) => {
+                assert!(status.success(), "{status}");
+                done += 1;
+            }
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                killed += 1;
+            }
+        }
+    }
+    say(&["import", pattern.to_str().unwrap(), "--final"], &data);
+    check_pages(&data, log.pages);
+    eprintln!("{killed} imports killed, {done} done, {} pages; {:?}", log.pages, log.done);
+    assert!(killed >= 5 && !log.done.is_empty());
+}
+
+#[test]
+fn a_log_of_the_same_traffic_gives_the_same_visits_as_the_proxy() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let (served, imported) = (folder.path().join("served"), folder.path().join("imported"));
+    let server = Server::start(&served, &upstream, &["--site", "shop.example"]);
+    let (mut text, mut at_s) = (String::new(), MORNING_S);
+    for client in 0..4 {
+        let agent = format!("Mozilla/5.0 (client {client})");
+        let mut browser = Browser::new(server.site, &agent);
+        for (path, status) in [
+            ("/none", "404"),
+            ("/robots.txt", "200"),
+            ("/", "200"),
+            ("/app.js", "200"),
+            ("/list?page=2", "200"),
+            ("/old", "302"),
+            ("/gone", "410"),
+            ("/logo.png", "404"),
+            ("/broken", "500"),
+            ("/last", "200"),
+        ]
+        .into_iter()
+        .skip(client)
+        {
+            browser.get(path, &[("Host", "shop.example"), ("X-Status", status)]);
+            // A log tells the second only; what happened within one has no order in it.
+            at_s += 1;
+            text.push_str(&line(at_s, "127.0.0.1", path, status.parse().unwrap(), &agent));
+        }
+    }
+    let log = folder.path().join("access.log");
+    fs::write(&log, text).unwrap();
+    say(&["import", log.to_str().unwrap(), "--final", "--site", "shop.example"], &imported);
+    for sql in [
+        "SELECT user_agent, site, page_views, actions, errors, entry_path, exit_path, ip, browser, channel FROM visits \
+         ORDER BY user_agent",
+        "SELECT v.user_agent, e.kind, e.host, e.path, e.query, e.method, e.status FROM events AS e \
+         JOIN visits AS v ON v.visit_id = e.visit_id ORDER BY 1, 4",
+    ] {
+        let csv = |data| say(&["query", sql, "-o", "csv"], data);
+        let expected = csv(&served);
+        assert_eq!(csv(&imported), expected);
+        assert!(expected.lines().count() > 4);
+    }
+    let (status, said) = server.end();
+    assert!(status.success(), "{said}");
+}

@@ -1,0 +1,298 @@
+//! Follows a log as it grows, whatever happens to its file.
+//!
+//! A file that is open is followed by what it holds. Each time, before and after it is read, its first bytes and the last
+//! ones that were read are compared with what is known of it: so a file that was cut, and perhaps grew again at once, is
+//! never taken for the same. What the register knows is the only truth about how far a file was read.
+//!
+//! | what happened | what is done |
+//! |---|---|
+//! | renamed, and a new one made | the old one is read on for a while, for its writer may not have noticed yet; the new one from its start |
+//! | copied, and cut | what was not read yet is found in the copy, by content; then from the start |
+//! | the copy, or the renamed one, was compressed | the same |
+//! | several times, while nobody followed | files beside it whose names begin alike are read, as far as they are known or newer than what was read last |
+//! | an inode was used again | nothing: inodes are only compared with those of open files |
+
+use std::fs::File;
+use std::io::{self, Cursor};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::read::{ReadError, Reading, Watch};
+use super::register::{Known, Marker, Source as _, WINDOW_BYTES};
+use crate::detect::detect;
+use crate::format::Format;
+use crate::input::{ChunkReader, Input, InputError, Start};
+use crate::parse::{Parser, Wanted};
+use crate::reject::Tally;
+
+/// What is read of a file at a time.
+const READ_BYTES: usize = 4 << 20;
+/// What tells a format.
+const SAMPLE_BYTES: usize = 64 << 10;
+/// A file that has another name by now is let go when it has not grown for so many looks.
+const LOOKS_AFTER_RENAME: u32 = 240;
+
+/// A log that is followed.
+#[derive(Debug)]
+pub struct Follow {
+    path: PathBuf,
+    name: Arc<str>,
+    current: Option<Followed>,
+    /// Renamed ones, which may still be written.
+    older: Vec<Followed>,
+}
+
+/// An open file.
+#[derive(Debug)]
+struct Followed {
+    file: File,
+    /// What it is called in the register; `None` as long as nothing was read of it.
+    known: Option<Known>,
+    start: Start,
+    parser: Option<Parser>,
+    /// Looks since it grew.
+    idle: u32,
+}
+
+/// How it stands with an open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Nothing more to read.
+    Same,
+    /// Lines were read.
+    Grown,
+    /// It is not the same any more.
+    Cut,
+}
+
+impl Follow {
+    /// Begins to follow a file, which need not be there yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), name: path.to_string_lossy().into(), current: None, older: Vec::new() }
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what is new.
+    ///
+    /// # Errors
+    /// When a file can't be read or its format is not known, or whoever watches has had enough.
+    pub fn look(&mut self, reading: &mut Reading, watch: &dyn Watch) -> Result<Tally, ReadError> {
+        let mut tally = Tally::default();
+        for older in &mut self.older {
+            if older.look(&self.name, reading, watch, &mut tally)? == Look::Cut {
+                older.idle = LOOKS_AFTER_RENAME;
+            }
+        }
+        self.older.retain(|older| older.idle < LOOKS_AFTER_RENAME);
+        if let Some(current) = &mut self.current {
+            let look = current.look(&self.name, reading, watch, &mut tally)?;
+            if look == Look::Cut {
+                self.current = None;
+            } else if !current.is_at(&self.path).map_err(self.failed())? {
+                self.older.extend(self.current.take());
+            }
+        }
+        if self.current.is_none() {
+            tally += self.catch_up(reading, watch)?;
+            self.current = self.open(reading)?;
+        }
+        Ok(tally)
+    }
+
+    fn failed(&self) -> impl Fn(io::Error) -> InputError + use<> {
+        let file = Arc::clone(&self.name);
+        move |source| InputError::Open { file: Arc::clone(&file), source }
+    }
+
+    /// Reads what files beside it have that was not read, then its own text.
+    fn catch_up(&self, reading: &mut Reading, watch: &dyn Watch) -> Result<Tally, ReadError> {
+        let mut tally = Tally::default();
+        let own = |known: &&Known| known.path == *self.name || self.is_beside(Path::new(&known.path));
+        let read_last = reading.register.files().iter().filter(own).map(|known| known.modified_s).max();
+        // Before it was followed for the first time, others are none of its business.
+        if let Some(read_last_s) = read_last {
+            for (path, modified_s) in self.beside().map_err(self.failed())? {
+                let input = Input::file(&path);
+                // It may be renamed or compressed at this moment; then it is found under its other name, next time.
+                let is_known = match reading.knows(&input) {
+                    Ok(is_known) => is_known,
+                    Err(_) if !path.exists() => continue,
+                    Err(error) => {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "a file beside a log can't be read");
+                        continue;
+                    }
+                };
+                if is_known || modified_s >= read_last_s {
+                    tally += reading.read(&input, watch)?.tally;
+                }
+            }
+        }
+        match reading.read(&Input::file(&self.path), watch) {
+            Ok(done) => tally += done.tally,
+            Err(ReadError::Input(InputError::Open { source, .. })) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(tally)
+    }
+
+    fn is_beside(&self, path: &Path) -> bool {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let (own, other) = (name(&self.path), name(path));
+        self.path.parent() == path.parent() && other.len() > own.len() && other.starts_with(&own)
+    }
+
+    /// The files beside it whose names begin with its own, the oldest first.
+    fn beside(&self) -> io::Result<Vec<(PathBuf, i64)>> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut found = Vec::new();
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = self.path.with_file_name(entry?.file_name());
+            let Ok(meta) = path.metadata() else { continue };
+            let is_open = |followed: &Followed| followed.is_file(meta.dev(), meta.ino());
+            if meta.is_file() && self.is_beside(&path) && !self.older.iter().any(is_open) {
+                found.push((path, meta.mtime()));
+            }
+        }
+        found.sort_by_key(|(_, modified_s)| *modified_s);
+        Ok(found)
+    }
+
+    /// Opens the file that has the path now, where the register says that it was read to.
+    fn open(&self, reading: &Reading) -> Result<Option<Followed>, ReadError> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed()(error).into()),
+        };
+        let known = reading.register.find(&mut &file).map_err(self.failed())?.cloned();
+        let mut start = Start::default();
+        if let Some(known) = &known {
+            let again = file.try_clone().map_err(self.failed())?;
+            start = start_at(&self.name, again, known.end)?;
+        }
+        Ok(Some(Followed { file, known, start, parser: None, idle: 0 }))
+    }
+}
+
+/// Reads a file up to where a line begins, to know which directives are in force there.
+fn start_at(name: &Arc<str>, file: File, end: u64) -> Result<Start, InputError> {
+    let mut chunks = ChunkReader::open(name, Box::new(io::Read::take(file, end)))?;
+    let mut buffer = Vec::new();
+    while let Some(chunk) = chunks.next_chunk(buffer)? {
+        buffer = chunk.bytes;
+    }
+    Ok(chunks.position().clone())
+}
+
+impl Followed {
+    fn is_file(&self, dev: u64, ino: u64) -> bool {
+        self.file.metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == (dev, ino))
+    }
+
+    /// Whether the path still names it.
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        match path.metadata() {
+            Ok(meta) => Ok(self.is_file(meta.dev(), meta.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn look(
+        &mut self,
+        name: &Arc<str>,
+        reading: &mut Reading,
+        watch: &dyn Watch,
+        tally: &mut Tally,
+    ) -> Result<Look, ReadError> {
+        let failed = |source| InputError::Open { file: Arc::clone(name), source };
+        self.idle += 1;
+        if self.known.as_ref().is_some_and(|known| !reading.register.files().contains(known)) {
+            // More of it was read elsewhere: from a compressed copy, perhaps.
+            return Ok(Look::Cut);
+        }
+        let mut looked = Look::Same;
+        loop {
+            if !self.is_still().map_err(failed)? {
+                return Ok(Look::Cut);
+            }
+            let offset = self.start.offset;
+            let mut bytes = (&self.file).read_at(offset, READ_BYTES).map_err(failed)?;
+            // A line that is being written is left until it has an end. (One as long as this is rejected anyway.)
+            let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+            bytes.truncate(if whole == 0 && bytes.len() == READ_BYTES { READ_BYTES } else { whole });
+            if bytes.is_empty() {
+                let is_cut = self.file.metadata().map_err(failed)?.len() < offset;
+                return Ok(if is_cut { Look::Cut } else { looked });
+            }
+            // What was read may already be another text.
+            if !self.is_still().map_err(failed)? {
+                return Ok(Look::Cut);
+            }
+            self.take(name, bytes, reading, watch, tally)?;
+            (looked, self.idle) = (Look::Grown, 0);
+        }
+    }
+
+    /// Whether it still holds what was read of it.
+    fn is_still(&self) -> io::Result<bool> {
+        self.known.as_ref().map_or(Ok(true), |known| known.is_still(&mut &self.file))
+    }
+
+    /// Takes whole lines.
+    fn take(
+        &mut self,
+        name: &Arc<str>,
+        bytes: Vec<u8>,
+        reading: &mut Reading,
+        watch: &dyn Watch,
+        tally: &mut Tally,
+    ) -> Result<(), ReadError> {
+        let failed = |source| InputError::Open { file: Arc::clone(name), source };
+        let found = self.known.clone();
+        let mut known = match &found {
+            Some(known) => known.clone(),
+            None => reading.begin_file(name),
+        };
+        let head = (&self.file).read_at(0, WINDOW_BYTES).map_err(failed)?;
+        let head = &head[..head.len().min(usize::try_from(known.end).unwrap_or(usize::MAX))];
+        let tail_from = known.end.saturating_sub(WINDOW_BYTES as u64);
+        let tail = (&self.file).read_at(tail_from, (known.end - tail_from) as usize).map_err(failed)?;
+        let mut marker = Marker::resume(head, &tail, known.end);
+        marker.see(&bytes);
+        let mut parser = match self.parser.take() {
+            Some(parser) => parser,
+            None => Parser::new(&self.format(name, reading, &bytes)?, Wanted::hit()).with_hints(reading.hints()),
+        };
+        let mut chunks = ChunkReader::resume(name, Box::new(Cursor::new(bytes)), self.start.clone());
+        *tally += reading.take_chunks(&mut chunks, &mut parser, known.number, watch)?;
+        self.start = chunks.position().clone();
+        self.parser = Some(parser);
+        (known.head, known.tail) = marker.marks();
+        (known.end, known.lines) = (marker.at(), self.start.line - 1);
+        known.modified_s = self.file.metadata().map_err(failed)?.mtime();
+        reading.register.put(known.clone(), found.as_ref());
+        self.known = Some(known);
+        Ok(())
+    }
+
+    fn format(&self, name: &Arc<str>, reading: &Reading, fresh: &[u8]) -> Result<Format, ReadError> {
+        let failed = |source| InputError::Open { file: Arc::clone(name), source };
+        let mut sample = (&self.file).read_at(0, SAMPLE_BYTES).map_err(failed)?;
+        sample.truncate(memchr::memrchr(b'\n', &sample).map_or(0, |at| at + 1));
+        let sample = if sample.is_empty() { fresh } else { &sample[..] };
+        match reading.format() {
+            Some(format) => Ok(format.with_sample(sample)),
+            None => Ok(detect(sample, name)?.format),
+        }
+    }
+}
