@@ -17,6 +17,11 @@ use super::table::LogTable;
 use crate::sql::rewrite::ColumnNames;
 use crate::sql::{Argument, Catalog, CatalogError, Source, SourceKind, SqlError, Table, sources};
 
+/// Directives that are gathered before they are looked at.
+const DIRECTIVES_BYTES_MAX: usize = 64 << 10;
+/// The format whose columns may change inside a file.
+const W3C: &str = "w3c";
+
 /// How files are read.
 #[derive(Clone, Default)]
 pub struct FileOptions {
@@ -79,6 +84,27 @@ impl LogFile {
         Ok(Self { input, format, because, hints, opened })
     }
 
+    /// Takes all `#Fields` of the file for its columns, not only those at its start.
+    fn find_all_fields(&mut self) -> Result<(), FilesError> {
+        if self.input.path().is_none() {
+            return Ok(());
+        }
+        let (mut chunks, mut directives, mut used) = (self.input.open()?, Vec::new(), Vec::new());
+        while let Some(chunk) = chunks.next_chunk(used)? {
+            for line in chunk.lines().filter(|line| line.bytes.starts_with(b"#")) {
+                directives.extend_from_slice(line.bytes);
+                directives.push(b'\n');
+            }
+            if directives.len() > DIRECTIVES_BYTES_MAX {
+                self.format = self.format.with_sample(&directives);
+                directives.clear();
+            }
+            used = chunk.bytes;
+        }
+        self.format = self.format.with_sample(&directives);
+        Ok(())
+    }
+
     /// Its text, from its start.
     pub(super) fn chunks(&self) -> Result<ChunkReader, FilesError> {
         if self.input.path().is_some() {
@@ -115,10 +141,16 @@ impl Files {
         if sources.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Self::of(sources, options)?))
+        let files = Self::of(sources.clone(), options, false)?;
+        // A field that is named and not there may be named by a later line of the file. (Standard input is not read twice.)
+        let reads_input = sources.iter().any(|source| source.patterns().contains(&"-"));
+        if !reads_input && files.columns.is_one_missing(sql, &sources) {
+            return Ok(Some(Self::of(sources, options, true)?));
+        }
+        Ok(Some(files))
     }
 
-    fn of(sources: Vec<Source>, options: &FileOptions) -> Result<Self, FilesError> {
+    fn of(sources: Vec<Source>, options: &FileOptions, wants_all_fields: bool) -> Result<Self, FilesError> {
         let mut files = Self {
             sources,
             tables: Vec::new(),
@@ -135,8 +167,8 @@ impl Files {
             if reads_input && std::mem::replace(&mut has_input, true) {
                 return Err(FilesError::StandardInput);
             }
-            let (logs, ledger) = files.look_at(&source, options)?;
-            has_w3c |= logs.iter().any(|file| file.format.name() == "w3c");
+            let (logs, ledger) = files.look_at(&source, options, wants_all_fields)?;
+            has_w3c |= logs.iter().any(|file| file.format.name() == W3C);
             let table: Arc<dyn TableProvider> = match &source.kind {
                 SourceKind::Log { .. } => {
                     let table = LogTable::new(logs, ledger);
@@ -156,7 +188,12 @@ impl Files {
     }
 
     /// The files of a source, and the ledger of their lines.
-    fn look_at(&mut self, source: &Source, options: &FileOptions) -> Result<(Arc<[LogFile]>, Arc<Ledger>), FilesError> {
+    fn look_at(
+        &mut self,
+        source: &Source,
+        options: &FileOptions,
+        wants_all_fields: bool,
+    ) -> Result<(Arc<[LogFile]>, Arc<Ledger>), FilesError> {
         let patterns = source.patterns();
         let call = match &source.kind {
             SourceKind::Log { .. } => None,
@@ -173,7 +210,10 @@ impl Files {
         let format = own.map(Format::named).transpose()?;
         let mut logs = Vec::new();
         for input in Input::find(&patterns)? {
-            let file = LogFile::open(input, format.as_ref())?;
+            let mut file = LogFile::open(input, format.as_ref())?;
+            if wants_all_fields && file.format.name() == W3C {
+                file.find_all_fields()?;
+            }
             let verdict = Verdict {
                 file: Arc::clone(file.input.name()),
                 format: file.format.name().to_owned(),

@@ -173,3 +173,15 @@ async fn what_was_asked_for_is_the_format() {
     let options = FileOptions { format: Some("combned".to_owned()), ..FileOptions::default() };
     assert!(lines_of(&sql, &options).await.map(|_| ()).unwrap_err().to_string().contains("unknown format combned"));
 }
+
+#[tokio::test]
+async fn fields_that_a_later_line_names_are_columns_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = iis_log(folder.path());
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.len() > 2 << 20, "more than is looked at first: {}", text.len());
+    text.push_str("#Fields: date time c-ip cs-uri-stem time-taken\r\n2009-01-10 00:00:00 192.0.2.9 /late.aspx 17\r\n");
+    std::fs::write(&path, text).unwrap();
+    let found = result(&format!("SELECT cs-uri-stem, Time-Taken FROM {} WHERE time-taken > 0", path.display())).await;
+    assert_eq!(found, ["cs-uri-stem\ttime-taken", "/late.aspx\t17"]);
+}

@@ -1,11 +1,12 @@
 //! Columns of log files, as their users write them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use datafusion::sql::sqlparser::keywords::{ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RESERVED_FOR_COLUMN_ALIAS};
 
 use super::edits::Edit;
-use super::lexer::{Kind, Token, is_of_word, word_len};
+use super::lexer::{Kind, Token, is_of_word, lex, word_len};
 use super::sources::Source;
 
 /// Fields that W3C, IIS and Advanced Logging know, whether a file has them or not: who asks for one is told that it is
@@ -49,6 +50,8 @@ pub(super) fn in_quotes(name: &str) -> String {
 pub(crate) struct ColumnNames {
     /// In small letters, and as they are.
     names: BTreeMap<String, String>,
+    /// Those that the files really have, in small letters.
+    real: BTreeSet<String>,
     has_w3c: bool,
 }
 
@@ -70,7 +73,14 @@ impl ColumnNames {
                 special.insert(small, name.clone());
             }
         }
-        Self { names: special, has_w3c }
+        let real = all.iter().map(|name| name.to_lowercase()).collect();
+        Self { names: special, real, has_w3c }
+    }
+
+    /// Whether a statement names a field of W3C's that the files lack, as far as they were looked at.
+    pub(crate) fn is_one_missing(&self, sql: &str, sources: &[Source]) -> bool {
+        let found = self.found(sql, &lex(sql), sources);
+        found.into_iter().any(|(_, name)| !self.real.contains(&name.to_lowercase()))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -78,7 +88,13 @@ impl ColumnNames {
     }
 
     pub(super) fn edits(&self, sql: &str, tokens: &[Token], sources: &[Source]) -> Vec<Edit> {
-        let (mut edits, mut over) = (Vec::new(), 0);
+        let found = self.found(sql, tokens, sources);
+        found.into_iter().map(|(span, name)| Edit::new(span, in_quotes(name))).collect()
+    }
+
+    /// Where columns stand that need quotes, and what they are called.
+    fn found<'a>(&'a self, sql: &'a str, tokens: &[Token], sources: &[Source]) -> Vec<(Range<usize>, &'a str)> {
+        let (mut found, mut over) = (Vec::new(), 0);
         let mut before = "";
         for token in tokens {
             let text = &sql[token.span.clone()];
@@ -87,7 +103,7 @@ impl ColumnNames {
                 start >= over && !token.is_table && !sources.iter().any(|source| source.span.contains(&start));
             if token.kind == Kind::Word && is_free && !before.eq_ignore_ascii_case("AS") {
                 if let Some((len, name)) = self.at(&sql[start..]) {
-                    edits.push(Edit::new(start..start + len, in_quotes(name)));
+                    found.push((start..start + len, name));
                     over = start + len;
                 }
             }
@@ -95,7 +111,7 @@ impl ColumnNames {
                 before = text;
             }
         }
-        edits
+        found
     }
 
     /// The longest name that `rest` begins with: its length, and how it is really written.
