@@ -24,19 +24,27 @@ pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
                 answer(&base, request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?)?;
             let done: Value = serde_json::from_str(&done).context("the server's answer is no JSON")?;
             let count = |name: &str| done[name].as_u64().unwrap_or_default();
-            say(count("sessions_ended"), count("visits"), count("events"), count("lines"))?;
+            say(&ErasureReport {
+                ended: count("sessions_ended"),
+                visits: count("visits"),
+                events: count("events"),
+                lines: count("lines"),
+                requests: count("requests"),
+            })?;
         }
         None => {
-            let ErasureReport { ended, visits, events, lines } = in_folder(args)?;
-            say(ended, visits, events, lines)?;
+            say(&in_folder(args)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn say(ended: u64, visits: u64, events: u64, lines: u64) -> anyhow::Result<()> {
+fn say(done: &ErasureReport) -> anyhow::Result<()> {
+    let ErasureReport { ended, visits, events, lines, requests } = done;
+    let waiting = if *requests == 0 { String::new() } else { format!(", {requests} requests of logs that waited") };
     out::print(&format!(
-        "erased: {visits} visits and {events} events in the tables, {lines} lines in the files; {ended} sessions ended\n"
+        "erased: {visits} visits and {events} events in the tables, {lines} lines in the files{waiting}; {ended} sessions \
+         ended\n"
     ))
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::http::Browser;
 use crate::server::{Server, eventually, run, say, visitlog};
 use crate::upstream::Upstream;
+use crate::weblog::line;
 
 /// The address that only they have, in a form that the journal's bytes can be searched for too.
 const ADDRESS: &str = "2001:db8:77::1234";
@@ -226,5 +227,48 @@ fn whom_is_said_once() {
     ] {
         let output = run(args, folder.path());
         assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+    }
+}
+
+/// 2026-11-21 10:00:00 UTC.
+const MORNING_S: i64 = 1_795_255_200;
+
+#[test]
+fn nothing_is_left_of_somebody_in_an_imported_log() {
+    for by_user in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = &folder.path().join("data");
+        let log = folder.path().join("access.log");
+        let theirs = |at_s, path: &str| {
+            line(at_s, "198.51.100.77", path, 200, "Their-Agent/7").replace(" - - [", " - mata.hari [")
+        };
+        let others = |at_s, path: &str| line(at_s, "192.0.2.1", path, 200, "Another/1");
+        // One visit is settled by the end of the log, the next one waits.
+        let lines = [
+            theirs(MORNING_S, "/their/first"),
+            others(MORNING_S + 1, "/common"),
+            theirs(MORNING_S + 90_000, "/their/second"),
+            others(MORNING_S + 90_001, "/common-too"),
+        ];
+        std::fs::write(&log, lines.concat()).unwrap();
+        say(&["import", log.to_str().unwrap(), "--ip", "full"], data);
+        let visitor = "SELECT visitor_id FROM visits WHERE entry_path = '/their/first'";
+        let visitor = say(&["query", visitor, "-o", "csv"], data).lines().nth(1).unwrap().to_owned();
+        let mut traces: Traces =
+            ["/their/first", "/their/second", "Their-Agent", "mata.hari"].into_iter().map(text).collect();
+        traces.push(text(&visitor));
+        let before = found(data, &traces);
+        for trace in ["/their/first", "/their/second", "mata.hari"] {
+            assert!(before.iter().any(|hit| hit.starts_with(trace)), "{trace} is not found before: {before:?}");
+        }
+        let who = if by_user { ["--user", "mata.hari"] } else { ["--visitor", &visitor] };
+        let said = say(&[&["erase"][..], &who].concat(), data);
+        assert!(said.contains("1 requests of logs that waited"), "{said}");
+        assert_eq!(found(data, &traces), Vec::<String>::new());
+        // The same log brings nobody back, and nobody else is lost.
+        say(&["import", log.to_str().unwrap(), "--ip", "full", "--final"], data);
+        assert_eq!(found(data, &traces), Vec::<String>::new());
+        let left = say(&["query", "SELECT entry_path FROM visits ORDER BY 1", "-o", "csv"], data);
+        assert_eq!(left, "entry_path\n/common\n/common-too\n");
     }
 }

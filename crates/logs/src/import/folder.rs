@@ -114,6 +114,11 @@ impl ImportFolder {
         Ok(folder)
     }
 
+    /// Whether there ever was an importer in a data folder.
+    pub fn is_in(data: &Path) -> bool {
+        data.join(FOLDER).is_dir()
+    }
+
     /// What a data folder's importer left to be stored, for somebody else who does that.
     ///
     /// # Errors

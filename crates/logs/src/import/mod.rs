@@ -16,6 +16,7 @@
 //! was; after it, all that can be missing is the third, which [`ImportFolder::pending`] tells.
 
 mod batch;
+mod erase;
 mod folder;
 mod follow;
 mod read;
@@ -23,6 +24,7 @@ mod register;
 mod state;
 
 pub use self::batch::{BatchDone, BatchError};
+pub use self::erase::Whose;
 pub use self::folder::{ImportError, ImportFolder, Pending};
 pub use self::follow::Follow;
 pub use self::read::{FileDone, ReadError, ReadSettings, Reading, Watch};

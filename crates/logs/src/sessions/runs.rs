@@ -12,14 +12,14 @@
 //! Slices let several threads read one run. Hashes are the first 8 bytes of BLAKE3.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use super::error::SessionsError;
-use super::record::{KEY_BYTES, Key};
+use super::record::{KEY_BYTES, Key, Record};
 
 /// Slices of the visitors.
 pub(super) const SLICES: usize = 16;
@@ -95,6 +95,44 @@ impl Run {
     /// When the disk refuses.
     pub fn sync(&self) -> Result<(), SessionsError> {
         self.file.sync_all().map_err(SessionsError::io("sync waiting requests"))
+    }
+}
+
+/// For who looks for somebody's requests, or removes them.
+impl Run {
+    /// Adds the visitors who were this user in one of their requests.
+    pub(crate) fn visitors_of(&self, user: &str, visitors: &mut HashSet<u128>) -> Result<(), SessionsError> {
+        self.each(|key, payload| {
+            let record = Record::decode(payload).ok_or_else(|| SessionsError::damaged("a record can't be read"))?;
+            if record.facts.is_some_and(|facts| facts.user == Some(user)) {
+                visitors.insert(Key::from_bytes(key).visitor);
+            }
+            Ok(())
+        })
+    }
+
+    /// How many requests are these visitors'.
+    pub(crate) fn count_of(&self, visitors: &HashSet<u128>) -> Result<u64, SessionsError> {
+        let mut count = 0;
+        self.each(|key, _| {
+            count += u64::from(visitors.contains(&Key::from_bytes(key).visitor));
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// The same without these visitors' requests, in an empty file.
+    pub(crate) fn without(&self, visitors: &HashSet<u128>, file: File) -> Result<Self, SessionsError> {
+        let mut writer = RunWriter::new(file)?;
+        self.each(|key, payload| {
+            let is_theirs = visitors.contains(&Key::from_bytes(key).visitor);
+            if is_theirs { Ok(()) } else { writer.push(key, payload) }
+        })?;
+        writer.finish()
+    }
+
+    fn each(&self, mut take: impl FnMut(&KeyBytes, &[u8]) -> Result<(), SessionsError>) -> Result<(), SessionsError> {
+        (0..SLICES).try_for_each(|slice| Merge::new(vec![Source::of_run(self, slice)])?.drain(&mut take))
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) async fn erase(State(admin): State<Admin>, body: Bytes) -> Response {
         "visits": report.visits,
         "events": report.events,
         "lines": report.lines,
+        "requests": report.requests,
     }))
     .into_response()
 }

@@ -7,15 +7,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use visitlog_core::ports::Disk as _;
+use visitlog_core::ports::{Disk as _, Entropy as _};
 use visitlog_core::{Lsn, Timestamp, VisitId};
 use visitlog_engine::EraseError;
-use visitlog_engine::adapters::RealDisk;
+use visitlog_engine::adapters::{RealDisk, SystemEntropy};
 use visitlog_engine::journal::{JournalError, Whose};
 use visitlog_engine::sinks::erase_lines;
+use visitlog_logs::import::{self, ImportFolder};
 use visitlog_warehouse::rows::RowBuilder;
 use visitlog_warehouse::{Subject, WarehouseError, WarehouseSink};
 
+use super::import::StoreError;
 use super::storage::Shown;
 
 /// How long a step may be waited for: a statement that reads the journal may hold it that long.
@@ -32,6 +34,8 @@ pub struct ErasureReport {
     pub events: u64,
     /// Lines that went from the files of ended visits.
     pub lines: u64,
+    /// Requests of imported logs that went, whose visits were not settled yet.
+    pub requests: u64,
 }
 
 /// Why an erasure or an export failed.
@@ -49,6 +53,9 @@ pub enum ErasureError {
     /// The files of ended visits.
     #[error("erase from the files of ended visits")]
     Lines(#[source] std::io::Error),
+    /// What an import has left.
+    #[error(transparent)]
+    Import(#[from] StoreError),
     /// Something did not come to an end.
     #[error("{what} expected within {PATIENCE:?}; what is left is done once that is so and this is called again")]
     Late {
@@ -65,17 +72,39 @@ impl Shown {
         turn: &mut dyn FnMut() -> Result<(), JournalError>,
     ) -> Result<ErasureReport, ErasureError> {
         let _one = self.erasing.lock();
+        // Held to the end: no import may bring anything back meanwhile.
+        let mut importer = self.importer(data)?;
         let begun = self.engine.begin_erasure(whose(who))?;
         let mut ids = begun.visits;
+        let requests = importer.as_mut().map_or(Ok(0), |importer| importer.erase(importer_whose(who)));
         let stored = self.erase_stored(data, who, begun.below, &mut ids, turn);
         // Also after a failure: the journal's copies need not wait for a person.
         let below = self.engine.release_journal(ids);
         let (rows, lines) = stored?;
+        let requests = requests.map_err(StoreError::from)?;
         self.wait(turn, || self.engine.is_released(below), || "that no statement holds the journal".to_owned())?;
         if let Some(live) = &self.views.live {
             live.reread();
         }
-        Ok(ErasureReport { ended: begun.ended, visits: rows.visits, events: rows.events, lines })
+        Ok(ErasureReport { ended: begun.ended, visits: rows.visits, events: rows.events, lines, requests })
+    }
+
+    /// The folder of whoever imports logs, with nothing left to be stored; none where nobody ever did.
+    fn importer(&self, data: &Path) -> Result<Option<ImportFolder>, StoreError> {
+        if !ImportFolder::is_in(data) {
+            return Ok(None);
+        }
+        let random = || {
+            let entropy = SystemEntropy::new()?;
+            let bits = [entropy.random(), entropy.random()].map(u128::to_le_bytes);
+            Ok(std::array::from_fn(|at| bits[at / 16][at % 16]))
+        };
+        let folder = ImportFolder::open(data, random)?;
+        if let Some(pending) = folder.pending() {
+            self.tables.store_import(&pending)?;
+            folder.stored()?;
+        }
+        Ok(Some(folder))
     }
 
     /// Erases what the sinks have stored, once they have all that they are to get.
@@ -135,6 +164,13 @@ impl Shown {
             }
         }
         Ok(self.tables.export_with(who, &mut rows)?)
+    }
+}
+
+fn importer_whose(who: &Subject) -> import::Whose<'_> {
+    match who {
+        Subject::Visitor(visitor) => import::Whose::Visitor(*visitor),
+        Subject::User(user) => import::Whose::User(user.as_str()),
     }
 }
 
