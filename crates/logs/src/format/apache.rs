@@ -8,11 +8,11 @@ use super::shape::{Piece, TemplateError};
 pub(crate) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
     let (mut pieces, mut text, mut rest) = (Vec::new(), Vec::new(), template);
     while let Some(at) = rest.find('%') {
-        text.extend_from_slice(rest[..at].as_bytes());
+        text.extend_from_slice(&rest.as_bytes()[..at]);
         let directive = &rest[at..];
-        if directive.starts_with("%%") {
+        if let Some(behind) = directive.strip_prefix("%%") {
             text.push(b'%');
-            rest = &directive[2..];
+            rest = behind;
             continue;
         }
         let (field, len) = directive_of(directive)?;
@@ -124,7 +124,7 @@ fn clock(format: &str) -> Clock {
         "" => Clock::Clf,
         "sec" | "msec" | "usec" => Clock::Epoch,
         "%d/%b/%Y:%H:%M:%S %z" | "%d/%b/%Y:%T %z" => Clock::Clf,
-        "%Y-%m-%dT%H:%M:%S%z" | "%Y-%m-%dT%T%z" | "%FT%T%z" | "%Y-%m-%d %H:%M:%S" | "%F %T" => Clock::Iso,
+        "%Y-%m-%dT%H:%M:%S%z" | "%Y-%m-%dT%T%z" | "%FT%T%z" => Clock::Iso,
         other => Clock::Strftime(other.into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::column::{Clock, Meaning, Unit};
 use super::layout::{Field, Layout, add_columns};
-use super::shape::{Piece, Shape, TemplateError};
+use super::shape::{Shape, TemplateError};
 use super::{Asides, Body, Escapes, Format, Inner, Keys, apache, nginx};
 
 /// A format of text.
@@ -471,9 +471,4 @@ pub(crate) fn in_syslog(format: &Format) -> Format {
         is_in_syslog: true,
         ..inner.clone()
     })
-}
-
-/// A piece of text alone says nothing.
-pub(crate) fn has_fields(pieces: &[Piece]) -> bool {
-    pieces.iter().any(|piece| matches!(piece, Piece::Field(_)))
 }

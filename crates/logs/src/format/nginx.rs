@@ -10,7 +10,7 @@ pub(crate) fn pieces(template: &str, meaning: impl Fn(&str) -> Meaning) -> Resul
     let mut rest = template;
     while let Some(at) = rest.find('$') {
         if at > 0 {
-            pieces.push(Piece::Text(rest[..at].as_bytes().to_vec()));
+            pieces.push(Piece::Text(rest.as_bytes()[..at].to_vec()));
         }
         let after = &rest[at + 1..];
         let (name, len) = if let Some(braced) = after.strip_prefix('{') {

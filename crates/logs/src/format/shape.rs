@@ -1,6 +1,6 @@
 //! Lines of text with fields between fixed pieces of text.
 
-use super::column::{Column, Meaning};
+use super::column::{Clock, Column, Meaning, Unit};
 use super::layout::{Field, Layout};
 
 /// A field, and the text that ends it.
@@ -8,6 +8,8 @@ use super::layout::{Field, Layout};
 pub(crate) struct Item {
     /// What stands behind the field; empty for the rest of the line.
     pub(crate) until: Box<[u8]>,
+    /// The value itself has so many of what ends it: a time with a space in it.
+    pub(crate) skips: usize,
     /// It stands in quotes: a quote inside of it is escaped, or should be.
     pub(crate) is_quoted: bool,
     pub(crate) check: Check,
@@ -17,18 +19,22 @@ pub(crate) struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
     Nothing,
-    /// Not empty.
-    Word,
     /// Not empty, without spaces.
     Token,
+    /// Not empty, not `-`, without spaces.
+    Client,
+    /// Without a bracket: that would be of a time that is none.
+    User,
     /// A status, or `-`.
     Status,
     /// A time, or `-`.
     Time,
     /// No address, and no host's name with a port.
     NoAddress,
-    /// A number, or `-`.
+    /// A whole number, or `-`.
     Number,
+    /// A number, or `-`.
+    Float,
 }
 
 /// One way in which a line may be built.
@@ -39,6 +45,8 @@ pub(crate) struct Shape {
     pub(crate) items: Vec<Item>,
     /// So many items have to be there: a line that was cut behind them can still be read.
     pub(crate) needed: usize,
+    /// It has no time: syslog has to have it.
+    pub(crate) is_timeless: bool,
     pub(crate) layout: Layout,
 }
 
@@ -103,7 +111,7 @@ impl Shape {
                     }
                     let before = items.last().map_or(&lead[..], |item| &item.until);
                     let is_quoted = before.last() == Some(&b'"');
-                    items.push(Item { until: Box::default(), is_quoted, check: check(&field.meaning) });
+                    items.push(Item { until: Box::default(), skips: 0, is_quoted, check: check(&field.meaning) });
                     fields.push(field);
                     is_after_field = true;
                 }
@@ -112,11 +120,18 @@ impl Shape {
         if items.is_empty() {
             return Err(TemplateError::Empty);
         }
-        for item in &mut items {
+        // A host may stand before the client: `-` would be one of the two fields behind it.
+        let has_host = fields[0].meaning == Meaning::Host;
+        for (item, field) in items.iter_mut().zip(&fields) {
             item.is_quoted &= item.until.first() == Some(&b'"');
+            item.skips = skips(&field.meaning, &item.until);
+            if item.check == Check::Client && !has_host {
+                item.check = Check::Token;
+            }
         }
         let needed = needed(&fields);
-        Ok(Self { lead: lead.into(), items, needed, layout: Layout { fields, ..Layout::default() } })
+        let is_timeless = !fields.iter().any(|field| matches!(field.meaning, Meaning::Time(_)));
+        Ok(Self { lead: lead.into(), items, needed, is_timeless, layout: Layout { fields, ..Layout::default() } })
     }
 
     /// The same with further fields, which are found by other means, and for a format that has `columns`.
@@ -124,11 +139,6 @@ impl Shape {
         let mut fields = self.layout.fields;
         fields.extend_from_slice(more);
         self.layout = Layout::new(fields, columns);
-        self
-    }
-
-    pub(crate) fn with_needed(mut self, needed: usize) -> Self {
-        self.needed = needed.min(self.items.len());
         self
     }
 }
@@ -151,17 +161,28 @@ fn check(meaning: &Meaning) -> Check {
     match meaning {
         Meaning::Status => Check::Status,
         Meaning::Time(_) => Check::Time,
-        Meaning::Client | Meaning::ClientName | Meaning::Host => Check::Token,
+        Meaning::Client => Check::Client,
+        Meaning::Host => Check::Token,
         Meaning::Ident => Check::NoAddress,
-        Meaning::Bytes | Meaning::Integer => Check::Number,
+        Meaning::User => Check::User,
+        Meaning::Bytes | Meaning::Integer | Meaning::Duration(Unit::Micros | Unit::Millis) => Check::Number,
+        Meaning::Float | Meaning::Duration(Unit::Seconds) => Check::Float,
         _ => Check::Nothing,
     }
 }
 
-/// Up to the last of time, request and status; of the bytes too, when they are next.
+/// How often a time has in it what ends it.
+fn skips(meaning: &Meaning, until: &[u8]) -> usize {
+    match (meaning, std::str::from_utf8(until)) {
+        (Meaning::Time(Clock::Clf), Ok(" ")) => 1,
+        (Meaning::Time(Clock::Strftime(format)), Ok(until)) if !until.is_empty() => format.matches(until).count(),
+        _ => 0,
+    }
+}
+
+/// Up to the last of time, request and status.
 fn needed(fields: &[Field]) -> usize {
     let is_needed =
         |field: &Field| matches!(field.meaning, Meaning::Time(_) | Meaning::Request | Meaning::Uri | Meaning::Status);
-    let needed = fields.iter().rposition(is_needed).map_or(fields.len(), |at| at + 1);
-    needed + usize::from(fields.get(needed).is_some_and(|field| field.meaning == Meaning::Bytes))
+    fields.iter().rposition(is_needed).map_or(fields.len(), |at| at + 1)
 }

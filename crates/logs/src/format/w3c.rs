@@ -25,6 +25,7 @@ impl Directives {
         let is_zeek = value.first() == Some(&b'\t') && name == b"fields";
         let value = value.strip_prefix(b":").unwrap_or(value);
         let value = String::from_utf8_lossy(value.trim_ascii()).into_owned().into_boxed_str();
+        let was_zeek = self.is_zeek;
         let slot = if name.eq_ignore_ascii_case(b"fields") {
             self.is_zeek = is_zeek;
             &mut self.fields
@@ -35,7 +36,7 @@ impl Directives {
         } else {
             return false;
         };
-        let has_changed = slot.as_deref() != Some(&value);
+        let has_changed = slot.as_deref() != Some(&value) || was_zeek != self.is_zeek;
         *slot = Some(value);
         has_changed
     }

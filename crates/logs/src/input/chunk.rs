@@ -8,6 +8,8 @@ use memchr::{memchr, memchr_iter, memmem, memrchr};
 use super::{InputError, decode};
 use crate::format::Directives;
 use crate::limits::{CHUNK_BYTES, LINE_BYTES_MAX, REJECT_BYTES_MAX, SAMPLE_BYTES};
+
+const _: () = assert!(CHUNK_BYTES >= LINE_BYTES_MAX, "a chunk that has no end of a line is a line that is too long");
 use crate::reject::{Reason, Reject};
 
 /// Where a reader stands in a text.
@@ -98,7 +100,7 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// Reads a text in chunks. Memory: two chunks and a line of [`LINE_BYTES_MAX`] at most, whatever the file.
+/// Reads a text in chunks. Memory: one chunk and the part of a line behind it, whatever the file.
 pub struct ChunkReader {
     file: Arc<str>,
     reader: Box<dyn Read + Send>,
@@ -106,6 +108,9 @@ pub struct ChunkReader {
     pending: Vec<u8>,
     next: Start,
     is_at_end: bool,
+    /// What went wrong behind what was handed out.
+    failure: Option<InputError>,
+    chunk_bytes: usize,
 }
 
 impl ChunkReader {
@@ -117,7 +122,7 @@ impl ChunkReader {
         let failed = |source| InputError::Read { file: Arc::clone(file), offset: 0, source };
         let reader = decode::decode(raw).map_err(failed)?;
         let mut chunks = Self::resume(file, reader, Start::default());
-        chunks.fill(3)?;
+        chunks.fill_pending(3)?;
         if chunks.pending.starts_with(&[0xff, 0xfe]) || chunks.pending.starts_with(&[0xfe, 0xff]) {
             return Err(InputError::Utf16 { file: Arc::clone(file) });
         }
@@ -130,7 +135,22 @@ impl ChunkReader {
 
     /// The chunks of a plain text whose reader stands at `start`, the beginning of a line.
     pub fn resume(file: &Arc<str>, reader: Box<dyn Read + Send>, start: Start) -> Self {
-        Self { file: Arc::clone(file), reader, pending: Vec::new(), next: start, is_at_end: false }
+        Self {
+            file: Arc::clone(file),
+            reader,
+            pending: Vec::new(),
+            next: start,
+            is_at_end: false,
+            failure: None,
+            chunk_bytes: CHUNK_BYTES,
+        }
+    }
+
+    /// The same with smaller chunks, [`CHUNK_BYTES`] at most. A line that is longer than a chunk is too long.
+    #[must_use]
+    pub fn with_chunk_bytes(mut self, bytes: usize) -> Self {
+        self.chunk_bytes = bytes.clamp(1, CHUNK_BYTES);
+        self
     }
 
     /// The first bytes that were not handed out yet, for [`detect`](crate::detect): whole lines, if there is one.
@@ -138,7 +158,7 @@ impl ChunkReader {
     /// # Errors
     /// The text can't be read.
     pub fn sample(&mut self) -> Result<&[u8], InputError> {
-        self.fill(SAMPLE_BYTES)?;
+        self.fill_pending(SAMPLE_BYTES)?;
         let sample = &self.pending[..self.pending.len().min(SAMPLE_BYTES)];
         let is_whole = self.is_at_end && sample.len() == self.pending.len();
         let len = if is_whole { sample.len() } else { memrchr(b'\n', sample).map_or(sample.len(), |at| at + 1) };
@@ -155,24 +175,36 @@ impl ChunkReader {
     /// # Errors
     /// The text can't be read on. What was read before was handed out.
     pub fn next_chunk(&mut self, mut buffer: Vec<u8>) -> Result<Option<Chunk>, InputError> {
-        let too_long = if let Some(line) = self.pass_too_long()? { Some(line) } else { None };
-        let start = self.next.clone();
-        // What was read before an error is handed out first.
-        let failure = self.fill(CHUNK_BYTES).err();
-        buffer.clear();
-        let end = match memrchr(b'\n', &self.pending) {
-            Some(at) => at + 1,
-            None if self.is_at_end || failure.is_some() => self.pending.len(),
-            None => 0,
-        };
-        let end = if self.is_at_end && failure.is_none() { self.pending.len() } else { end };
-        if end == 0 && too_long.is_none() {
-            return failure.map_or(Ok(None), Err);
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
         }
-        buffer.extend_from_slice(&self.pending[..end]);
-        self.pending.drain(..end);
+        // What is pending stands first; behind it there is room for more. (What is in the buffer need not be cleared.)
+        let mut filled = self.pending.len();
+        if buffer.len() < filled {
+            buffer.resize(filled, 0);
+        }
+        buffer[..filled].copy_from_slice(&self.pending);
+        let mut too_long = None;
+        self.failure = self.fill(&mut buffer, &mut filled, self.chunk_bytes).err();
+        let mut end = self.end_of_lines(&buffer[..filled]);
+        if end == 0 && filled > self.chunk_bytes.min(LINE_BYTES_MAX) {
+            too_long = Some(self.pass_too_long(&mut buffer, &mut filled));
+            end = self.end_of_lines(&buffer[..filled]);
+        }
+        if end == 0 && too_long.is_none() {
+            return self.failure.take().map_or(Ok(None), Err);
+        }
+        self.pending.clear();
+        self.pending.extend_from_slice(&buffer[end..filled]);
+        buffer.truncate(end);
+        let start = self.next.clone();
         self.advance(&buffer);
         Ok(Some(Chunk { file: Arc::clone(&self.file), start, bytes: buffer, too_long }))
+    }
+
+    /// Where the last whole line ends; at the end of the text, where it ends.
+    fn end_of_lines(&self, bytes: &[u8]) -> usize {
+        if self.is_at_end { bytes.len() } else { memrchr(b'\n', bytes).map_or(0, |at| at + 1) }
     }
 
     /// Moves the position behind `bytes`, whole lines.
@@ -182,9 +214,7 @@ impl ChunkReader {
         self.next.line += memchr_iter(b'\n', bytes).count() as u64 + u64::from(is_open);
         let mut changed: Option<Directives> = None;
         let starts = memmem::find_iter(bytes, b"\n#").map(|at| at + 1);
-        for at in
-            starts.chain([0]).filter(|at| bytes.get(*at) == Some(&b'#')).collect::<std::collections::BTreeSet<_>>()
-        {
+        for at in (bytes.first() == Some(&b'#')).then_some(0).into_iter().chain(starts) {
             let end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |len| at + len);
             let line = bytes[at..end].strip_suffix(b"\r").unwrap_or(&bytes[at..end]);
             changed.get_or_insert_with(|| Directives::clone(&self.next.directives)).read(line);
@@ -194,52 +224,59 @@ impl ChunkReader {
         }
     }
 
-    /// Passes over a line that is too long, if there is one next.
-    fn pass_too_long(&mut self) -> Result<Option<Reject>, InputError> {
-        self.fill(LINE_BYTES_MAX + 1)?;
-        if self.pending.len() <= LINE_BYTES_MAX || memchr(b'\n', &self.pending).is_some() {
-            return Ok(None);
-        }
-        let head = self.pending[..REJECT_BYTES_MAX].to_vec();
+    /// Passes over the line that fills the buffer, reads on behind it, and says what it was.
+    fn pass_too_long(&mut self, buffer: &mut Vec<u8>, filled: &mut usize) -> Reject {
+        let head = buffer[..REJECT_BYTES_MAX.min(*filled)].to_vec();
         let Start { offset, line, .. } = self.next;
         let mut bytes = 0;
         loop {
-            if let Some(at) = memchr(b'\n', &self.pending) {
+            if let Some(at) = memchr(b'\n', &buffer[..*filled]) {
                 bytes += at as u64;
-                self.pending.drain(..=at);
                 self.next.offset += bytes + 1;
+                buffer.copy_within(at + 1..*filled, 0);
+                *filled -= at + 1;
                 break;
             }
-            bytes += self.pending.len() as u64;
-            self.pending.clear();
-            self.fill(CHUNK_BYTES)?;
-            if self.pending.is_empty() {
+            bytes += *filled as u64;
+            *filled = 0;
+            if self.is_at_end {
                 self.next.offset += bytes;
                 break;
             }
+            self.failure = self.fill(buffer, filled, self.chunk_bytes).err();
         }
         self.next.line += 1;
-        let file = Arc::clone(&self.file);
-        Ok(Some(Reject { file, line, offset, reason: Reason::TooLong { bytes }, bytes: head }))
+        Reject { file: Arc::clone(&self.file), line, offset, reason: Reason::TooLong { bytes }, bytes: head }
     }
 
-    /// Reads until so many bytes are pending, or the text is at its end.
-    fn fill(&mut self, wanted: usize) -> Result<(), InputError> {
-        while self.pending.len() < wanted && !self.is_at_end {
-            let len = self.pending.len();
-            let more = wanted - len;
-            match self.reader.by_ref().take(more as u64).read_to_end(&mut self.pending) {
+    /// Reads until so many bytes of the buffer are filled, and more than a line may have; or until the text is at its end.
+    fn fill(&mut self, buffer: &mut Vec<u8>, filled: &mut usize, wanted: usize) -> Result<(), InputError> {
+        if buffer.len() < wanted + 1 {
+            buffer.resize(wanted + 1, 0);
+        }
+        while *filled <= wanted && !self.is_at_end {
+            match self.reader.read(&mut buffer[*filled..=wanted]) {
                 Ok(0) => self.is_at_end = true,
-                Ok(_) => {}
+                Ok(len) => *filled += len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
                     self.is_at_end = true;
-                    let offset = self.next.offset + self.pending.len() as u64;
+                    let offset = self.next.offset + *filled as u64;
                     return Err(InputError::Read { file: Arc::clone(&self.file), offset, source });
                 }
             }
         }
         Ok(())
+    }
+
+    /// Reads until so many bytes are pending, or the text is at its end.
+    fn fill_pending(&mut self, wanted: usize) -> Result<(), InputError> {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut filled = pending.len();
+        let read = self.fill(&mut pending, &mut filled, wanted);
+        pending.truncate(filled);
+        self.pending = pending;
+        read
     }
 }
 

@@ -11,6 +11,8 @@ mod text;
 mod time;
 mod unescape;
 
+use std::cell::Cell;
+
 use visitlog_core::Timestamp;
 
 pub(crate) use json::{Scalar, object_start, walk};
@@ -24,7 +26,7 @@ use crate::format::{Asides, Body, Common, Directives, Format, Inner, Keys, Layou
 use crate::reject::Reason;
 
 /// What a line is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Parsed<'a> {
     /// A request.
     Row(Row<'a>),
@@ -152,14 +154,15 @@ impl Parser {
     /// Reads a line, without what ends it.
     pub fn parse<'a>(&'a mut self, line: &'a [u8]) -> Parsed<'a> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some(line) = without_nul(line) else { return Parsed::Rejected(Reason::Nul) };
-        if line.first().is_none_or(u8::is_ascii_whitespace) && line.trim_ascii().is_empty() {
-            return Parsed::Directive;
-        }
-        if line[0] == b'#' {
+        // As the reader of chunks sees it: at the very start of a line.
+        if line.first() == Some(&b'#') {
             if matches!(self.format.inner().body, Body::W3c) && self.w3c.directives.read(line) {
                 self.w3c = W3c::new(std::mem::take(&mut self.w3c.directives), self.format.inner());
             }
+            return Parsed::Directive;
+        }
+        let Some(line) = without_nul(line) else { return Parsed::Rejected(Reason::Nul) };
+        if line.first().is_none_or(u8::is_ascii_whitespace) && line.trim_ascii().is_empty() {
             return Parsed::Directive;
         }
         match &self.format.inner().body {
@@ -173,11 +176,14 @@ impl Parser {
     fn shapes<'a>(&'a mut self, line: &'a [u8]) -> Parsed<'a> {
         let format = self.format.inner();
         let Body::Shapes(shapes) = &format.body else { return Parsed::Directive };
-        let head = if format.is_in_syslog || format.asides == Asides::Haproxy { syslog::head(line) } else { None };
+        let head = if has_head(format) { syslog::head(line) } else { None };
         let start = head.as_ref().map_or(0, |head| head.len);
         // The first shape's reason is what is wrong with the line, unless another one got further.
         let mut reason: Option<Reason> = None;
         for (shape, wanted) in shapes.iter().zip(&self.items) {
+            if shape.is_timeless && shapes.len() > 1 && !format.is_in_syslog {
+                continue;
+            }
             let fields = shape.layout.fields.len();
             self.spans.clear();
             self.spans.resize(fields, Span::NONE);
@@ -199,6 +205,7 @@ impl Parser {
                         has_plus: false,
                         has_percent: false,
                         is_year_missing,
+                        request: Cell::default(),
                     });
                 }
                 Err(wrong) => {
@@ -236,6 +243,7 @@ impl Parser {
             has_plus: w3c.has_plus,
             has_percent: !w3c.has_plus,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 
@@ -251,7 +259,9 @@ impl Parser {
         }
         // A line may be cut behind its status, no earlier.
         if self.spans.len() < 11 {
-            return Parsed::Rejected(Reason::Shape { at: text::place(line.len()), expected: "15 values with commas" });
+            let has_some = self.spans.len() > 4;
+            let at = self.spans.last().filter(|_| has_some).map_or(0, |last| last.start());
+            return Parsed::Rejected(Reason::Shape { at, expected: "15 values with commas" });
         }
         let said = |at: usize| self.spans[at].said(line).unwrap_or_default();
         let Some(time) = self.times.day_and_time(said(2), said(3), true) else {
@@ -269,6 +279,7 @@ impl Parser {
             has_plus: false,
             has_percent: false,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 
@@ -320,22 +331,37 @@ impl Parser {
             has_plus: false,
             has_percent: false,
             is_year_missing: false,
+            request: Cell::default(),
         })
     }
 
-    /// How a line of text fits, for detection.
-    pub(crate) fn is_whole(&mut self, line: &[u8]) -> bool {
+    /// The line has the format's first shape; and has it to its end.
+    pub(crate) fn first_shape(&mut self, line: &[u8]) -> (bool, bool) {
         let format = self.format.inner();
-        let Body::Shapes(shapes) = &format.body else { return true };
-        let head = if format.is_in_syslog || format.asides == Asides::Haproxy { syslog::head(line) } else { None };
+        let Body::Shapes(shapes) = &format.body else { return (true, true) };
+        let head = if has_head(format) { syslog::head(line) } else { None };
         let start = head.map_or(0, |head| head.len);
-        shapes.iter().take(1).any(|shape| {
-            self.spans.clear();
-            self.spans.resize(shape.layout.fields.len(), Span::NONE);
-            let fit = text::fit(shape, line, start, usize::MAX, &mut self.spans, &mut self.times);
-            fit.is_ok_and(|fit| fit.is_whole)
-        })
+        let Some(shape) = shapes.first() else { return (false, false) };
+        self.spans.clear();
+        self.spans.resize(shape.layout.fields.len(), Span::NONE);
+        let fit = text::fit(shape, line, start, usize::MAX, &mut self.spans, &mut self.times);
+        (fit.is_ok(), fit.is_ok_and(|fit| fit.is_whole))
     }
+}
+
+fn has_head(format: &Inner) -> bool {
+    format.is_in_syslog || format.asides == Asides::Haproxy
+}
+
+pub(crate) fn has_syslog_head(line: &[u8]) -> bool {
+    syslog::head(line).is_some()
+}
+
+/// The line is a JSON object, perhaps with something in front of it.
+pub(crate) fn is_object(line: &[u8]) -> bool {
+    object_start(line).is_some_and(|start| {
+        walk(line, start, &mut String::new(), &mut |_, _, _| {}).is_ok_and(|end| line[end..].trim_ascii().is_empty())
+    })
 }
 
 impl W3c {
@@ -419,7 +445,7 @@ fn syslog_time(
 }
 
 /// How far a line was read.
-fn further(reason: Reason) -> u32 {
+pub(crate) fn further(reason: Reason) -> u32 {
     match reason {
         Reason::Shape { at, .. } | Reason::Time { at } | Reason::Status { at } | Reason::Json { at, .. } => at,
         _ => 0,

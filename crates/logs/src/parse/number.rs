@@ -42,10 +42,8 @@ pub(crate) fn fraction_us(bytes: &[u8]) -> (i64, &[u8]) {
     if len == 0 {
         return (0, bytes);
     }
-    let mut micros = 0;
-    for at in 0..6 {
-        micros = micros * 10 + if at < len { i64::from(rest[at] - b'0') } else { 0 };
-    }
+    let digits = rest[..len].iter().map(|digit| i64::from(digit - b'0'));
+    let micros = digits.chain(std::iter::repeat(0)).take(6).fold(0, |micros, digit| micros * 10 + digit);
     (micros, &rest[len..])
 }
 
@@ -117,4 +115,56 @@ pub(crate) fn client(bytes: &[u8]) -> Option<IpAddr> {
     }
     let first = &bytes[..memchr::memchr2(b',', b' ', bytes)?];
     address(first.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_as_logs_write_them() {
+        let text = |bytes: &str| client(bytes.as_bytes()).map(|address| address.to_string());
+        for (bytes, expected) in [
+            ("192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.1:2817", Some("192.0.2.1")),
+            ("[2001:db8::1]:80", Some("2001:db8::1")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("fe80::1%eth0", Some("fe80::1")),
+            ("::ffff:192.0.2.1", Some("192.0.2.1")),
+            ("192.0.2.1, 10.0.0.1", Some("192.0.2.1")),
+            ("unknown, 10.0.0.1", None),
+            ("256.0.2.1", None),
+            ("192.0.2", None),
+            ("192.0.2.1x", None),
+            ("www.example.org", None),
+            ("", None),
+        ] {
+            assert_eq!(text(bytes).as_deref(), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn every_ipv4_address_is_what_the_standard_library_says() {
+        for bits in (0..u32::MAX).step_by(65_521) {
+            let address = Ipv4Addr::from_bits(bits);
+            assert_eq!(client(address.to_string().as_bytes()), Some(address.into()));
+        }
+    }
+
+    #[test]
+    fn numbers_are_exact_or_none() {
+        assert_eq!(digits(b"9999999999999999999"), Some(9_999_999_999_999_999_999));
+        assert_eq!(digits(b"99999999999999999999"), None);
+        assert_eq!(integer(b"-1"), Some(-1));
+        assert_eq!(integer(b"1.0"), None);
+        assert_eq!(float(b"1e400"), None);
+        assert_eq!(float(b"inf"), None);
+        assert_eq!(float(b"0.25"), Some(0.25));
+        assert_eq!(seconds_us(b"0.001337"), Some(1_337));
+        assert_eq!(seconds_us(b"12"), Some(12_000_000));
+        assert_eq!(seconds_us(b".5"), Some(500_000));
+        assert_eq!(seconds_us(b"-1"), None);
+        assert_eq!(seconds_us(b"1.5e-3"), Some(1_500));
+        assert_eq!(seconds_us(b"99999999999999999"), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! A line that was read.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub enum Value<'a> {
 }
 
 /// What a line says. It borrows the line and the parser.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Row<'a> {
     pub(super) line: &'a [u8],
     pub(super) spans: &'a [Span],
@@ -45,6 +46,8 @@ pub struct Row<'a> {
     pub(super) has_percent: bool,
     /// The time has no year, and nobody said which it is.
     pub(super) is_year_missing: bool,
+    /// The request line, once it was taken apart.
+    pub(super) request: Cell<Option<Target<'a>>>,
 }
 
 impl<'a> Row<'a> {
@@ -190,43 +193,27 @@ impl<'a> Row<'a> {
         if let Some(us) = duration_us.filter(|_| self.format.is_time_of_end) {
             time = time.before(Duration::from_micros(us));
         }
-        let mut hit = Hit {
+        Ok(Hit {
             time,
             client_ip: self.client_ip(),
+            method: self.method().unwrap_or_default(),
+            path: self.path().unwrap_or_default(),
+            query: self.query(),
             status: self.status().unwrap_or(0),
             bytes: self.bytes(),
             referrer: self.text_of(Common::Referrer),
             user_agent: self.text_of(Common::UserAgent),
             user: self.text_of(Common::User),
+            host: self.host(),
             duration_us,
             cookie: self.text_of(Common::Cookie),
-            ..Hit::default()
-        };
-        let request = self.layout.position_of(Common::Path);
-        let is_request = request.is_some_and(|at| self.layout.fields[at].meaning == Meaning::Request);
-        if let Some(at) = request.filter(|at| is_request && self.layout.position_of(Common::Method) == Some(*at)) {
-            // One look at the request line for all that it says.
-            let target = self.said(at).map(target::request).unwrap_or_default();
-            hit.method = unescape::text(target.method);
-            hit.path = self.text(at, target.path);
-            hit.query = if self.layout.position_of(Common::Query) == Some(at) {
-                target.query.map(|query| self.text(at, query))
-            } else {
-                self.query()
-            };
-            hit.host = if self.layout.position_of(Common::Host) == Some(at) {
-                let host = target::without_port(target.host);
-                (!host.is_empty()).then(|| self.text(at, host))
-            } else {
-                self.host()
-            };
-        } else {
-            hit.method = self.method().unwrap_or_default();
-            hit.path = self.path().unwrap_or_default();
-            hit.query = self.query();
-            hit.host = self.host();
-        }
-        Ok(hit)
+        })
+    }
+
+    /// How many fields were found, but for what is only the rest of the line.
+    pub(crate) fn found(&self) -> usize {
+        let fields = self.spans.iter().zip(&self.layout.fields);
+        fields.filter(|(span, field)| **span != Span::NONE && &*field.name != "extra").count()
     }
 
     fn said(&self, at: usize) -> Option<&'a [u8]> {
@@ -241,7 +228,7 @@ impl<'a> Row<'a> {
         let at = self.layout.position_of(common)?;
         let bytes = self.said(at)?;
         let target = match self.layout.fields[at].meaning {
-            Meaning::Request => target::request(bytes),
+            Meaning::Request => self.request(bytes),
             Meaning::Uri => target::uri(bytes),
             Meaning::Path => {
                 // CloudFront's and SHOUTcast's stems are addresses, or have a query, at times.
@@ -256,13 +243,23 @@ impl<'a> Row<'a> {
         Some((at, target))
     }
 
+    /// The parts of the request line; a layout has one at most that is asked for.
+    fn request(&self, bytes: &'a [u8]) -> Target<'a> {
+        self.request.get().unwrap_or_else(|| {
+            let target = target::request(bytes);
+            self.request.set(Some(target));
+            target
+        })
+    }
+
     fn text_of(&self, common: Common) -> Option<Cow<'a, str>> {
         let at = self.layout.position_of(common)?;
         let bytes = self.said(at)?;
         let is_quoted = self.is_quoted(at);
         Some(match common {
-            Common::UserAgent if self.has_plus && !is_quoted => unescape::plus(bytes),
-            Common::UserAgent if self.has_percent => unescape::percent(bytes),
+            Common::UserAgent if is_quoted => self.text(at, bytes),
+            Common::UserAgent if self.has_plus && bytes.contains(&b'+') => unescape::plus(bytes),
+            Common::UserAgent if self.has_plus || self.has_percent => unescape::percent(bytes),
             Common::Cookie if self.has_plus && !is_quoted => match memchr::memmem::find(bytes, b";+") {
                 Some(_) => unescape::text(bytes).replace(";+", "; ").into(),
                 None => unescape::text(bytes),

@@ -75,3 +75,48 @@ pub(crate) fn without_port(host: &[u8]) -> &[u8] {
         _ => host,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, method: &str, host: &str, path: &str, query: Option<&str>) {
+        let found = request(line.as_bytes());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        let found = (text(found.method), text(found.host), text(found.path), found.query.map(text));
+        assert_eq!(found, (method.into(), host.into(), path.into(), query.map(Into::into)), "{line}");
+    }
+
+    #[test]
+    fn request_lines_are_taken_apart() {
+        check("GET /a?b=c HTTP/1.1", "GET", "", "/a", Some("b=c"));
+        check("GET /a? HTTP/1.1", "GET", "", "/a", None);
+        check("GET /a b/c HTTP/1.1", "GET", "", "/a b/c", None);
+        check("GET  /a  HTTP/1.1", "GET", "", "/a", None);
+        check("GET /a", "GET", "", "/a", None);
+        check("GET a", "", "", "", None);
+        check("GET https://h:8/a?b HTTP/2.0", "GET", "h:8", "/a", Some("b"));
+        check("GET https://h HTTP/2.0", "GET", "h", "/", None);
+        check("GET https://h?b HTTP/2.0", "GET", "h", "/", Some("b"));
+        check("RPC_IN_DATA /x HTTP/1.1", "RPC_IN_DATA", "", "/x", None);
+        check("\\x16\\x03 / HTTP/1.1", "", "", "", None);
+        check("- - - ", "", "", "", None);
+        check("", "", "", "", None);
+    }
+
+    #[test]
+    fn hosts_lose_their_port() {
+        for (host, expected) in [
+            ("h:80", "h"),
+            ("h", "h"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::1", "::1"),
+            ("u@h:80", "h"),
+            ("h:x", "h:x"),
+        ] {
+            assert_eq!(without_port(host.as_bytes()), expected.as_bytes());
+        }
+    }
+}

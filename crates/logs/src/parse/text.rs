@@ -10,6 +10,9 @@ use crate::format::{Check, Item, Meaning, Shape};
 use crate::limits::QUOTE_RETRIES_MAX;
 use crate::reject::Reason;
 
+/// Bytes that are looked at one by one.
+const NEAR_BYTES: usize = 8;
+
 /// How well a line fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fit {
@@ -37,7 +40,7 @@ pub(crate) fn fit(
     spans: &mut [Span],
     times: &mut TimeReader,
 ) -> Result<Fit, Reason> {
-    if !line[start..].starts_with(&shape.lead) {
+    if !stands_at(line, start, &shape.lead) {
         return Err(Reason::Shape { at: place(start), expected: "the format's first characters" });
     }
     let last = shape.needed.max(wanted).min(shape.items.len());
@@ -63,6 +66,11 @@ pub(crate) fn fit(
                     from = at;
                     index += 1;
                     continue;
+                }
+                // What need not be there is not what was expected: it is something else.
+                Err(_) if index >= shape.needed => {
+                    leave(shape, line, at, spans);
+                    return Ok(Fit { time, is_whole: false });
                 }
                 Err(reason) => reason,
             },
@@ -104,19 +112,31 @@ fn tail(
         item.until.first().and_then(|first| memchr(*first, rest)).unwrap_or(rest.len())
     };
     let end = at + len;
-    let time = check(item, shape, index, &line[at..end], at, times)?;
+    let time = match check(item, shape, index, &line[at..end], at, times) {
+        Ok(time) => time,
+        Err(_) if index >= shape.needed => {
+            leave(shape, line, at, spans);
+            return Ok(Fit { time: None, is_whole: false });
+        }
+        Err(reason) => return Err(reason),
+    };
     spans[index] = Span::new(at, end);
     let mut is_whole = index + 1 == shape.items.len() || is_extra(shape, index + 1);
     // What is behind it belongs to the last item, if that takes anything.
-    let left = if item.is_quoted { &line[line.len()..] } else { line[end..].trim_ascii() };
-    if !left.is_empty() {
-        match is_extra(shape, shape.items.len() - 1).then_some(shape.items.len() - 1) {
-            Some(extra) => spans[extra] = Span::new(line.len() - line[end..].trim_ascii_start().len(), line.len()),
-            None => is_whole = false,
-        }
-        is_whole &= index + 2 >= shape.items.len();
+    let has_more = !item.is_quoted && !line[end..].trim_ascii().is_empty();
+    if has_more {
+        leave(shape, line, end, spans);
+        is_whole &= is_extra(shape, index + 1);
     }
     Ok(Fit { time, is_whole })
+}
+
+/// Leaves the rest of the line to the last item, if that takes anything.
+fn leave(shape: &Shape, line: &[u8], at: usize, spans: &mut [Span]) {
+    let last = shape.items.len() - 1;
+    if is_extra(shape, last) {
+        spans[last] = Span::new(line.len() - line[at..].trim_ascii_start().len(), line.len());
+    }
 }
 
 /// The last item of shapes that take anything at the end.
@@ -125,17 +145,37 @@ fn is_extra(shape: &Shape, index: usize) -> bool {
 }
 
 /// Where the item ends that starts at or before `from`.
+#[inline]
 fn find_end(item: &Item, line: &[u8], from: usize) -> Option<usize> {
-    let Some(first) = item.until.first() else { return Some(line.len()) };
-    let mut at = from;
+    let Some((first, others)) = item.until.split_first() else { return Some(line.len()) };
+    let (mut at, mut skips) = (from, item.skips);
     loop {
-        at += memchr(*first, line.get(at..)?)?;
-        let is_end = item.until.len() == 1 || line[at..].starts_with(&item.until);
-        if is_end && !(item.is_quoted && is_escaped(line, at)) {
-            return Some(at);
+        at += find(*first, line.get(at..)?)?;
+        if stands_at(line, at + 1, others) && !(item.is_quoted && is_escaped(line, at)) {
+            if skips == 0 {
+                return Some(at);
+            }
+            skips -= 1;
         }
         at += 1;
     }
+}
+
+/// The place of a byte, which is near in most cases: nearer than a search of many bytes at once pays for.
+#[inline]
+fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
+    let near = bytes.len().min(NEAR_BYTES);
+    match bytes[..near].iter().position(|other| *other == byte) {
+        Some(at) => Some(at),
+        None => memchr(byte, &bytes[near..]).map(|at| near + at),
+    }
+}
+
+/// These few bytes are at this place.
+#[inline]
+fn stands_at(line: &[u8], at: usize, bytes: &[u8]) -> bool {
+    let there = line.get(at..).unwrap_or_default();
+    there.len() >= bytes.len() && there.iter().zip(bytes).all(|(one, other)| one == other)
 }
 
 /// An odd number of backslashes stands before it.
@@ -146,6 +186,7 @@ fn is_escaped(line: &[u8], at: usize) -> bool {
     line[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
+#[inline]
 fn check(
     item: &Item,
     shape: &Shape,
@@ -156,7 +197,9 @@ fn check(
 ) -> Result<Option<Timestamp>, Reason> {
     let is_right = match item.check {
         Check::Nothing => true,
-        Check::Word => !value.is_empty(),
+        Check::User => memchr(b'[', value).is_none(),
+        Check::Client => !value.is_empty() && value != b"-" && memchr(b' ', value).is_none(),
+        Check::Float => value == b"-" || number::float(value).is_some() || value.is_empty(),
         Check::Token => !value.is_empty() && memchr(b' ', value).is_none(),
         Check::NoAddress => is_ident(value),
         Check::Number => value == b"-" || number::integer(value).is_some() || value.is_empty(),
@@ -176,9 +219,9 @@ fn check(
     if is_right { Ok(None) } else { Err(Reason::Shape { at: place(at), expected: wanted(item.check) }) }
 }
 
-/// A number of one to three digits.
+/// A number of three digits. 0 is gRPC's and Caddy's, -1 HAProxy's for no answer.
 pub(crate) fn is_status(value: &[u8]) -> bool {
-    matches!(value.len(), 1..=3) && value.iter().all(u8::is_ascii_digit)
+    (value.len() == 3 && value.iter().all(u8::is_ascii_digit)) || value == b"0" || value == b"-1"
 }
 
 /// An identity: no address (then the line has a host in front), and no space.
@@ -189,8 +232,10 @@ fn is_ident(value: &[u8]) -> bool {
 fn wanted(check: Check) -> &'static str {
     match check {
         Check::Token => "one word",
+        Check::Client => "an address or a name",
+        Check::User => "a user or -",
         Check::NoAddress => "an identity or -",
-        Check::Number => "a number or -",
+        Check::Number | Check::Float => "a number or -",
         _ => "a value",
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct TimeReader {
     pub(crate) hints: Hints,
     day: [u8; 12],
     day_s: i64,
-    zone: [u8; 6],
+    zone: [u8; 5],
     zone_s: i64,
 }
 
@@ -49,15 +49,16 @@ impl TimeReader {
 
     /// `17/May/2015:10:05:03 +0000`, with a fraction too.
     fn clf(&mut self, bytes: &[u8]) -> Option<Timestamp> {
-        let (day, rest) = bytes.split_at_checked(12)?;
-        if day != self.day {
+        let (day, rest) = bytes.split_first_chunk::<12>()?;
+        if *day != self.day {
             self.day_s = clf_day(day)?;
-            self.day.copy_from_slice(day);
+            self.day = *day;
         }
-        let seconds = clock_s(rest.get(..8)?)?;
-        let (micros, rest) = fraction_us(&rest[8..]);
+        let (clock, rest) = rest.split_first_chunk::<8>()?;
+        let seconds = clock_s(clock)?;
+        let (micros, rest) = fraction_us(rest);
         let zone = match rest {
-            [b' ', b'+' | b'-', ..] => self.zone(&rest[1..])?,
+            [b' ', zone @ ..] => self.zone(zone)?,
             [] => i64::from(self.hints.utc_offset_s),
             _ => return None,
         };
@@ -66,23 +67,19 @@ impl TimeReader {
 
     /// `+0000`, `+00:00`.
     fn zone(&mut self, bytes: &[u8]) -> Option<i64> {
-        let mut key = [0; 6];
-        key.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        if key != self.zone {
+        // Nearly always this one.
+        let Some(usual) = bytes.first_chunk::<5>().filter(|_| bytes.len() == 5) else { return offset_s(bytes) };
+        if *usual != self.zone {
             self.zone_s = offset_s(bytes)?;
-            self.zone = key;
+            self.zone = *usual;
         }
         Some(self.zone_s)
     }
 
     /// `2020-01-01T00:55:04.127531Z`, `2012-10-29 00:06:26,838`, `2020-01-01`.
     fn iso(&mut self, bytes: &[u8]) -> Option<Timestamp> {
-        let (day, rest) = bytes.split_at_checked(10)?;
-        if self.day[..10] != *day || self.day[10..] != [0, 0] {
-            self.day_s = iso_day(day)?;
-            self.day = [0; 12];
-            self.day[..10].copy_from_slice(day);
-        }
+        let (day, rest) = bytes.split_first_chunk::<10>()?;
+        self.iso_day(day)?;
         if rest.is_empty() {
             return Some(moment(self.day_s, -i64::from(self.hints.utc_offset_s), 0));
         }
@@ -109,15 +106,20 @@ impl TimeReader {
         Some(moment(day_s, seconds - zone, micros))
     }
 
+    /// The start of `2013-07-30`, remembered.
+    fn iso_day(&mut self, day: &[u8; 10]) -> Option<i64> {
+        let [y1, y2, y3, y4, m0, m1, m2, d0, d1, d2] = *day;
+        let key = [y1, y2, y3, y4, m0, m1, m2, d0, d1, d2, 0, 0];
+        if key != self.day {
+            self.day_s = iso_day(day)?;
+            self.day = key;
+        }
+        Some(self.day_s)
+    }
+
     /// `2013-07-30`, `03/20/01`, `28/Jun/2017`: the seconds since 1970 at its start.
     pub(crate) fn day(&mut self, bytes: &[u8]) -> Option<i64> {
-        if bytes.len() == 10 && self.day[..10] == *bytes && self.day[10..] == [0, 0] {
-            return Some(self.day_s);
-        }
-        if let Some(day_s) = iso_day(bytes) {
-            self.day = [0; 12];
-            self.day[..10].copy_from_slice(bytes);
-            self.day_s = day_s;
+        if let Some(day_s) = bytes.first_chunk::<10>().filter(|_| bytes.len() == 10).and_then(|day| self.iso_day(day)) {
             return Some(day_s);
         }
         slashed_day(bytes).or_else(|| {
@@ -355,4 +357,80 @@ fn epoch(bytes: &[u8]) -> Option<Timestamp> {
         _ => whole / 1_000,
     };
     (rest.is_empty() || fraction_us(rest).1.is_empty()).then(|| Timestamp::from_micros(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        let mut day = date(1, 1, 1);
+        let last = date(9999, 12, 31);
+        // Every 13th: all days of months and all weekdays come up, leap days too.
+        while day < last {
+            let start = day.at(0, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).expect("in range").timestamp().as_second();
+            let (year, month) = (day.year().unsigned_abs().into(), day.month().unsigned_abs().into());
+            assert_eq!(day_start(year, month, day.day().unsigned_abs().into()), Some(start), "{day}");
+            let next = day.checked_add(jiff::Span::new().days(13));
+            day = next.unwrap_or(last);
+        }
+        for (year, month, day) in
+            [(2023, 2, 29), (1900, 2, 29), (2024, 4, 31), (2024, 0, 1), (2024, 13, 1), (2024, 1, 0), (0, 1, 1)]
+        {
+            assert_eq!(day_start(year, month, day), None, "{year}-{month}-{day}");
+        }
+        assert!(day_start(2000, 2, 29).is_some());
+    }
+
+    #[track_caller]
+    fn check(clock: &Clock, text: &str, expected: Option<&str>) {
+        let mut reader = TimeReader { hints: Hints { utc_offset_s: 3600, year: Some(2024) }, ..TimeReader::default() };
+        // Twice: what is remembered must say the same.
+        for _ in 0..2 {
+            let read = reader.read(clock, text.as_bytes()).ok();
+            let read = read.map(|time| jiff::Timestamp::from_microsecond(time.micros()).expect("in range").to_string());
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_all_writers_are_read() {
+        check(&Clock::Clf, "17/May/2015:10:05:03 +0000", Some("2015-05-17T10:05:03Z"));
+        check(&Clock::Clf, "17/May/2015:10:05:03 -0330", Some("2015-05-17T13:35:03Z"));
+        check(&Clock::Clf, "17/May/2015:10:05:03", Some("2015-05-17T09:05:03Z"));
+        check(&Clock::Clf, "17/May/2015:10:05:03 0000", None);
+        check(&Clock::Clf, "Sun Mar 13 22:49:12 2016", Some("2016-03-13T21:49:12Z"));
+        check(&Clock::Clf, "17 May 2015", None);
+        check(&Clock::Iso, "2020-01-01T00:55:04.127531Z", Some("2020-01-01T00:55:04.127531Z"));
+        check(&Clock::Iso, "2012-10-29 00:06:26,838", Some("2012-10-28T23:06:26.838Z"));
+        check(&Clock::Iso, "2020-01-01T00:55:04.1234567+02:00", Some("2019-12-31T22:55:04.123456Z"));
+        check(&Clock::Iso, "2020-01-01", Some("2019-12-31T23:00:00Z"));
+        check(&Clock::Iso, "2020-01-01T00:55", None);
+        check(&Clock::Epoch, "1703373474.8155608", Some("2023-12-23T23:17:54.81556Z"));
+        check(&Clock::Epoch, "1703373474", Some("2023-12-23T23:17:54Z"));
+        check(&Clock::Epoch, "1703373474815", Some("2023-12-23T23:17:54.815Z"));
+        check(&Clock::Epoch, "1703373474815560", Some("2023-12-23T23:17:54.81556Z"));
+        check(&Clock::Epoch, "1703373474815560123", Some("2023-12-23T23:17:54.81556Z"));
+        check(&Clock::Epoch, "1.703373474e9", Some("2023-12-23T23:17:54Z"));
+        check(&Clock::Epoch, "soon", None);
+        check(&Clock::Syslog, "Mar 24 14:02:50", Some("2024-03-24T13:02:50Z"));
+        check(&Clock::Syslog, "Mar  4 14:02:50", Some("2024-03-04T13:02:50Z"));
+        check(&Clock::Strftime("%d.%m.%Y %H:%M".into()), "17.05.2015 10:05", Some("2015-05-17T09:05:00Z"));
+    }
+
+    #[test]
+    fn days_that_stand_alone_are_read() {
+        let mut reader = TimeReader::default();
+        for text in ["2015-03-02", "03/02/15", "3/2/2015", "02/Mar/2015"] {
+            assert_eq!(reader.day(text.as_bytes()), day_start(2015, 3, 2), "{text}");
+        }
+        assert_eq!(reader.day(b"20/03/2015"), day_start(2015, 3, 20), "no month is the 20th");
+        assert_eq!(reader.day(b"2015-3-2"), None);
+        assert_eq!(time_of_day(b"7:55:20"), Some((28_520, 0)));
+        assert_eq!(time_of_day(b"07:55:20.25"), Some((28_520, 250_000)));
+        assert_eq!(time_of_day(b"07:55"), None);
+    }
 }
