@@ -50,9 +50,7 @@ fn main() -> ExitCode {
         | Command::Erase(_)
         | Command::Export(_)
         | Command::Describe(_)
-        | Command::Formats => {
-            Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)"))
-        }
+        | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
         Command::Journal(args) => journal::run(&args),
     };

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use visitlog_server::warehouse::report::{Kind, Report};
 use visitlog_server::warehouse::logs::Files;
+use visitlog_server::warehouse::report::{Kind, Report};
 use visitlog_server::warehouse::sql::outputs::{CHART_WIDTH, Format};
 use visitlog_server::warehouse::sql::{Dialect, Prepared, params};
 use visitlog_server::warehouse::{Limits, Parts, WarehouseSettings};

@@ -102,9 +102,9 @@ fn visits_of_a_log_in_one_statement() {
     let folder = tempfile::tempdir().unwrap();
     let (out, _) = query(
         folder.path(),
-        &["SELECT ip, page_views, browser FROM sessions('access.log', idle_timeout => '1h') ORDER BY ip", "-o", "csv"],
+        &["SELECT ip, page_views, via FROM sessions('access.log', idle_timeout => '1h') ORDER BY ip", "-o", "csv"],
     );
-    assert!(out.starts_with("ip,page_views,browser\n192.0.2.1,2,Firefox\n"), "{out}");
+    assert!(out.starts_with("ip,page_views,via\n192.0.2.1,2,log\n"), "{out}");
 }
 
 #[test]
@@ -182,7 +182,8 @@ fn files_and_visits_meet_in_the_folder_and_a_server_reads_no_files() {
     let data = folder.path();
     std::fs::write(data.join("access.log"), COMBINED).unwrap();
     let path = data.join("access.log");
-    let sql = format!("SELECT (SELECT count(*) FROM visits WHERE site = 'x') AS v, count(*) AS n FROM {}", path.display());
+    let sql =
+        format!("SELECT (SELECT count(*) FROM visits WHERE site = 'x') AS v, count(*) AS n FROM {}", path.display());
     let server = Server::start(data, &upstream, &[]);
     let answer = ureq::Agent::config_builder()
         .http_status_as_error(false)

@@ -78,9 +78,7 @@ impl Ledger {
             }
         }
         match (self.max_errors, rejects.last()) {
-            (Some(max), Some(last)) if rejected > max => {
-                Err(FilesError::TooMany { rejected, max, last: said(last) })
-            }
+            (Some(max), Some(last)) if rejected > max => Err(FilesError::TooMany { rejected, max, last: said(last) }),
             _ => Ok(()),
         }
     }

@@ -125,7 +125,10 @@ impl Column {
             (Self::Text(out), cell) => out.append_option(cell.text(buffer)),
             (Self::Int(out), Cell::Int(number)) => out.append_value(*number),
             (Self::Float(out), Cell::Float(number)) => out.append_value(*number),
-            #[expect(clippy::cast_precision_loss, reason = "a column that is fractions in one file and whole in another")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a column that is fractions in one file and whole in another"
+            )]
             (Self::Float(out), Cell::Int(number)) => out.append_value(*number as f64),
             (Self::Time(out), Cell::Time(us)) => out.append_value(*us),
             (Self::Int(out), _) => out.append_null(),

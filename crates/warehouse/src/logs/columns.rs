@@ -44,7 +44,8 @@ pub(super) fn schema<'a>(formats: impl IntoIterator<Item = &'a Format>) -> Schem
     let mut own: Vec<(String, DataType)> = Vec::new();
     for column in formats.into_iter().flat_map(Format::columns) {
         let kind = type_of(column.kind);
-        let is_taken = Common::ALL.iter().any(|common| common.name() == &*column.name) || [LINE, FILE].contains(&&*column.name);
+        let is_taken =
+            Common::ALL.iter().any(|common| common.name() == &*column.name) || [LINE, FILE].contains(&&*column.name);
         match own.iter_mut().find(|(name, _)| *name == *column.name) {
             _ if is_taken => {}
             None => own.push((column.name.to_string(), kind)),
@@ -63,7 +64,13 @@ pub(super) fn from(format: &Format, name: &str) -> From {
     match (name, Common::ALL.into_iter().find(|common| common.name() == name)) {
         (LINE, _) => From::Line,
         (FILE, _) => From::File,
-        (_, Some(common)) => if format.gives(common) { From::Common(common) } else { From::Nothing },
+        (_, Some(common)) => {
+            if format.gives(common) {
+                From::Common(common)
+            } else {
+                From::Nothing
+            }
+        }
         (_, None) => {
             let same = |column: &visitlog_logs::Column| *column.name == *name;
             format.columns().iter().position(same).map_or(From::Nothing, From::Own)

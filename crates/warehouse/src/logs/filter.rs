@@ -102,7 +102,8 @@ impl Condition {
             },
             Expr::InList(InList { expr, list, negated }) => {
                 let Expr::Column(column) = expr.as_ref() else { return None };
-                let wanted = list.iter().map(|value| if let Expr::Literal(value, _) = value { Wanted::of(value) } else { None });
+                let wanted =
+                    list.iter().map(|value| if let Expr::Literal(value, _) = value { Wanted::of(value) } else { None });
                 (column, Test::In(wanted.collect::<Option<_>>()?, *negated))
             }
             Expr::IsNull(expr) => (column_of(expr)?, Test::IsNull(true)),

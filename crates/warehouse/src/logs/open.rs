@@ -37,7 +37,10 @@ pub struct FileOptions {
 
 impl std::fmt::Debug for FileOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileOptions").field("format", &self.format).field("max_errors", &self.max_errors).finish_non_exhaustive()
+        f.debug_struct("FileOptions")
+            .field("format", &self.format)
+            .field("max_errors", &self.max_errors)
+            .finish_non_exhaustive()
     }
 }
 
@@ -258,7 +261,10 @@ pub(super) fn only(call: &'static str, arguments: &[Argument], known: &[&str]) -
         None => Ok(()),
         Some(name) => {
             let near = crate::sql::nearest(name, known).map(|near| format!(", perhaps {near}")).unwrap_or_default();
-            Err(FilesError::Argument { call, what: format!("no argument {name}{near}; there are {}", known.join(", ")) })
+            Err(FilesError::Argument {
+                call,
+                what: format!("no argument {name}{near}; there are {}", known.join(", ")),
+            })
         }
     }
 }

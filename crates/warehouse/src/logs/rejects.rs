@@ -53,14 +53,10 @@ impl TableProvider for RejectsTable {
         _: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let part = Part {
-            files: Arc::clone(&self.files),
-            schema: Arc::clone(&self.schema),
-            ledger: Arc::clone(&self.ledger),
-        };
+        let part =
+            Part { files: Arc::clone(&self.files), schema: Arc::clone(&self.schema), ledger: Arc::clone(&self.ledger) };
         let part: Arc<dyn PartitionStream> = Arc::new(part);
-        let plan =
-            StreamingTableExec::try_new(Arc::clone(&self.schema), vec![part], projection, [], false, limit)?;
+        let plan = StreamingTableExec::try_new(Arc::clone(&self.schema), vec![part], projection, [], false, limit)?;
         Ok(Arc::new(plan))
     }
 }
@@ -121,9 +117,8 @@ impl PartitionStream for Part {
 
 fn rows(schema: &SchemaRef, rejects: &[Reject]) -> Result<RecordBatch> {
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let texts = |text: fn(&Reject) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rejects.iter().map(text)))
-    };
+    let texts =
+        |text: fn(&Reject) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rejects.iter().map(text))) };
     let columns = vec![
         texts(|reject| reject.file.to_string()),
         Arc::new(Int64Array::from_iter_values(rejects.iter().map(|reject| number(reject.line)))),

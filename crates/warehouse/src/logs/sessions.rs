@@ -21,11 +21,11 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use tokio::sync::mpsc::{self, Sender};
 use visitlog_core::Host;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::rules::SiteRules;
+use visitlog_core::rules::{Addresses, SiteRules};
 use visitlog_enrich::{EnrichSettings, Enricher};
 use visitlog_logs::sessions::{
-    Ending, Gatherer, Horizons, Identify, Locate, Origin, OutputError, SessionSettings, Visits, VisitorKey, Work, Worker,
-    finish,
+    Ending, Gatherer, Horizons, Identify, Locate, Origin, OutputError, SessionSettings, VisitorKey, Visits, Work,
+    Worker, finish,
 };
 use visitlog_logs::{Parsed, Parser, Tally, Wanted};
 
@@ -58,12 +58,12 @@ impl SessionOptions {
         only(CALL, arguments, &["idle_timeout", "max_age", "identity", "site", "format"])?;
         let wrong = |what: String| FilesError::Argument { call: CALL, what };
         let mut options = Self { site: named(arguments, "site").map(str::to_owned), ..Self::default() };
-        for (name, slot) in
-            [("idle_timeout", &mut options.rules.idle_timeout), ("max_age", &mut options.rules.max_age)]
+        for (name, slot) in [("idle_timeout", &mut options.rules.idle_timeout), ("max_age", &mut options.rules.max_age)]
         {
             if let Some(text) = named(arguments, name) {
                 let time = duration(text);
-                *slot = time.ok_or_else(|| wrong(format!("{name}: a time such as 30m, 90s or 24h expected, {text} found")))?;
+                *slot = time
+                    .ok_or_else(|| wrong(format!("{name}: a time such as 30m, 90s or 24h expected, {text} found")))?;
             }
         }
         if let Some(text) = named(arguments, "identity") {
@@ -178,6 +178,8 @@ impl Requests {
         let mut settings = SessionSettings::new(VisitorKey::new(KEY));
         settings.rules = self.options.rules.clone();
         settings.identify = self.options.identify.clone();
+        // Whoever reads the log reads the addresses.
+        settings.addresses = Addresses::Whole;
         settings.site = self.options.site.as_deref().map(Host::new);
         let places = Arc::clone(&enricher);
         settings.locate = Locate::new(move |address| places.place(address));

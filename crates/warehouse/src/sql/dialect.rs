@@ -104,8 +104,7 @@ impl VisitorMut for Rewriter {
             Some(TopQuantity::Expr(rows)) => rows,
             None => return stop("TOP: a number of rows expected"),
         };
-        query.limit_clause =
-            Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: Vec::new() });
+        query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: Vec::new() });
         ControlFlow::Continue(())
     }
 
@@ -209,9 +208,11 @@ fn replacement(function: &Function, dialect: Dialect) -> Result<Option<String>, 
         ("system_time", []) => Ok(Some("CAST(now() AS TIME)".to_owned())),
         ("propcount", [_]) => Ok(Some(share(function, &format!("count({all})")))),
         ("propsum", [_]) => Ok(Some(share(function, &format!("sum({all})")))),
-        ("reversedns", _) => Err("REVERSEDNS is not offered: it would ask a name server about each address, which takes seconds \
+        ("reversedns", _) => {
+            Err("REVERSEDNS is not offered: it would ask a name server about each address, which takes seconds \
             a row and tells strangers whose visits are looked at; country(ip) and the address itself are there"
-            .to_owned()),
+                .to_owned())
+        }
         _ => Ok(None),
     }
 }
@@ -228,10 +229,7 @@ fn share(function: &Function, aggregate: &str) -> String {
 
 fn is_text(argument: &FunctionArg) -> bool {
     let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) = argument else { return false };
-    matches!(
-        value.value,
-        Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_) | Value::DollarQuotedString(_)
-    )
+    matches!(value.value, Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_) | Value::DollarQuotedString(_))
 }
 
 #[cfg(test)]
@@ -248,10 +246,16 @@ mod tests {
     fn what_sql_lacks_is_said_in_sql() {
         for (sql, wanted) in [
             ("SELECT TOP 5 a FROM b ORDER BY a", "SELECT a FROM b ORDER BY a LIMIT 5"),
-            ("SELECT DISTINCT TOP 5 a FROM (SELECT TOP 3 a FROM b)", "SELECT DISTINCT a FROM (SELECT a FROM b LIMIT 3) LIMIT 5"),
+            (
+                "SELECT DISTINCT TOP 5 a FROM (SELECT TOP 3 a FROM b)",
+                "SELECT DISTINCT a FROM (SELECT a FROM b LIMIT 3) LIMIT 5",
+            ),
             ("SELECT ADD(a, MUL(b, 2)) AS x", "SELECT ((a) + (((b) * (2)))) AS x"),
             ("SELECT strlen(a)", "SELECT character_length(a) AS \"strlen(a)\""),
-            ("SELECT to_timestamp(a, b) AS x, to_timestamp(a) AS y", "SELECT join_timestamp(a, b) AS x, to_timestamp(a) AS y"),
+            (
+                "SELECT to_timestamp(a, b) AS x, to_timestamp(a) AS y",
+                "SELECT join_timestamp(a, b) AS x, to_timestamp(a) AS y",
+            ),
             (
                 "SELECT to_timestamp(a, 'yyyy-MM-dd') AS x, to_timestamp(a, '%Y') AS y",
                 "SELECT parse_timestamp(a, 'yyyy-MM-dd') AS x, to_timestamp(a, '%Y') AS y",
@@ -269,7 +273,11 @@ mod tests {
             ("SELECT SUBSTRING(a, 1) AS x", "SELECT substr_from_0(a, 1) AS x"),
             ("SELECT a FROM b WHERE c NOT LIKE 'x'", "SELECT a FROM b WHERE c NOT ILIKE 'x'"),
         ] {
-            assert_eq!(done(sql, Dialect::LogParser).map_err(|error| error.to_string()), Ok(wanted.to_owned()), "{sql}");
+            assert_eq!(
+                done(sql, Dialect::LogParser).map_err(|error| error.to_string()),
+                Ok(wanted.to_owned()),
+                "{sql}"
+            );
         }
     }
 

@@ -23,7 +23,9 @@ pub enum SqlError {
         what: String,
     },
     /// It reads a file where none are read.
-    #[error("{name}: only reading of tables is allowed here, no file reading through the server: `visitlog query` reads files where they are")]
+    #[error(
+        "{name}: only reading of tables is allowed here, no file reading through the server: `visitlog query` reads files where they are"
+    )]
     NoFiles {
         /// The file, as named.
         name: String,

@@ -27,14 +27,14 @@ use tokio::sync::Semaphore;
 use visitlog_enrich::Enricher;
 
 use super::catalog::{Catalog, Table};
-use super::error::SqlError;
-use crate::logs::Files;
-use super::limits::{Limits, SQL_BYTES_MAX};
-use super::stream::QueryStream;
 use super::dialect::Dialect;
+use super::error::SqlError;
 use super::functions::Known;
+use super::limits::{Limits, SQL_BYTES_MAX};
 use super::rewrite::{self, ColumnNames};
+use super::stream::QueryStream;
 use super::{bucket, dialect, functions, guard};
+use crate::logs::Files;
 
 const CATALOG: &str = "visitlog";
 const SCHEMA: &str = "public";

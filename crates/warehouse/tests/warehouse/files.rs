@@ -165,10 +165,8 @@ async fn what_was_asked_for_is_the_format() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.log");
     std::fs::write(&path, "7|GET|/a|200\n8|GET|/b|404\n").unwrap();
-    let options = FileOptions {
-        format: Some("$remote_user|$request_method|$uri|$status".to_owned()),
-        ..FileOptions::default()
-    };
+    let options =
+        FileOptions { format: Some("$remote_user|$request_method|$uri|$status".to_owned()), ..FileOptions::default() };
     let sql = format!("SELECT User, path FROM {} WHERE status = 404", path.display());
     let (found, _) = lines_of(&sql, &options).await.unwrap();
     assert_eq!(found, ["user\tpath", "8\t/b"]);

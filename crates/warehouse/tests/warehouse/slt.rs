@@ -8,9 +8,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use visitlog_warehouse::logs::{FileOptions, Files, WithFiles};
 use visitlog_warehouse::report::{Kind, Report};
 use visitlog_warehouse::sql::outputs::Format;
-use visitlog_warehouse::logs::{FileOptions, Files, WithFiles};
 use visitlog_warehouse::sql::{Catalog, Dialect, FixedCatalog, Prepared, Sql, SqlError};
 
 use super::data;
@@ -81,9 +81,7 @@ impl Record {
         }
         let prepared = match words[..] {
             ["report", name, ref rest @ ..] => report(name, rest, &self.body),
-            _ if words.contains(&"logparser") => {
-                Prepared { dialect: Dialect::LogParser, ..Prepared::of(&self.body) }
-            }
+            _ if words.contains(&"logparser") => Prepared { dialect: Dialect::LogParser, ..Prepared::of(&self.body) },
             _ => Prepared::of(&self.body),
         };
         let found = tsv(sql, catalog, prepared).await.map_err(|error| error.to_string())?;

@@ -15,7 +15,8 @@ pub(super) fn all(known: &Known) -> Vec<ScalarUDF> {
         ("is_bot", Gives::Bool, |known, agent| Some(Out::Bool(facts(known, agent).bot.is_some()))),
         ("country", Gives::Text, country),
     ];
-    let function = |(name, gives, call)| RowFunction::new(name, &[Takes::Text], 1, gives, Call::Told(known.clone(), call));
+    let function =
+        |(name, gives, call)| RowFunction::new(name, &[Takes::Text], 1, gives, Call::Told(known.clone(), call));
     told.into_iter().map(function).collect()
 }
 

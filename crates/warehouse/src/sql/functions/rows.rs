@@ -92,7 +92,13 @@ pub(super) struct RowFunction {
 }
 
 impl RowFunction {
-    pub(super) fn new(name: &'static str, takes: &'static [Takes], least: usize, gives: Gives, call: Call) -> ScalarUDF {
+    pub(super) fn new(
+        name: &'static str,
+        takes: &'static [Takes],
+        least: usize,
+        gives: Gives,
+        call: Call,
+    ) -> ScalarUDF {
         let signature = Signature::user_defined(Volatility::Immutable);
         ScalarUDF::from(Self { name, takes, least, gives, call, signature })
     }
@@ -204,7 +210,11 @@ impl ScalarUDFImpl for RowFunction {
             self.run(&row_args, &mut told)
         });
         let array = collect(self.gives, outs);
-        if is_one { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)) } else { Ok(ColumnarValue::Array(array)) }
+        if is_one {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(array))
+        }
     }
 }
 
@@ -223,7 +233,9 @@ fn collect<'a>(gives: Gives, outs: impl Iterator<Item = Option<Out<'a>>>) -> Arr
         }
         Gives::Int => {
             let mut builder = Int64Builder::new();
-            outs.for_each(|out| builder.append_option(if let Some(Out::Int(number)) = out { Some(number) } else { None }));
+            outs.for_each(|out| {
+                builder.append_option(if let Some(Out::Int(number)) = out { Some(number) } else { None })
+            });
             Arc::new(builder.finish())
         }
         Gives::Bool => {

@@ -136,7 +136,9 @@ mod tests {
     #[test]
     fn tokens_count_from_both_ends() {
         let token = |at, separator| text(extract_token(&[Text("a.b..d"), Int(at), Text(separator)]));
-        for (at, wanted) in [(0, Some("a")), (2, Some("")), (3, Some("d")), (4, None), (-1, Some("d")), (-4, Some("a")), (-5, None)] {
+        for (at, wanted) in
+            [(0, Some("a")), (2, Some("")), (3, Some("d")), (4, None), (-1, Some("d")), (-4, Some("a")), (-5, None)]
+        {
             assert_eq!(token(at, ".").as_deref(), wanted, "{at}");
         }
         assert_eq!(token(0, "").as_deref(), Some("a.b..d"));

@@ -135,7 +135,9 @@ impl ScalarUDFImpl for TimeFunction {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let given = match (self.kind, args.scalar_arguments.get(1)) {
             (Kind::Local, Some(Some(ScalarValue::Utf8(Some(zone)) | ScalarValue::Utf8View(Some(zone))))) => Some(zone),
-            (Kind::Local, Some(_)) => return plan_err!("to_localtime: the zone must be a text such as 'Europe/Berlin'"),
+            (Kind::Local, Some(_)) => {
+                return plan_err!("to_localtime: the zone must be a text such as 'Europe/Berlin'");
+            }
             _ => None,
         };
         if let Some(zone) = given {
@@ -148,9 +150,8 @@ impl ScalarUDFImpl for TimeFunction {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let first = &arrays[0];
-        let times = || -> Result<TimestampMicrosecondArray> {
-            Ok(first.as_primitive::<TimestampMicrosecondType>().clone())
-        };
+        let times =
+            || -> Result<TimestampMicrosecondArray> { Ok(first.as_primitive::<TimestampMicrosecondType>().clone()) };
         let array: ArrayRef = match self.kind {
             Kind::Local => cast(&times()?, args.return_field.data_type())?,
             Kind::Utc => match first.data_type() {

@@ -84,7 +84,13 @@ impl Chart {
         _ = writeln!(out, "{} by {}", self.names[value], self.names[0]);
         let span = most - least;
         for line in (0..LINES).rev() {
-            let label = if line == LINES - 1 { &top } else if line == 0 { &bottom } else { "" };
+            let label = if line == LINES - 1 {
+                &top
+            } else if line == 0 {
+                &bottom
+            } else {
+                ""
+            };
             let cells = columns.iter().map(|number| {
                 let height = if span > 0.0 { (number - least) / span * LINES as f64 * 8.0 } else { 0.0 };
                 let eighths = (height.round() - line as f64 * 8.0).clamp(0.0, 8.0);

@@ -56,8 +56,7 @@ pub struct UnknownFormat {
 impl Format {
     /// The names of all formats.
     pub const NAMES: [&str; 7] = ["table", "csv", "tsv", "json", "ndjson", "parquet", "chart"];
-    const ALL: [Self; 7] =
-        [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet, Self::Chart];
+    const ALL: [Self; 7] = [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet, Self::Chart];
 
     /// Its name.
     pub const fn name(self) -> &'static str {

@@ -99,7 +99,8 @@ impl ColumnNames {
         for token in tokens {
             let text = &sql[token.span.clone()];
             let start = token.span.start;
-            let is_free = start >= over && !token.is_table && !sources.iter().any(|source| source.span.contains(&start));
+            let is_free =
+                start >= over && !token.is_table && !sources.iter().any(|source| source.span.contains(&start));
             if token.kind == Kind::Word && is_free && !before.eq_ignore_ascii_case("AS") {
                 if let Some((len, name)) = self.at(&sql[start..]) {
                     found.push((start..start + len, name));

@@ -107,7 +107,9 @@ mod tests {
         let edits = vec![Edit::new(21..26, "\"a.log\"".to_owned()), Edit::new(7..11, "\"c-ip\"".to_owned())];
         let rewritten = Rewritten::new(typed, edits);
         assert_eq!(rewritten.sql(), "SELECT \"c-ip\", é\nFROM \"a.log\" x y");
-        for (found, wanted) in [((1, 8), (1, 8)), ((1, 10), (1, 8)), ((1, 16), (1, 14)), ((2, 6), (2, 6)), ((2, 16), (2, 14))] {
+        for (found, wanted) in
+            [((1, 8), (1, 8)), ((1, 10), (1, 8)), ((1, 16), (1, 14)), ((2, 6), (2, 6)), ((2, 16), (2, 14))]
+        {
             let message = |(line, column)| format!("expected: x at Line: {line}, Column: {column}");
             assert_eq!(rewritten.in_typed_places(&message(found)), message(wanted));
         }

@@ -31,7 +31,18 @@ pub(super) struct Token {
 
 /// Words that end the part of a `SELECT` in which tables are.
 const AFTER_FROM: [&str; 12] = [
-    "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "OFFSET", "FETCH", "VALUES",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "HAVING",
+    "LIMIT",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "WINDOW",
+    "OFFSET",
+    "FETCH",
+    "VALUES",
 ];
 /// Words that may stand where a table is expected, and are none.
 const NOT_TABLES: [&str; 4] = ["SELECT", "WITH", "VALUES", "TABLE"];
@@ -141,7 +152,8 @@ impl<'a> Lexer<'a> {
     /// The `FROM` just read is one of `IS [NOT] DISTINCT FROM`.
     fn is_distinct_from(&self) -> bool {
         let mut back = self.words().rev().skip(1).map(str::to_ascii_uppercase);
-        back.next().is_some_and(|word| word == "DISTINCT") && back.next().is_some_and(|word| word == "IS" || word == "NOT")
+        back.next().is_some_and(|word| word == "DISTINCT")
+            && back.next().is_some_and(|word| word == "IS" || word == "NOT")
     }
 
     /// What stands where a table is expected.
@@ -229,7 +241,8 @@ fn literal(rest: &str) -> Option<(Kind, usize)> {
         b'e' | b'E' if bytes.get(1) == Some(&b'\'') => Some((Kind::Text, quoted_len(bytes, 1, true))),
         b'$' => {
             let tag = 2 + rest[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
-            let opens = rest.as_bytes().get(tag - 1) == Some(&b'$') && !rest[1..].starts_with(|c: char| c.is_ascii_digit());
+            let opens =
+                rest.as_bytes().get(tag - 1) == Some(&b'$') && !rest[1..].starts_with(|c: char| c.is_ascii_digit());
             if !opens {
                 return None;
             }
@@ -296,12 +309,21 @@ mod tests {
         for (sql, wanted) in [
             ("SELECT a FROM access.log WHERE b", vec!["access.log"]),
             ("select * from /var/log/a-b.log.1", vec!["/var/log/a-b.log.1"]),
-            ("SELECT * FROM u_ex*.log x JOIN ./y.log.gz AS y ON x.a = y.a, 'z z.log' z", vec!["u_ex*.log", "./y.log.gz", "'z z.log'"]),
-            ("WITH a AS (SELECT 1 FROM a.log) SELECT * FROM a, (SELECT * FROM \"b.log\") b", vec!["a.log", "a", "\"b.log\""]),
+            (
+                "SELECT * FROM u_ex*.log x JOIN ./y.log.gz AS y ON x.a = y.a, 'z z.log' z",
+                vec!["u_ex*.log", "./y.log.gz", "'z z.log'"],
+            ),
+            (
+                "WITH a AS (SELECT 1 FROM a.log) SELECT * FROM a, (SELECT * FROM \"b.log\") b",
+                vec!["a.log", "a", "\"b.log\""],
+            ),
             ("SELECT EXTRACT(YEAR FROM time), trim(BOTH 'x' FROM y) FROM a.log", vec!["a.log"]),
             ("SELECT a IS DISTINCT FROM b.c, a IS NOT DISTINCT FROM d FROM e.log", vec!["e.log"]),
             ("SELECT f(a, b), c FROM t.log ORDER BY a, b", vec!["t.log"]),
-            ("SELECT 1 FROM (a.log JOIN b.log USING (x, y)) WHERE x IN (SELECT x FROM c.log)", vec!["a.log", "b.log", "c.log"]),
+            (
+                "SELECT 1 FROM (a.log JOIN b.log USING (x, y)) WHERE x IN (SELECT x FROM c.log)",
+                vec!["a.log", "b.log", "c.log"],
+            ),
             ("SELECT 1 FROM a.log UNION ALL SELECT 2 FROM b.log;", vec!["a.log", "b.log"]),
             ("DESCRIBE access.log", vec!["access.log"]),
             ("SHOW COLUMNS FROM access.log", vec!["access.log"]),
@@ -323,7 +345,9 @@ mod tests {
 
     #[test]
     fn what_is_cut_short_is_cut_all_the_same() {
-        for sql in ["", "SELECT 'a", "SELECT \"", "/*", "SELECT 1 FROM", "SELECT 1 FROM (", ")))", "$a$ b", "E'\\", "FROM ü"] {
+        for sql in
+            ["", "SELECT 'a", "SELECT \"", "/*", "SELECT 1 FROM", "SELECT 1 FROM (", ")))", "$a$ b", "E'\\", "FROM ü"]
+        {
             tables(sql);
         }
     }

@@ -27,7 +27,8 @@ use self::lexer::{Kind, lex};
 /// The text for the parser. `sources` are those of [`sources`]; `columns` those of the files.
 pub(super) fn rewrite(sql: &str, sources: &[Source], columns: &ColumnNames) -> Rewritten {
     let tokens = lex(sql);
-    let mut edits: Vec<Edit> = sources.iter().map(|source| Edit::new(source.span.clone(), source.replacement())).collect();
+    let mut edits: Vec<Edit> =
+        sources.iter().map(|source| Edit::new(source.span.clone(), source.replacement())).collect();
     if !columns.is_empty() {
         edits.extend(columns.edits(sql, &tokens, sources));
     }
@@ -43,7 +44,8 @@ pub(super) fn has_target(sql: &str) -> bool {
     let is = |at: usize, names: &[&str]| {
         words.get(at).is_some_and(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
     };
-    is(0, &["SELECT", "WITH"]) && (1..words.len()).any(|at| is(at, &["INTO"]) && !is(at - 1, &["INSERT", "MERGE", "AS"]))
+    is(0, &["SELECT", "WITH"])
+        && (1..words.len()).any(|at| is(at, &["INTO"]) && !is(at - 1, &["INSERT", "MERGE", "AS"]))
 }
 
 /// `PROPCOUNT(*) ON (a, b)`: LogParser's way to say by what the whole is split.
@@ -75,7 +77,8 @@ mod tests {
 
     fn done(sql: &str) -> String {
         let found = sources(sql, &|name| name == "accesslog").unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let names = ["time", "user", "cs-uri-stem", "cs(Cookie)", "sc-status", "c-ip", "s-port", "time-taken", "RemoteAddr"];
+        let names =
+            ["time", "user", "cs-uri-stem", "cs(Cookie)", "sc-status", "c-ip", "s-port", "time-taken", "RemoteAddr"];
         let columns = ColumnNames::new(names.map(str::to_owned), true);
         rewrite(sql, &found, &if found.is_empty() { ColumnNames::default() } else { columns }).sql().to_owned()
     }
@@ -98,7 +101,10 @@ mod tests {
             ("SELECT x.CS-URI-STEM FROM a.log x", "SELECT x.\"cs-uri-stem\" FROM \"a.log\" x"),
             ("SELECT a-b, bytes-status, s - port FROM a.log", "SELECT a-b, bytes-status, s - port FROM \"a.log\""),
             ("SELECT sc-status-time-taken FROM a.log", "SELECT \"sc-status\"-\"time-taken\" FROM \"a.log\""),
-            ("SELECT 'c-ip', \"c-ip\" /* c-ip */ -- c-ip\nFROM a.log", "SELECT 'c-ip', \"c-ip\" /* c-ip */ -- c-ip\nFROM \"a.log\""),
+            (
+                "SELECT 'c-ip', \"c-ip\" /* c-ip */ -- c-ip\nFROM a.log",
+                "SELECT 'c-ip', \"c-ip\" /* c-ip */ -- c-ip\nFROM \"a.log\"",
+            ),
             ("SELECT c-ip FROM visits", "SELECT c-ip FROM visits"),
             (
                 "SELECT remoteaddr, User, user() FROM accesslog",

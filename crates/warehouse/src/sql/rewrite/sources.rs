@@ -12,8 +12,27 @@ const SCHEMAS: [&str; 3] = ["information_schema", "public", "visitlog"];
 const CALLS: [&str; 2] = ["rejects", "sessions"];
 /// Words after a table that are no alias of it.
 const NO_ALIAS: [&str; 21] = [
-    "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "WINDOW", "OFFSET", "FETCH", "ON",
-    "USING", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "AS",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "HAVING",
+    "LIMIT",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "WINDOW",
+    "OFFSET",
+    "FETCH",
+    "ON",
+    "USING",
+    "JOIN",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "INNER",
+    "CROSS",
+    "NATURAL",
+    "AS",
 ];
 
 /// What stands for a table and is made of files.
@@ -152,9 +171,9 @@ fn is_defined(sql: &str, tokens: &[Token], name: &str) -> bool {
             let Some(behind) = closes.and_then(|closes| next(tokens, closes)) else { return false };
             after = behind;
         }
-        text(after).eq_ignore_ascii_case("AS") && next(tokens, after).is_some_and(|at| {
-            ["(", "MATERIALIZED", "NOT"].iter().any(|word| text(at).eq_ignore_ascii_case(word))
-        })
+        text(after).eq_ignore_ascii_case("AS")
+            && next(tokens, after)
+                .is_some_and(|at| ["(", "MATERIALIZED", "NOT"].iter().any(|word| text(at).eq_ignore_ascii_case(word)))
     })
 }
 
