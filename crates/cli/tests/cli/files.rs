@@ -102,9 +102,9 @@ fn visits_of_a_log_in_one_statement() {
     let folder = tempfile::tempdir().unwrap();
     let (out, _) = query(
         folder.path(),
-        &["SELECT ip, page_views, browser FROM sessions('access.log', idle_timeout => '1h') ORDER BY ip", "-o", "csv"],
+        &["SELECT ip, page_views, via FROM sessions('access.log', idle_timeout => '1h') ORDER BY ip", "-o", "csv"],
     );
-    assert!(out.starts_with("ip,page_views,browser\n192.0.2.1,2,Firefox\n"), "{out}");
+    assert!(out.starts_with("ip,page_views,via\n192.0.2.1,2,log\n"), "{out}");
 }
 
 #[test]

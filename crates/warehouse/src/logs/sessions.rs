@@ -21,7 +21,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use tokio::sync::mpsc::{self, Sender};
 use visitlog_core::Host;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::rules::SiteRules;
+use visitlog_core::rules::{Addresses, SiteRules};
 use visitlog_enrich::{EnrichSettings, Enricher};
 use visitlog_logs::sessions::{
     Ending, Gatherer, Horizons, Identify, Locate, Origin, OutputError, SessionSettings, VisitorKey, Visits, Work,
@@ -178,6 +178,8 @@ impl Requests {
         let mut settings = SessionSettings::new(VisitorKey::new(KEY));
         settings.rules = self.options.rules.clone();
         settings.identify = self.options.identify.clone();
+        // Whoever reads the log reads the addresses.
+        settings.addresses = Addresses::Whole;
         settings.site = self.options.site.as_deref().map(Host::new);
         let places = Arc::clone(&enricher);
         settings.locate = Locate::new(move |address| places.place(address));
