@@ -204,8 +204,8 @@ impl Meaning {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Integer | Self::Status | Self::Bytes => Kind::Integer,
-            Self::Float | Self::Duration(Unit::Seconds | Unit::ThreeSeconds | Unit::Taken) => Kind::Float,
-            Self::Duration(Unit::Millis | Unit::Micros | Unit::Nanos) => Kind::Integer,
+            Self::Float | Self::Duration(Unit::Seconds | Unit::ThreeSeconds) => Kind::Float,
+            Self::Duration(Unit::Millis | Unit::Micros | Unit::Nanos | Unit::Taken) => Kind::Integer,
             Self::Time(_) => Kind::Time,
             _ => Kind::Text,
         }
