@@ -31,13 +31,13 @@ pub(super) enum Cell<'a> {
 
 /// A row and where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placed<'a> {
-    pub(super) row: &'a Row<'a>,
+pub(super) struct Placed<'r, 'a> {
+    pub(super) row: &'r Row<'a>,
     pub(super) line: u64,
     pub(super) file: &'a str,
 }
 
-impl<'a> Placed<'a> {
+impl<'a> Placed<'_, 'a> {
     pub(super) fn cell(&self, from: From) -> Cell<'a> {
         let value = match from {
             From::Own(column) => self.row.value(column),
@@ -167,7 +167,7 @@ impl Builder {
     }
 
     /// Adds a row; `from` says where the columns come from, in their order.
-    pub(super) fn push(&mut self, row: Placed<'_>, from: &[From]) {
+    pub(super) fn push(&mut self, row: Placed<'_, '_>, from: &[From]) {
         for (column, from) in self.columns.iter_mut().zip(from) {
             column.push(&row.cell(*from), &mut self.buffer);
         }
