@@ -72,10 +72,8 @@ impl Ledger {
                 scans.first_reject = Some((Arc::clone(&first.file), first.line, said(first)));
             }
         }
-        if scan == 0 {
-            if let Some(on_reject) = &self.on_reject {
-                rejects.iter().for_each(|reject| on_reject(reject));
-            }
+        if let Some(on_reject) = self.on_reject.as_ref().filter(|_| scan == 0) {
+            rejects.iter().for_each(|reject| on_reject(reject));
         }
         match (self.max_errors, rejects.last()) {
             (Some(max), Some(last)) if rejected > max => Err(FilesError::TooMany { rejected, max, last: said(last) }),

@@ -289,7 +289,7 @@ mod tests {
             ("SELECT TOP 5 PERCENT a FROM b", "PERCENT"),
             ("SELECT DIV(a) FROM b", "two arguments expected"),
         ] {
-            let error = done(sql, Dialect::Sql).map_err(|error| error.to_string()).unwrap_err();
+            let error = done(sql, Dialect::Sql).map_err(|error| error.to_string()).expect_err(sql);
             assert!(error.contains(words), "{sql}: {error}");
         }
     }

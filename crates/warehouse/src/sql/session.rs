@@ -134,10 +134,9 @@ fn parse(files: Option<&Files>, prepared: &Prepared) -> Result<Statement, SqlErr
         Some(files) => (files.sources(), files.column_names()),
         None => (&none, &no_columns),
     };
-    if files.is_none() {
-        if let Some(file) = rewrite::sources(&prepared.sql, &|_| false)?.first() {
-            return Err(SqlError::NoFiles { name: file.name.clone() });
-        }
+    let refused = if files.is_none() { rewrite::sources(&prepared.sql, &|_| false)? } else { Vec::new() };
+    if let Some(file) = refused.first() {
+        return Err(SqlError::NoFiles { name: file.name.clone() });
     }
     let rewritten = rewrite::rewrite(&prepared.sql, sources, columns);
     let mut statement = guard::parse(rewritten.sql()).map_err(|error| match error {

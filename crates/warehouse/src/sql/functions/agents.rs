@@ -16,7 +16,7 @@ pub(super) fn all(known: &Known) -> Vec<ScalarUDF> {
         ("country", Gives::Text, country),
     ];
     let function =
-        |(name, gives, call)| RowFunction::new(name, &[Takes::Text], 1, gives, Call::Told(known.clone(), call));
+        |(name, gives, call)| RowFunction::udf(name, &[Takes::Text], 1, gives, Call::Told(known.clone(), call));
     told.into_iter().map(function).collect()
 }
 

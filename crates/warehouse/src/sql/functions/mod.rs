@@ -90,9 +90,9 @@ pub(super) fn all(known: &Known) -> Vec<ScalarUDF> {
     ];
     let mut all: Vec<ScalarUDF> = pure
         .into_iter()
-        .map(|(name, takes, least, gives, call)| RowFunction::new(name, takes, least, gives, Call::Pure(call)))
+        .map(|(name, takes, least, gives, call)| RowFunction::udf(name, takes, least, gives, Call::Pure(call)))
         .collect();
-    let substr = RowFunction::new("substr_from_0", &[Text, Int, Int], 2, Gives::Text, Call::Pure(texts::substr_from_0));
+    let substr = RowFunction::udf("substr_from_0", &[Text, Int, Int], 2, Gives::Text, Call::Pure(texts::substr_from_0));
     all.push(substr);
     all.extend(agents::all(known));
     all.extend(times::all(known));

@@ -92,7 +92,7 @@ pub(super) struct RowFunction {
 }
 
 impl RowFunction {
-    pub(super) fn new(
+    pub(super) fn udf(
         name: &'static str,
         takes: &'static [Takes],
         least: usize,
@@ -233,14 +233,16 @@ fn collect<'a>(gives: Gives, outs: impl Iterator<Item = Option<Out<'a>>>) -> Arr
         }
         Gives::Int => {
             let mut builder = Int64Builder::new();
-            outs.for_each(|out| {
-                builder.append_option(if let Some(Out::Int(number)) = out { Some(number) } else { None })
-            });
+            for out in outs {
+                builder.append_option(if let Some(Out::Int(number)) = out { Some(number) } else { None });
+            }
             Arc::new(builder.finish())
         }
         Gives::Bool => {
             let mut builder = BooleanBuilder::new();
-            outs.for_each(|out| builder.append_option(if let Some(Out::Bool(flag)) = out { Some(flag) } else { None }));
+            for out in outs {
+                builder.append_option(if let Some(Out::Bool(flag)) = out { Some(flag) } else { None });
+            }
             Arc::new(builder.finish())
         }
     }

@@ -101,11 +101,10 @@ impl ColumnNames {
             let start = token.span.start;
             let is_free =
                 start >= over && !token.is_table && !sources.iter().any(|source| source.span.contains(&start));
-            if token.kind == Kind::Word && is_free && !before.eq_ignore_ascii_case("AS") {
-                if let Some((len, name)) = self.at(&sql[start..]) {
-                    found.push((start..start + len, name));
-                    over = start + len;
-                }
+            let may_be_one = token.kind == Kind::Word && is_free && !before.eq_ignore_ascii_case("AS");
+            if let Some((len, name)) = self.at(&sql[start..]).filter(|_| may_be_one) {
+                found.push((start..start + len, name));
+                over = start + len;
             }
             if token.kind != Kind::Space {
                 before = text;

@@ -109,11 +109,11 @@ pub fn sources(sql: &str, is_file: &dyn Fn(&str) -> bool) -> Result<Vec<Source>,
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.is_table) {
         let text = &sql[token.span.clone()];
-        if let Some(call) = CALLS.iter().find(|name| text.eq_ignore_ascii_case(name)) {
-            if let Some(opens) = next(&tokens, at).filter(|next| &sql[tokens[*next].span.clone()] == "(") {
-                found.push(call_of(sql, &tokens, token.span.start, opens, call)?);
-                continue;
-            }
+        let call = CALLS.iter().find(|name| text.eq_ignore_ascii_case(name));
+        let opens = next(&tokens, at).filter(|next| &sql[tokens[*next].span.clone()] == "(");
+        if let (Some(call), Some(opens)) = (call, opens) {
+            found.push(call_of(sql, &tokens, token.span.start, opens, call)?);
+            continue;
         }
         let name = match token.kind {
             Kind::Text | Kind::Quoted => unquoted(text),
