@@ -21,6 +21,8 @@ mod follow;
 mod read;
 mod register;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use self::batch::{BatchDone, BatchError};
 pub use self::folder::{ImportError, ImportFolder, Pending};
