@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use visitlog_core::Host;
 use visitlog_core::rules::{Addresses, PathRules, SiteRules};
 use visitlog_logs::import::{ImportFolder, ReadSettings};
@@ -41,6 +41,9 @@ impl Setup {
         };
         let folder = ImportFolder::open(&args.data, random)?;
         let places = Arc::clone(&enricher);
+        if let Some(path) = args.exclude.iter().find(|path| !path.starts_with('/')) {
+            bail!("--exclude {path}: a path that starts with / expected");
+        }
         let mut paths = PathRules::default();
         paths.excluded_paths.extend(args.exclude.iter().cloned());
         paths.asset_extensions = args.asset_extensions.clone().unwrap_or(paths.asset_extensions);

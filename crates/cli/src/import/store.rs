@@ -13,6 +13,8 @@ use crate::sql;
 
 /// How long it waits for another process, a query perhaps, to let go of the folder.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// So many batches make upkeep of the tables worth while.
+const UPKEEP_EVERY: u64 = 16;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Stores what the last batch left, if it left anything.
@@ -22,7 +24,14 @@ pub(super) fn pending(setup: &Setup) -> anyhow::Result<()> {
     loop {
         match DataLock::acquire(&setup.data) {
             Ok(_lock) => {
-                Unserved::open(&setup.data, &setup.tables)?.store(&pending)?;
+                let tables = Unserved::open(&setup.data, &setup.tables)?;
+                tables.store(&pending)?;
+                // A tail without a server makes small files for ever.
+                if pending.batch.is_multiple_of(UPKEEP_EVERY)
+                    && let Err(error) = tables.upkeep()
+                {
+                    tracing::warn!("the tables can't be kept in shape now: {error}");
+                }
                 break;
             }
             Err(LockError::Held { holder, .. }) if holder.address.is_some() => {

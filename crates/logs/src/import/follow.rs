@@ -12,6 +12,7 @@
 //! | several times, while nobody followed | files beside it whose names begin alike are read, as far as they are known or newer than what was read last |
 //! | an inode was used again | nothing: inodes are only compared with those of open files |
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Cursor};
 use std::os::unix::fs::MetadataExt as _;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::read::{ReadError, Reading, Watch};
-use super::register::{Known, Marker, Source as _, WINDOW_BYTES};
+use super::register::{Known, Mark, Marker, Source as _, WINDOW_BYTES};
 use crate::detect::detect;
 use crate::format::Format;
 use crate::input::{ChunkReader, Input, InputError, Start};
@@ -41,6 +42,10 @@ pub struct Follow {
     current: Option<Followed>,
     /// Renamed ones, which may still be written.
     older: Vec<Followed>,
+    /// The files beside it that were looked at.
+    beside: HashSet<PathBuf>,
+    /// The format that was told last: a new file may begin with a line that tells none.
+    format: Option<Format>,
 }
 
 /// An open file.
@@ -51,6 +56,8 @@ struct Followed {
     known: Option<Known>,
     start: Start,
     parser: Option<Parser>,
+    /// The first bytes, as long as nothing was read.
+    glimpse: Mark,
     /// Looks since it grew.
     idle: u32,
 }
@@ -69,7 +76,14 @@ enum Look {
 impl Follow {
     /// Begins to follow a file, which need not be there yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), name: path.to_string_lossy().into(), current: None, older: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            name: path.to_string_lossy().into(),
+            current: None,
+            older: Vec::new(),
+            beside: HashSet::new(),
+            format: None,
+        }
     }
 
     /// The file's path.
@@ -83,22 +97,27 @@ impl Follow {
     /// When a file can't be read or its format is not known, or whoever watches has had enough.
     pub fn look(&mut self, reading: &mut Reading, watch: &dyn Watch) -> Result<Tally, ReadError> {
         let mut tally = Tally::default();
-        for older in &mut self.older {
-            if older.look(&self.name, reading, watch, &mut tally)? == Look::Cut {
+        let Self { older, format, .. } = self;
+        for older in older {
+            if older.look(&self.name, format, reading, watch, &mut tally)? == Look::Cut {
                 older.idle = LOOKS_AFTER_RENAME;
             }
         }
         self.older.retain(|older| older.idle < LOOKS_AFTER_RENAME);
         if let Some(current) = &mut self.current {
-            let look = current.look(&self.name, reading, watch, &mut tally)?;
+            let look = current.look(&self.name, &mut self.format, reading, watch, &mut tally)?;
             if look == Look::Cut {
                 self.current = None;
             } else if !current.is_at(&self.path).map_err(self.failed())? {
                 self.older.extend(self.current.take());
             }
         }
+        let beside = self.beside().map_err(self.failed())?;
+        let is_new = |(path, _): &(PathBuf, i64)| !self.beside.contains(path);
+        if self.current.is_none() || beside.iter().any(is_new) {
+            tally += self.catch_up(beside, reading, watch)?;
+        }
         if self.current.is_none() {
-            tally += self.catch_up(reading, watch)?;
             self.current = self.open(reading)?;
         }
         Ok(tally)
@@ -110,29 +129,37 @@ impl Follow {
     }
 
     /// Reads what files beside it have that was not read, then its own text.
-    fn catch_up(&self, reading: &mut Reading, watch: &dyn Watch) -> Result<Tally, ReadError> {
+    fn catch_up(
+        &mut self,
+        beside: Vec<(PathBuf, i64)>,
+        reading: &mut Reading,
+        watch: &dyn Watch,
+    ) -> Result<Tally, ReadError> {
+        self.beside = beside.iter().map(|(path, _)| path.clone()).collect();
         let mut tally = Tally::default();
         let own = |known: &&Known| known.path == *self.name || self.is_beside(Path::new(&known.path));
         let read_last = reading.register.files().iter().filter(own).map(|known| known.modified_s).max();
         // Before it was followed for the first time, others are none of its business.
         if let Some(read_last_s) = read_last {
-            for (path, modified_s) in self.beside().map_err(self.failed())? {
+            for (path, modified_s) in beside {
                 let input = Input::file(&path);
                 // It may be renamed or compressed at this moment; then it is found under its other name, next time.
                 let is_known = match reading.knows(&input) {
                     Ok(is_known) => is_known,
                     Err(_) if !path.exists() => continue,
                     Err(error) => {
+                        // It may be half compressed: it is looked at again.
                         tracing::debug!(error = &error as &dyn std::error::Error, "a file beside a log can't be read");
+                        self.beside.remove(&path);
                         continue;
                     }
                 };
                 if is_known || modified_s >= read_last_s {
-                    tally += reading.read(&input, watch)?.tally;
+                    tally += reading.read_as(&input, self.format.as_ref(), watch)?.tally;
                 }
             }
         }
-        match reading.read(&Input::file(&self.path), watch) {
+        match reading.read_as(&Input::file(&self.path), self.format.as_ref(), watch) {
             Ok(done) => tally += done.tally,
             Err(ReadError::Input(InputError::Open { source, .. })) if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -179,7 +206,7 @@ impl Follow {
             let again = file.try_clone().map_err(self.failed())?;
             start = start_at(&self.name, again, known.end)?;
         }
-        Ok(Some(Followed { file, known, start, parser: None, idle: 0 }))
+        Ok(Some(Followed { file, known, start, parser: None, glimpse: Mark::of(&[]), idle: 0 }))
     }
 }
 
@@ -210,6 +237,7 @@ impl Followed {
     fn look(
         &mut self,
         name: &Arc<str>,
+        usual: &mut Option<Format>,
         reading: &mut Reading,
         watch: &dyn Watch,
         tally: &mut Tally,
@@ -231,6 +259,9 @@ impl Followed {
             let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
             bytes.truncate(if whole == 0 && bytes.len() == READ_BYTES { READ_BYTES } else { whole });
             if bytes.is_empty() {
+                if self.known.is_none() {
+                    self.glimpse = Mark::of(&(&self.file).read_at(0, WINDOW_BYTES).map_err(failed)?);
+                }
                 let is_cut = self.file.metadata().map_err(failed)?.len() < offset;
                 return Ok(if is_cut { Look::Cut } else { looked });
             }
@@ -238,14 +269,17 @@ impl Followed {
             if !self.is_still().map_err(failed)? {
                 return Ok(Look::Cut);
             }
-            self.take(name, bytes, reading, watch, tally)?;
+            self.take(name, bytes, usual, reading, watch, tally)?;
             (looked, self.idle) = (Look::Grown, 0);
         }
     }
 
     /// Whether it still holds what was read of it.
     fn is_still(&self) -> io::Result<bool> {
-        self.known.as_ref().map_or(Ok(true), |known| known.is_still(&mut &self.file))
+        match &self.known {
+            Some(known) => known.is_still(&mut &self.file),
+            None => Ok(Mark::of(&(&self.file).read_at(0, self.glimpse.len())?) == self.glimpse),
+        }
     }
 
     /// Takes whole lines.
@@ -253,6 +287,7 @@ impl Followed {
         &mut self,
         name: &Arc<str>,
         bytes: Vec<u8>,
+        usual: &mut Option<Format>,
         reading: &mut Reading,
         watch: &dyn Watch,
         tally: &mut Tally,
@@ -271,7 +306,10 @@ impl Followed {
         marker.see(&bytes);
         let mut parser = match self.parser.take() {
             Some(parser) => parser,
-            None => Parser::new(&self.format(name, reading, &bytes)?, Wanted::hit()).with_hints(reading.hints()),
+            None => {
+                let format = self.format(name, reading, &bytes, usual.as_ref())?;
+                Parser::new(usual.insert(format), Wanted::hit()).with_hints(reading.hints())
+            }
         };
         let mut chunks = ChunkReader::resume(name, Box::new(Cursor::new(bytes)), self.start.clone());
         *tally += reading.take_chunks(&mut chunks, &mut parser, known.number, watch)?;
@@ -285,14 +323,24 @@ impl Followed {
         Ok(())
     }
 
-    fn format(&self, name: &Arc<str>, reading: &Reading, fresh: &[u8]) -> Result<Format, ReadError> {
+    fn format(
+        &self,
+        name: &Arc<str>,
+        reading: &Reading,
+        fresh: &[u8],
+        usual: Option<&Format>,
+    ) -> Result<Format, ReadError> {
         let failed = |source| InputError::Open { file: Arc::clone(name), source };
         let mut sample = (&self.file).read_at(0, SAMPLE_BYTES).map_err(failed)?;
         sample.truncate(memchr::memrchr(b'\n', &sample).map_or(0, |at| at + 1));
         let sample = if sample.is_empty() { fresh } else { &sample[..] };
         match reading.format() {
             Some(format) => Ok(format.with_sample(sample)),
-            None => Ok(detect(sample, name)?.format),
+            None => match (detect(sample, name), usual) {
+                (Ok(detection), _) => Ok(detection.format),
+                (Err(_), Some(usual)) => Ok(usual.with_sample(sample)),
+                (Err(error), None) => Err(error.into()),
+            },
         }
     }
 }

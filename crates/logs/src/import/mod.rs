@@ -22,6 +22,8 @@ mod follow;
 mod read;
 mod register;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use self::batch::{BatchDone, BatchError};
 pub use self::erase::Whose;

@@ -136,11 +136,19 @@ impl Reading {
         self.register.begin(self.importer, name)
     }
 
-    /// Whether something of a file was imported.
+    /// Whether something of a file was imported. An error where it is compressed and can't be read to its end: it may
+    /// still be being written.
     pub(super) fn knows(&self, input: &Input) -> Result<bool, ReadError> {
         let (mut chunks, _) = open(input, None)?;
         let head = head(&mut chunks)?.0;
-        Ok(self.find(input, &head, plain(input, &head).as_ref())?.is_some())
+        let plain = plain(input, &head);
+        if plain.is_none() {
+            let mut buffer = Vec::new();
+            while let Some(chunk) = chunks.next_chunk(buffer)? {
+                buffer = chunk.bytes;
+            }
+        }
+        Ok(self.find(input, &head, plain.as_ref())?.is_some())
     }
 
     /// Takes all that a reader has, none of which was read before.
@@ -166,19 +174,35 @@ impl Reading {
     /// When it can't be read, its format is not known, or whoever watches has had enough. What was gathered is of no use
     /// then.
     pub fn read(&mut self, input: &Input, watch: &dyn Watch) -> Result<FileDone, ReadError> {
+        self.read_as(input, None, watch)
+    }
+
+    /// The same; `usual` is the format of a file that does not tell its own yet.
+    pub(super) fn read_as(
+        &mut self,
+        input: &Input,
+        usual: Option<&Format>,
+        watch: &dyn Watch,
+    ) -> Result<FileDone, ReadError> {
         let raw = Arc::<AtomicU64>::default();
         let (mut chunks, modified_s) = open(input, Some(&raw))?;
         let (head, starts_at) = head(&mut chunks)?;
-        let sample = chunks.sample()?;
+        let plain = plain(input, &head);
+        let takes_open_line = self.settings.takes_open_lines || plain.is_none();
+        let mut sample = chunks.sample()?;
+        if !takes_open_line {
+            // Half a line tells no format.
+            sample = &sample[..memchr::memrchr(b'\n', sample).map_or(0, |at| at + 1)];
+        }
         let (format, because) = match &self.settings.format {
             Some(format) => (format.with_sample(sample), None),
-            None if sample.is_empty() => return Ok(FileDone::empty()),
-            None => {
-                let detection = detect(sample, input.name())?;
-                (detection.format, Some(detection.because))
-            }
+            None if sample.is_empty() => return Ok(FileDone::empty(!head.is_empty())),
+            None => match (detect(sample, input.name()), usual) {
+                (Ok(detection), _) => (detection.format, Some(detection.because)),
+                (Err(_), Some(usual)) => (usual.with_sample(sample), None),
+                (Err(error), None) => return Err(error.into()),
+            },
         };
-        let plain = plain(input, &head);
         let found = self.find(input, &head, plain.as_ref())?;
         let mut known = match &found {
             Some(found) => self.register.go_on(self.importer, found, input.name()),
@@ -186,7 +210,6 @@ impl Reading {
         };
         let mut marker = Marker::default();
         marker.see(&head[..usize::try_from(starts_at).unwrap_or(0)]);
-        let takes_open_line = self.settings.takes_open_lines || plain.is_none();
         let text = Text {
             chunks,
             marker,
@@ -200,8 +223,13 @@ impl Reading {
         };
         let (text, tally) = self.parse(text, &format, known.number, watch)?;
         let known_lines = known.lines;
+        if text.marker.at() < known.end {
+            // It was cut at this moment. Nothing was taken; what it holds now is another text.
+            let format = format.name().to_owned();
+            return Ok(FileDone { format, because, tally, known_lines, left_open: false });
+        }
         (known.head, known.tail) = text.marker.marks();
-        known.end = text.marker.at().max(known.end);
+        known.end = text.marker.at();
         known.lines = text.lines;
         known.modified_s = modified_s;
         self.register.put(known, found.as_ref());
@@ -276,8 +304,8 @@ impl Reading {
 }
 
 impl FileDone {
-    fn empty() -> Self {
-        Self { format: "empty".into(), because: None, tally: Tally::default(), known_lines: 0, left_open: false }
+    fn empty(left_open: bool) -> Self {
+        Self { format: "empty".into(), because: None, tally: Tally::default(), known_lines: 0, left_open }
     }
 }
 

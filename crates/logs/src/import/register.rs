@@ -26,7 +26,7 @@ impl Mark {
         Self { bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX), hash }
     }
 
-    fn len(self) -> usize {
+    pub(super) const fn len(self) -> usize {
         self.bytes as usize
     }
 }

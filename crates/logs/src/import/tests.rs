@@ -1,0 +1,317 @@
+//! An importer and a log that lives, with crashes at every step: each line once.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use visitlog_core::model::EndedVisit;
+
+use super::{Follow, ImportFolder, ReadSettings, Reading, Watch};
+use crate::input::Input;
+use crate::parse::Hints;
+use crate::sessions::{Ending, OutputError, SessionSettings, Visits};
+
+struct Unwatched;
+
+impl Watch for Unwatched {}
+
+/// Takes the paths of page views.
+#[derive(Default)]
+struct Pages(Vec<String>);
+
+impl Visits for Pages {
+    fn ended(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
+        let paths = visit.events.iter().filter_map(|event| Some(event.request.as_ref()?.path.to_string()));
+        self.0.extend(paths);
+        Ok(())
+    }
+}
+
+/// What has the settled visits in the end, and knows which batches it has.
+#[derive(Default)]
+struct Tables {
+    pages: BTreeMap<String, u32>,
+    batch: u64,
+}
+
+impl Tables {
+    fn store(&mut self, folder: &ImportFolder) {
+        let Some(pending) = folder.pending().filter(|pending| pending.batch > self.batch) else { return };
+        self.batch = pending.batch;
+        let pages: Vec<String> = serde_json::from_value(pending.staged).expect("paths");
+        pages.into_iter().for_each(|page| *self.pages.entry(page).or_default() += 1);
+    }
+}
+
+fn open(data: &Path) -> ImportFolder {
+    ImportFolder::open(data, || Ok([7; 32])).expect("a folder")
+}
+
+fn sessions(folder: &ImportFolder) -> Arc<SessionSettings> {
+    let mut settings = SessionSettings::new(folder.key().clone());
+    settings.rules.idle_timeout = Duration::from_secs(60);
+    Arc::new(settings)
+}
+
+fn begin(folder: &ImportFolder) -> Reading {
+    let read = ReadSettings { format: None, hints: Hints::default(), takes_open_lines: false, threads: 2 };
+    folder.begin(read, &sessions(folder))
+}
+
+fn commit(folder: &mut ImportFolder, reading: Reading, ending: Ending) {
+    let settings = sessions(folder);
+    let horizons = folder.horizons();
+    let staged = |pages: Vec<Pages>| {
+        let pages: Vec<String> = pages.into_iter().flat_map(|pages| pages.0).collect();
+        Ok(if pages.is_empty() { None } else { Some(serde_json::to_value(pages)?) })
+    };
+    let outputs = vec![Pages::default(), Pages::default()];
+    folder.make(reading, &settings, horizons, ending, outputs, staged).expect("a batch");
+}
+
+const SOON: Ending = Ending::Open { lateness: Duration::from_secs(30), now: None };
+
+/// A web server's log.
+struct Log {
+    folder: PathBuf,
+    file: File,
+    pages: u32,
+    rotations: u32,
+}
+
+impl Log {
+    fn new(folder: &Path) -> Self {
+        let file = append(&folder.join("access.log"));
+        Self { folder: folder.to_owned(), file, pages: 0, rotations: 0 }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("access.log")
+    }
+
+    fn line(&mut self) -> String {
+        let n = self.pages;
+        self.pages += 1;
+        let (hour, minute, second) = (n / 360, n / 6 % 60, n % 6 * 10);
+        format!(
+            "192.0.2.{} - - [21/Nov/2026:{hour:02}:{minute:02}:{second:02} +0000] \"GET /p{n} HTTP/1.1\" 200 5 \"-\" \"A\"\n",
+            n % 7 % 3
+        )
+    }
+
+    fn grow(&mut self, lines: u32) {
+        for _ in 0..lines {
+            let line = self.line();
+            self.file.write_all(line.as_bytes()).expect("written");
+        }
+    }
+
+    fn rotated(&mut self) -> PathBuf {
+        self.rotations += 1;
+        self.folder.join(format!("access.log.{}", self.rotations))
+    }
+
+    fn rename(&mut self) -> PathBuf {
+        let to = self.rotated();
+        fs::rename(self.path(), &to).expect("renamed");
+        self.file = append(&self.path());
+        to
+    }
+
+    fn copy_and_cut(&mut self) {
+        let to = self.rotated();
+        fs::copy(self.path(), to).expect("copied");
+        self.file.set_len(0).expect("cut");
+    }
+}
+
+fn append(path: &Path) -> File {
+    OpenOptions::new().append(true).create(true).open(path).expect("a file")
+}
+
+/// As `gzip` does it: with the time of the file, which goes.
+fn compress(path: &Path, how: u8) {
+    let bytes = fs::read(path).expect("there");
+    let packed = match how % 3 {
+        0 => {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            out.write_all(&bytes).and_then(|()| out.finish()).expect("memory")
+        }
+        1 => {
+            let mut out = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            out.write_all(&bytes).and_then(|()| out.finish()).expect("memory")
+        }
+        _ => zstd::encode_all(&*bytes, 1).expect("memory"),
+    };
+    let modified = fs::metadata(path).and_then(|meta| meta.modified()).expect("a time");
+    let mut name = path.as_os_str().to_owned();
+    name.push(["gz", "bz2", "zst"].map(|end| format!(".{end}"))[usize::from(how % 3)].as_str());
+    fs::write(&name, packed).expect("written");
+    File::options().write(true).open(&name).and_then(|file| file.set_modified(modified)).expect("set");
+    fs::remove_file(path).expect("removed");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Grow(u32),
+    /// So much of a line, and the rest later.
+    Half,
+    Rename,
+    RenameAndNoticeLate(u32),
+    CopyAndCut,
+    RenameAndCompress(u8),
+    Look,
+    Commit,
+    /// Everything in memory is gone.
+    Crash,
+    /// The same after the state was replaced and before the visits were stored.
+    CrashBeforeStore,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..30_u32).prop_map(Step::Grow),
+        1 => Just(Step::Half),
+        1 => Just(Step::Rename),
+        1 => (0..5_u32).prop_map(Step::RenameAndNoticeLate),
+        1 => Just(Step::CopyAndCut),
+        1 => any::<u8>().prop_map(Step::RenameAndCompress),
+        5 => Just(Step::Look),
+        3 => Just(Step::Commit),
+        1 => Just(Step::Crash),
+        1 => Just(Step::CrashBeforeStore),
+    ]
+}
+
+fn check(steps: &[Step]) -> Result<(), TestCaseError> {
+    let (data, logs) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (mut log, mut tables) = (Log::new(logs.path()), Tables::default());
+    let mut folder = open(data.path());
+    let mut follow = Follow::new(&log.path());
+    let mut reading = begin(&folder);
+    // A log that was rotated before anybody followed it is none of its business: so it is followed from the start.
+    follow.look(&mut reading, &Unwatched).expect("a look");
+    log.grow(1);
+    follow.look(&mut reading, &Unwatched).expect("a look");
+    commit(&mut folder, reading, SOON);
+    tables.store(&folder);
+    reading = begin(&folder);
+    for step in steps {
+        match step {
+            Step::Grow(lines) => log.grow(*lines),
+            Step::Half => {
+                let line = log.line();
+                let (first, second) = line.split_at(line.len() / 2);
+                log.file.write_all(first.as_bytes()).expect("written");
+                follow.look(&mut reading, &Unwatched).expect("a look");
+                log.file.write_all(second.as_bytes()).expect("written");
+            }
+            Step::Rename => drop(log.rename()),
+            Step::RenameAndNoticeLate(lines) => {
+                let to = log.rotated();
+                fs::rename(log.path(), to).expect("renamed");
+                log.grow(*lines);
+                follow.look(&mut reading, &Unwatched).expect("a look");
+                log.grow(*lines);
+                log.file = append(&log.path());
+            }
+            Step::CopyAndCut => log.copy_and_cut(),
+            Step::RenameAndCompress(how) => {
+                let renamed = log.rename();
+                compress(&renamed, *how);
+            }
+            Step::Look => drop(follow.look(&mut reading, &Unwatched).expect("a look")),
+            Step::Commit => {
+                commit(&mut folder, reading, SOON);
+                tables.store(&folder);
+                reading = begin(&folder);
+            }
+            Step::Crash | Step::CrashBeforeStore => {
+                if matches!(step, Step::CrashBeforeStore) {
+                    commit(&mut folder, reading, SOON);
+                }
+                drop(folder);
+                folder = open(data.path());
+                tables.store(&folder);
+                follow = Follow::new(&log.path());
+                reading = begin(&folder);
+            }
+        }
+    }
+    follow.look(&mut reading, &Unwatched).expect("a look");
+    commit(&mut folder, reading, Ending::Final);
+    tables.store(&folder);
+    let expected: BTreeMap<String, u32> = (0..log.pages).map(|n| (format!("/p{n}"), 1)).collect();
+    let wrong: Vec<_> = expected
+        .keys()
+        .chain(tables.pages.keys())
+        .filter(|page| expected.get(*page) != tables.pages.get(*page))
+        .take(10)
+        .collect();
+    prop_assert!(
+        wrong.is_empty(),
+        "{wrong:?} of {}: {:?}",
+        log.pages,
+        wrong.iter().map(|page| tables.pages.get(*page)).collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn each_line_once_whatever_happens(steps in proptest::collection::vec(step(), 0..40)) {
+        check(&steps)?;
+    }
+}
+
+#[test]
+fn what_is_compressed_is_the_same_file() {
+    for how in 0..3 {
+        let (data, logs) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let mut folder = open(data.path());
+        let mut log = Log::new(logs.path());
+        log.grow(500);
+        let mut read = |path: &Path| {
+            let mut reading = begin(&folder);
+            let done = reading.read(&Input::file(path), &Unwatched).expect("a log");
+            commit(&mut folder, reading, SOON);
+            (done.tally.parsed, done.known_lines)
+        };
+        assert_eq!(read(&log.path()), (500, 0));
+        log.grow(3);
+        let renamed = log.rename();
+        compress(&renamed, how);
+        let packed = fs::read_dir(logs.path()).expect("there").map(|entry| entry.expect("one").path());
+        let packed = packed.into_iter().find(|path| *path != log.path()).expect("the compressed one");
+        assert_eq!(read(&packed), (3, 500));
+        assert_eq!(read(&packed), (0, 503));
+    }
+}
+
+#[test]
+fn who_watches_may_stop_it_and_sees_what_is_rejected() {
+    struct Strict(Mutex<Vec<(u64, u64)>>);
+    impl Watch for Strict {
+        fn rejected(&self, reject: crate::reject::Reject) -> std::ops::ControlFlow<()> {
+            self.0.lock().expect("a list").push((reject.line, reject.offset));
+            std::ops::ControlFlow::Break(())
+        }
+    }
+    let (data, logs) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let folder = open(data.path());
+    let mut log = Log::new(logs.path());
+    log.grow(2);
+    let offset = log.file.metadata().expect("there").len();
+    log.file.write_all(b"what is this?\n").expect("written");
+    log.grow(2);
+    let strict = Strict(Mutex::default());
+    let stopped = begin(&folder).read(&Input::file(log.path()), &strict).expect_err("stopped");
+    assert!(matches!(stopped, super::ReadError::Stopped));
+    assert_eq!(strict.0.into_inner().expect("a list"), [(3, offset)]);
+}
