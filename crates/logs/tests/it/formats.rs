@@ -53,6 +53,8 @@ fn a_format_string_is_taken_as_it_stands() {
     ];
     let format = Format::named(apache).expect("a format");
     assert_eq!(names(&format), expected);
+    let priced = Format::named("LogFormat \"%h costs 5$ %>s\" x").expect("a format");
+    assert_eq!(names(&priced), ["remote_host", "status"]);
     assert_eq!(format.columns()[11].kind, Kind::Integer);
     assert_eq!(format.columns()[11].gives, [Common::Duration]);
 }
