@@ -77,6 +77,10 @@ impl Directives {
         let fields = self.names().map(|name| {
             let meaning = match meaning(name) {
                 Meaning::Duration(Unit::Taken) if has_seconds => Meaning::Duration(Unit::Seconds),
+                // IIS writes whole milliseconds.
+                Meaning::Duration(Unit::Taken) if software.contains("Internet Information") => {
+                    Meaning::Duration(Unit::Millis)
+                }
                 // CloudFront's own name; the viewer asked for another one.
                 Meaning::Host if has_host_header && name != "x-host-header" => Meaning::Text,
                 // Days and times of two zones must not be mixed.

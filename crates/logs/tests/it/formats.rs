@@ -90,6 +90,20 @@ fn columns_of_files_are_united_by_name() {
 }
 
 #[test]
+fn a_column_whose_kind_changes_holds_both() {
+    let kind = |sample: &str| {
+        let format = Format::named("w3c").expect("known").with_sample(sample.as_bytes());
+        format.columns()[format.column("time-taken").expect("there")].kind
+    };
+    let fields = "#Fields: c-ip time-taken\n";
+    let iis = "#Software: Microsoft Internet Information Services 10.0\n";
+    assert_eq!(kind(&format!("{iis}{fields}")), Kind::Integer);
+    assert_eq!(kind(&format!("{fields}{iis}")), Kind::Float, "it was not known from the start who wrote it");
+    let first = Format::named("w3c").expect("known").with_sample(b"#Fields: sc-status\n");
+    assert_eq!(first.union(&first).columns()[0].kind, Kind::Integer);
+}
+
+#[test]
 fn kinds_of_json_keys_are_those_of_their_values() {
     let sample = br#"{"ts":1.5,"uri":"/","status":200,"n":1,"f":1,"mixed":1,"deep":{"k":[7]}}
 {"ts":2.5,"uri":"/","status":200,"n":2,"f":1.5,"mixed":"x","more":null,"late":"a"}"#;
