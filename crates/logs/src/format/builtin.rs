@@ -430,7 +430,8 @@ pub(crate) fn all() -> Vec<Format> {
 
 /// The format of a string that somebody has in a server's configuration.
 pub(crate) fn of_template(text: &str) -> Result<Format, TemplateError> {
-    let is_nginx = text.contains('$');
+    let is_apache = text.get(..9).is_some_and(|word| word.eq_ignore_ascii_case("LogFormat"));
+    let is_nginx = !is_apache && text.contains('$');
     let string = if is_nginx { nginx::of_directive(text) } else { apache::of_directive(text) };
     let pieces = if is_nginx { nginx::pieces(&string, nginx::meaning)? } else { apache::pieces(&string)? };
     let description = if is_nginx { "nginx's log_format" } else { "Apache's LogFormat" };

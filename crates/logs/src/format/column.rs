@@ -17,6 +17,17 @@ pub enum Kind {
     Ip,
 }
 
+impl Kind {
+    /// The kind that holds values of both.
+    pub(crate) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            _ if self == other => self,
+            (Self::Integer | Self::Float, Self::Integer | Self::Float) => Self::Float,
+            _ => Self::Text,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -204,8 +215,8 @@ impl Meaning {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Integer | Self::Status | Self::Bytes => Kind::Integer,
-            Self::Float | Self::Duration(Unit::Seconds | Unit::ThreeSeconds) => Kind::Float,
-            Self::Duration(Unit::Millis | Unit::Micros | Unit::Nanos | Unit::Taken) => Kind::Integer,
+            Self::Float | Self::Duration(Unit::Seconds | Unit::ThreeSeconds | Unit::Taken) => Kind::Float,
+            Self::Duration(Unit::Millis | Unit::Micros | Unit::Nanos) => Kind::Integer,
             Self::Time(_) => Kind::Time,
             _ => Kind::Text,
         }

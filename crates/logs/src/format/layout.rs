@@ -82,8 +82,7 @@ pub(crate) fn add_columns<'a>(columns: &mut Vec<Column>, fields: impl IntoIterat
         }
         let has_room = columns.len() < COLUMNS_MAX;
         match columns.iter_mut().find(|column| column.name.eq_ignore_ascii_case(&field.name)) {
-            Some(column) if column.kind != field.meaning.kind() => column.kind = super::Kind::Text,
-            Some(_) => {}
+            Some(column) => column.kind = column.kind.with(field.meaning.kind()),
             None if has_room => columns.push(Column {
                 name: field.name.clone(),
                 kind: field.meaning.kind(),

@@ -191,8 +191,7 @@ impl Format {
                 let mut columns = self.0.columns.clone();
                 for column in &other.0.columns {
                     match columns.iter_mut().find(|known| known.name.eq_ignore_ascii_case(&column.name)) {
-                        Some(known) if known.kind != column.kind => known.kind = Kind::Text,
-                        Some(_) => {}
+                        Some(known) => known.kind = known.kind.with(column.kind),
                         None => columns.push(column.clone()),
                     }
                 }

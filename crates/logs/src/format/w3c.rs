@@ -12,7 +12,7 @@ pub struct Directives {
     pub(crate) date: Option<Box<str>>,
     /// What `#Software:` says.
     pub(crate) software: Option<Box<str>>,
-    /// Zeek's `#types`, in the order of the fields.
+    /// The fields are those of Zeek.
     pub(crate) is_zeek: bool,
 }
 
@@ -39,6 +39,20 @@ impl Directives {
         let has_changed = slot.as_deref() != Some(&value) || was_zeek != self.is_zeek;
         *slot = Some(value);
         has_changed
+    }
+
+    /// Lines that say the same when they are [read](Self::read) again: for whoever has to go on another day.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let fields = if self.is_zeek { "#fields\t" } else { "#Fields: " };
+        for (name, value) in [("#Software: ", &self.software), ("#Date: ", &self.date), (fields, &self.fields)] {
+            if let Some(value) = value {
+                text.push_str(name);
+                text.push_str(value);
+                text.push('\n');
+            }
+        }
+        text
     }
 
     /// What `#Software:` says.

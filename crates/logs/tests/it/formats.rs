@@ -53,6 +53,8 @@ fn a_format_string_is_taken_as_it_stands() {
     ];
     let format = Format::named(apache).expect("a format");
     assert_eq!(names(&format), expected);
+    let priced = Format::named("LogFormat \"%h costs 5$ %>s\" x").expect("a format");
+    assert_eq!(names(&priced), ["remote_host", "status"]);
     assert_eq!(format.columns()[11].kind, Kind::Integer);
     assert_eq!(format.columns()[11].gives, [Common::Duration]);
 }
@@ -85,6 +87,20 @@ fn columns_of_files_are_united_by_name() {
     assert_eq!(row.value(4), Value::Text("a=1".into()));
     assert_eq!(row.raw(2), Some(&b"192.0.2.7"[..]));
     assert_eq!(row.value(0), Value::Null);
+}
+
+#[test]
+fn a_column_whose_kind_changes_holds_both() {
+    let kind = |sample: &str| {
+        let format = Format::named("w3c").expect("known").with_sample(sample.as_bytes());
+        format.columns()[format.column("time-taken").expect("there")].kind
+    };
+    let fields = "#Fields: c-ip time-taken\n";
+    let iis = "#Software: Microsoft Internet Information Services 10.0\n";
+    assert_eq!(kind(&format!("{iis}{fields}")), Kind::Integer);
+    assert_eq!(kind(&format!("{fields}{iis}")), Kind::Float, "it was not known from the start who wrote it");
+    let first = Format::named("w3c").expect("known").with_sample(b"#Fields: sc-status\n");
+    assert_eq!(first.union(&first).columns()[0].kind, Kind::Integer);
 }
 
 #[test]

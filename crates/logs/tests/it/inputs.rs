@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use visitlog_logs::format::Directives;
 use visitlog_logs::input::Start;
 use visitlog_logs::{Chunk, ChunkReader, Input, InputError, Reason};
 
@@ -137,4 +138,26 @@ fn reading_goes_on_where_it_stopped() {
     );
     assert_eq!(again[0].start, beyond[0].start);
     assert_eq!(again[0].start.directives.names().collect::<Vec<_>>(), ["c-ip"]);
+}
+
+#[test]
+fn directives_say_the_same_when_they_are_read_again() {
+    for text in [
+        "#Software: Microsoft IIS\r\n#Version: 1.0\r\n#Date: 2024-02-29 10:00:00\r\n#Fields: date  time\tc-ip \r\n",
+        "#Start-Date: 2014-11-18 00:00:00.128\n#Fields:\n",
+        "#fields\tts\tid.orig_h\n",
+        "#Fields: cs(\u{fffd}) #Date: x\n",
+        "",
+    ] {
+        let read = |text: &str| {
+            let mut directives = Directives::default();
+            for line in text.lines() {
+                directives.read(line.as_bytes());
+            }
+            directives
+        };
+        let directives = read(text);
+        assert_eq!(read(&directives.to_text()), directives, "{text:?}");
+        assert_eq!(directives == Directives::default(), text.is_empty());
+    }
 }
