@@ -80,7 +80,7 @@ pub(crate) struct TortureArgs {
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which: engine, journal, enrich, http, proxy or logs; without a name all, one after the other.
+    /// Which: engine, journal, enrich, http, proxy, parse or logs; without a name all, one after the other.
     name: Option<String>,
     /// Arguments of that benchmark.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
