@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod disk;
+pub mod logs;
 
 use peak_alloc::PeakAlloc;
 

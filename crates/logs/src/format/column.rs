@@ -205,7 +205,7 @@ impl Meaning {
         match self {
             Self::Integer | Self::Status | Self::Bytes => Kind::Integer,
             Self::Float | Self::Duration(Unit::Seconds | Unit::ThreeSeconds) => Kind::Float,
-            Self::Duration(Unit::Millis | Unit::Micros | Unit::Nanos) => Kind::Integer,
+            Self::Duration(Unit::Millis | Unit::Micros | Unit::Nanos | Unit::Taken) => Kind::Integer,
             Self::Time(_) => Kind::Time,
             _ => Kind::Text,
         }

@@ -10,6 +10,8 @@ pub(crate) struct Item {
     pub(crate) until: Box<[u8]>,
     /// The value itself has so many of what ends it: a time with a space in it.
     pub(crate) skips: usize,
+    /// A comma before a space does not end it: proxies make lists of clients.
+    pub(crate) is_list: bool,
     /// It stands in quotes: a quote inside of it is escaped, or should be.
     pub(crate) is_quoted: bool,
     pub(crate) check: Check,
@@ -19,10 +21,12 @@ pub(crate) struct Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
     Nothing,
-    /// Not empty, without spaces.
-    Token,
-    /// Not empty, not `-`, without spaces.
+    /// Not empty, without spaces and commas.
+    Host,
+    /// Not empty, and no space but in a list of clients.
     Client,
+    /// The same, and not `-`.
+    ClientOfHost,
     /// Without a bracket: that would be of a time that is none.
     User,
     /// A status, or `-`.
@@ -111,7 +115,13 @@ impl Shape {
                     }
                     let before = items.last().map_or(&lead[..], |item| &item.until);
                     let is_quoted = before.last() == Some(&b'"');
-                    items.push(Item { until: Box::default(), skips: 0, is_quoted, check: check(&field.meaning) });
+                    items.push(Item {
+                        until: Box::default(),
+                        skips: 0,
+                        is_list: false,
+                        is_quoted,
+                        check: check(&field.meaning),
+                    });
                     fields.push(field);
                     is_after_field = true;
                 }
@@ -125,8 +135,9 @@ impl Shape {
         for (item, field) in items.iter_mut().zip(&fields) {
             item.is_quoted &= item.until.first() == Some(&b'"');
             item.skips = skips(&field.meaning, &item.until);
-            if item.check == Check::Client && !has_host {
-                item.check = Check::Token;
+            item.is_list = field.meaning == Meaning::Client && item.until.first() == Some(&b' ');
+            if item.check == Check::Client && has_host {
+                item.check = Check::ClientOfHost;
             }
         }
         let needed = needed(&fields);
@@ -162,7 +173,7 @@ fn check(meaning: &Meaning) -> Check {
         Meaning::Status => Check::Status,
         Meaning::Time(_) => Check::Time,
         Meaning::Client => Check::Client,
-        Meaning::Host => Check::Token,
+        Meaning::Host => Check::Host,
         Meaning::Ident => Check::NoAddress,
         Meaning::User => Check::User,
         Meaning::Bytes | Meaning::Integer | Meaning::Duration(Unit::Micros | Unit::Millis) => Check::Number,

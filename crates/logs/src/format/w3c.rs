@@ -59,11 +59,14 @@ impl Directives {
         let software = self.software.as_deref().unwrap_or_default();
         let has_seconds = software.contains("Netscaler") || self.names().any(|name| name == "x-edge-location");
         let has_host_header = self.names().any(|name| name == "x-host-header");
+        let has_utc = self.names().any(|name| matches!(name, "time" | "time-utc"));
         let fields = self.names().map(|name| {
             let meaning = match meaning(name) {
                 Meaning::Duration(Unit::Taken) if has_seconds => Meaning::Duration(Unit::Seconds),
                 // CloudFront's own name; the viewer asked for another one.
                 Meaning::Host if has_host_header && name != "x-host-header" => Meaning::Text,
+                // Days and times of two zones must not be mixed.
+                Meaning::Date | Meaning::TimeOfDay if has_utc && name.ends_with("-local") => Meaning::Text,
                 meaning => meaning,
             };
             Field::new(name, meaning)

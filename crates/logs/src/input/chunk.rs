@@ -12,6 +12,9 @@ use crate::limits::{CHUNK_BYTES, LINE_BYTES_MAX, REJECT_BYTES_MAX, SAMPLE_BYTES}
 const _: () = assert!(CHUNK_BYTES >= LINE_BYTES_MAX, "a chunk that has no end of a line is a line that is too long");
 use crate::reject::{Reason, Reject};
 
+/// What a buffer has at first.
+const FIRST_BYTES: usize = 64 << 10;
+
 /// Where a reader stands in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
@@ -251,11 +254,13 @@ impl ChunkReader {
 
     /// Reads until so many bytes of the buffer are filled, and more than a line may have; or until the text is at its end.
     fn fill(&mut self, buffer: &mut Vec<u8>, filled: &mut usize, wanted: usize) -> Result<(), InputError> {
-        if buffer.len() < wanted + 1 {
-            buffer.resize(wanted + 1, 0);
-        }
         while *filled <= wanted && !self.is_at_end {
-            match self.reader.read(&mut buffer[*filled..=wanted]) {
+            // A small file needs no large buffer.
+            if buffer.len() == *filled {
+                buffer.resize((2 * buffer.len()).max(FIRST_BYTES).min(wanted + 1), 0);
+            }
+            let room = buffer.len().min(wanted + 1);
+            match self.reader.read(&mut buffer[*filled..room]) {
                 Ok(0) => self.is_at_end = true,
                 Ok(len) => *filled += len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -151,7 +151,8 @@ fn find_end(item: &Item, line: &[u8], from: usize) -> Option<usize> {
     let (mut at, mut skips) = (from, item.skips);
     loop {
         at += find(*first, line.get(at..)?)?;
-        if stands_at(line, at + 1, others) && !(item.is_quoted && is_escaped(line, at)) {
+        let is_inside = (item.is_quoted && is_escaped(line, at)) || (item.is_list && at > from && line[at - 1] == b',');
+        if stands_at(line, at + 1, others) && !is_inside {
             if skips == 0 {
                 return Some(at);
             }
@@ -198,9 +199,10 @@ fn check(
     let is_right = match item.check {
         Check::Nothing => true,
         Check::User => memchr(b'[', value).is_none(),
-        Check::Client => !value.is_empty() && value != b"-" && memchr(b' ', value).is_none(),
+        Check::Client => is_client(value),
+        Check::ClientOfHost => value != b"-" && is_client(value),
         Check::Float => value == b"-" || number::float(value).is_some() || value.is_empty(),
-        Check::Token => !value.is_empty() && memchr(b' ', value).is_none(),
+        Check::Host => !value.is_empty() && memchr::memchr2(b' ', b',', value).is_none(),
         Check::NoAddress => is_ident(value),
         Check::Number => value == b"-" || number::integer(value).is_some() || value.is_empty(),
         Check::Status => {
@@ -224,6 +226,12 @@ pub(crate) fn is_status(value: &[u8]) -> bool {
     (value.len() == 3 && value.iter().all(u8::is_ascii_digit)) || value == b"0" || value == b"-1"
 }
 
+/// A word, or a list of them.
+fn is_client(value: &[u8]) -> bool {
+    let is_word = memchr(b' ', value).is_none() || value.windows(2).all(|pair| pair[1] != b' ' || pair[0] == b',');
+    !value.is_empty() && is_word
+}
+
 /// An identity: no address (then the line has a host in front), and no space.
 fn is_ident(value: &[u8]) -> bool {
     value == b"-" || (!value.is_empty() && number::address(value).is_none() && !value.contains(&b'.'))
@@ -231,8 +239,8 @@ fn is_ident(value: &[u8]) -> bool {
 
 fn wanted(check: Check) -> &'static str {
     match check {
-        Check::Token => "one word",
-        Check::Client => "an address or a name",
+        Check::Host => "a host",
+        Check::Client | Check::ClientOfHost => "an address or a name",
         Check::User => "a user or -",
         Check::NoAddress => "an identity or -",
         Check::Number | Check::Float => "a number or -",
