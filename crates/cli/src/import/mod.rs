@@ -57,6 +57,7 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     store::pending(&setup).context("what was imported is not in the tables yet; the next import stores it")?;
     progress.end()?;
     say(args, &files, &done, bots, began.elapsed());
+    store::upkeep(&setup);
     Ok(ExitCode::SUCCESS)
 }
 

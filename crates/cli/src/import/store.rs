@@ -27,10 +27,8 @@ pub(super) fn pending(setup: &Setup) -> anyhow::Result<()> {
                 let tables = Unserved::open(&setup.data, &setup.tables)?;
                 tables.store(&pending)?;
                 // A tail without a server makes small files for ever.
-                if pending.batch.is_multiple_of(UPKEEP_EVERY)
-                    && let Err(error) = tables.upkeep()
-                {
-                    tracing::warn!("the tables can't be kept in shape now: {error}");
+                if pending.batch.is_multiple_of(UPKEEP_EVERY) {
+                    keep_in_shape(&tables);
                 }
                 break;
             }
@@ -43,6 +41,22 @@ pub(super) fn pending(setup: &Setup) -> anyhow::Result<()> {
         }
     }
     Ok(setup.folder.stored()?)
+}
+
+/// Puts the tables in shape after many files were added to them. A server does that by itself.
+pub(super) fn upkeep(setup: &Setup) {
+    if let Ok(_lock) = DataLock::acquire(&setup.data)
+        && let Ok(tables) = Unserved::open(&setup.data, &setup.tables)
+    {
+        keep_in_shape(&tables);
+    }
+}
+
+/// What fails is tried again the next time.
+fn keep_in_shape(tables: &Unserved) {
+    if let Err(error) = tables.upkeep() {
+        tracing::warn!("the tables can't be kept in shape now: {error}");
+    }
 }
 
 fn by_server(address: &str, pending: &Pending) -> anyhow::Result<()> {

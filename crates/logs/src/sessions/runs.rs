@@ -396,3 +396,65 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use visitlog_core::Timestamp;
+
+    use super::*;
+
+    fn records() -> Vec<(KeyBytes, Vec<u8>)> {
+        let key =
+            |n: u128| Key { visitor: n << 122, time: Timestamp::from_secs(n as i64), rank: 1, file: 2, offset: 3 };
+        (0..40).map(|n| (key(n).to_bytes(), vec![n as u8; n as usize])).collect()
+    }
+
+    fn run_of(bytes: &[u8]) -> Result<Run, SessionsError> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        Run::open(file)
+    }
+
+    fn read(run: &Run) -> Result<Vec<(KeyBytes, Vec<u8>)>, SessionsError> {
+        let mut all = Vec::new();
+        for slice in 0..SLICES {
+            Merge::new(vec![Source::of_run(run, slice)])?.drain(|key, payload| {
+                all.push((*key, payload.to_vec()));
+                Ok(())
+            })?;
+        }
+        Ok(all)
+    }
+
+    fn written() -> Vec<u8> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut writer = RunWriter::new(file.reopen().expect("the same")).expect("begun");
+        records().iter().for_each(|(key, payload)| writer.push(key, payload).expect("written"));
+        writer.finish().expect("ended");
+        std::fs::read(file.path()).expect("there")
+    }
+
+    #[test]
+    fn a_run_is_read_as_it_was_written_and_damage_is_seen() {
+        let bytes = written();
+        assert_eq!(read(&run_of(&bytes).expect("a run")).expect("whole"), records());
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x40;
+            let found = run_of(&damaged).and_then(|run| read(&run));
+            assert!(matches!(found, Err(SessionsError::Damaged { .. } | SessionsError::Io { .. })), "byte {at}");
+        }
+        assert!(run_of(&bytes[..bytes.len() - 1]).is_err());
+        assert!(run_of(&[]).is_err());
+    }
+
+    /// As the first version has written it.
+    #[test]
+    fn version_1_can_be_read_for_ever() {
+        let bytes = include_bytes!("fixtures/run-1");
+        assert_eq!(read(&run_of(bytes).expect("a run")).expect("whole"), records());
+        assert_eq!(written(), bytes, "and it is still written so");
+    }
+}

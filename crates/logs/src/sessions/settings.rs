@@ -49,7 +49,7 @@ impl SessionSettings {
             record_assets: false,
             addresses: Addresses::default(),
             locate: Locate::default(),
-            memory_bytes_max: 12 << 20,
+            memory_bytes_max: 6 << 20,
             spill_dir: None,
         }
     }
