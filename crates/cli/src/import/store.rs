@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::json;
 use visitlog_engine::lock::{DataLock, LockError};
 use visitlog_logs::import::Pending;
