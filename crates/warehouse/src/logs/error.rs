@@ -1,7 +1,5 @@
 //! What goes wrong with files.
 
-use std::sync::Arc;
-
 use visitlog_logs::{DetectError, FormatError, InputError};
 
 /// Why files can't be read as tables.
@@ -9,13 +7,13 @@ use visitlog_logs::{DetectError, FormatError, InputError};
 #[non_exhaustive]
 pub enum FilesError {
     /// They can't be found or opened.
-    #[error("{}", with_source(.0))]
+    #[error(transparent)]
     Input(#[from] InputError),
     /// Their format is not known.
     #[error("{0}; --format names it")]
-    Detect(#[from] DetectError),
+    Detect(DetectError),
     /// The format that was asked for is none.
-    #[error("{}", with_source(.0))]
+    #[error(transparent)]
     Format(#[from] FormatError),
     /// Standard input is named twice: it can be read once.
     #[error("standard input can be read once, and the statement names it more than once")]
@@ -38,19 +36,16 @@ pub enum FilesError {
         /// Where the last one stands, and why.
         last: String,
     },
-    /// A file was there when it was looked at, and can't be read now.
-    #[error("{file}")]
-    Read {
-        /// Its name.
-        file: Arc<str>,
-        /// Why.
-        #[source]
-        source: Box<FilesError>,
-    },
+}
+
+impl From<DetectError> for FilesError {
+    fn from(error: DetectError) -> Self {
+        Self::Detect(error)
+    }
 }
 
 /// An error and what it comes of: SQL's errors are one line.
-fn with_source(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -25,4 +25,5 @@ mod table;
 pub use self::account::{Account, FileAccount, OnReject};
 pub use self::describe::{DescribedColumn, Description, describe};
 pub use self::error::FilesError;
+pub(crate) use self::error::with_sources;
 pub use self::open::{FileOptions, Files, Verdict, WithFiles};

@@ -165,7 +165,7 @@ impl SqlError {
             }
             DataFusionError::SQL(..) => Self::from_parser(&error),
             DataFusionError::External(of_file) if of_file.is::<crate::logs::FilesError>() => {
-                Self::Execution { message: of_file.to_string() }
+                Self::Execution { message: crate::logs::with_sources(of_file.as_ref()) }
             }
             DataFusionError::ResourcesExhausted(_) => Self::Memory { limit_bytes: memory_bytes },
             DataFusionError::Execution(_) | DataFusionError::ArrowError(..) | DataFusionError::Collection(_) => {

@@ -63,7 +63,8 @@ impl Chart {
         for ((label, number), (_, value)) in labels.iter().zip(&numbers).zip(shown) {
             let pad = " ".repeat(widest - label.width());
             let bar = bar(value.unwrap_or(0.0), most, room);
-            _ = writeln!(out, "{label}{pad}  {number:>figures$} {bar}");
+            let line = format!("{label}{pad}  {number:>figures$} {bar}");
+            _ = writeln!(out, "{}", line.trim_end());
         }
         if self.rows.len() > shown.len() {
             _ = writeln!(out, "and {} more", self.rows.len() - shown.len());
