@@ -36,6 +36,8 @@ struct Tail<'a> {
     lines: u64,
     total: Tally,
     visits: u64,
+    /// Whether it is on stable storage that these logs are followed: from then on, no rotation takes a line away.
+    has_begun: bool,
     /// Whether the last batch is in the tables.
     is_stored: bool,
     last_line: Instant,
@@ -72,6 +74,7 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         lines: 0,
         total: Tally::default(),
         visits: 0,
+        has_begun: false,
         is_stored: true,
         last_line: now,
         last_commit: now,
@@ -161,6 +164,9 @@ impl Tail<'_> {
     fn is_time_to_commit(&self) -> bool {
         let since = self.last_commit.elapsed();
         let every = self.args.commit_every.max(self.commit_took * COMMIT_SHARE);
+        if !self.has_begun {
+            return true;
+        }
         if self.lines > 0 { since >= every } else { since >= every.max(QUIET_COMMIT_EVERY) && self.waits() }
     }
 
@@ -175,7 +181,7 @@ impl Tail<'_> {
             return Ok(());
         }
         let Some(reading) = self.reading.take() else { return Ok(()) };
-        if self.lines == 0 && !self.waits() {
+        if self.has_begun && self.lines == 0 && !self.waits() {
             self.last_commit = Instant::now();
             return Ok(());
         }
@@ -190,7 +196,7 @@ impl Tail<'_> {
             .folder
             .make(reading, &sessions, horizons, ending, vec![staging.stage()], |stages| Ok(Stage::finish(stages)?.0))?;
         self.visits += made.made.ended;
-        self.is_stored = false;
+        (self.is_stored, self.has_begun) = (false, true);
         self.store(is_last)?;
         self.lines = 0;
         self.commit_took = began.elapsed();

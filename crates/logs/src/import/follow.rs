@@ -9,7 +9,7 @@
 //! | renamed, and a new one made | the old one is read on for a while, for its writer may not have noticed yet; the new one from its start |
 //! | copied, and cut | what was not read yet is found in the copy, by content; then from the start |
 //! | the copy, or the renamed one, was compressed | the same |
-//! | several times, while nobody followed | files beside it whose names begin alike are read, as far as they are known or newer than what was read last |
+//! | several times, while nobody followed | files beside it whose names begin alike are read, as far as they are known, or newer than the first look at the log |
 //! | an inode was used again | nothing: inodes are only compared with those of open files |
 
 use std::collections::HashSet;
@@ -136,27 +136,26 @@ impl Follow {
         watch: &dyn Watch,
     ) -> Result<Tally, ReadError> {
         self.beside = beside.iter().map(|(path, _)| path.clone()).collect();
+        let newest = beside.iter().map(|(_, modified_s)| *modified_s).max();
+        let begin = || Ok::<_, ReadError>(newest.map_or(i64::MIN, |newest_s| newest_s + 1));
+        let since_s = reading.register.followed_since(&self.name, begin)?;
         let mut tally = Tally::default();
-        let own = |known: &&Known| known.path == *self.name || self.is_beside(Path::new(&known.path));
-        let read_last = reading.register.files().iter().filter(own).map(|known| known.modified_s).max();
-        // Before it was followed for the first time, others are none of its business.
-        if let Some(read_last_s) = read_last {
-            for (path, modified_s) in beside {
-                let input = Input::file(&path);
-                // It may be renamed or compressed at this moment; then it is found under its other name, next time.
-                let is_known = match reading.knows(&input) {
-                    Ok(is_known) => is_known,
-                    Err(_) if !path.exists() => continue,
-                    Err(error) => {
-                        // It may be half compressed: it is looked at again.
-                        tracing::debug!(error = &error as &dyn std::error::Error, "a file beside a log can't be read");
-                        self.beside.remove(&path);
-                        continue;
-                    }
-                };
-                if is_known || modified_s >= read_last_s {
-                    tally += reading.read_as(&input, self.format.as_ref(), watch)?.tally;
+        for (path, modified_s) in beside {
+            let input = Input::file(&path);
+            // It may be renamed or compressed at this moment; then it is found under its other name, next time.
+            let is_known = match reading.knows(&input) {
+                Ok(is_known) => is_known,
+                Err(_) if !path.exists() => continue,
+                Err(error) => {
+                    // It may be half compressed: it is looked at again.
+                    tracing::debug!(error = &error as &dyn std::error::Error, "a file beside a log can't be read");
+                    self.beside.remove(&path);
+                    continue;
                 }
+            };
+            // Older ones, from before it was followed, are none of its business.
+            if is_known || modified_s >= since_s {
+                tally += reading.read_as(&input, self.format.as_ref(), watch)?.tally;
             }
         }
         match reading.read_as(&Input::file(&self.path), self.format.as_ref(), watch) {

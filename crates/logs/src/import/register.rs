@@ -4,6 +4,7 @@
 //! Two hashes know a file again: that of its first bytes, and that of the last bytes before the end of what was imported.
 //! Both windows have 4 KiB, or less where less was imported. Offsets are in the decompressed text.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -73,12 +74,29 @@ impl Source for &[u8] {
 pub struct Register {
     files: Vec<Known>,
     next: u32,
+    /// The logs that were followed, and which files beside them are older than that: those last written before this
+    /// time, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    followed: BTreeMap<String, i64>,
 }
 
 impl Register {
     /// All files.
     pub fn files(&self) -> &[Known] {
         &self.files
+    }
+
+    /// From when on files beside a followed log are its own. `begin` says so when it is followed for the first time.
+    ///
+    /// # Errors
+    /// What `begin` says.
+    pub(super) fn followed_since<E>(&mut self, log: &str, begin: impl FnOnce() -> Result<i64, E>) -> Result<i64, E> {
+        if let Some(since_s) = self.followed.get(log) {
+            return Ok(*since_s);
+        }
+        let since_s = begin()?;
+        self.followed.insert(log.to_owned(), since_s);
+        Ok(since_s)
     }
 
     /// Finds a file by its content: of those that it begins with, the one of which most was imported.

@@ -87,7 +87,8 @@ impl Horizons {
         if !self.sites.contains_key(site) {
             self.sites.insert(site.into(), Times::default());
         }
-        self.sites.entry(site.into()).or_default()
+        // Looked up for each row: without a key of its own.
+        self.sites.get_mut(site).expect("it was there, or was put there")
     }
 
     pub(super) fn merge(&mut self, other: Self) {
