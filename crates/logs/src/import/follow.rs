@@ -119,6 +119,8 @@ impl Follow {
         let is_new = |(path, _): &(PathBuf, i64)| !self.beside.contains(path);
         if self.current.is_none() || beside.iter().any(is_new) {
             tally += self.catch_up(beside, reading, watch)?;
+            // More of it may have been read under another name: it is opened again where the register says.
+            self.current = None;
         }
         if self.current.is_none() {
             self.current = self.open(reading)?;
