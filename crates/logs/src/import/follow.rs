@@ -12,7 +12,7 @@
 //! | several times, while nobody followed | files beside it whose names begin alike are read, as far as they are known, or newer than the first look at the log |
 //! | an inode was used again | nothing: inodes are only compared with those of open files |
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Cursor};
 use std::os::unix::fs::MetadataExt as _;
@@ -44,6 +44,8 @@ pub struct Follow {
     older: Vec<Followed>,
     /// The files beside it that were looked at.
     beside: HashSet<PathBuf>,
+    /// How large those were that nobody knew.
+    sizes: HashMap<PathBuf, u64>,
     /// The format that was told last: a new file may begin with a line that tells none.
     format: Option<Format>,
 }
@@ -82,6 +84,7 @@ impl Follow {
             current: None,
             older: Vec::new(),
             beside: HashSet::new(),
+            sizes: HashMap::new(),
             format: None,
         }
     }
@@ -116,6 +119,8 @@ impl Follow {
         let is_new = |(path, _): &(PathBuf, i64)| !self.beside.contains(path);
         if self.current.is_none() || beside.iter().any(is_new) {
             tally += self.catch_up(beside, reading, watch)?;
+            // More of it may have been read under another name: it is opened again where the register says.
+            self.current = None;
         }
         if self.current.is_none() {
             self.current = self.open(reading)?;
@@ -153,8 +158,16 @@ impl Follow {
                     continue;
                 }
             };
+            // A copy that is being made looks like another file until it is whole: so one that nobody knows has to look the
+            // same twice.
+            let size = path.metadata().map_or(0, |meta| meta.len());
+            let is_new = !is_known && modified_s >= since_s;
+            if is_new && self.sizes.insert(path.clone(), size) != Some(size) {
+                self.beside.remove(&path);
+                continue;
+            }
             // Older ones, from before it was followed, are none of its business.
-            if is_known || modified_s >= since_s {
+            if is_known || is_new {
                 tally += reading.read_as(&input, self.format.as_ref(), watch)?.tally;
             }
         }
