@@ -30,7 +30,7 @@ use crate::out;
 use crate::{render, serve};
 
 /// How long another look-up may hold the folder, or a server that starts may have no admin address.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the tables are said to be.
 #[cfg(feature = "warehouse")]
@@ -143,7 +143,8 @@ pub(crate) fn open_warehouse(
 ) -> anyhow::Result<(Local, SinkDriver, Warehouse)> {
     check_folder(data)?;
     let enricher = Arc::new(visitlog_server::Enricher::open(visitlog_server::EnrichSettings::default())?);
-    Ok(Warehouse::open(data, EngineConfig::default(), settings, enricher, Vec::new())?)
+    let engine = EngineConfig { lock_patience: PATIENCE, ..EngineConfig::default() };
+    Ok(Warehouse::open(data, engine, settings, enricher, Vec::new())?)
 }
 
 /// Opening writes: not into a folder that is none of ours, nor files that its owner's server could not open later.

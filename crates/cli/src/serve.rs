@@ -17,7 +17,7 @@ use visitlog_server::warehouse::{TableSettings, WarehouseSettings};
 use visitlog_server::{EnrichSettings, ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
 
 use crate::args::{DurabilityArg, IpArg, ServeArgs};
-use crate::out;
+use crate::{look, out};
 
 /// What a shell says of a program that Ctrl-C has ended.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -106,6 +106,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
         },
         sites: args.site.iter().map(|name| (Host::new(name), None)).collect(),
         cookies: !args.no_cookies,
+        lock_patience: look::PATIENCE,
         ..EngineConfig::default()
     };
     engine.journal.durability = match args.durability {

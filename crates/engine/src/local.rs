@@ -106,7 +106,7 @@ impl Local {
     ) -> Result<(Self, SinkDriver), OpenError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.sinks.readers = config.sinks.readers.max(cores.min(READERS_MAX));
-        let lock = DataLock::acquire(data)?;
+        let lock = DataLock::acquire(data, config.lock_patience)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let journal = journal_dir(data);
         let system = |doing| move |source| OpenError::System { doing, source };

@@ -59,23 +59,31 @@ pub enum LockError {
 }
 
 impl DataLock {
-    /// Takes the lock of a data folder, which is created where missing.
+    /// Takes the lock of a data folder, which is created where missing. Waits up to `patience` for a holder without an admin
+    /// address: a look-up, which ends soon.
     ///
     /// # Errors
     /// When another process has it, or the disk refuses.
-    pub fn acquire(dir: &Path) -> Result<Self, LockError> {
+    pub fn acquire(dir: &Path, patience: Duration) -> Result<Self, LockError> {
         let path = dir.join(LOCK_FILE);
         let io_error = |source| LockError::Io { path: path.clone(), source };
         fs::create_dir_all(dir).map_err(io_error)?;
         let open = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(io_error)?;
-        match try_lock(&file) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = read_holder(&mut file).map_err(io_error)?;
-                return Err(LockError::Held { dir: dir.to_owned(), holder });
+        let mut waits = patience.div_duration_f64(LOOK_EVERY) as u64;
+        loop {
+            match try_lock(&file) {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let holder = read_holder(&mut file).map_err(io_error)?;
+                    if holder.address.is_some() || waits == 0 {
+                        return Err(LockError::Held { dir: dir.to_owned(), holder });
+                    }
+                    waits -= 1;
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                Err(TryLockError::Error(source)) => return Err(io_error(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
         write_holder(&mut file, None).map_err(io_error)?;
         Ok(Self { path, file: Mutex::new(file) })
@@ -172,11 +180,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let data = dir.path().join("data");
         assert_eq!(holder(&data).expect("looked"), None);
-        let lock = DataLock::acquire(&data).expect("free");
+        let lock = DataLock::acquire(&data, Duration::ZERO).expect("free");
         let me = std::process::id();
         assert_eq!(holder(&data).expect("looked"), Some(Holder { pid: Some(me), address: None }));
         lock.write_address("127.0.0.1:8090").expect("written");
-        let error = DataLock::acquire(&data).expect_err("held").to_string();
+        let error = DataLock::acquire(&data, Duration::ZERO).expect_err("held").to_string();
         assert!(error.ends_with(&format!("is in use by process {me} with admin address 127.0.0.1:8090")), "{error}");
         assert_eq!(
             holder(&data).expect("looked"),
@@ -184,16 +192,16 @@ mod tests {
         );
         drop(lock);
         assert_eq!(holder(&data).expect("looked"), None);
-        DataLock::acquire(&data).expect("free again");
+        DataLock::acquire(&data, Duration::ZERO).expect("free again");
     }
 
     #[test]
     fn an_old_address_does_not_outlive_its_process() {
         let dir = tempfile::tempdir().expect("a folder");
-        let lock = DataLock::acquire(dir.path()).expect("free");
+        let lock = DataLock::acquire(dir.path(), Duration::ZERO).expect("free");
         lock.write_address("[2001:db8::1]:65535").expect("written");
         drop(lock);
-        let _lock = DataLock::acquire(dir.path()).expect("free");
+        let _lock = DataLock::acquire(dir.path(), Duration::ZERO).expect("free");
         assert_eq!(holder(dir.path()).expect("looked").and_then(|holder| holder.address), None);
     }
 }

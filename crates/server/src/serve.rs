@@ -10,7 +10,6 @@ use tower_layer::Layer;
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::local::OpenError;
 use visitlog_engine::lock::LockError;
-use visitlog_engine::lock::wait_for_look_up;
 use visitlog_engine::{EngineConfig, Local, Report};
 use visitlog_enrich::{EnrichError, EnrichSettings, Enricher};
 use visitlog_tower::keyfile::KeyFileError;
@@ -111,9 +110,6 @@ pub struct Ended {
     pub drained: Drained,
 }
 
-/// How long a look-up may hold the folder that is to be served.
-const LOOK_UP_PATIENCE: Duration = Duration::from_secs(10);
-
 impl Server {
     /// Opens the folder and binds the addresses. Ended visits go to the folder's own files, and to `sinks`.
     ///
@@ -123,7 +119,6 @@ impl Server {
         if !settings.admin.ip().is_loopback() {
             return Err(ServeError::AdminNotLocal { address: settings.admin });
         }
-        wait_for_look_up(&settings.data, LOOK_UP_PATIENCE).map_err(OpenError::Lock)?;
         let proxy = Proxy::new(settings.proxy.clone())?;
         let site = bind(settings.listen)?;
         let admin = bind(settings.admin)?;

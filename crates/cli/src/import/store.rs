@@ -1,10 +1,10 @@
 //! A committed batch gets into the tables: by the server that has them, or by this process where there is none.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
-use visitlog_engine::lock::{DataLock, LockError};
+use visitlog_engine::lock::{DataLock, Holder, LockError};
 use visitlog_logs::import::Pending;
 use visitlog_server::warehouse::import::Unserved;
 
@@ -15,37 +15,28 @@ use crate::sql;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// So many batches make upkeep of the tables worth while.
 const UPKEEP_EVERY: u64 = 16;
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Stores what the last batch left, if it left anything.
 pub(super) fn pending(setup: &Setup) -> anyhow::Result<()> {
     let Some(pending) = setup.folder.pending() else { return Ok(()) };
-    let began = Instant::now();
-    loop {
-        match DataLock::acquire(&setup.data) {
-            Ok(_lock) => {
-                let tables = Unserved::open(&setup.data, &setup.tables)?;
-                tables.store(&pending)?;
-                // A tail without a server makes small files for ever.
-                if pending.batch.is_multiple_of(UPKEEP_EVERY) {
-                    keep_in_shape(&tables);
-                }
-                break;
+    match DataLock::acquire(&setup.data, PATIENCE) {
+        Ok(_lock) => {
+            let tables = Unserved::open(&setup.data, &setup.tables)?;
+            tables.store(&pending)?;
+            // A tail without a server makes small files for ever.
+            if pending.batch.is_multiple_of(UPKEEP_EVERY) {
+                keep_in_shape(&tables);
             }
-            Err(LockError::Held { holder, .. }) if holder.address.is_some() => {
-                by_server(&holder.address.unwrap_or_default(), &pending)?;
-                break;
-            }
-            Err(LockError::Held { .. }) if began.elapsed() < PATIENCE => std::thread::sleep(LOOK_EVERY),
-            Err(error) => return Err(error.into()),
         }
+        Err(LockError::Held { holder: Holder { address: Some(address), .. }, .. }) => by_server(&address, &pending)?,
+        Err(error) => return Err(error.into()),
     }
     Ok(setup.folder.stored()?)
 }
 
 /// Puts the tables in shape after many files were added to them. A server does that by itself.
 pub(super) fn upkeep(setup: &Setup) {
-    if let Ok(_lock) = DataLock::acquire(&setup.data)
+    if let Ok(_lock) = DataLock::acquire(&setup.data, Duration::ZERO)
         && let Ok(tables) = Unserved::open(&setup.data, &setup.tables)
     {
         keep_in_shape(&tables);

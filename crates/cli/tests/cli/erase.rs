@@ -243,13 +243,13 @@ fn nothing_is_left_of_somebody_in_an_imported_log() {
             line(at_s, "198.51.100.77", path, 200, "Their-Agent/7").replace(" - - [", " - mata.hari [")
         };
         let others = |at_s, path: &str| line(at_s, "192.0.2.1", path, 200, "Another/1");
-        // One visit is settled by the end of the log, the next one waits.
-        let lines = [
+        // One visit is settled by the end of the log, the next one waits. (What few lines say of the time proves little.)
+        let mut lines = vec![
             theirs(MORNING_S, "/their/first"),
             others(MORNING_S + 1, "/common"),
             theirs(MORNING_S + 90_000, "/their/second"),
-            others(MORNING_S + 90_001, "/common-too"),
         ];
+        lines.extend((0..1_000).map(|n| others(MORNING_S + 90_001 + n / 10, "/common-too")));
         std::fs::write(&log, lines.concat()).unwrap();
         say(&["import", log.to_str().unwrap(), "--ip", "full"], data);
         let visitor = "SELECT visitor_id FROM visits WHERE entry_path = '/their/first'";
