@@ -134,6 +134,7 @@ impl Plan {
             tick: self.tick,
             ends_per_second: self.ends_per_second,
             carry_from_bytes: self.carry_from_bytes,
+            lock_patience: Duration::ZERO,
             sinks: SinkSettings {
                 batch_visits_max: 4,
                 batch_events_max: 40,
