@@ -7,11 +7,11 @@
 //! | `lock` | one importer at a time: what counts is the system's advisory lock |
 //! | `key` | 32 random bytes: the key of visitors' ids |
 //! | `state` | the [`State`] |
-//! | `carry-N-W` | a [`Run`]: requests whose visits are not settled, by worker |
+//! | `carry-N-W` | a `Run`: requests whose visits are not settled, by worker |
 //! | `stage-N/` | the settled visits of batch N, as whoever stores them wants them |
 //!
 //! A batch is done in this order: what has to wait and what is settled is written and synced; then the state that names
-//! them replaces the one before, in one step ([`ImportFolder::commit`]); then the settled visits are stored, by somebody
+//! them replaces the one before, in one step (`ImportFolder::commit`); then the settled visits are stored, by somebody
 //! who knows that batch N of this importer is there already, or not. After a crash before the second step the batch never
 //! was; after it, all that can be missing is the third, which [`ImportFolder::pending`] tells.
 
