@@ -68,7 +68,8 @@ describe("a shop behind the proxy", () => {
     assert.deepEqual(listed.map((v) => v.visit_id).sort(), Object.values(run.visits).map((v) => v.visit_id).sort());
     for (const visit of Object.values(run.visits)) {
       const [one] = [await records.asked("visit", visit.visit_id, "--data", run.data)].flat();
-      assert.deepEqual(one, visit);
+      // The tables have the language alone, the files what the browser sent.
+      assert.deepEqual(one, { ...visit, language: visit.language.split("-")[0] });
     }
     const text = await records.shown(run.visits.alice.visit_id, run.data);
     for (const words of ["alice", "Profile picture deleted", "deletion", "/products/teapot", "logged_out"]) {

@@ -171,7 +171,7 @@ impl Warehouse {
         self.shown.export(who)
     }
 
-    /// Visits as documents: the same as in the files of ended visits.
+    /// Visits as documents, as the files of ended visits have them; see [`Records`].
     ///
     /// # Errors
     /// When the statement fails.

@@ -1,4 +1,5 @@
-//! Visits as records: each with its events, as the files of ended visits have them.
+//! Visits as records: each with its events, as the files of ended visits have them, but that `language` is the tables': `en`
+//! where the browser sent `en-GB,en;q=0.9`.
 
 use std::collections::HashMap;
 
