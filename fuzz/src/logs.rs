@@ -1,8 +1,10 @@
 //! Logs: what must hold of any text, whatever its format.
 
+use std::convert::Infallible;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use visitlog_logs::input::Line;
 use visitlog_logs::{Chunk, ChunkReader, Common, Format, Hints, Parsed, Parser, Row, Tally, Value, Wanted};
 
 /// Lines of a text, as a person counts them.
@@ -45,21 +47,14 @@ pub fn check(format: &Format, text: &[u8]) {
 }
 
 fn each(chunk: &Chunk, parser: &mut Parser, mut look: impl FnMut(&Row<'_>)) -> Tally {
-    let mut tally = Tally { rejected: u64::from(chunk.too_long.is_some()), ..Tally::default() };
-    parser.resume(&chunk.start.directives);
-    for line in chunk.lines() {
-        match parser.parse(line.bytes) {
-            Parsed::Row(row) => {
-                tally.parsed += 1;
-                look(&row);
-            }
-            Parsed::Directive => tally.directives += 1,
-            Parsed::Rejected(reason) => {
-                assert!(!reason.to_string().is_empty());
-                tally.rejected += 1;
-            }
-        }
-    }
+    let row = |_: &Line<'_>, row: &Row<'_>| {
+        look(row);
+        Ok(Ok(()))
+    };
+    let Ok(tally) = parser.read(chunk, 0, row, |reject| {
+        assert!(!reject.reason.to_string().is_empty());
+        Ok::<_, Infallible>(())
+    });
     tally
 }
 

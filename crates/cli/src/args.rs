@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use visitlog_core::VisitId;
+use visitlog_core::rules::Addresses;
 
 #[cfg(feature = "warehouse")]
 pub(crate) use self::import::*;
@@ -182,6 +183,16 @@ pub(crate) enum IpArg {
     Truncated,
     /// Nothing
     None,
+}
+
+impl From<IpArg> for Addresses {
+    fn from(ip: IpArg) -> Self {
+        match ip {
+            IpArg::Full => Self::Whole,
+            IpArg::Truncated => Self::Network,
+            IpArg::None => Self::None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

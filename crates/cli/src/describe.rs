@@ -8,7 +8,7 @@ use visitlog_server::warehouse::logs::{self, Description};
 
 use crate::args::DescribeArgs;
 use crate::out;
-use crate::render::clean;
+use crate::render::{clean, short};
 
 /// Where a sample is cut.
 const SAMPLE_CHARS_MAX: usize = 60;
@@ -57,7 +57,7 @@ fn one(description: &Description) -> String {
     let head = ["column", "kind", "also called", "in the first row"].map(str::to_owned);
     let mut rows = vec![head];
     for column in columns {
-        let sample = column.sample.as_deref().map_or_else(|| "-".to_owned(), short);
+        let sample = column.sample.as_deref().map_or_else(|| "-".to_owned(), |sample| short(sample, SAMPLE_CHARS_MAX));
         rows.push([clean(&column.name), column.kind.clone(), column.gives.join(", "), sample]);
     }
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
@@ -68,12 +68,4 @@ fn one(description: &Description) -> String {
         _ = writeln!(text, "{}", line.trim_end());
     }
     text
-}
-
-fn short(text: &str) -> String {
-    let text = clean(text);
-    if text.chars().count() <= SAMPLE_CHARS_MAX {
-        return text;
-    }
-    text.chars().take(SAMPLE_CHARS_MAX - 1).chain(['…']).collect()
 }

@@ -115,8 +115,7 @@ pub(crate) fn query(
                     data.display()
                 );
             }
-            let folder = args.tables.warehouse.clone();
-            let settings = WarehouseSettings { limits, folder, zone, ..WarehouseSettings::default() };
+            let settings = WarehouseSettings { limits, zone, ..look::settings(&args.tables) };
             let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
             sql::print_parts(warehouse.run_with(Some(Arc::clone(&files)), prepared, format, width), &args.written)
         }

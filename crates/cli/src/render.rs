@@ -125,7 +125,8 @@ fn lasted(millis: u64) -> String {
     }
 }
 
-fn short(text: &str, max: usize) -> String {
+/// The text without what a terminal would obey, cut at `max` characters.
+pub(crate) fn short(text: &str, max: usize) -> String {
     let text = clean(text);
     if text.chars().count() <= max { text } else { text.chars().take(max - 1).chain(['…']).collect() }
 }

@@ -9,14 +9,14 @@ use visitlog_core::ports::Gathering;
 use visitlog_core::ports::{Durability, VisitSink};
 use visitlog_core::rules::SiteRules;
 use visitlog_engine::EngineConfig;
-use visitlog_server::layer_settings::{Addresses, Identify};
+use visitlog_server::layer_settings::Identify;
 use visitlog_server::listen::ListenSettings;
 use visitlog_server::proxy::ProxySettings;
 #[cfg(feature = "warehouse")]
 use visitlog_server::warehouse::{TableSettings, WarehouseSettings};
 use visitlog_server::{EnrichSettings, ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
 
-use crate::args::{DurabilityArg, IpArg, ServeArgs};
+use crate::args::{DurabilityArg, ServeArgs};
 use crate::{look, out};
 
 /// What a shell says of a program that Ctrl-C has ended.
@@ -80,6 +80,22 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("start the runtime")
 }
 
+/// Calls `told`, on a thread of its own, when the process gets SIGTERM or SIGINT (Ctrl-C).
+#[cfg(feature = "warehouse")]
+pub(crate) fn when_asked_to_end(told: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
+    let asked = {
+        let _inside = runtime.enter();
+        asked_to_end()?
+    };
+    let wait = move || {
+        runtime.block_on(asked);
+        told();
+    };
+    std::thread::Builder::new().name("visitlog-interrupt".to_owned()).spawn(wait).context("start a thread")?;
+    Ok(())
+}
+
 /// Resolves when the process gets SIGTERM or SIGINT (Ctrl-C).
 pub(crate) fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
@@ -116,11 +132,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     };
     let mut layer = LayerSettings::for_proxy();
     layer.trusted_proxies = TrustedProxies::new(args.trusted_proxy.clone(), ForwardedBy::default());
-    layer.addresses = match args.ip {
-        IpArg::Full => Addresses::Whole,
-        IpArg::Truncated => Addresses::Network,
-        IpArg::None => Addresses::None,
-    };
+    layer.addresses = args.ip.into();
     if args.no_cookies {
         layer.identify = Identify::ByFingerprint;
     }

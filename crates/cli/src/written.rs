@@ -73,23 +73,12 @@ impl Part {
         part.push(".part");
         let part = PathBuf::from(part);
         let file = File::create(&part).with_context(|| format!("create {}", part.display()))?;
-        remove_if_interrupted(part.clone())?;
+        let interrupted = part.clone();
+        serve::when_asked_to_end(move || {
+            let _ = std::fs::remove_file(&interrupted);
+            // What is under way elsewhere ends with the process.
+            std::process::exit(i32::from(serve::INTERRUPTED));
+        })?;
         Ok(Self { file, part, path: path.to_owned() })
     }
-}
-
-/// What is under way elsewhere ends with the process.
-fn remove_if_interrupted(part: PathBuf) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    let interrupted = {
-        let _inside = runtime.enter();
-        serve::asked_to_end()?
-    };
-    let watch = move || {
-        runtime.block_on(interrupted);
-        let _ = std::fs::remove_file(&part);
-        std::process::exit(i32::from(serve::INTERRUPTED));
-    };
-    std::thread::Builder::new().name("visitlog-interrupt".to_owned()).spawn(watch).context("start a thread")?;
-    Ok(())
 }

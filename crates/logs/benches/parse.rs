@@ -5,12 +5,14 @@
 //! is what stays the same on a machine that does something else too.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use visitlog_logs::{Chunk, Common, Format, Input, Parsed, Parser, Tally, Wanted, detect};
+use visitlog_logs::input::Line;
+use visitlog_logs::{Chunk, Common, Format, Input, Parser, Row, Tally, Wanted, detect};
 
 const RUNS: usize = 3;
 
@@ -107,29 +109,20 @@ fn run(input: &Input, format: &Format, asked: &Asked, threads: usize) -> Tally {
 }
 
 fn read(chunk: &Chunk, parser: &mut Parser, asked: &Asked) -> Tally {
-    let mut tally = Tally::default();
     if matches!(asked, Asked::Chunks) {
-        tally.parsed = memchr::memchr_iter(b'\n', &chunk.bytes).count() as u64;
-        return tally;
+        let parsed = memchr::memchr_iter(b'\n', &chunk.bytes).count() as u64;
+        return Tally { parsed, ..Tally::default() };
     }
-    parser.resume(&chunk.start.directives);
-    for line in chunk.lines() {
-        match parser.parse(line.bytes) {
-            Parsed::Row(row) => {
-                tally.parsed += 1;
-                match asked {
-                    Asked::Columns(_, commons) => {
-                        commons.iter().for_each(|common| drop(black_box(row.common(*common))));
-                    }
-                    Asked::Own(_, column) => drop(black_box(row.value(*column))),
-                    Asked::Hit => drop(black_box(row.hit())),
-                    Asked::Chunks => {}
-                }
-            }
-            Parsed::Directive => tally.directives += 1,
-            Parsed::Rejected(_) => tally.rejected += 1,
+    let row = |_: &Line<'_>, row: &Row<'_>| {
+        match asked {
+            Asked::Columns(_, commons) => commons.iter().for_each(|common| drop(black_box(row.common(*common)))),
+            Asked::Own(_, column) => drop(black_box(row.value(*column))),
+            Asked::Hit => drop(black_box(row.hit())),
+            Asked::Chunks => {}
         }
-    }
+        Ok(Ok(()))
+    };
+    let Ok(tally) = parser.read(chunk, 0, row, |_| Ok::<_, Infallible>(()));
     tally
 }
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use visitlog_core::Host;
-use visitlog_core::rules::{Addresses, PathRules, SiteRules};
+use visitlog_core::rules::{PathRules, SiteRules};
 use visitlog_logs::import::{ImportFolder, ReadSettings};
 use visitlog_logs::sessions::{Locate, SessionSettings};
 use visitlog_logs::{Format, Hints};
 use visitlog_server::warehouse::WarehouseSettings;
-use visitlog_server::warehouse::import::{Staging, staging};
+use visitlog_server::warehouse::import::{Staging, open_folder, staging};
 use visitlog_server::{EnrichSettings, Enricher};
 
-use crate::args::{IpArg, SourceArgs};
+use crate::args::SourceArgs;
+use crate::look;
 
 /// Threads that parse and that make visits, at most: more would only take more memory.
 const THREADS_MAX: usize = 8;
@@ -34,12 +35,7 @@ impl Setup {
         let format = args.format.as_deref().map(Format::named).transpose()?;
         let enricher = Arc::new(Enricher::open(EnrichSettings { geoip: args.geoip.clone() })?);
         std::fs::create_dir_all(&args.data).with_context(|| format!("create {}", args.data.display()))?;
-        let random = || {
-            let mut bits = [0; 32];
-            getrandom::fill(&mut bits).map_err(std::io::Error::other)?;
-            Ok(bits)
-        };
-        let folder = ImportFolder::open(&args.data, random)?;
+        let folder = open_folder(&args.data)?;
         let places = Arc::clone(&enricher);
         if let Some(path) = args.exclude.iter().find(|path| !path.starts_with('/')) {
             bail!("--exclude {path}: a path that starts with / expected");
@@ -54,17 +50,13 @@ impl Setup {
             rules: SiteRules { idle_timeout: args.idle_timeout, max_age: args.max_age, ..SiteRules::default() },
             paths,
             record_assets: args.assets,
-            addresses: match args.ip {
-                IpArg::Full => Addresses::Whole,
-                IpArg::Truncated => Addresses::Network,
-                IpArg::None => Addresses::None,
-            },
+            addresses: args.ip.into(),
             locate: Locate::new(move |address| places.place(address)),
             spill_dir: Some(folder.dir().to_owned()),
             ..SessionSettings::new(folder.key().clone())
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        let tables = WarehouseSettings { folder: args.tables.warehouse.clone(), ..WarehouseSettings::default() };
+        let tables = look::settings(&args.tables);
         let data = args.data.clone();
         Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, enricher })
     }

@@ -60,7 +60,9 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
     if args.logs.logs.iter().any(|log| log == "-") {
         bail!("standard input can't be followed: visitlog import - reads it to its end");
     }
-    let stop = asked_to_end()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    serve::when_asked_to_end(move || told.store(true, Ordering::SeqCst))?;
     let setup = Setup::open(&args.logs)?;
     store::pending(&setup).context("store what was read before")?;
     let now = Instant::now();
@@ -91,22 +93,6 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         digits(tail.visits)
     );
     Ok(ExitCode::SUCCESS)
-}
-
-/// Set when the process gets SIGTERM or SIGINT.
-fn asked_to_end() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    let runtime = serve::runtime()?;
-    let asked = {
-        let _inside = runtime.enter();
-        serve::asked_to_end()?
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(asked);
-        told.store(true, Ordering::SeqCst);
-    });
-    Ok(stop)
 }
 
 impl Tail<'_> {

@@ -13,8 +13,8 @@ use visitlog_core::Timestamp;
 use super::register::{Known, Marker, Register, Source, WINDOW_BYTES};
 use crate::detect::{DetectError, detect};
 use crate::format::Format;
-use crate::input::{Chunk, ChunkReader, Input, InputError};
-use crate::parse::{Hints, Parsed, Parser, Wanted};
+use crate::input::{Chunk, ChunkReader, Input, InputError, Line};
+use crate::parse::{Hints, Parser, Row, Wanted};
 use crate::reject::{Reject, Tally};
 use crate::sessions::{Gatherer, Origin, SessionSettings, SessionsError};
 
@@ -161,8 +161,8 @@ impl Reading {
     ) -> Result<Tally, ReadError> {
         let (gatherer, mut tally) = (&mut self.gatherers[0], Tally::default());
         let mut buffer = Vec::new();
-        while let Some(mut chunk) = chunks.next_chunk(buffer)? {
-            tally += parse_chunk(&mut chunk, parser, gatherer, (file, 0), watch)?;
+        while let Some(chunk) = chunks.next_chunk(buffer)? {
+            tally += parse_chunk(&chunk, parser, gatherer, (file, 0), watch)?;
             buffer = chunk.bytes;
         }
         Ok(tally)
@@ -399,8 +399,8 @@ fn parse_chunks(
         if !watch.goes_on() {
             return Err(ReadError::Stopped);
         }
-        let Some(mut chunk) = lock(text).next()? else { return Ok(tally) };
-        let parsed = parse_chunk(&mut chunk, &mut parser, gatherer, (file, skip), watch)?;
+        let Some(chunk) = lock(text).next()? else { return Ok(tally) };
+        let parsed = parse_chunk(&chunk, &mut parser, gatherer, (file, skip), watch)?;
         tally += parsed;
         let mut text = lock(text);
         watch.progressed(text.raw.swap(0, Ordering::Relaxed), parsed.lines());
@@ -410,46 +410,20 @@ fn parse_chunks(
 
 /// Takes the lines of a chunk, from an offset in the file on.
 fn parse_chunk(
-    chunk: &mut Chunk,
+    chunk: &Chunk,
     parser: &mut Parser,
     gatherer: &mut Gatherer,
     (file, skip): (u32, u64),
     watch: &dyn Watch,
 ) -> Result<Tally, ReadError> {
-    let mut tally = Tally::default();
-    let reject = |reject: Reject| match watch.rejected(reject) {
+    let row = |line: &Line<'_>, row: &Row<'_>| match row.hit() {
+        Ok(hit) => Ok(Ok(gatherer.add(&hit, Origin { file, offset: line.offset })?)),
+        Err(reason) => Ok(Err(reason)),
+    };
+    parser.read(chunk, skip, row, |reject| match watch.rejected(reject) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(ReadError::Stopped),
-    };
-    if let Some(line) = chunk.too_long.take().filter(|line| line.offset >= skip) {
-        tally.rejected += 1;
-        reject(line)?;
-    }
-    parser.resume(&chunk.start.directives);
-    for line in chunk.lines() {
-        let parsed = parser.parse(line.bytes);
-        if line.offset < skip {
-            continue;
-        }
-        let reason = match parsed {
-            Parsed::Row(row) => match row.hit() {
-                Ok(hit) => {
-                    tally.parsed += 1;
-                    gatherer.add(&hit, Origin { file, offset: line.offset })?;
-                    continue;
-                }
-                Err(reason) => reason,
-            },
-            Parsed::Directive => {
-                tally.directives += 1;
-                continue;
-            }
-            Parsed::Rejected(reason) => reason,
-        };
-        tally.rejected += 1;
-        reject(line.reject(&chunk.file, reason))?;
-    }
-    Ok(tally)
+    })
 }
 
 /// The first bytes of a text, and where its first line begins.

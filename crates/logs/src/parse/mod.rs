@@ -3,6 +3,7 @@
 mod fields;
 mod json;
 mod number;
+mod read;
 mod row;
 mod span;
 mod syslog;

@@ -6,9 +6,11 @@ mod inputs;
 mod property;
 mod shared;
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use visitlog_logs::input::Line;
 use visitlog_logs::{Chunk, Common, Format, Hints, Parsed, Parser, Row, Tally, Value, Wanted};
 
 /// What became of a line, for people.
@@ -63,17 +65,10 @@ fn chunks_of(text: &[u8]) -> visitlog_logs::ChunkReader {
 
 /// Counts the lines of a chunk, and calls `each` with the rows.
 fn read(chunk: &Chunk, parser: &mut Parser, mut each: impl FnMut(&Row<'_>)) -> Tally {
-    let mut tally = Tally { rejected: u64::from(chunk.too_long.is_some()), ..Tally::default() };
-    parser.resume(&chunk.start.directives);
-    for line in chunk.lines() {
-        match parser.parse(line.bytes) {
-            Parsed::Row(row) => {
-                tally.parsed += 1;
-                each(&row);
-            }
-            Parsed::Directive => tally.directives += 1,
-            Parsed::Rejected(_) => tally.rejected += 1,
-        }
-    }
+    let row = |_: &Line<'_>, row: &Row<'_>| {
+        each(row);
+        Ok(Ok(()))
+    };
+    let Ok(tally) = parser.read(chunk, 0, row, |_| Ok::<_, Infallible>(()));
     tally
 }

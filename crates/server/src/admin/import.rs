@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::Admin;
+use super::{Admin, error};
 use crate::warehouse::import::StoreError;
 
 /// `{"importer": HEX, "batch": N}`: answers once the tables have the batch. The same may be asked again.
@@ -35,10 +35,6 @@ fn asked(body: &[u8]) -> Option<(u128, u64)> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let importer = u128::from_str_radix(value["importer"].as_str()?, 16).ok()?;
     Some((importer, value["batch"].as_u64()?))
-}
-
-fn error(status: StatusCode, code: &'static str, message: &str) -> Response {
-    (status, Json(json!({ "code": code, "message": message }))).into_response()
 }
 
 #[cfg(test)]

@@ -7,17 +7,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use visitlog_core::ports::{Disk as _, Entropy as _};
+use visitlog_core::ports::Disk as _;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 use visitlog_engine::EraseError;
-use visitlog_engine::adapters::{RealDisk, SystemEntropy};
+use visitlog_engine::adapters::RealDisk;
 use visitlog_engine::journal::{JournalError, Whose};
 use visitlog_engine::sinks::erase_lines;
 use visitlog_logs::import::{self, ImportFolder};
 use visitlog_warehouse::rows::RowBuilder;
 use visitlog_warehouse::{Subject, WarehouseError, WarehouseSink};
 
-use super::import::StoreError;
+use super::import::{StoreError, open_folder};
 use super::storage::Shown;
 
 /// How long a step may be waited for: a statement that reads the journal may hold it that long.
@@ -94,12 +94,7 @@ impl Shown {
         if !ImportFolder::is_in(data) {
             return Ok(None);
         }
-        let random = || {
-            let entropy = SystemEntropy::new()?;
-            let bits = [entropy.random(), entropy.random()].map(u128::to_le_bytes);
-            Ok(std::array::from_fn(|at| bits[at / 16][at % 16]))
-        };
-        let folder = ImportFolder::open(data, random)?;
+        let folder = open_folder(data)?;
         if let Some(pending) = folder.pending() {
             self.tables.store_import(&pending)?;
             folder.stored()?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use visitlog_core::ports::Entropy as _;
 use visitlog_engine::adapters::{SystemClock, SystemEntropy};
 use visitlog_enrich::Enricher;
 use visitlog_logs::import::{ImportError, ImportFolder, Pending};
@@ -32,6 +33,18 @@ pub enum StoreError {
     /// The tables.
     #[error(transparent)]
     Tables(#[from] visitlog_warehouse::WarehouseError),
+}
+
+/// Takes the importer's folder in a data folder; makes it where it is missing.
+///
+/// # Errors
+/// When another importer has it, what is in it is not what was written, or the system refuses.
+pub fn open_folder(data: &Path) -> Result<ImportFolder, ImportError> {
+    ImportFolder::open(data, || {
+        let entropy = SystemEntropy::new()?;
+        let bits = [entropy.random(), entropy.random()].map(u128::to_le_bytes);
+        Ok(std::array::from_fn(|at| bits[at / 16][at % 16]))
+    })
 }
 
 /// Where the settled visits of a batch are written before it is committed.

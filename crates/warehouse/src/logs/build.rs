@@ -34,11 +34,11 @@ pub(super) enum Cell<'a> {
 pub(super) struct Placed<'r, 'a> {
     pub(super) row: &'r Row<'a>,
     pub(super) line: u64,
-    pub(super) file: &'a str,
+    pub(super) file: &'r str,
 }
 
-impl<'a> Placed<'_, 'a> {
-    pub(super) fn cell(&self, from: From) -> Cell<'a> {
+impl<'r> Placed<'r, '_> {
+    pub(super) fn cell(&self, from: From) -> Cell<'r> {
         let value = match from {
             From::Own(column) => self.row.value(column),
             From::Common(common) => self.row.common(common),

@@ -1,8 +1,10 @@
 //! What a file is: `visitlog describe FILE`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use visitlog_logs::{Common, Format, Input, Parsed, Parser, Row, Tally, Wanted};
+use visitlog_logs::input::Line;
+use visitlog_logs::{Common, Format, Input, Row, Tally, Wanted};
 
 use super::build::Placed;
 use super::columns::From;
@@ -48,38 +50,22 @@ pub fn describe(pattern: &str, format: Option<&str>) -> Result<Vec<Description>,
 }
 
 fn one(file: LogFile) -> Result<Description, FilesError> {
-    let verdict = Verdict {
-        file: Arc::clone(file.input.name()),
-        format: file.format.name().to_owned(),
-        because: file.because.clone(),
-    };
-    let (format, hints) = (file.format.clone(), file.hints);
+    let (verdict, format, mut parser) = (file.verdict(), file.format.clone(), file.parser(Wanted::all()));
     let queue = Queue::new(Arc::from([file]), 0, None);
-    let mut parser = Parser::new(&format, Wanted::all()).with_hints(hints);
     let (mut tally, mut first_reject, mut used) = (Tally::default(), None, None);
     let mut columns = Vec::new();
     while let Some((_, chunk)) = queue.next(used.take())? {
-        parser.resume(&chunk.start.directives);
-        let mut refuse = |reject: visitlog_logs::Reject| {
-            tally.rejected += 1;
-            first_reject.get_or_insert_with(|| format!("line {}: {}", reject.line, reject.reason));
-        };
-        chunk.too_long.clone().into_iter().for_each(&mut refuse);
-        let (mut parsed, mut directives) = (0, 0);
-        for line in chunk.lines() {
-            match parser.parse(line.bytes) {
-                Parsed::Row(row) => {
-                    parsed += 1;
-                    if columns.is_empty() {
-                        columns = described(&format, Some(&row));
-                    }
-                }
-                Parsed::Directive => directives += 1,
-                Parsed::Rejected(reason) => refuse(line.reject(&chunk.file, reason)),
+        let row = |_: &Line<'_>, row: &Row<'_>| {
+            if columns.is_empty() {
+                columns = described(&format, Some(row));
             }
-        }
-        tally.parsed += parsed;
-        tally.directives += directives;
+            Ok(Ok(()))
+        };
+        let Ok(of_chunk) = parser.read(&chunk, 0, row, |reject| {
+            first_reject.get_or_insert_with(|| format!("line {}: {}", reject.line, reject.reason));
+            Ok::<_, Infallible>(())
+        });
+        tally += of_chunk;
         used = Some(chunk.bytes);
     }
     if columns.is_empty() {

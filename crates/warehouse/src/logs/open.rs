@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use parking_lot::Mutex;
 use visitlog_enrich::Enricher;
-use visitlog_logs::{ChunkReader, Format, Hints, Input, detect};
+use visitlog_logs::{ChunkReader, Format, Hints, Input, Parser, Wanted, detect};
 
 use super::account::{Account, Ledger, OnReject};
 use super::error::FilesError;
@@ -60,8 +60,8 @@ pub struct Verdict {
 pub(super) struct LogFile {
     pub(super) input: Input,
     pub(super) format: Format,
-    pub(super) because: String,
-    pub(super) hints: Hints,
+    because: String,
+    hints: Hints,
     /// Standard input, which can't be opened again.
     opened: Mutex<Option<ChunkReader>>,
 }
@@ -82,6 +82,17 @@ impl LogFile {
         let hints = Hints { year: input.path().and_then(year_of), ..Hints::default() };
         let opened = Mutex::new(input.path().is_none().then_some(chunks));
         Ok(Self { input, format, because, hints, opened })
+    }
+
+    /// Which format it has, and why.
+    pub(super) fn verdict(&self) -> Verdict {
+        let (file, format) = (Arc::clone(self.input.name()), self.format.name().to_owned());
+        Verdict { file, format, because: self.because.clone() }
+    }
+
+    /// What reads its lines.
+    pub(super) fn parser(&self, wanted: Wanted) -> Parser {
+        Parser::new(&self.format, wanted).with_hints(self.hints)
     }
 
     /// Takes all `#Fields` of the file for its columns, not only those at its start.
@@ -214,11 +225,7 @@ impl Files {
             if wants_all_fields && file.format.name() == W3C {
                 file.find_all_fields()?;
             }
-            let verdict = Verdict {
-                file: Arc::clone(file.input.name()),
-                format: file.format.name().to_owned(),
-                because: file.because.clone(),
-            };
+            let verdict = file.verdict();
             if !self.verdicts.contains(&verdict) {
                 self.verdicts.push(verdict);
             }

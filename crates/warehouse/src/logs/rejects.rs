@@ -1,5 +1,6 @@
 //! The lines that could not be read, as a table: `rejects('access.log')`.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use visitlog_logs::{Parsed, Parser, Reject, Tally, Wanted};
+use visitlog_logs::{Parser, Reject, Wanted};
 
 use super::account::Ledger;
 use super::open::LogFile;
@@ -87,24 +88,16 @@ impl PartitionStream for Part {
         let batches = std::iter::from_fn(move || {
             let mut next = || -> Result<Option<RecordBatch>> {
                 let Some((number, chunk)) = queue.next(used.take())? else { return Ok(None) };
-                if parser.as_ref().is_none_or(|(file, _)| *file != number) {
-                    let file = &files[number];
-                    let of_file = Parser::new(&file.format, Wanted::columns(&[], &[])).with_hints(file.hints);
-                    parser = Some((number, of_file));
-                }
-                let (mut tally, mut rejects) = (Tally::default(), Vec::new());
-                rejects.extend(chunk.too_long.clone());
-                if let Some((_, parser)) = &mut parser {
-                    parser.resume(&chunk.start.directives);
-                    for line in chunk.lines() {
-                        match parser.parse(line.bytes) {
-                            Parsed::Row(_) => tally.parsed += 1,
-                            Parsed::Directive => tally.directives += 1,
-                            Parsed::Rejected(reason) => rejects.push(line.reject(&chunk.file, reason)),
-                        }
-                    }
-                }
-                tally.rejected = rejects.len() as u64;
+                let parser = match &mut parser {
+                    Some((file, parser)) if *file == number => parser,
+                    other => &mut other.insert((number, files[number].parser(Wanted::columns(&[], &[])))).1,
+                };
+                let mut rejects = Vec::new();
+                let reject = |reject| {
+                    rejects.push(reject);
+                    Ok::<_, Infallible>(())
+                };
+                let Ok(tally) = parser.read(&chunk, 0, |_, _| Ok(Ok(())), reject);
                 ledger.add(queue.scan, tally, &rejects)?;
                 used = Some(chunk.bytes);
                 rows(&schema, &rejects).map(Some)

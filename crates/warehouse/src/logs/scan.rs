@@ -1,6 +1,7 @@
 //! Chunks of files, read one after the other and parsed by whoever asks for the next.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use parking_lot::Mutex;
-use visitlog_logs::{Chunk, ChunkReader, Common, Parsed, Parser, Tally, Wanted};
+use visitlog_logs::input::Line;
+use visitlog_logs::{Chunk, ChunkReader, Common, Parser, Row, Wanted};
 
 use super::account::Ledger;
 use super::build::{Builder, Placed};
@@ -176,7 +178,7 @@ impl Reader {
                 From::Line | From::File | From::Nothing => {}
             }
         }
-        let parser = Parser::new(&file.format, Wanted::columns(&own, &common)).with_hints(file.hints);
+        let parser = file.parser(Wanted::columns(&own, &common));
         Self { file: number, parser, columns, conditions }
     }
 }
@@ -218,29 +220,19 @@ impl Worker {
             self.reader = Some(Reader::new(&self.scan, number));
         }
         let Some(reader) = &mut self.reader else { return Ok(()) };
-        let (mut tally, mut rejects) = (Tally::default(), Vec::new());
-        if let Some(too_long) = &chunk.too_long {
-            tally.rejected += 1;
-            rejects.push(too_long.clone());
-        }
-        reader.parser.resume(&chunk.start.directives);
-        for line in chunk.lines() {
-            match reader.parser.parse(line.bytes) {
-                Parsed::Row(row) => {
-                    tally.parsed += 1;
-                    let placed = Placed { row: &row, line: line.number, file: &chunk.file };
-                    let mut conditions = self.scan.conditions.iter().zip(&reader.conditions);
-                    if conditions.all(|(condition, from)| condition.holds(&placed.cell(*from), &mut self.buffer)) {
-                        self.builder.push(placed, &reader.columns);
-                    }
-                }
-                Parsed::Directive => tally.directives += 1,
-                Parsed::Rejected(reason) => {
-                    tally.rejected += 1;
-                    rejects.push(line.reject(&chunk.file, reason));
-                }
+        let (builder, buffer, mut rejects) = (&mut self.builder, &mut self.buffer, Vec::new());
+        let row = |line: &Line<'_>, row: &Row<'_>| {
+            let placed = Placed { row, line: line.number, file: &chunk.file };
+            let mut conditions = self.scan.conditions.iter().zip(&reader.conditions);
+            if conditions.all(|(condition, from)| condition.holds(&placed.cell(*from), buffer)) {
+                builder.push(placed, &reader.columns);
             }
-        }
+            Ok(Ok(()))
+        };
+        let Ok(tally) = reader.parser.read(&chunk, 0, row, |reject| {
+            rejects.push(reject);
+            Ok::<_, Infallible>(())
+        });
         self.used = Some(chunk.bytes);
         self.scan.ledger.add(self.queue.scan, tally, &rejects)
     }

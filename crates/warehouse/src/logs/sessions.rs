@@ -23,11 +23,12 @@ use visitlog_core::Host;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::rules::{Addresses, SiteRules};
 use visitlog_enrich::{EnrichSettings, Enricher};
+use visitlog_logs::input::Line;
 use visitlog_logs::sessions::{
     Ending, Gatherer, Horizons, Identify, Locate, Origin, OutputError, SessionSettings, VisitorKey, Visits, Work,
     Worker, finish,
 };
-use visitlog_logs::{Parsed, Parser, Tally, Wanted};
+use visitlog_logs::{Parser, Row, Wanted};
 
 use super::account::Ledger;
 use super::error::FilesError;
@@ -222,32 +223,21 @@ impl Requests {
             if sender.is_closed() {
                 break;
             }
-            if parser.as_ref().is_none_or(|(file, _)| *file != at) {
-                let file = &self.files[at];
-                parser = Some((at, Parser::new(&file.format, Wanted::hit()).with_hints(file.hints)));
-            }
-            let Some((_, parser)) = &mut parser else { break };
-            let (mut tally, mut rejects) = (Tally::default(), Vec::new());
-            rejects.extend(chunk.too_long.clone());
-            parser.resume(&chunk.start.directives);
-            for line in chunk.lines() {
-                let hit = match parser.parse(line.bytes) {
-                    Parsed::Row(row) => row.hit(),
-                    Parsed::Directive => {
-                        tally.directives += 1;
-                        continue;
-                    }
-                    Parsed::Rejected(reason) => Err(reason),
-                };
-                match hit {
-                    Ok(hit) => {
-                        tally.parsed += 1;
-                        gatherer.add(&hit, Origin { file: number(at), offset: line.offset }).map_err(external)?;
-                    }
-                    Err(reason) => rejects.push(line.reject(&chunk.file, reason)),
-                }
-            }
-            tally.rejected = rejects.len() as u64;
+            let parser = match &mut parser {
+                Some((file, parser)) if *file == at => parser,
+                other => &mut other.insert((at, self.files[at].parser(Wanted::hit()))).1,
+            };
+            let mut rejects = Vec::new();
+            let row = |line: &Line<'_>, row: &Row<'_>| match row.hit() {
+                Ok(hit) => gatherer.add(&hit, Origin { file: number(at), offset: line.offset }).map(Ok),
+                Err(reason) => Ok(Err(reason)),
+            };
+            let tally = parser
+                .read(&chunk, 0, row, |reject| {
+                    rejects.push(reject);
+                    Ok(())
+                })
+                .map_err(external)?;
             self.ledger.add(queue.scan, tally, &rejects)?;
             used = Some(chunk.bytes);
         }

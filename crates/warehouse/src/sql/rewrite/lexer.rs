@@ -30,7 +30,7 @@ pub(super) struct Token {
 }
 
 /// Words that end the part of a `SELECT` in which tables are.
-const AFTER_FROM: [&str; 12] = [
+pub(super) const AFTER_FROM: [&str; 12] = [
     "WHERE",
     "GROUP",
     "ORDER",

@@ -4,36 +4,14 @@ use std::ops::Range;
 
 use super::super::error::SqlError;
 use super::columns::in_quotes;
-use super::lexer::{Kind, Token, lex};
+use super::lexer::{AFTER_FROM, Kind, Token, lex};
 
 /// Schemas and catalogs of ours: `public.visits` is no file.
 const SCHEMAS: [&str; 3] = ["information_schema", "public", "visitlog"];
 /// Functions over files.
 const CALLS: [&str; 2] = ["rejects", "sessions"];
-/// Words after a table that are no alias of it.
-const NO_ALIAS: [&str; 21] = [
-    "WHERE",
-    "GROUP",
-    "ORDER",
-    "HAVING",
-    "LIMIT",
-    "UNION",
-    "INTERSECT",
-    "EXCEPT",
-    "WINDOW",
-    "OFFSET",
-    "FETCH",
-    "ON",
-    "USING",
-    "JOIN",
-    "LEFT",
-    "RIGHT",
-    "FULL",
-    "INNER",
-    "CROSS",
-    "NATURAL",
-    "AS",
-];
+/// Words after a table that are no alias of it, beside those that end the tables.
+const BETWEEN_TABLES: [&str; 10] = ["ON", "USING", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "AS"];
 
 /// What stands for a table and is made of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +199,8 @@ fn call_of(sql: &str, tokens: &[Token], start: usize, opens: usize, call: &'stat
         Some(next) if tokens[next].kind == Kind::Quoted => None,
         Some(next) if tokens[next].kind == Kind::Word => {
             let follows = text(next).to_ascii_uppercase();
-            (follows != "AS" && NO_ALIAS.contains(&follows.as_str())).then_some(call)
+            let is_none = [&BETWEEN_TABLES[..], &AFTER_FROM].concat().contains(&follows.as_str());
+            (follows != "AS" && is_none).then_some(call)
         }
         _ => Some(call),
     };
