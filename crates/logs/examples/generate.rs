@@ -53,6 +53,8 @@ const ASSETS: [&str; 10] = [
     "/favicon.ico",
     "/images/icons/cart.svg",
 ];
+/// Some visitors' cookie, so that a query can look for it.
+const COOKIE: u64 = 18_302_628_887_781_179_643;
 const REFERRERS: [&str; 6] = [
     "-",
     "https://www.google.com/",
@@ -121,7 +123,10 @@ impl Visitor {
             agent: if is_bot { random.one_of(&BOTS).to_owned() } else { agent(random) },
             referrer: random.one_of(&REFERRERS).to_owned(),
             user: if random.below(30) == 0 { "alice" } else { "-" },
-            cookie: (!is_bot && random.below(5) > 0).then(|| random.next()),
+            cookie: (!is_bot && random.below(5) > 0).then(|| match random.below(1_000) {
+                0 => COOKIE,
+                _ => random.next(),
+            }),
             left: 1 + random.below(if is_bot { 60 } else { 25 }),
             assets: 0,
             page: "/".to_owned(),

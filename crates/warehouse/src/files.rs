@@ -1,25 +1,20 @@
-//! Data files: written sorted, read in their order, merged and filtered as streams.
+//! Data files: written sorted, read in their order, filtered as streams.
 
 use std::sync::Arc;
 
 use deltalake::Path;
 use deltalake::arrow::array::RecordBatch;
-use deltalake::arrow::compute::SortOptions;
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::error::DataFusionError;
-use deltalake::datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
-use deltalake::datafusion::physical_expr::expressions::col;
-use deltalake::datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use deltalake::datafusion::physical_plan::SendableRecordBatchStream;
-use deltalake::datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
-use deltalake::datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
 use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use deltalake::kernel::Add;
 use deltalake::logstore::object_store::buffered::BufWriter;
 use deltalake::logstore::object_store::{ObjectStore, ObjectStoreExt as _};
-use deltalake::parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
+use deltalake::parquet::arrow::async_reader::{AsyncFileReader as _, ParquetRecordBatchStreamBuilder};
 use deltalake::parquet::arrow::{AsyncArrowWriter, ProjectionMask};
 use deltalake::parquet::basic::{Compression, ZstdLevel};
+use deltalake::parquet::file::metadata::ParquetMetaData;
 use deltalake::parquet::file::properties::WriterProperties;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use visitlog_core::Timestamp;
@@ -30,12 +25,12 @@ use crate::schema;
 use crate::stats::Stats;
 use crate::tables::{DataFile, Place, Table};
 
-/// Rows of a row group: what one core reads at a time.
-pub(crate) const ROW_GROUP_ROWS: usize = 131_072;
+/// Rows of a row group: what one core reads at a time, and what a reader or a writer holds in memory.
+pub(crate) const ROW_GROUP_ROWS: usize = 32_768;
 /// Rows that are read or merged at a time.
-const BATCH_ROWS: usize = 8_192;
-/// Speed of writing against size: the level at which zstd is still as fast as the rest of the writer.
-const ZSTD_LEVEL: i32 = 3;
+pub(crate) const BATCH_ROWS: usize = 2_048;
+/// Speed and memory of writing against size: level 3 makes files 1 % smaller.
+const ZSTD_LEVEL: i32 = 1;
 /// So much of a file is held in memory before it goes to the store in parts.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
@@ -73,6 +68,15 @@ impl FileWriter {
         Ok(Self { writer, store, path, month: month.to_owned(), columns, stats, now: place.world.clock.now() })
     }
 
+    pub(crate) fn month(&self) -> &str {
+        &self.month
+    }
+
+    /// About how large it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+    }
+
     /// Appends rows in the table's columns; the partition's is left out.
     pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<(), WarehouseError> {
         let has_partition = batch.schema_ref().column_with_name(schema::PARTITION).is_some();
@@ -107,6 +111,15 @@ pub(crate) async fn discard(table: &Table, adds: &[Add]) {
     }
 }
 
+fn reader(table: &Table, file: &DataFile) -> StoreReader {
+    StoreReader { store: table.store(), path: file.path.clone(), size: file.size }
+}
+
+/// What a file tells of itself.
+pub(crate) async fn metadata(table: &Table, file: &DataFile) -> Result<Arc<ParquetMetaData>, WarehouseError> {
+    reader(table, file).get_metadata(None).await.map_err(WarehouseError::file("reading", &file.path))
+}
+
 /// The rows of a file, in its order; of all columns (those that it lacks are `NULL`), or of some.
 pub(crate) async fn read(
     table: &Table,
@@ -114,8 +127,8 @@ pub(crate) async fn read(
     columns: Option<&[&str]>,
 ) -> Result<SendableRecordBatchStream, WarehouseError> {
     let failed = || WarehouseError::file("reading", &file.path);
-    let reader = StoreReader { store: table.store(), path: file.path.clone(), size: file.size };
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed())?.with_batch_size(BATCH_ROWS);
+    let builder =
+        ParquetRecordBatchStreamBuilder::new(reader(table, file)).await.map_err(failed())?.with_batch_size(BATCH_ROWS);
     let all = table.kind.schema.project(&table.file_columns())?;
     let schema = match columns {
         None => Arc::new(all),
@@ -147,35 +160,6 @@ fn in_columns(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Da
     };
     let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
-}
-
-/// The rows of several files, each of which is sorted, as one sorted stream.
-pub(crate) async fn merge(table: &Table, files: &[DataFile]) -> Result<SendableRecordBatchStream, WarehouseError> {
-    let mut streams = Vec::with_capacity(files.len());
-    for file in files {
-        streams.push(read(table, file, None).await?);
-    }
-    let Some(schema) = streams.first().map(|stream| stream.schema()) else {
-        return Err(WarehouseError::Busy { what: "nothing to merge" });
-    };
-    if streams.len() == 1 {
-        return Ok(streams.remove(0));
-    }
-    let options = SortOptions { descending: false, nulls_first: true };
-    let by = |name: &&str| Ok(PhysicalSortExpr::new(col(name, &schema)?, options));
-    let by = table.kind.sorted_by.iter().map(by).collect::<Result<Vec<_>, WarehouseError>>()?;
-    let order = LexOrdering::new(by).ok_or(WarehouseError::Busy { what: "a table without an order" })?;
-    // Bounded by the number of files: a batch of each.
-    let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-    let merged = StreamingMergeBuilder::new()
-        .with_streams(streams)
-        .with_schema(schema)
-        .with_expressions(&order)
-        .with_metrics(BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0))
-        .with_batch_size(BATCH_ROWS)
-        .with_reservation(MemoryConsumer::new("merge").register(&pool))
-        .build()?;
-    Ok(merged)
 }
 
 /// Writes a stream of rows to one new file of a month, after `change` has had its way with each batch. `None` where no

@@ -12,10 +12,11 @@ use visitlog_core::{Lsn, VisitId};
 use crate::error::WarehouseError;
 use crate::files::FileWriter;
 use crate::rows::{Batches, RowBuilder, month_of};
+use crate::runs::{RUN_ROWS, Runs};
 use crate::tables::Place;
 
 /// Rows that are put together at a time when they are written.
-const WRITE_ROWS: usize = 16_384;
+const WRITE_ROWS: usize = 4_096;
 
 /// Rows that wait for a flush.
 #[derive(Default)]
@@ -38,6 +39,10 @@ pub(crate) struct Waiting {
 
 /// Which rows of a visit a table has.
 pub(crate) type RowsOf = fn(&Waiting) -> std::ops::Range<usize>;
+/// The table of visits.
+pub(crate) const VISIT_ROWS: RowsOf = |at| at.row..at.row + 1;
+/// The table of events.
+pub(crate) const EVENT_ROWS: RowsOf = |at| at.events.clone();
 
 impl Gathered {
     /// Adds a visit to the batch that `rows` builds.
@@ -72,10 +77,8 @@ impl Gathered {
             months.entry(&visit.month).or_default().push(visit);
         }
         let batches: Vec<&RecordBatch> = self.batches.iter().map(batch_of).collect();
-        for (month, mut visits) in months {
-            visits.sort_unstable_by_key(|visit| visit.visit);
-            let rows: Vec<(usize, usize)> =
-                visits.into_iter().flat_map(|visit| rows_of(visit).map(|row| (visit.batch, row))).collect();
+        for (month, visits) in months {
+            let rows = in_order(visits, rows_of);
             if rows.is_empty() {
                 continue;
             }
@@ -87,4 +90,22 @@ impl Gathered {
         }
         Ok(())
     }
+
+    /// Adds a run with all rows to those of a table.
+    pub(crate) fn spill(
+        &self,
+        rows_of: RowsOf,
+        batch_of: fn(&Batches) -> &RecordBatch,
+        runs: &mut Runs,
+    ) -> Result<(), WarehouseError> {
+        let batches: Vec<&RecordBatch> = self.batches.iter().map(batch_of).collect();
+        let rows = in_order(self.visits.iter().collect(), rows_of);
+        runs.add(rows.chunks(RUN_ROWS).map(|rows| interleave_record_batch(&batches, rows)))
+    }
+}
+
+/// Where the rows of visits are, in the order of data files: batch and row.
+fn in_order(mut visits: Vec<&Waiting>, rows_of: RowsOf) -> Vec<(usize, usize)> {
+    visits.sort_unstable_by_key(|visit| visit.visit);
+    visits.into_iter().flat_map(|visit| rows_of(visit).map(|row| (visit.batch, row))).collect()
 }

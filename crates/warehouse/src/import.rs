@@ -24,16 +24,28 @@ use visitlog_logs::import::Pending;
 use visitlog_logs::sessions::{OutputError, Visits};
 
 use crate::error::WarehouseError;
-use crate::gathered::Gathered;
+use crate::gathered::{EVENT_ROWS, Gathered, VISIT_ROWS};
 use crate::rows::RowBuilder;
+use crate::runs::Runs;
 use crate::store::{DurableStore, link};
 use crate::tables::{Kind, Place, Table, World};
+use crate::upkeep::MERGED_BYTES_MAX;
 use crate::warehouse::Warehouse;
 
-/// Rows are put into a batch when they take so much memory.
-const BATCH_BYTES: usize = 2 << 20;
-/// And batches are written, sorted, to files when they take so much.
-const FILE_BYTES: usize = 14 << 20;
+/// Memory, in bytes, that the visits of one thread may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// Rows are put into a batch when they take so much.
+    pub(crate) batch: usize,
+    /// And batches leave memory, sorted, when they take so much.
+    pub(crate) all: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { batch: 2 << 20, all: 6 << 20 }
+    }
+}
 
 /// The files of a batch, as its state names them.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -47,15 +59,19 @@ pub struct Staging {
     runtime: tokio::runtime::Runtime,
     visits: Place,
     events: Place,
+    dir: PathBuf,
     enricher: Arc<Enricher>,
 }
 
 /// Writes visits of one thread.
 pub struct Stage {
     staging: Arc<Staging>,
+    pub(crate) budget: Budget,
     rows: RowBuilder,
     gathered: Gathered,
-    staged: Staged,
+    /// What memory did not take.
+    visits: Runs,
+    events: Runs,
     bots: u64,
 }
 
@@ -85,16 +101,19 @@ impl Staging {
             let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(DurableStore::new(), prefix));
             Ok::<_, WarehouseError>(Place { kind, world: world.clone(), store })
         };
-        Ok(Arc::new(Self { runtime, visits: place(Kind::visits())?, events: place(Kind::events())?, enricher }))
+        let (visits, events) = (place(Kind::visits())?, place(Kind::events())?);
+        Ok(Arc::new(Self { runtime, visits, events, dir, enricher }))
     }
 
     /// What takes the visits of one thread.
     pub fn stage(self: &Arc<Self>) -> Stage {
         Stage {
             staging: Arc::clone(self),
+            budget: Budget::default(),
             rows: RowBuilder::new(Arc::clone(&self.enricher), None),
             gathered: Gathered::default(),
-            staged: Staged::default(),
+            visits: Runs::new(Kind::visits(), self.dir.clone()),
+            events: Runs::new(Kind::events(), self.dir.clone()),
             bots: 0,
         }
     }
@@ -107,13 +126,17 @@ impl Stage {
     /// # Errors
     /// When the disk refuses.
     pub fn finish(stages: Vec<Self>) -> Result<(Option<serde_json::Value>, u64), OutputError> {
-        let mut bots = 0;
-        let mut all = Staged::default();
-        for mut stage in stages {
-            stage.write()?;
-            bots += stage.bots;
-            all.visits.append(&mut stage.staged.visits);
-            all.events.append(&mut stage.staged.events);
+        let (mut bots, mut all) = (0, Staged::default());
+        let staged = std::thread::scope(|scope| {
+            let threads: Vec<_> = stages.into_iter().map(|stage| scope.spawn(|| stage.write())).collect();
+            let joined =
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why)));
+            joined.collect::<Result<Vec<_>, _>>()
+        })?;
+        for (mut staged, of_bots) in staged {
+            bots += of_bots;
+            all.visits.append(&mut staged.visits);
+            all.events.append(&mut staged.events);
         }
         if all.visits.is_empty() {
             return Ok((None, bots));
@@ -121,27 +144,44 @@ impl Stage {
         Ok((Some(serde_json::to_value(&all)?), bots))
     }
 
-    fn write(&mut self) -> Result<(), WarehouseError> {
+    fn close_batch(&mut self) -> Result<(), WarehouseError> {
         self.bots += self.rows.take_bots();
-        self.gathered.close_batch(&mut self.rows)?;
+        Ok(self.gathered.close_batch(&mut self.rows)?)
+    }
+
+    fn spill(&mut self) -> Result<(), WarehouseError> {
         let gathered = std::mem::take(&mut self.gathered);
-        let (staging, staged) = (&self.staging, &mut self.staged);
+        gathered.spill(VISIT_ROWS, |batch| &batch.visits, &mut self.visits)?;
+        gathered.spill(EVENT_ROWS, |batch| &batch.events, &mut self.events)
+    }
+
+    fn write(mut self) -> Result<(Staged, u64), WarehouseError> {
+        self.close_batch()?;
+        if !self.visits.is_empty() {
+            self.spill()?;
+        }
+        let Self { staging, gathered, visits, events, bots, rows, .. } = self;
+        drop(rows);
+        let (visits_in, events_in, mut staged) = (&staging.visits, &staging.events, Staged::default());
         staging.runtime.block_on(async {
-            let (visits, events) = (&staging.visits, &staging.events);
-            gathered.write(visits, None, |at| at.row..at.row + 1, |batch| &batch.visits, &mut staged.visits).await?;
-            gathered.write(events, None, |at| at.events.clone(), |batch| &batch.events, &mut staged.events).await
-        })
+            if visits.is_empty() {
+                gathered.write(visits_in, None, VISIT_ROWS, |batch| &batch.visits, &mut staged.visits).await?;
+                return gathered.write(events_in, None, EVENT_ROWS, |batch| &batch.events, &mut staged.events).await;
+            }
+            visits.write(visits_in, MERGED_BYTES_MAX, &mut staged.visits).await?;
+            events.write(events_in, MERGED_BYTES_MAX, &mut staged.events).await
+        })?;
+        Ok((staged, bots))
     }
 }
 
 impl Visits for Stage {
     fn ended(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
         self.gathered.push(Lsn(1), &visit, &mut self.rows);
-        if self.rows.bytes() >= BATCH_BYTES {
-            self.bots += self.rows.take_bots();
-            self.gathered.close_batch(&mut self.rows)?;
-            if self.gathered.bytes >= FILE_BYTES {
-                self.write()?;
+        if self.rows.bytes() >= self.budget.batch {
+            self.close_batch()?;
+            if self.gathered.bytes >= self.budget.all {
+                self.spill()?;
             }
         }
         Ok(())

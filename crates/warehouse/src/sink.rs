@@ -14,7 +14,7 @@ use visitlog_enrich::Enricher;
 
 use crate::error::WarehouseError;
 use crate::files::discard;
-use crate::gathered::{Gathered, RowsOf};
+use crate::gathered::{EVENT_ROWS, Gathered, RowsOf, VISIT_ROWS};
 use crate::rows::{Batches, RowBuilder};
 use crate::tables::Table;
 use crate::warehouse::Warehouse;
@@ -162,8 +162,8 @@ impl VisitSink for WarehouseSink {
         let journal = self.journal.unwrap_or_default();
         self.warehouse
             .with_tables(async |tables| {
-                gathered.flush(&mut tables.visits, journal, |at| at.row..at.row + 1, |batch| &batch.visits).await?;
-                gathered.flush(&mut tables.events, journal, |at| at.events.clone(), |batch| &batch.events).await
+                gathered.flush(&mut tables.visits, journal, VISIT_ROWS, |batch| &batch.visits).await?;
+                gathered.flush(&mut tables.events, journal, EVENT_ROWS, |batch| &batch.events).await
             })
             .map_err(|error| Self::failed("flushing", error))?;
         let mut place = vec![PLACE_VERSION];

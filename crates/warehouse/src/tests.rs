@@ -6,6 +6,7 @@ mod lab;
 mod once;
 mod readers;
 mod schemas;
+mod staging;
 
 #[test]
 fn json_functions_can_be_registered() {

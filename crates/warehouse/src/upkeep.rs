@@ -21,14 +21,15 @@ use jiff::civil::{Date, date};
 use visitlog_core::Timestamp;
 
 use crate::error::WarehouseError;
-use crate::files::{discard, merge, read, write_all};
+use crate::files::{discard, read, write_all};
+use crate::merge::Lanes;
 use crate::rows::day_of;
 use crate::stats::days;
 use crate::tables::{DataFile, Table};
 use crate::warehouse::{Tables, Warehouse};
 
 /// A file that is this large is merged no more: 2 million events, or so.
-const MERGED_BYTES_MAX: u64 = 96 << 20;
+pub(crate) const MERGED_BYTES_MAX: u64 = 96 << 20;
 /// Files below are all of one size.
 const SMALLEST_TIER_BYTES: u64 = 1 << 20;
 /// So many commits make a checkpoint worth while.
@@ -58,7 +59,7 @@ impl Warehouse {
         for pick in BOTH {
             let table = self.with_tables(async |tables| Ok(pick(tables).clone()))?;
             if let Some(group) = files_to_merge(table.files()?, self.settings().merge_files) {
-                return self.merge(pick, &table, &group);
+                return self.merge(pick, &table, group);
             }
         }
         let now = self.world.clock.now();
@@ -76,17 +77,18 @@ impl Warehouse {
         Ok(true)
     }
 
-    /// Makes one file of several; whether it did.
-    fn merge(&self, pick: Pick, table: &Table, files: &[DataFile]) -> Result<bool, WarehouseError> {
+    /// Makes one file of several of a month; whether it did.
+    fn merge(&self, pick: Pick, table: &Table, files: Vec<DataFile>) -> Result<bool, WarehouseError> {
         let Some(month) = files.first().map(|file| file.month.clone()) else { return Ok(false) };
-        let merged = self.run(async {
-            let rows = merge(table, files).await?;
-            write_all(table, &month, rows, false, Ok).await
+        let (files, merged) = self.run(async {
+            let lanes = Lanes::of(table, files, MERGED_BYTES_MAX).await?;
+            let files = lanes.files();
+            Ok::<_, WarehouseError>((files, write_all(table, &month, lanes.rows(table)?, false, Ok).await?))
         })?;
         let adds = Vec::from_iter(merged);
         let target_size = i64::try_from(MERGED_BYTES_MAX).unwrap_or(i64::MAX);
         let operation = DeltaOperation::Optimize { predicate: None, target_size };
-        self.with_tables(async |tables| replace(pick(tables), files, adds, operation, false).await)
+        self.with_tables(async |tables| replace(pick(tables), &files, adds, operation, false).await)
     }
 
     /// Removes visits that started before a day.

@@ -7,6 +7,8 @@ machine's own limit. Two cores, or as many as `--cores` says.
 """
 
 import argparse
+import collections
+import csv
 import os
 import shutil
 import statistics
@@ -53,6 +55,42 @@ def run(command, cores):
             said.seek(0)
             sys.exit(f"{command[0]} failed: {said.read()[-2000:].decode(errors='replace')}")
     return took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+# As LogParser's users write them.
+IIS_FILE = "u_ex090109.log"
+IIS_COOKIE = "IIS7SessionTracking=18302628887781179643"
+IIS_STEMS = f"SELECT cs-uri-stem from {IIS_FILE} where cs(Cookie)='{IIS_COOKIE}'"
+IIS_COUNT = f"SELECT cs(Cookie),count(*) from {IIS_FILE} GROUP BY cs(Cookie)"
+
+
+def check_iis(args, file, scratch):
+    """The two queries, to the letter, against what this program counts itself."""
+    os.rename(file, os.path.join(scratch, IIS_FILE))
+    stems, cookies = [], collections.Counter()
+    with open(os.path.join(scratch, IIS_FILE), encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("#Fields: "):
+                names = line.split()[1:]
+                stem, cookie = names.index("cs-uri-stem"), names.index("cs(Cookie)")
+            elif not line.startswith("#"):
+                values = line.split(" ")
+                cookies["" if values[cookie] == "-" else values[cookie]] += 1
+                if values[cookie] == IIS_COOKIE:
+                    stems.append(values[stem])
+    for sql, expected in [
+        (IIS_STEMS, sorted([stem] for stem in stems)),
+        (IIS_COUNT, sorted([cookie, str(count)] for cookie, count in cookies.items())),
+    ]:
+        begun = time.perf_counter()
+        answer = subprocess.run(
+            [args.visitlog, "query", sql, "-o", "csv"], cwd=scratch, stdout=subprocess.PIPE, check=True, text=True
+        )
+        took = time.perf_counter() - begun
+        head, *rows = csv.reader(answer.stdout.splitlines())
+        if sorted(rows) != expected:
+            sys.exit(f"{sql}: {len(expected)} rows expected, {len(rows)} found, or others")
+        print(f"{sql}\n  {', '.join(head)}: {len(rows):,} rows, as counted here; {took:.2f} s, first {rows[0]}")
 
 
 def programs(args, file, scratch, format):
@@ -118,6 +156,8 @@ def main():
         print(f"{'program':<32}{'seconds':>10}{'cpu s':>9}{'lines/s':>14}{'of wc -l':>10}{'MiB':>8}")
         for name, (wall, cpu, memory) in median.items():
             print(f"{name:<32}{wall:>10.2f}{cpu:>9.2f}{args.lines / wall:>14,.0f}{limit / wall:>10.3f}{memory:>8.0f}")
+        if args.format == "w3c":
+            check_iis(args, file, scratch)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::dice::Dice;
-use crate::http::Browser;
 use crate::server::{Server, run, say, visitlog};
 use crate::upstream::Upstream;
 use crate::weblog::{WebLog, check_pages, end_all, gzip, line};
@@ -127,52 +126,4 @@ fn no_line_is_lost_or_doubled_when_imports_are_killed() {
     check_pages(&data, log.pages);
     eprintln!("{killed} imports killed, {done} done, {} pages; {:?}", log.pages, log.done);
     assert!(killed >= 5 && !log.done.is_empty());
-}
-
-#[test]
-fn a_log_of_the_same_traffic_gives_the_same_visits_as_the_proxy() {
-    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
-    let (served, imported) = (folder.path().join("served"), folder.path().join("imported"));
-    let server = Server::start(&served, &upstream, &["--site", "shop.example"]);
-    let (mut text, mut at_s) = (String::new(), MORNING_S);
-    for client in 0..4 {
-        let agent = format!("Mozilla/5.0 (client {client})");
-        let mut browser = Browser::new(server.site, &agent);
-        for (path, status) in [
-            ("/none", "404"),
-            ("/robots.txt", "200"),
-            ("/", "200"),
-            ("/app.js", "200"),
-            ("/list?page=2", "200"),
-            ("/old", "302"),
-            ("/gone", "410"),
-            ("/logo.png", "404"),
-            ("/broken", "500"),
-            ("/last", "200"),
-        ]
-        .into_iter()
-        .skip(client)
-        {
-            browser.get(path, &[("Host", "shop.example"), ("X-Status", status)]);
-            // A log tells the second only; what happened within one has no order in it.
-            at_s += 1;
-            text.push_str(&line(at_s, "127.0.0.1", path, status.parse().unwrap(), &agent));
-        }
-    }
-    let log = folder.path().join("access.log");
-    fs::write(&log, text).unwrap();
-    say(&["import", log.to_str().unwrap(), "--final", "--site", "shop.example"], &imported);
-    for sql in [
-        "SELECT user_agent, site, page_views, actions, errors, entry_path, exit_path, ip, browser, channel FROM visits \
-         ORDER BY user_agent",
-        "SELECT v.user_agent, e.kind, e.host, e.path, e.query, e.method, e.status FROM events AS e \
-         JOIN visits AS v ON v.visit_id = e.visit_id ORDER BY 1, 4",
-    ] {
-        let csv = |data| say(&["query", sql, "-o", "csv"], data);
-        let expected = csv(&served);
-        assert_eq!(csv(&imported), expected);
-        assert!(expected.lines().count() > 4);
-    }
-    let (status, said) = server.end();
-    assert!(status.success(), "{said}");
 }

@@ -24,4 +24,5 @@ mod tail;
 mod tell;
 mod upstream;
 mod visits;
+mod ways;
 mod weblog;

@@ -227,9 +227,15 @@ impl Gatherer {
         self.levels.push(run, &mut fresh)
     }
 
-    pub(super) fn finish(mut self) -> (Gathered, Horizons, Counts) {
-        self.batch.sort();
-        (Gathered { batch: self.batch, runs: self.levels.into_runs() }, self.horizons, self.counts)
+    pub(super) fn finish(mut self) -> Result<(Gathered, Horizons, Counts), SessionsError> {
+        if self.levels.is_empty() {
+            self.batch.sort();
+        } else {
+            // Visits are made of it next: they need the memory.
+            self.spill()?;
+            self.batch = Batch::default();
+        }
+        Ok((Gathered { batch: self.batch, runs: self.levels.into_runs() }, self.horizons, self.counts))
     }
 }
 

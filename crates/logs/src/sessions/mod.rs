@@ -157,7 +157,7 @@ pub fn finish<V: Visits>(work: Work<'_>, workers: Vec<Worker<V>>) -> Result<Fini
     let Work { settings, gatherers, carried, mut horizons, files, ending } = work;
     let (mut gathered, mut counts) = (Vec::new(), Counts::default());
     for gatherer in gatherers {
-        let (parts, reached, counted) = gatherer.finish();
+        let (parts, reached, counted) = gatherer.finish()?;
         gathered.push(parts);
         horizons.merge(reached);
         counts.add(&counted);

@@ -257,6 +257,10 @@ impl Levels {
         Ok(())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn into_runs(self) -> Vec<Run> {
         self.0.into_iter().flatten().collect()
     }
