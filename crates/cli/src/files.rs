@@ -1,75 +1,32 @@
 //! `visitlog query` over log files: no server and no data folder is needed.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use serde_json::json;
+use anyhow::bail;
 use visitlog_logs::Reject;
 use visitlog_server::warehouse::logs::{FileOptions, Files, OnReject, Verdict, WithFiles};
 use visitlog_server::warehouse::sql::{Prepared, SqlSettings};
 use visitlog_server::warehouse::{Limits, Runner, WarehouseSettings};
 
 use crate::args::{LogArgs, QueryArgs};
+use crate::rejects::RejectFile;
 use crate::render::clean;
 use crate::{look, sql};
 
 /// Files whose formats are said one by one; of more, the first ones are.
 const VERDICTS_MAX: usize = 10;
 
-/// The file of `--rejects`.
-pub(crate) struct Rejects {
-    path: PathBuf,
-    out: Mutex<(BufWriter<File>, io::Result<()>)>,
-}
-
-impl Rejects {
-    fn create(path: &PathBuf) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-        Ok(Self { path: path.clone(), out: Mutex::new((BufWriter::new(file), Ok(()))) })
-    }
-
-    fn write(&self, reject: &Reject) {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let (writer, done) = &mut *out;
-        if done.is_ok() {
-            *done = writeln!(writer, "{}", line(reject));
-        }
-    }
-
-    fn close(&self) -> anyhow::Result<()> {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let (writer, done) = &mut *out;
-        let done = std::mem::replace(done, Ok(())).and_then(|()| writer.flush());
-        done.with_context(|| format!("write {}", self.path.display()))
-    }
-}
-
-/// A rejected line as JSON. Bytes that are no text are there as digits, too.
-fn line(reject: &Reject) -> String {
-    let mut value = json!({
-        "file": &*reject.file,
-        "line": reject.line,
-        "offset": reject.offset,
-        "code": reject.reason.code(),
-        "reason": reject.reason.to_string(),
-        "bytes": String::from_utf8_lossy(&reject.bytes),
-    });
-    if std::str::from_utf8(&reject.bytes).is_err() {
-        let digits: String = reject.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        value["bytes_hex"] = digits.into();
-    }
-    value.to_string()
-}
-
 /// How files are read, and where rejected lines go.
-pub(crate) fn options(args: &LogArgs) -> anyhow::Result<(FileOptions, Option<Arc<Rejects>>)> {
-    let rejects = args.rejects.as_ref().map(Rejects::create).transpose()?.map(Arc::new);
-    let on_reject = rejects.clone().map(|rejects| Arc::new(move |reject: &Reject| rejects.write(reject)) as OnReject);
+pub(crate) fn options(args: &LogArgs) -> anyhow::Result<(FileOptions, Option<Arc<RejectFile>>)> {
+    let rejects = args.rejects.as_deref().map(RejectFile::create).transpose()?.map(Arc::new);
+    let on_reject = rejects.clone().map(|rejects| {
+        Arc::new(move |reject: &Reject| {
+            // Why it was not written is told when the file is closed.
+            let _ = rejects.write(reject);
+        }) as OnReject
+    });
     let options =
         FileOptions { format: args.format.clone(), max_errors: args.max_errors, on_reject, ..FileOptions::default() };
     Ok((options, rejects))
@@ -92,7 +49,7 @@ pub(crate) fn none(args: &LogArgs) -> anyhow::Result<()> {
 pub(crate) fn query(
     args: &QueryArgs,
     files: Files,
-    rejects: Option<Arc<Rejects>>,
+    rejects: Option<Arc<RejectFile>>,
     prepared: Prepared,
 ) -> anyhow::Result<ExitCode> {
     if args.whose.server.is_some() {
@@ -142,7 +99,7 @@ fn say_formats(verdicts: &[Verdict]) {
     }
 }
 
-fn say_rejects(files: &Files, rejects: Option<&Arc<Rejects>>) {
+fn say_rejects(files: &Files, rejects: Option<&Arc<RejectFile>>) {
     for account in files.account() {
         if account.tally.rejected == 0 {
             continue;

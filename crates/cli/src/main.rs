@@ -15,6 +15,8 @@ mod journal;
 mod look;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
 mod out;
+#[cfg(feature = "warehouse")]
+mod rejects;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
 mod render;
 mod serve;

@@ -91,6 +91,9 @@ pub enum WarehouseError {
         /// What the table has.
         table_lsn: i64,
     },
+    /// What an import left for the tables can't be read.
+    #[error("the batch of an import is not as it was written: import again with the visitlog that wrote it")]
+    Staged(#[source] serde_json::Error),
     /// Something else is in the way for now.
     #[error("{what}")]
     Busy {
@@ -102,7 +105,10 @@ pub enum WarehouseError {
 impl WarehouseError {
     /// Whether the same may work later.
     pub const fn is_retryable(&self) -> bool {
-        !matches!(self, Self::Newer { .. } | Self::Foreign { .. } | Self::Ahead { .. } | Self::Place { .. })
+        !matches!(
+            self,
+            Self::Newer { .. } | Self::Foreign { .. } | Self::Ahead { .. } | Self::Place { .. } | Self::Staged(_)
+        )
     }
 
     pub(crate) fn delta(doing: &'static str, table: &'static str) -> impl FnOnce(DeltaTableError) -> Self {

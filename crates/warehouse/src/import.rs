@@ -43,7 +43,7 @@ pub(crate) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { batch: 2 << 20, all: 6 << 20 }
+        Self { batch: 2 << 20, all: 8 << 20 }
     }
 }
 
@@ -194,9 +194,7 @@ impl Warehouse {
     /// # Errors
     /// When the batch's files are gone, or the tables can't be written. The same call may work later.
     pub fn store_import(&self, pending: &Pending) -> Result<(), WarehouseError> {
-        let what = "the batch of an import is not as it was written: import again with the visitlog that wrote it";
-        let staged: Staged =
-            serde_json::from_value(pending.staged.clone()).map_err(|_| WarehouseError::Busy { what })?;
+        let staged: Staged = serde_json::from_value(pending.staged.clone()).map_err(WarehouseError::Staged)?;
         let folder = self.folder().ok_or(WarehouseError::Busy { what: "imports need tables in a local folder" })?;
         self.with_tables(async |tables| {
             store(&mut tables.visits, staged.visits, pending, &folder).await?;

@@ -28,7 +28,7 @@ use crate::tables::{Kind, Place};
 /// Rows of a run that are in memory when it is read.
 pub(crate) const RUN_ROWS: usize = 64;
 /// Runs that are read side by side, at most: more are made fewer first.
-const RUNS_MAX: usize = 32;
+const RUNS_MAX: usize = 64;
 /// Rows that become part of a data file at a time.
 const WRITE_ROWS: usize = 4_096;
 

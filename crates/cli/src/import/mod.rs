@@ -6,6 +6,7 @@ mod setup;
 mod store;
 mod tail;
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use self::progress::Progress;
 use self::setup::Setup;
 pub(crate) use self::tail::tail;
 use crate::args::ImportArgs;
+use crate::out;
 use crate::render::clean;
 
 pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
@@ -38,7 +40,7 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         }
         let done = done.with_context(|| format!("nothing was imported: {}", clean(input.name())))?;
         progress.clear();
-        say_file(input, &done);
+        out::print(&of_file(input, &done))?;
         files.push(done);
     }
     progress.working_on("visits");
@@ -56,22 +58,24 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let done = made.context("nothing was imported")?;
     store::pending(&setup).context("what was imported is not in the tables yet; the next import stores it")?;
     progress.end()?;
-    say(args, &files, &done, bots, began.elapsed());
+    out::print(&of_all(args, &files, &done, bots, began.elapsed()))?;
     store::upkeep(&setup);
     Ok(ExitCode::SUCCESS)
 }
 
-fn say_file(input: &Input, done: &FileDone) {
+fn of_file(input: &Input, done: &FileDone) -> String {
+    let mut text = String::new();
     let name = clean(input.name());
     let why = done.because.as_deref().map(|because| format!(": {}", clean(because))).unwrap_or_default();
-    println!("{name}: {}{why}", done.format);
+    let _ = writeln!(text, "{name}: {}{why}", done.format);
     let Tally { parsed, directives, rejected } = done.tally;
     let known = if done.known_lines > 0 {
         format!(" ({} were imported before)", counted(done.known_lines, "line"))
     } else {
         String::new()
     };
-    println!(
+    let _ = writeln!(
+        text,
         "  {}: {} parsed, {} directives, {} rejected{known}",
         counted(done.tally.lines(), "line"),
         digits(parsed),
@@ -79,15 +83,18 @@ fn say_file(input: &Input, done: &FileDone) {
         digits(rejected)
     );
     if done.left_open {
-        println!("  the last line has no end: it is left for the next time (--final takes it)");
+        let _ = writeln!(text, "  the last line has no end: it is left for the next time (--final takes it)");
     }
+    text
 }
 
-fn say(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, took: Duration) {
+fn of_all(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, took: Duration) -> String {
+    let mut text = String::new();
     let tally: Tally = files.iter().map(|file| file.tally).sum();
     let (counts, made) = (&done.counts, &done.made);
     let rate = tally.lines() as f64 / took.as_secs_f64().max(1e-9);
-    println!(
+    let _ = writeln!(
+        text,
         "{} of {} in {:.1} s ({} lines/s): {} parsed, {} directives, {} rejected",
         counted(tally.lines(), "line"),
         counted(files.len() as u64, "file"),
@@ -97,7 +104,8 @@ fn say(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, took:
         digits(tally.directives),
         digits(tally.rejected)
     );
-    println!(
+    let _ = writeln!(
+        text,
         "requests: {} page views, {} page errors, {} others, {} assets, {} excluded",
         digits(counts.page_views),
         digits(counts.page_errors),
@@ -106,7 +114,8 @@ fn say(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, took:
         digits(counts.excluded)
     );
     let open = if made.open > 0 { " that may go on with the next import (--final ends them)" } else { "" };
-    println!(
+    let _ = writeln!(
+        text,
         "visits: {} ended ({} of bots), {} open{open}; {}",
         digits(made.ended),
         digits(bots),
@@ -114,21 +123,24 @@ fn say(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, took:
         counted(made.visitors, "visitor")
     );
     if counts.late > 0 {
-        println!(
+        let _ = writeln!(
+            text,
             "{} older than what was settled before: they are visits of their own, even where they belong to one",
             counted(counts.late, "request")
         );
     }
     if counts.without_site > 0 {
-        println!(
+        let _ = writeln!(
+            text,
             "{} without a host count to site {NO_SITE}: --site names the site of such a log",
             counted(counts.without_site, "request")
         );
     }
     if counts.without_address > 0 {
-        println!("{} without an address", counted(counts.without_address, "request"));
+        let _ = writeln!(text, "{} without an address", counted(counts.without_address, "request"));
     }
-    println!("visitlog query --data {} \"SELECT * FROM visits\" shows them", args.logs.data.display());
+    let _ = writeln!(text, "visitlog query --data {} \"SELECT * FROM visits\" shows them", args.logs.data.display());
+    text
 }
 
 /// `1,234,567`.

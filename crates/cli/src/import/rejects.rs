@@ -1,58 +1,36 @@
 //! Lines that can't be read: counted, and written where somebody wants to see them.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, bail};
-use serde_json::json;
+use anyhow::bail;
 use visitlog_logs::Reject;
 
 use crate::args::SourceArgs;
+use crate::rejects::RejectFile;
 use crate::render::clean;
 
 pub(super) struct Rejects {
     max: Option<u64>,
-    state: Mutex<State>,
-}
-
-struct State {
-    out: Option<(PathBuf, BufWriter<File>)>,
-    count: u64,
-    last: Option<String>,
-    failed: Option<std::io::Error>,
+    file: Option<RejectFile>,
+    /// How many, and the one that was too many.
+    found: Mutex<(u64, Option<String>)>,
 }
 
 impl Rejects {
     pub(super) fn new(args: &SourceArgs) -> anyhow::Result<Self> {
-        let create = |path: &PathBuf| -> anyhow::Result<_> {
-            let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-            Ok((path.clone(), BufWriter::new(file)))
-        };
-        let out = args.rejects.as_ref().map(create).transpose()?;
-        Ok(Self { max: args.max_errors, state: Mutex::new(State { out, count: 0, last: None, failed: None }) })
+        let file = args.rejects.as_deref().map(RejectFile::create).transpose()?;
+        Ok(Self { max: args.max_errors, file, found: Mutex::default() })
     }
 
     pub(super) fn take(&self, reject: &Reject) -> ControlFlow<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.count += 1;
-        if let Some((_, out)) = &mut state.out {
-            let line = json!({
-                "file": &*reject.file,
-                "line": reject.line,
-                "offset": reject.offset,
-                "reason": reject.reason.to_string(),
-                "bytes": String::from_utf8_lossy(&reject.bytes),
-            });
-            if let Err(error) = writeln!(out, "{line}") {
-                state.failed = Some(error);
-                return ControlFlow::Break(());
-            }
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.0 += 1;
+        if self.file.as_ref().is_some_and(|file| !file.write(reject)) {
+            return ControlFlow::Break(());
         }
-        if self.max.is_some_and(|max| state.count > max) {
-            state.last = Some(format!("{}, line {}: {}", clean(&reject.file), reject.line, reject.reason));
+        if self.max.is_some_and(|max| found.0 > max) {
+            found.1 = Some(format!("{}, line {}: {}", clean(&reject.file), reject.line, reject.reason));
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -61,8 +39,8 @@ impl Rejects {
     /// Why there was enough of them.
     pub(super) fn stopped(&self) -> anyhow::Result<()> {
         self.end()?;
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&state.last, self.max) {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&found.1, self.max) {
             (Some(last), Some(max)) => {
                 bail!("nothing was imported: more than {max} lines can't be read, the last one {last}")
             }
@@ -71,11 +49,6 @@ impl Rejects {
     }
 
     pub(super) fn end(&self) -> anyhow::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = state.failed.take();
-        if let Some((path, out)) = &mut state.out {
-            failed.map_or_else(|| out.flush(), Err).with_context(|| format!("write {}", path.display()))?;
-        }
-        Ok(())
+        self.file.as_ref().map_or(Ok(()), RejectFile::close)
     }
 }

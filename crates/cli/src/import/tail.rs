@@ -19,7 +19,7 @@ use super::rejects::Rejects;
 use super::setup::Setup;
 use super::{digits, store};
 use crate::args::TailArgs;
-use crate::serve;
+use crate::{out, serve};
 
 /// While nothing is written, sessions end all the same: so often it is looked whether some are due.
 const QUIET_COMMIT_EVERY: Duration = Duration::from_secs(5);
@@ -82,16 +82,16 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         last_commit: now,
         commit_took: Duration::ZERO,
     };
-    println!("following {}; Ctrl-C ends it", args.logs.logs.join(" "));
+    out::print(&format!("following {}; Ctrl-C ends it\n", args.logs.logs.join(" ")))?;
     let done = tail.run();
     tail.watching.rejects.end()?;
     done?;
-    println!(
-        "{} lines, {} rejected; {} visits ended",
+    out::print(&format!(
+        "{} lines, {} rejected; {} visits ended\n",
         digits(tail.total.lines()),
         digits(tail.total.rejected),
         digits(tail.visits)
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

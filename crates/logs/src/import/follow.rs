@@ -9,10 +9,11 @@
 //! | renamed, and a new one made | the old one is read on for a while, for its writer may not have noticed yet; the new one from its start |
 //! | copied, and cut | what was not read yet is found in the copy, by content; then from the start |
 //! | the copy, or the renamed one, was compressed | the same |
+//! | the copy is being made | as long as it holds what the log begins with, and grows, it is left alone |
 //! | several times, while nobody followed | files beside it whose names begin alike are read, as far as they are known, or newer than the first look at the log |
 //! | an inode was used again | nothing: inodes are only compared with those of open files |
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Cursor};
 use std::os::unix::fs::MetadataExt as _;
@@ -42,12 +43,18 @@ pub struct Follow {
     current: Option<Followed>,
     /// Renamed ones, which may still be written.
     older: Vec<Followed>,
-    /// The files beside it that were looked at.
-    beside: HashSet<PathBuf>,
-    /// How large those were that nobody knew.
-    sizes: HashMap<PathBuf, u64>,
+    /// The files beside it, as they were when they were last looked at, and whether that is done with.
+    beside: HashMap<PathBuf, (Stamp, bool)>,
     /// The format that was told last: a new file may begin with a line that tells none.
     format: Option<Format>,
+}
+
+/// What changes when a file becomes another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
 }
 
 /// An open file.
@@ -83,8 +90,7 @@ impl Follow {
             name: path.to_string_lossy().into(),
             current: None,
             older: Vec::new(),
-            beside: HashSet::new(),
-            sizes: HashMap::new(),
+            beside: HashMap::new(),
             format: None,
         }
     }
@@ -116,7 +122,7 @@ impl Follow {
             }
         }
         let beside = self.beside().map_err(self.failed())?;
-        let is_new = |(path, _): &(PathBuf, i64)| !self.beside.contains(path);
+        let is_new = |(path, stamp): &(PathBuf, Stamp)| self.beside.get(path) != Some(&(*stamp, true));
         if self.current.is_none() || beside.iter().any(is_new) {
             tally += self.catch_up(beside, reading, watch)?;
             // More of it may have been read under another name: it is opened again where the register says.
@@ -136,16 +142,22 @@ impl Follow {
     /// Reads what files beside it have that was not read, then its own text.
     fn catch_up(
         &mut self,
-        beside: Vec<(PathBuf, i64)>,
+        beside: Vec<(PathBuf, Stamp)>,
         reading: &mut Reading,
         watch: &dyn Watch,
     ) -> Result<Tally, ReadError> {
-        self.beside = beside.iter().map(|(path, _)| path.clone()).collect();
-        let newest = beside.iter().map(|(_, modified_s)| *modified_s).max();
+        let mut before = std::mem::take(&mut self.beside);
+        let newest = beside.iter().map(|(_, stamp)| stamp.modified.0).max();
         let begin = || Ok::<_, ReadError>(newest.map_or(i64::MIN, |newest_s| newest_s + 1));
         let since_s = reading.register.followed_since(&self.name, begin)?;
         let mut tally = Tally::default();
-        for (path, modified_s) in beside {
+        for (path, stamp) in beside {
+            let before = before.remove(&path);
+            if before == Some((stamp, true)) {
+                self.beside.insert(path, (stamp, true));
+                continue;
+            }
+            self.beside.insert(path.clone(), (stamp, false));
             let input = Input::file(&path);
             // It may be renamed or compressed at this moment; then it is found under its other name, next time.
             let is_known = match reading.knows(&input) {
@@ -154,22 +166,20 @@ impl Follow {
                 Err(error) => {
                     // It may be half compressed: it is looked at again.
                     tracing::debug!(error = &error as &dyn std::error::Error, "a file beside a log can't be read");
-                    self.beside.remove(&path);
                     continue;
                 }
             };
             // A copy that is being made looks like another file until it is whole: so one that nobody knows has to look the
             // same twice.
-            let size = path.metadata().map_or(0, |meta| meta.len());
-            let is_new = !is_known && modified_s >= since_s;
-            if is_new && self.sizes.insert(path.clone(), size) != Some(size) {
-                self.beside.remove(&path);
+            let is_new = !is_known && stamp.modified.0 >= since_s;
+            if is_new && (before != Some((stamp, false)) || self.begins_with(&path).map_err(self.failed())?) {
                 continue;
             }
             // Older ones, from before it was followed, are none of its business.
             if is_known || is_new {
                 tally += reading.read_as(&input, self.format.as_ref(), watch)?.tally;
             }
+            self.beside.insert(path, (stamp, true));
         }
         match reading.read_as(&Input::file(&self.path), self.format.as_ref(), watch) {
             Ok(done) => tally += done.tally,
@@ -179,6 +189,25 @@ impl Follow {
         Ok(tally)
     }
 
+    /// Whether the log begins with what is in a file, and has more: as far as its first bytes and its last ones tell.
+    fn begins_with(&self, path: &Path) -> io::Result<bool> {
+        let (part, log) = match (File::open(path), File::open(&self.path)) {
+            (Ok(part), Ok(log)) => (part, log),
+            _ => return Ok(false),
+        };
+        let size = part.metadata()?.len();
+        if size == 0 || log.metadata()?.len() <= size {
+            return Ok(false);
+        }
+        let window = WINDOW_BYTES.min(usize::try_from(size).unwrap_or(usize::MAX));
+        for at in [0, size - window as u64] {
+            if (&part).read_at(at, window)? != (&log).read_at(at, window)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn is_beside(&self, path: &Path) -> bool {
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let (own, other) = (name(&self.path), name(path));
@@ -186,7 +215,7 @@ impl Follow {
     }
 
     /// The files beside it whose names begin with its own, the oldest first.
-    fn beside(&self) -> io::Result<Vec<(PathBuf, i64)>> {
+    fn beside(&self) -> io::Result<Vec<(PathBuf, Stamp)>> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut found = Vec::new();
         let entries = match std::fs::read_dir(folder) {
@@ -198,10 +227,11 @@ impl Follow {
             let Ok(meta) = path.metadata() else { continue };
             let is_open = |followed: &Followed| followed.is_file(meta.dev(), meta.ino());
             if meta.is_file() && self.is_beside(&path) && !self.older.iter().any(is_open) {
-                found.push((path, meta.mtime()));
+                let modified = (meta.mtime(), meta.mtime_nsec());
+                found.push((path, Stamp { inode: meta.ino(), size: meta.len(), modified }));
             }
         }
-        found.sort_by_key(|(_, modified_s)| *modified_s);
+        found.sort_by_key(|(_, stamp)| stamp.modified);
         Ok(found)
     }
 

@@ -163,6 +163,8 @@ enum Step {
     Rename,
     RenameAndNoticeLate(u32),
     CopyAndCut,
+    /// Looked at twice when so many of a hundred bytes are there.
+    CopySlowlyAndCut(u64),
     RenameAndCompress(u8),
     Look,
     Commit,
@@ -179,6 +181,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Rename),
         1 => (0..5_u32).prop_map(Step::RenameAndNoticeLate),
         1 => Just(Step::CopyAndCut),
+        1 => (0..100_u64).prop_map(Step::CopySlowlyAndCut),
         1 => any::<u8>().prop_map(Step::RenameAndCompress),
         5 => Just(Step::Look),
         3 => Just(Step::Commit),
@@ -220,6 +223,15 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
                 log.file = append(&log.path());
             }
             Step::CopyAndCut => log.copy_and_cut(),
+            Step::CopySlowlyAndCut(hundredths) => {
+                let (text, to) = (fs::read(log.path()).expect("read"), log.rotated());
+                let some = text.len() as u64 * hundredths / 100;
+                fs::write(&to, &text[..some as usize]).expect("written");
+                follow.look(&mut reading, &Unwatched).expect("a look");
+                follow.look(&mut reading, &Unwatched).expect("a look");
+                fs::write(&to, text).expect("written");
+                log.file.set_len(0).expect("cut");
+            }
             Step::RenameAndCompress(how) => {
                 let renamed = log.rename();
                 compress(&renamed, *how);
