@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use visitlog_core::Timestamp;
 use visitlog_logs::input::Line;
 use visitlog_logs::{Chunk, ChunkReader, Common, Format, Hints, Parsed, Parser, Row, Tally, Value, Wanted};
 
@@ -25,7 +26,7 @@ pub fn chunks(text: &[u8], bytes: usize) -> ChunkReader {
 /// # Panics
 /// When something does not hold.
 pub fn check(format: &Format, text: &[u8]) {
-    let hints = Hints { utc_offset_s: 3600, year: Some(2024) };
+    let hints = Hints { utc_offset_s: 3600, until: Some(Timestamp::from_secs(1_719_792_000)) };
     let mut whole = Parser::new(format, Wanted::all()).with_hints(hints);
     let mut hits = Parser::new(format, Wanted::hit()).with_hints(hints);
     let mut counted = Parser::new(format, Wanted::columns(&[], &[])).with_hints(hints);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 use visitlog_logs::Reject;
 use visitlog_server::warehouse::logs::{FileOptions, Files, OnReject, Verdict, WithFiles};
-use visitlog_server::warehouse::sql::{Prepared, SqlSettings};
+use visitlog_server::warehouse::sql::{Dialect, Prepared, SqlSettings};
 use visitlog_server::warehouse::{Limits, Runner, WarehouseSettings};
 
 use crate::args::{LogArgs, QueryArgs};
@@ -19,7 +19,7 @@ use crate::{look, sql};
 const VERDICTS_MAX: usize = 10;
 
 /// How files are read, and where rejected lines go.
-pub(crate) fn options(args: &LogArgs) -> anyhow::Result<(FileOptions, Option<Arc<RejectFile>>)> {
+pub(crate) fn options(args: &LogArgs, dialect: Dialect) -> anyhow::Result<(FileOptions, Option<Arc<RejectFile>>)> {
     let rejects = args.rejects.as_deref().map(RejectFile::create).transpose()?.map(Arc::new);
     let on_reject = rejects.clone().map(|rejects| {
         Arc::new(move |reject: &Reject| {
@@ -27,8 +27,13 @@ pub(crate) fn options(args: &LogArgs) -> anyhow::Result<(FileOptions, Option<Arc
             let _ = rejects.write(reject);
         }) as OnReject
     });
-    let options =
-        FileOptions { format: args.format.clone(), max_errors: args.max_errors, on_reject, ..FileOptions::default() };
+    let options = FileOptions {
+        format: args.format.clone(),
+        max_errors: args.max_errors,
+        on_reject,
+        dialect,
+        ..FileOptions::default()
+    };
     Ok((options, rejects))
 }
 

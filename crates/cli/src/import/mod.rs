@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
+use visitlog_core::Timestamp;
 use visitlog_logs::import::{BatchDone, FileDone, ReadError};
 use visitlog_logs::sessions::{Ending, NO_SITE};
 use visitlog_logs::{Input, Tally};
@@ -44,8 +44,7 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         files.push(done);
     }
     progress.working_on("visits");
-    let now = visitlog_core::Timestamp::from_micros(Timestamp::now().as_microsecond());
-    let ending = if args.is_final { Ending::Final } else { Ending::Open { lateness: args.lateness, now: Some(now) } };
+    let ending = if args.is_final { Ending::Final } else { Ending::Open { lateness: args.lateness, now: Some(now()) } };
     let mut bots = 0;
     let staging = setup.staging()?;
     let stages = (0..setup.threads).map(|_| staging.stage()).collect();
@@ -141,6 +140,10 @@ fn of_all(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, to
     }
     let _ = writeln!(text, "visitlog query --data {} \"SELECT * FROM visits\" shows them", args.logs.data.display());
     text
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
 /// `1,234,567`.

@@ -13,6 +13,7 @@ use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::import::{Staging, open_folder, staging};
 use visitlog_server::{EnrichSettings, Enricher};
 
+use super::now;
 use crate::args::SourceArgs;
 use crate::look;
 
@@ -63,7 +64,12 @@ impl Setup {
 
     pub(super) fn read_settings(&self, takes_open_lines: bool) -> ReadSettings {
         let format = self.format.clone();
-        ReadSettings { format, hints: Hints::default(), takes_open_lines, threads: self.threads }
+        ReadSettings {
+            format,
+            hints: Hints { until: Some(now()), ..Hints::default() },
+            takes_open_lines,
+            threads: self.threads,
+        }
     }
 
     /// Where the settled visits of the next batch are written.

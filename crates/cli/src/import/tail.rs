@@ -17,7 +17,7 @@ use visitlog_server::warehouse::import::Stage;
 
 use super::rejects::Rejects;
 use super::setup::Setup;
-use super::{digits, store};
+use super::{digits, now, store};
 use crate::args::TailArgs;
 use crate::{out, serve};
 
@@ -172,8 +172,7 @@ impl Tail<'_> {
             return Ok(());
         }
         let began = Instant::now();
-        let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-        let ending = Ending::Open { lateness: self.args.lateness, now: Some(now) };
+        let ending = Ending::Open { lateness: self.args.lateness, now: Some(now()) };
         let horizons = self.horizons();
         let staging = self.setup.staging()?;
         let sessions = Arc::clone(&self.setup.sessions);

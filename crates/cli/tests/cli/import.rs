@@ -127,3 +127,18 @@ fn no_line_is_lost_or_doubled_when_imports_are_killed() {
     eprintln!("{killed} imports killed, {done} done, {} pages; {:?}", log.pages, log.done);
     assert!(killed >= 5 && !log.done.is_empty());
 }
+
+#[test]
+fn times_without_a_year_are_the_last_before_the_log_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, path) = (folder.path().join("data"), folder.path().join("a.log"));
+    let request =
+        |time: &str| format!("{time} web1 nginx: 192.0.2.1 - - \"GET / HTTP/1.1\" 200 5 \"-\" \"Mozilla/5.0\"\n");
+    fs::write(&path, request("Dec 31 23:59:59") + &request("Jan  1 00:00:01")).unwrap();
+    // 2026-01-01 10:00:00 UTC.
+    let written = std::time::UNIX_EPOCH + Duration::from_secs(1_767_261_600);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(written).unwrap();
+    say(&["import", path.to_str().unwrap(), "--site", "shop.example", "--final"], &data);
+    let csv = say(&["query", "SELECT started_at, page_views FROM visits", "-o", "csv"], &data);
+    assert_eq!(csv, "started_at,page_views\n2025-12-31T23:59:59Z,2\n");
+}

@@ -346,20 +346,22 @@ impl Followed {
         let tail = (&self.file).read_at(tail_from, (known.end - tail_from) as usize).map_err(failed)?;
         let mut marker = Marker::resume(head, &tail, known.end);
         marker.see(&bytes);
-        let mut parser = match self.parser.take() {
+        let modified_s = self.file.metadata().map_err(failed)?.mtime();
+        let parser = match self.parser.take() {
             Some(parser) => parser,
             None => {
                 let format = self.format(name, reading, &bytes, usual.as_ref())?;
-                Parser::new(usual.insert(format), Wanted::hit()).with_hints(reading.hints())
+                Parser::new(usual.insert(format), Wanted::hit())
             }
         };
+        let mut parser = parser.with_hints(reading.hints(modified_s));
         let mut chunks = ChunkReader::resume(name, Box::new(Cursor::new(bytes)), self.start.clone());
         *tally += reading.take_chunks(&mut chunks, &mut parser, known.number, watch)?;
         self.start = chunks.position().clone();
         self.parser = Some(parser);
         (known.head, known.tail) = marker.marks();
         (known.end, known.lines) = (marker.at(), self.start.line - 1);
-        known.modified_s = self.file.metadata().map_err(failed)?.mtime();
+        known.modified_s = modified_s;
         reading.register.put(known.clone(), found.as_ref());
         self.known = Some(known);
         Ok(())

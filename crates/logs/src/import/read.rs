@@ -123,8 +123,10 @@ impl Reading {
         Self { settings, importer, register, gatherers }
     }
 
-    pub(super) const fn hints(&self) -> Hints {
-        self.settings.hints
+    /// Of a file that was written last then; 0 where nobody knows.
+    pub(super) fn hints(&self, modified_s: i64) -> Hints {
+        let hints = self.settings.hints;
+        if modified_s == 0 { hints } else { Hints { until: Some(Timestamp::from_secs(modified_s)), ..hints } }
     }
 
     pub(super) const fn format(&self) -> Option<&Format> {
@@ -221,7 +223,7 @@ impl Reading {
             left_open: false,
             is_over: false,
         };
-        let (text, tally) = self.parse(text, &format, known.number, watch)?;
+        let (text, tally) = self.parse(text, &format, self.hints(modified_s), known.number, watch)?;
         let known_lines = known.lines;
         if text.marker.at() < known.end {
             // It was cut at this moment. Nothing was taken; what it holds now is another text.
@@ -280,9 +282,15 @@ impl Reading {
         Ok(found.cloned())
     }
 
-    fn parse(&mut self, text: Text, format: &Format, file: u32, watch: &dyn Watch) -> Result<(Text, Tally), ReadError> {
+    fn parse(
+        &mut self,
+        text: Text,
+        format: &Format,
+        hints: Hints,
+        file: u32,
+        watch: &dyn Watch,
+    ) -> Result<(Text, Tally), ReadError> {
         let text = Mutex::new(text);
-        let hints = self.settings.hints;
         let run = |gatherer: &mut Gatherer| {
             let parser = Parser::new(format, Wanted::hit()).with_hints(hints);
             let done = parse_chunks(&text, parser, gatherer, file, watch);

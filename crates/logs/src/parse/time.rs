@@ -14,8 +14,9 @@ const DAY_S: i64 = 86_400;
 pub struct Hints {
     /// Seconds east of UTC of the times that name no zone.
     pub utc_offset_s: i32,
-    /// The year of those that have none (syslog).
-    pub year: Option<i16>,
+    /// Of times that have no year (syslog), the last one is meant that is not after this, but for a day: the clocks of the
+    /// machines that write and that say this may differ.
+    pub until: Option<Timestamp>,
 }
 
 /// Why a time is not read.
@@ -184,9 +185,13 @@ impl TimeReader {
             (bytes.len() == 15 && bytes[3] == b' ' && bytes[6] == b' ').then_some((month, day, seconds))
         };
         let (month, day, seconds) = read().ok_or(NoTime::Malformed)?;
-        let year = self.hints.year.ok_or(NoTime::WithoutYear)?;
-        let day_s = u64::try_from(year).ok().and_then(|year| day_start(year, month, day)).ok_or(NoTime::Malformed)?;
-        Ok(moment(day_s, seconds - i64::from(self.hints.utc_offset_s), 0))
+        let until = self.hints.until.ok_or(NoTime::WithoutYear)?.micros().saturating_add(DAY_S * 1_000_000);
+        let year = jiff::Timestamp::from_microsecond(until)
+            .map_or(9999, |until| jiff::tz::Offset::UTC.to_datetime(until).year().unsigned_abs().into());
+        // The 29th of February is four years back at most, or eight.
+        let of = |year| Some(moment(day_start(year, month, day)?, seconds - i64::from(self.hints.utc_offset_s), 0));
+        let mut times = (0..=8).filter_map(|back| of(u64::checked_sub(year, back)?));
+        times.find(|time| time.micros() <= until).ok_or(NoTime::Malformed)
     }
 
     fn strftime(&self, format: &str, bytes: &[u8]) -> Option<Timestamp> {
@@ -387,7 +392,9 @@ mod tests {
 
     #[track_caller]
     fn check(clock: &Clock, text: &str, expected: Option<&str>) {
-        let mut reader = TimeReader { hints: Hints { utc_offset_s: 3600, year: Some(2024) }, ..TimeReader::default() };
+        // 2024-07-01T00:00:00Z
+        let until = Some(Timestamp::from_secs(1_719_792_000));
+        let mut reader = TimeReader { hints: Hints { utc_offset_s: 3600, until }, ..TimeReader::default() };
         // Twice: what is remembered must say the same.
         for _ in 0..2 {
             let read = reader.read(clock, text.as_bytes()).ok();
@@ -418,6 +425,11 @@ mod tests {
         check(&Clock::Epoch, "soon", None);
         check(&Clock::Syslog, "Mar 24 14:02:50", Some("2024-03-24T13:02:50Z"));
         check(&Clock::Syslog, "Mar  4 14:02:50", Some("2024-03-04T13:02:50Z"));
+        check(&Clock::Syslog, "Jul  1 23:59:59", Some("2024-07-01T22:59:59Z"));
+        check(&Clock::Syslog, "Jul  3 00:00:00", Some("2023-07-02T23:00:00Z"));
+        check(&Clock::Syslog, "Dec 31 23:59:59", Some("2023-12-31T22:59:59Z"));
+        check(&Clock::Syslog, "Feb 29 12:00:00", Some("2024-02-29T11:00:00Z"));
+        check(&Clock::Syslog, "Feb 30 12:00:00", None);
         check(&Clock::Strftime("%d.%m.%Y %H:%M".into()), "17.05.2015 10:05", Some("2015-05-17T09:05:00Z"));
     }
 

@@ -1,8 +1,9 @@
-//! One small log per file of `cases`. Its first lines may say what is known beforehand: `!format NAME`, `!year YEAR`,
+//! One small log per file of `cases`. Its first lines may say what is known beforehand: `!format NAME`, `!until TIME`,
 //! `!offset SECONDS`, `!replace X HH` (each X is the byte HH). What was read is in the snapshot of the same name.
 
 use std::path::Path;
 
+use visitlog_core::Timestamp;
 use visitlog_logs::{Format, Hints, detect};
 
 use crate::describe_text;
@@ -29,14 +30,17 @@ fn run(case: &[u8]) -> String {
         let (word, value) = line[1..].trim_end().split_once(' ').expect("a word and a value");
         match word {
             "format" => format = Some(value.to_owned()),
-            "year" => hints.year = Some(value.parse().expect("a year")),
+            "until" => {
+                let until: jiff::Timestamp = value.parse().expect("a time");
+                hints.until = Some(Timestamp::from_micros(until.as_microsecond()));
+            }
             "offset" => hints.utc_offset_s = value.parse().expect("seconds"),
             "replace" => {
                 let (mark, byte) = value.split_once(' ').expect("a mark and a byte");
                 let byte = u8::from_str_radix(byte, 16).expect("a byte");
                 text.iter_mut().filter(|other| **other == mark.as_bytes()[0]).for_each(|other| *other = byte);
             }
-            other => panic!("{other}: format, year, offset or replace expected"),
+            other => panic!("{other}: format, until, offset or replace expected"),
         }
     }
     let format = match format {

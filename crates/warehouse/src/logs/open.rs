@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use parking_lot::Mutex;
+use visitlog_core::Timestamp;
 use visitlog_enrich::Enricher;
 use visitlog_logs::{ChunkReader, Format, Hints, Input, Parser, Wanted, detect};
 
@@ -15,7 +16,7 @@ use super::rejects::RejectsTable;
 use super::sessions::{SessionOptions, SessionsTable};
 use super::table::LogTable;
 use crate::sql::rewrite::ColumnNames;
-use crate::sql::{Argument, Catalog, CatalogError, Source, SourceKind, SqlError, Table, sources};
+use crate::sql::{Argument, Catalog, CatalogError, Dialect, Source, SourceKind, SqlError, Table, sources};
 
 /// Directives that are gathered before they are looked at.
 const DIRECTIVES_BYTES_MAX: usize = 64 << 10;
@@ -31,6 +32,8 @@ pub struct FileOptions {
     pub max_errors: Option<u64>,
     /// Takes the lines that are rejected.
     pub on_reject: Option<OnReject>,
+    /// Whose statement it is. Default: SQL's.
+    pub dialect: Dialect,
     /// What the visits of `sessions(...)` are enriched by. Default: one with the embedded data.
     pub enricher: Option<Arc<Enricher>>,
 }
@@ -79,7 +82,7 @@ impl LogFile {
                 (found.format, found.because)
             }
         };
-        let hints = Hints { year: input.path().and_then(year_of), ..Hints::default() };
+        let hints = Hints { until: Some(changed(&input)), ..Hints::default() };
         let opened = Mutex::new(input.path().is_none().then_some(chunks));
         Ok(Self { input, format, because, hints, opened })
     }
@@ -125,11 +128,11 @@ impl LogFile {
     }
 }
 
-/// Syslog's times have no year: that of the file's last change is meant.
-fn year_of(path: &Path) -> Option<i16> {
-    let changed = std::fs::metadata(path).ok()?.modified().ok()?;
-    let changed = jiff::Timestamp::try_from(changed).ok()?;
-    Some(jiff::tz::TimeZone::UTC.to_datetime(changed).year())
+/// When it was written last; now, where that is not known: syslog's times have no year.
+fn changed(input: &Input) -> Timestamp {
+    let changed = input.path().and_then(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok());
+    let changed = changed.and_then(|changed| jiff::Timestamp::try_from(changed).ok());
+    Timestamp::from_micros(changed.unwrap_or_else(jiff::Timestamp::now).as_microsecond())
 }
 
 /// The files of one statement, opened.
@@ -148,7 +151,7 @@ impl Files {
     /// # Errors
     /// When a file is not there, can't be read, or is of no known format.
     pub fn open(sql: &str, options: &FileOptions) -> Result<Option<Self>, SqlError> {
-        let sources = sources(sql, &|name| Path::new(name).is_file())?;
+        let sources = sources(sql, options.dialect, &|name| Path::new(name).is_file())?;
         if sources.is_empty() {
             return Ok(None);
         }

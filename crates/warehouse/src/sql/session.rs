@@ -134,7 +134,8 @@ fn parse(files: Option<&Files>, prepared: &Prepared) -> Result<Statement, SqlErr
         Some(files) => (files.sources(), files.column_names()),
         None => (&none, &no_columns),
     };
-    let refused = if files.is_none() { rewrite::sources(&prepared.sql, &|_| false)? } else { Vec::new() };
+    let refused =
+        if files.is_none() { rewrite::sources(&prepared.sql, prepared.dialect, &|_| false)? } else { Vec::new() };
     if let Some(file) = refused.first() {
         return Err(SqlError::NoFiles { name: file.name.clone() });
     }

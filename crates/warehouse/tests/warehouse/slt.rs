@@ -96,7 +96,7 @@ impl Record {
 
 /// A statement's result; the files that it names are opened.
 async fn tsv(sql: &Sql, catalog: &FixedCatalog, prepared: Prepared) -> Result<String, SqlError> {
-    match Files::open(&prepared.sql, &FileOptions::default())? {
+    match Files::open(&prepared.sql, &FileOptions { dialect: prepared.dialect, ..FileOptions::default() })? {
         None => super::text(sql, catalog, prepared, Format::Tsv).await,
         Some(files) => {
             let others: Arc<dyn Catalog> = Arc::new(catalog.clone());

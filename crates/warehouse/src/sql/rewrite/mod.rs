@@ -73,10 +73,12 @@ fn proportions(sql: &str, tokens: &[lexer::Token]) -> Vec<Edit> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dialect::Dialect;
     use super::*;
 
     fn done(sql: &str) -> String {
-        let found = sources(sql, &|name| name == "accesslog").unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let found =
+            sources(sql, Dialect::Sql, &|name| name == "accesslog").unwrap_or_else(|error| panic!("{sql}: {error}"));
         let names =
             ["time", "user", "cs-uri-stem", "cs(Cookie)", "sc-status", "c-ip", "s-port", "time-taken", "RemoteAddr"];
         let columns = ColumnNames::new(names.map(str::to_owned), true);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::dialect::Dialect;
 use super::super::error::SqlError;
 use super::columns::in_quotes;
 use super::lexer::{AFTER_FROM, Kind, Token, lex};
@@ -29,10 +30,10 @@ pub struct Source {
 /// What is read of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceKind {
-    /// The requests of a file, a glob, or standard input (`-`).
+    /// The requests of files, globs, or standard input (`-`).
     Log {
-        /// The name or glob.
-        pattern: String,
+        /// The names or globs: one, but for LogParser's `FROM a.log, b.log`.
+        patterns: Vec<String>,
     },
     /// The lines that could not be read.
     Rejects {
@@ -59,7 +60,7 @@ impl Source {
     /// The patterns of the files that it reads.
     pub fn patterns(&self) -> Vec<&str> {
         match &self.kind {
-            SourceKind::Log { pattern } => vec![pattern],
+            SourceKind::Log { patterns } => patterns.iter().map(String::as_str).collect(),
             SourceKind::Rejects { arguments } | SourceKind::Sessions { arguments } => {
                 let unnamed = arguments.iter().filter(|argument| argument.name.is_none());
                 unnamed.map(|argument| argument.value.as_str()).collect()
@@ -80,9 +81,11 @@ impl Source {
 /// `is_file` says that there is one, and neither the statement itself (`WITH`) nor Visitlog has a table of that name: a
 /// file called `visits` must be written `./visits`. Quotes, single or double, make no difference.
 ///
+/// Files with a comma between them are joined, as tables are; to LogParser they are one table.
+///
 /// # Errors
 /// When the arguments of a function can't be read.
-pub fn sources(sql: &str, is_file: &dyn Fn(&str) -> bool) -> Result<Vec<Source>, SqlError> {
+pub fn sources(sql: &str, dialect: Dialect, is_file: &dyn Fn(&str) -> bool) -> Result<Vec<Source>, SqlError> {
     let tokens = lex(sql);
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.is_table) {
@@ -110,11 +113,29 @@ pub fn sources(sql: &str, is_file: &dyn Fn(&str) -> bool) -> Result<Vec<Source>,
                 && is_file(&name)
         };
         if is_one {
-            let kind = SourceKind::Log { pattern: name.clone() };
+            let kind = SourceKind::Log { patterns: vec![name.clone()] };
             found.push(Source { span: token.span.clone(), name, kind, alias: None });
         }
     }
-    Ok(found)
+    Ok(if dialect == Dialect::LogParser { united(sql, found) } else { found })
+}
+
+/// `a.log, b.log` as one table.
+fn united(sql: &str, sources: Vec<Source>) -> Vec<Source> {
+    let mut all: Vec<Source> = Vec::with_capacity(sources.len());
+    for mut source in sources {
+        if let (Some(last), SourceKind::Log { patterns: more }) = (all.last_mut(), &mut source.kind)
+            && let SourceKind::Log { patterns } = &mut last.kind
+            && sql[last.span.end..source.span.start].trim() == ","
+        {
+            patterns.append(more);
+            last.span.end = source.span.end;
+            last.name = sql[last.span.clone()].to_owned();
+            continue;
+        }
+        all.push(source);
+    }
+    all
 }
 
 /// The next token that is no space.
@@ -217,7 +238,7 @@ mod tests {
     use super::*;
 
     fn names(sql: &str) -> Vec<String> {
-        let found = sources(sql, &|name| ["accesslog", "visits", "c"].contains(&name));
+        let found = sources(sql, Dialect::Sql, &|name| ["accesslog", "visits", "c"].contains(&name));
         found.unwrap_or_else(|error| panic!("{sql}: {error}")).into_iter().map(|source| source.name).collect()
     }
 
@@ -241,16 +262,27 @@ mod tests {
     }
 
     #[test]
+    fn to_logparser_files_with_commas_are_one_table() {
+        let sql = "SELECT 1 FROM a.log , 'b c.log',d*.log x, e.log WHERE 1 IN (SELECT 1 FROM f.log JOIN g.log ON true)";
+        let named = |dialect| {
+            let found = sources(sql, dialect, &|_| false).unwrap_or_default();
+            found.iter().map(|source| source.patterns().join("|")).collect::<Vec<_>>()
+        };
+        assert_eq!(named(Dialect::LogParser), ["a.log|b c.log|d*.log", "e.log", "f.log", "g.log"]);
+        assert_eq!(named(Dialect::Sql).len(), 6);
+    }
+
+    #[test]
     fn calls_are_taken_apart() {
         let sql = "SELECT 1 FROM Sessions( 'a.log', \"b.log\", idle_timeout => '30m', Final := true )";
-        let found = sources(sql, &|_| false).unwrap_or_default();
+        let found = sources(sql, Dialect::Sql, &|_| false).unwrap_or_default();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].patterns(), ["a.log", "b.log"]);
         let SourceKind::Sessions { arguments } = &found[0].kind else { panic!("{found:?}") };
         let named: Vec<_> = arguments.iter().filter_map(|a| Some((a.name.as_deref()?, a.value.as_str()))).collect();
         assert_eq!(named, [("idle_timeout", "30m"), ("final", "true")]);
         for wrong in ["FROM sessions('a.log'", "FROM sessions(,)", "FROM sessions('a' 'b')", "FROM rejects(1 + 2)"] {
-            assert!(sources(&format!("SELECT 1 {wrong}"), &|_| false).is_err(), "{wrong}");
+            assert!(sources(&format!("SELECT 1 {wrong}"), Dialect::Sql, &|_| false).is_err(), "{wrong}");
         }
     }
 }
