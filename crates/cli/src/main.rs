@@ -65,8 +65,6 @@ fn main() -> ExitCode {
         | Command::Report(_)
         | Command::Erase(_)
         | Command::Export(_)
-        | Command::Import(_)
-        | Command::Tail(_)
         | Command::Describe(_)
         | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
