@@ -143,7 +143,7 @@ fn json(sample: &[u8], said: &[(usize, &[u8])]) -> Option<Detection> {
     }
     let which = [Common::Time, Common::Path, Common::Status].iter().filter_map(|common| {
         let column = format.columns().iter().find(|column| column.gives.contains(common))?;
-        Some(format!("{} is `{}`", common.name(), column.name))
+        Some(format!("{} is `{}`", common.name(), quote(column.name.as_bytes())))
     });
     because.push_str(&format!("; {}", which.collect::<Vec<_>>().join(", ")));
     if asides > 0 {

@@ -138,6 +138,10 @@ fn a_verdict_says_what_it_rests_on() {
         because("{\"time\":\"2024-01-01T00:00:00Z\",\"request_uri\":\"/\",\"status\":200}\n"),
         "1 of 1 lines are JSON objects; time is `time`, path is `request_uri`, status is `status`"
     );
+    assert_eq!(
+        because("{\"time\":1.5,\"request\":{\"ur\u{1b}i\":\"/\"},\"status\":200}\n"),
+        "1 of 1 lines are JSON objects; time is `time`, path is `request.ur i`, status is `status`"
+    );
     assert_eq!(because("\n\n"), "x.log: no access log that is known: there is no line to tell by");
     let unknown = because("one\n192.0.2.1 - - [17/May/2015:10:05:03 +0000] nothing\n");
     assert!(unknown.contains("came closest with 0 of 2 lines; line 2: does not fit the format"), "{unknown}");
