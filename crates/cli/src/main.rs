@@ -32,6 +32,11 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 
+/// Why: `docs/decisions/011-allocator.md`.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     init_log();
