@@ -48,11 +48,12 @@ fn directive_of(text: &str) -> Result<(Field, usize), TemplateError> {
     let letter = after.chars().next().ok_or_else(cut)?;
     let mut len = text.len() - after.len() + letter.len_utf8();
     // `%{VARNAME}^ti`, `%^FB`: two letters behind a caret.
+    let unknown = |len: usize| TemplateError::Unknown { field: text[..len].to_owned() };
     if letter == '^' {
-        len = (len + 2).min(text.len());
+        let letters = after[1..].get(..2).filter(|letters| letters.bytes().all(|letter| letter.is_ascii_alphabetic()));
+        len += letters.ok_or_else(|| unknown(len))?.len();
     }
-    let written = text.get(..len).unwrap_or(text);
-    let field = field_of(letter, argument).ok_or_else(|| TemplateError::Unknown { field: written.to_owned() })?;
+    let field = field_of(letter, argument).ok_or_else(|| unknown(len))?;
     Ok((field, len))
 }
 

@@ -65,6 +65,8 @@ fn a_format_string_that_cannot_be_read_says_why() {
         ("%h%l %r", "nothing between remote_host and remote_ident: where one ends could not be told"),
         ("%h %{Referer", "the format string ends inside of %{Referer"),
         ("%h %y", "unknown field %y"),
+        ("%h %^", "unknown field %^"),
+        ("%h %^F\u{fffd}", "unknown field %^"),
         ("$remote_addr$status", "nothing between remote_addr and status: where one ends could not be told"),
         ("$remote_addr ${status", "the format string ends inside of ${status"),
     ] {
