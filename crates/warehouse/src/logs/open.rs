@@ -15,7 +15,7 @@ use super::error::FilesError;
 use super::rejects::RejectsTable;
 use super::sessions::{SessionOptions, SessionsTable};
 use super::table::LogTable;
-use crate::sql::rewrite::ColumnNames;
+use crate::sql::rewrite::{ColumnNames, wants_everything};
 use crate::sql::{Argument, Catalog, CatalogError, Dialect, Source, SourceKind, SqlError, Table, sources};
 
 /// Directives that are gathered before they are looked at.
@@ -156,9 +156,11 @@ impl Files {
             return Ok(None);
         }
         let files = Self::of(sources.clone(), options, false)?;
-        // A field that is named and not there may be named by a later line of the file. (Standard input is not read twice.)
+        // A field that is named and not there may be named by a later line of the file, and who wants all of them wants those of
+        // later lines. (Standard input is not read twice.)
         let reads_input = sources.iter().any(|source| source.patterns().contains(&"-"));
-        if !reads_input && files.columns.is_one_missing(sql, &sources) {
+        let wants_all = || files.has_w3c() && wants_everything(sql);
+        if !reads_input && (files.columns.is_one_missing(sql, &sources) || wants_all()) {
             return Ok(Some(Self::of(sources, options, true)?));
         }
         Ok(Some(files))
@@ -237,6 +239,10 @@ impl Files {
         let ledger = Arc::new(Ledger::new(&source.name, options.max_errors, options.on_reject.clone()));
         self.ledgers.push(Arc::clone(&ledger));
         Ok((logs.into(), ledger))
+    }
+
+    fn has_w3c(&self) -> bool {
+        self.verdicts.iter().any(|verdict| verdict.format == W3C)
     }
 
     /// Which format each file has, and why.

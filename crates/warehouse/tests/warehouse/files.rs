@@ -184,4 +184,8 @@ async fn fields_that_a_later_line_names_are_columns_too() {
     std::fs::write(&path, text).unwrap();
     let found = result(&format!("SELECT cs-uri-stem, Time-Taken FROM {} WHERE time-taken > 0", path.display())).await;
     assert_eq!(found, ["cs-uri-stem\ttime-taken", "/late.aspx\t17"]);
+    let found = result(&format!("SELECT * FROM {} WHERE cs-uri-stem = '/late.aspx'", path.display())).await;
+    let cells: Vec<Vec<&str>> = found.iter().map(|row| row.split('\t').collect()).collect();
+    let at = cells[0].iter().position(|column| *column == "time-taken").expect("a column of a later line");
+    assert_eq!((cells.len(), cells[1][at]), (2, "17"));
 }

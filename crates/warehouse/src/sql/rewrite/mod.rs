@@ -48,6 +48,18 @@ pub(super) fn has_target(sql: &str) -> bool {
         && (1..words.len()).any(|at| is(at, &["INTO"]) && !is(at - 1, &["INSERT", "MERGE", "AS"]))
 }
 
+/// Whether a statement wants all columns of all rows: `SELECT *`, and no `LIMIT` or `TOP`.
+pub(crate) fn wants_everything(sql: &str) -> bool {
+    let tokens = lex(sql);
+    let words: Vec<String> = tokens
+        .iter()
+        .filter(|token| token.kind != Kind::Space)
+        .map(|token| sql[token.span.clone()].to_ascii_uppercase())
+        .collect();
+    let is_star = |pair: &[String]| pair[1] == "*" && matches!(&*pair[0], "SELECT" | "DISTINCT" | "ALL" | "," | ".");
+    words.windows(2).any(is_star) && !words.iter().any(|word| matches!(&**word, "LIMIT" | "TOP" | "FETCH"))
+}
+
 /// `PROPCOUNT(*) ON (a, b)`: LogParser's way to say by what the whole is split.
 fn proportions(sql: &str, tokens: &[lexer::Token]) -> Vec<Edit> {
     let seen: Vec<&lexer::Token> = tokens.iter().filter(|token| token.kind != Kind::Space).collect();
@@ -83,6 +95,16 @@ mod tests {
             ["time", "user", "cs-uri-stem", "cs(Cookie)", "sc-status", "c-ip", "s-port", "time-taken", "RemoteAddr"];
         let columns = ColumnNames::new(names.map(str::to_owned), true);
         rewrite(sql, &found, &if found.is_empty() { ColumnNames::default() } else { columns }).sql().to_owned()
+    }
+
+    #[test]
+    fn everything_is_a_star_without_a_limit() {
+        for sql in ["select * from a.log", "SELECT f.* FROM a.log f", "SELECT 1, * FROM a.log"] {
+            assert!(wants_everything(sql), "{sql}");
+        }
+        for sql in ["SELECT count(*) FROM a*.log", "SELECT * FROM a.log LIMIT 5", "SELECT TOP 5 * FROM a.log"] {
+            assert!(!wants_everything(sql), "{sql}");
+        }
     }
 
     #[test]
