@@ -127,13 +127,9 @@ impl Stage {
     /// When the disk refuses.
     pub fn finish(stages: Vec<Self>) -> Result<(Option<serde_json::Value>, u64), OutputError> {
         let (mut bots, mut all) = (0, Staged::default());
-        let staged = std::thread::scope(|scope| {
-            let threads: Vec<_> = stages.into_iter().map(|stage| scope.spawn(|| stage.write())).collect();
-            let joined =
-                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why)));
-            joined.collect::<Result<Vec<_>, _>>()
-        })?;
-        for (mut staged, of_bots) in staged {
+        // One after the other: what is being written takes more memory than all else.
+        for stage in stages {
+            let (mut staged, of_bots) = stage.write()?;
             bots += of_bots;
             all.visits.append(&mut staged.visits);
             all.events.append(&mut staged.events);

@@ -15,7 +15,7 @@ use deltalake::arrow::error::ArrowError;
 use deltalake::arrow::ipc::reader::StreamReader;
 use deltalake::arrow::ipc::writer::StreamWriter;
 use deltalake::datafusion::physical_plan::SendableRecordBatchStream;
-use deltalake::datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use deltalake::datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use deltalake::kernel::Add;
 use futures_util::{StreamExt as _, stream};
 
@@ -79,7 +79,7 @@ impl Runs {
             self.end(writer)?;
         }
         let all = std::mem::take(&mut self.runs).into();
-        let mut rows = self.side_by_side(all, WRITE_ROWS)?;
+        let mut rows = aside(self.side_by_side(all, WRITE_ROWS)?);
         let mut file: Option<FileWriter> = None;
         while let Some(batch) = rows.next().await {
             let batch = batch?;
@@ -129,4 +129,19 @@ impl Runs {
         let runs = runs.into_iter().map(open).collect::<Result<Vec<_>, WarehouseError>>()?;
         merged(&self.kind, runs, rows)
     }
+}
+
+/// The same rows, put together by another thread, a batch or two ahead of who takes them.
+fn aside(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let mut ahead = RecordBatchReceiverStream::builder(rows.schema(), 1);
+    let taker = ahead.tx();
+    ahead.spawn(async move {
+        while let Some(rows) = rows.next().await {
+            if taker.send(rows).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    ahead.build()
 }
