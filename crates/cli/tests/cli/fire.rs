@@ -332,8 +332,12 @@ fn the_tables_are_what_clients_did_after_sixty_kills() {
     gate.end();
     let books: Vec<Book> = crowd.into_iter().map(|client| client.join().unwrap()).collect();
     server.wait_until_all_have_ended();
+    // Where the machine is loaded, a life is over before its upkeep comes to that.
+    let is_gone = |name: &String| !data.join("warehouse").join(name).exists();
+    eventually("what no table needs to be deleted", || traces.unnamed.iter().any(is_gone));
     let (status, log) = server.end();
     assert!(status.success(), "{status}\n{log}");
+    traces.look(data);
     let (visits, events) = check_in_all_ways(data, &upstream);
     let tally = compare(&books, &visits::ended(data), &terminated, IDLE);
     let shown: Vec<&String> = tally.faults.iter().take(10).collect();
