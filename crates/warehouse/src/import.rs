@@ -112,8 +112,8 @@ impl Staging {
             budget: Budget::default(),
             rows: RowBuilder::new(Arc::clone(&self.enricher), None),
             gathered: Gathered::default(),
-            visits: Runs::new(Kind::visits(), self.dir.clone()),
-            events: Runs::new(Kind::events(), self.dir.clone()),
+            visits: Runs::new(self.visits.clone(), self.dir.clone()),
+            events: Runs::new(self.events.clone(), self.dir.clone()),
             bots: 0,
         }
     }
@@ -164,8 +164,8 @@ impl Stage {
                 gathered.write(visits_in, None, VISIT_ROWS, |batch| &batch.visits, &mut staged.visits).await?;
                 return gathered.write(events_in, None, EVENT_ROWS, |batch| &batch.events, &mut staged.events).await;
             }
-            visits.write(visits_in, MERGED_BYTES_MAX, &mut staged.visits).await?;
-            events.write(events_in, MERGED_BYTES_MAX, &mut staged.events).await
+            visits.write(MERGED_BYTES_MAX, &mut staged.visits).await?;
+            events.write(MERGED_BYTES_MAX, &mut staged.events).await
         })?;
         Ok((staged, bots))
     }

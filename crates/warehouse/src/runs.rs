@@ -23,7 +23,7 @@ use crate::error::WarehouseError;
 use crate::files::FileWriter;
 use crate::merge::merged;
 use crate::schema;
-use crate::tables::{Kind, Place};
+use crate::tables::Place;
 
 /// Rows of a run that are in memory when it is read.
 pub(crate) const RUN_ROWS: usize = 64;
@@ -34,15 +34,15 @@ const WRITE_ROWS: usize = 4_096;
 
 /// The sorted runs of one table.
 pub(crate) struct Runs {
-    kind: Kind,
+    place: Place,
     dir: PathBuf,
     runs: VecDeque<File>,
 }
 
 impl Runs {
-    /// None yet; temporary files, without a name, will be in `dir`.
-    pub(crate) const fn new(kind: Kind, dir: PathBuf) -> Self {
-        Self { kind, dir, runs: VecDeque::new() }
+    /// None yet, of the table whose data files go to `place`; temporary files, without a name, will be in `dir`.
+    pub(crate) const fn new(place: Place, dir: PathBuf) -> Self {
+        Self { place, dir, runs: VecDeque::new() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -62,12 +62,7 @@ impl Runs {
     }
 
     /// Makes data files of all of them: of each month some that are not much larger than `bytes_max`.
-    pub(crate) async fn write(
-        mut self,
-        place: &Place,
-        bytes_max: u64,
-        adds: &mut Vec<Add>,
-    ) -> Result<(), WarehouseError> {
+    pub(crate) async fn write(mut self, bytes_max: u64, adds: &mut Vec<Add>) -> Result<(), WarehouseError> {
         while self.runs.len() > RUNS_MAX {
             let few = (self.runs.len() - RUNS_MAX + 1).min(RUNS_MAX);
             let few = self.runs.drain(..few).collect();
@@ -83,7 +78,7 @@ impl Runs {
         let mut file: Option<FileWriter> = None;
         while let Some(batch) = rows.next().await {
             let batch = batch?;
-            let Some(months) = batch.column_by_name(schema::PARTITION) else { continue };
+            let months = batch.column(batch.schema_ref().index_of(schema::PARTITION)?);
             for rows in partition(std::slice::from_ref(months))?.ranges() {
                 let month = months.as_string::<i32>().value(rows.start);
                 if file.as_ref().is_some_and(|file| file.month() != month || file.bytes() >= bytes_max)
@@ -93,7 +88,7 @@ impl Runs {
                 }
                 let file = match &mut file {
                     Some(file) => file,
-                    none => none.insert(FileWriter::new(place, month)?),
+                    none => none.insert(FileWriter::new(&self.place, month)?),
                 };
                 file.write(&batch.slice(rows.start, rows.len())).await?;
             }
@@ -107,7 +102,7 @@ impl Runs {
     fn writer(&self) -> Result<StreamWriter<BufWriter<File>>, WarehouseError> {
         let file = tempfile::tempfile_in(&self.dir)
             .map_err(|source| WarehouseError::Io { doing: "creating a temporary file for rows", source })?;
-        Ok(StreamWriter::try_new_buffered(file, &self.kind.schema)?)
+        Ok(StreamWriter::try_new_buffered(file, &self.place.kind.schema)?)
     }
 
     fn end(&mut self, mut writer: StreamWriter<BufWriter<File>>) -> Result<(), WarehouseError> {
@@ -127,7 +122,7 @@ impl Runs {
             Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)) as SendableRecordBatchStream)
         };
         let runs = runs.into_iter().map(open).collect::<Result<Vec<_>, WarehouseError>>()?;
-        merged(&self.kind, runs, rows)
+        merged(&self.place.kind, runs, rows)
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::http::Browser;
 use crate::server::{Server, eventually, run, say, visitlog};
 use crate::upstream::Upstream;
-use crate::weblog::line;
+use crate::weblog::{MORNING_S, line};
 
 /// The address that only they have, in a form that the journal's bytes can be searched for too.
 const ADDRESS: &str = "2001:db8:77::1234";
@@ -229,9 +229,6 @@ fn whom_is_said_once() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
     }
 }
-
-/// 2026-11-21 10:00:00 UTC.
-const MORNING_S: i64 = 1_795_255_200;
 
 #[test]
 fn nothing_is_left_of_somebody_in_an_imported_log() {

@@ -7,10 +7,7 @@ use std::time::Duration;
 use crate::dice::Dice;
 use crate::server::{Server, run, say, visitlog};
 use crate::upstream::Upstream;
-use crate::weblog::{WebLog, check_pages, end_all, gzip, line};
-
-/// 2026-11-21 10:00:00 UTC.
-const MORNING_S: i64 = 1_795_255_200;
+use crate::weblog::{MORNING_S, WebLog, check_pages, end_all, gzip, line};
 
 #[test]
 fn twice_grown_renamed_and_compressed_counts_once() {

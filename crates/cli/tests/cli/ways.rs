@@ -16,10 +16,8 @@ use visitlog_tower::{Keys, VisitLayer};
 use crate::http::Browser;
 use crate::server::{Server, say};
 use crate::upstream::Upstream;
-use crate::weblog::line;
+use crate::weblog::{MORNING_S, line};
 
-/// 2026-11-21 10:00:00 UTC.
-const MORNING_S: i64 = 1_795_255_200;
 const SITE: &str = "shop.example";
 /// What each client asks for, the first one all of it, and how it is answered.
 const TRAFFIC: [(&str, u16); 10] = [

@@ -9,6 +9,9 @@ use std::process::Command;
 use crate::dice::Dice;
 use crate::server::say;
 
+/// 2026-11-21 10:00:00 UTC.
+pub(crate) const MORNING_S: i64 = 1_795_255_200;
+
 /// A log in a folder of its own. Each page in it is another one.
 pub(crate) struct WebLog {
     pub(crate) folder: PathBuf,

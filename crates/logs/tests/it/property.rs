@@ -77,7 +77,8 @@ proptest! {
         prop_assume!(!text.starts_with(&[0x1f, 0x8b]) && !text.starts_with(b"BZh"));
         let _ = detect(&text, "text");
         for format in formats(&text) {
-            let mut parser = Parser::new(&format, Wanted::all()).with_hints(Hints { utc_offset_s: 3600, until: Some(Timestamp::from_secs(1_719_792_000)) });
+            let until = Some(Timestamp::from_secs(1_719_792_000));
+            let mut parser = Parser::new(&format, Wanted::all()).with_hints(Hints { utc_offset_s: 3600, until });
             let mut chunks = chunks_of(&text);
             let mut tally = Tally::default();
             while let Some(chunk) = chunks.next_chunk(Vec::new()).expect("read") {

@@ -38,26 +38,26 @@ pub(super) fn rewrite(sql: &str, sources: &[Source], columns: &ColumnNames) -> R
 
 /// Whether a result is to be written somewhere: `SELECT ... INTO file`.
 pub(super) fn has_target(sql: &str) -> bool {
-    let tokens = lex(sql);
-    let words: Vec<&str> =
-        tokens.iter().filter(|token| token.kind != Kind::Space).map(|token| &sql[token.span.clone()]).collect();
-    let is = |at: usize, names: &[&str]| {
-        words.get(at).is_some_and(|word| names.iter().any(|name| word.eq_ignore_ascii_case(name)))
-    };
+    let words = words(sql);
+    let is = |at: usize, names: &[&str]| words.get(at).is_some_and(|word| is_one_of(word, names));
     is(0, &["SELECT", "WITH"])
         && (1..words.len()).any(|at| is(at, &["INTO"]) && !is(at - 1, &["INSERT", "MERGE", "AS"]))
 }
 
 /// Whether a statement wants all columns of all rows: `SELECT *`, and no `LIMIT` or `TOP`.
 pub(crate) fn wants_everything(sql: &str) -> bool {
-    let tokens = lex(sql);
-    let words: Vec<String> = tokens
-        .iter()
-        .filter(|token| token.kind != Kind::Space)
-        .map(|token| sql[token.span.clone()].to_ascii_uppercase())
-        .collect();
-    let is_star = |pair: &[String]| pair[1] == "*" && matches!(&*pair[0], "SELECT" | "DISTINCT" | "ALL" | "," | ".");
-    words.windows(2).any(is_star) && !words.iter().any(|word| matches!(&**word, "LIMIT" | "TOP" | "FETCH"))
+    let words = words(sql);
+    let is_star = |pair: &[&str]| pair[1] == "*" && is_one_of(pair[0], &["SELECT", "DISTINCT", "ALL", ",", "."]);
+    words.windows(2).any(is_star) && !words.iter().any(|word| is_one_of(word, &["LIMIT", "TOP", "FETCH"]))
+}
+
+/// The tokens that are no space, as they are written.
+fn words(sql: &str) -> Vec<&str> {
+    lex(sql).into_iter().filter(|token| token.kind != Kind::Space).map(|token| &sql[token.span]).collect()
+}
+
+fn is_one_of(word: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| word.eq_ignore_ascii_case(name))
 }
 
 /// `PROPCOUNT(*) ON (a, b)`: LogParser's way to say by what the whole is split.

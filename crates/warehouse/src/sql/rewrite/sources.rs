@@ -12,7 +12,7 @@ const SCHEMAS: [&str; 3] = ["information_schema", "public", "visitlog"];
 /// Functions over files.
 const CALLS: [&str; 2] = ["rejects", "sessions"];
 /// Words after a table that are no alias of it, beside those that end the tables.
-const BETWEEN_TABLES: [&str; 10] = ["ON", "USING", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "AS"];
+const BETWEEN_TABLES: [&str; 9] = ["ON", "USING", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL"];
 
 /// What stands for a table and is made of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,8 +220,8 @@ fn call_of(sql: &str, tokens: &[Token], start: usize, opens: usize, call: &'stat
         Some(next) if tokens[next].kind == Kind::Quoted => None,
         Some(next) if tokens[next].kind == Kind::Word => {
             let follows = text(next).to_ascii_uppercase();
-            let is_none = [&BETWEEN_TABLES[..], &AFTER_FROM].concat().contains(&follows.as_str());
-            (follows != "AS" && is_none).then_some(call)
+            let is_none = BETWEEN_TABLES.contains(&follows.as_str()) || AFTER_FROM.contains(&follows.as_str());
+            is_none.then_some(call)
         }
         _ => Some(call),
     };
