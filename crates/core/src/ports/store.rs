@@ -1,0 +1,280 @@
+//! Where sessions are kept.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{Fingerprints, Host, VisitId, Visitor};
+use crate::model::{Event, StartFacts, UserId, Values};
+use crate::time::Timestamp;
+
+/// Keeps sessions. One call when a request begins, one when the head of its answer is ready; each is one round trip
+/// for a store across a network. A store that is down costs a bounded wait, once, then none until it is back: that
+/// promise is the store's, so that the layer above needs no timer.
+pub trait SessionStore: Send + Sync + 'static {
+    /// What [`SessionStore::begin`] returns.
+    type Begin: Future<Output = Result<Begun, StoreError>> + Send + 'static;
+    /// What [`SessionStore::commit`] returns.
+    type Commit: Future<Output = Result<Committed, StoreError>> + Send + 'static;
+
+    /// A request arrived: who is it? Finds the session, ends it if it is overdue, confirms it, and holds off its idle
+    /// expiry until [`SessionStore::commit`] or [`SessionStore::release`]. Records nothing else.
+    fn begin(&self, arrival: Arrival) -> Self::Begin;
+
+    /// The same for a store that has the answer at hand: who asks need not keep the request until it comes. Any other
+    /// gives the arrival back, and is asked by [`SessionStore::begin`].
+    ///
+    /// # Errors
+    /// The arrival, where the answer takes time.
+    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
+        Err(arrival)
+    }
+
+    /// The head of the answer is ready: carries out what the request did. Resolves when the session's newest record
+    /// is durable in the store's mode.
+    fn commit(&self, commit: Commit) -> Self::Commit;
+
+    /// A request that began will not be committed (its future was dropped).
+    fn release(&self, ticket: Ticket);
+}
+
+impl<S: SessionStore> SessionStore for Arc<S> {
+    type Begin = S::Begin;
+    type Commit = S::Commit;
+
+    fn begin(&self, arrival: Arrival) -> Self::Begin {
+        S::begin(self, arrival)
+    }
+
+    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
+        S::begin_now(self, arrival)
+    }
+
+    fn commit(&self, commit: Commit) -> Self::Commit {
+        S::commit(self, commit)
+    }
+
+    fn release(&self, ticket: Ticket) {
+        S::release(self, ticket);
+    }
+}
+
+/// What a token says, its MAC checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The visitor.
+    pub visitor: Visitor,
+    /// The visit that it was issued for; none in a token for a client that is known by its fingerprint.
+    pub visit: Option<VisitId>,
+    /// The visitor's how-manieth visit that is.
+    pub number: u32,
+    /// How often the session's token had been changed.
+    pub rotation: u16,
+}
+
+/// A request, as the store needs to know it.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The host that it named.
+    pub host: Host,
+    /// The token that it presented.
+    pub token: Option<Token>,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprints,
+    /// Whether it confirms a session without being tracked: an asset, a health check, a prefetch, an excluded path.
+    /// Such a request is not committed, and holds nothing.
+    pub passive: bool,
+    /// Whether cookies are in use at all. Without them everybody is known by fingerprint.
+    pub cookies: bool,
+}
+
+/// The store's answer to an arrival.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// The request's arrival, by the store's clock.
+    pub at: Timestamp,
+    /// Who it is.
+    pub standing: Standing,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// In a live session.
+    Live(Live),
+    /// In none: this is the session that it would start. (A twin may have started one by then that it joins.)
+    Fresh(Fresh),
+    /// With others of its fingerprint: it gets no values, no user and no visit id.
+    Shared {
+        /// The visitor for a token without a visit, by which it can show that it keeps cookies after all.
+        visitor: Visitor,
+    },
+}
+
+/// A live session that a request belongs to.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// The visit.
+    pub visit: VisitId,
+    /// Whether the token is of the current rotation. If not, the request is recorded, but gets no values, no user
+    /// and no cookie.
+    pub current: bool,
+    /// The user and the values, as of now.
+    pub data: Arc<SessionData>,
+    /// Holds off idle expiry; give it back by commit or release. None for a passive request: it holds nothing.
+    pub ticket: Option<Ticket>,
+}
+
+/// The session that a request would start.
+#[derive(Debug, Clone, Copy)]
+pub struct Fresh {
+    /// The visit's id, if it starts.
+    pub visit: VisitId,
+    /// The visitor: the token's, or a new one.
+    pub visitor: Visitor,
+}
+
+/// A hold on a session's idle expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// The session.
+    pub visit: VisitId,
+}
+
+/// What the app keeps in a session.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionData {
+    /// The user that logged in.
+    pub user: Option<UserId>,
+    /// The values.
+    pub values: Arc<Values>,
+}
+
+/// What a request turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Class {
+    /// A page view: starts, slides, confirms, and is recorded.
+    Page(Event),
+    /// A page that could not be shown: slides, confirms, and is recorded.
+    PageError(Event),
+    /// Any other tracked request: slides and confirms; recorded where asked.
+    Other(Option<Event>),
+    /// Turned out to be an asset after all.
+    Passive,
+}
+
+/// What the app asks for, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// Gives a key a value.
+    Set(Arc<str>, serde_json::Value),
+    /// Takes a key away.
+    Remove(Arc<str>),
+    /// Adds to a number (0 where there is none).
+    Increment(Arc<str>, i64),
+    /// Names an action.
+    Action(Event),
+    /// Says who the visitor is.
+    Login(UserId),
+    /// Says goodbye.
+    Logout,
+    /// Ends the session.
+    Abandon,
+}
+
+/// All that a request did.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The request's arrival, as [`Begun`] told it.
+    pub at: Timestamp,
+    /// The host that it named.
+    pub host: Host,
+    /// The token that it presented.
+    pub token: Option<Token>,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprints,
+    /// Where it stood when it began.
+    pub standing: Standing,
+    /// What it turned out to be.
+    pub class: Class,
+    /// What the app asked for.
+    pub ops: Vec<Op>,
+    /// What the start hook asked for: carried out only if this commit starts a session, before all else.
+    pub on_start: Vec<Op>,
+    /// What is known of the visitor. Needed where a session may start: no live one, or a login among the ops.
+    pub facts: Option<Box<StartFacts>>,
+}
+
+/// What came of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// How it went.
+    pub outcome: Outcome,
+    /// The visit that the request was recorded in; after a login of another user, the new one.
+    pub visit: Option<VisitId>,
+    /// The token to give the client, if any.
+    pub issue: Option<Token>,
+    /// Whether it is as durable as the mode promises. `false` while the disk can't take it: the site is served, and
+    /// the loss is counted if it becomes one.
+    pub durable: bool,
+    /// Operations refused by a limit.
+    pub refused: u32,
+}
+
+/// How a commit went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing had to be recorded.
+    Nothing,
+    /// Recorded in the session.
+    Recorded,
+    /// Started a session.
+    Started,
+    /// Joined a session that a twin had started.
+    Joined,
+    /// Recorded in the session of its fingerprint.
+    Shared,
+    /// The session had ended meanwhile; refused.
+    Gone,
+}
+
+/// Why a store could not do it. The site is served all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It can't be reached, or can't write; it may come back.
+    #[error("session store unavailable: {reason}")]
+    Unavailable {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// It has stopped for good: a person is needed.
+    #[error("session store stopped: {reason}")]
+    Stopped {
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// How durable an answered request is, named for what it survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// An answer never waits; up to 100 ms are lost on a crash of the process.
+    Relaxed,
+    /// An answer leaves after `write(2)`: survives kill -9. Synced every second.
+    #[default]
+    Process,
+    /// An answer leaves after `fdatasync(2)`: survives a power cut.
+    Power,
+}
+
+impl Durability {
+    /// How long `relaxed` may gather before it writes.
+    pub const RELAXED_EVERY: Duration = Duration::from_millis(50);
+}

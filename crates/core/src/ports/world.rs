@@ -1,0 +1,53 @@
+//! Time, chance and disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::time::Timestamp;
+
+/// Tells the time: one clock for everything, that goes on through suspend and never goes back.
+pub trait Clock: Send + Sync {
+    /// The moment now, UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// Draws unguessable bits.
+pub trait Entropy: Send + Sync {
+    /// 128 fresh bits from a cryptographic source.
+    fn random(&self) -> u128;
+}
+
+/// A disk: just what a log needs of one. Paths are absolute or relative to the process.
+pub trait Disk: Send + Sync {
+    /// Opens a file for reading and writing; creates it where it is missing, keeps what it holds.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Creates a folder and its parents.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// The files of a folder, sorted by name.
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Whether there is a file.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Puts a folder's entries (files created, renamed, removed) on stable storage.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync {
+    /// Reads at an offset; fewer bytes than asked for only at the end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of it at an offset. After an error any part of it may be written.
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Bytes in the file.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Cuts the file, or fills it with zeros, to a length.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Puts the file's data and length on stable storage. After an error nothing is known about what was written.
+    fn sync_data(&self) -> io::Result<()>;
+}
