@@ -20,8 +20,12 @@ pub trait Entropy: Send + Sync {
 
 /// A disk: just what a log needs of one. Paths are absolute or relative to the process.
 pub trait Disk: Send + Sync {
-    /// Opens a file for reading and writing; creates it where it is missing, keeps what it holds.
+    /// Opens a file that exists for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens a file that exists for reading alone: what would change it fails.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens a file for reading and writing; makes it where it is missing, keeps what it holds.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Creates a folder and its parents.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// The files of a folder, sorted by name.

@@ -19,6 +19,14 @@ struct RealFile(File);
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(File::options().read(true).write(true).open(path)?)))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(RealFile(File::open(path)?)))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
@@ -92,10 +100,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a/b");
         RealDisk.create_dir_all(&path).expect("made");
-        let file = RealDisk.open(&path.join("two")).expect("opened");
+        let file = RealDisk.create(&path.join("two")).expect("made");
         file.write_at(b"hello", 3).expect("written");
         file.sync_data().expect("synced");
-        RealDisk.open(&path.join("one")).expect("opened");
+        RealDisk.create(&path.join("one")).expect("made");
         RealDisk.sync_dir(&path).expect("synced");
         let mut buf = [9; 16];
         assert_eq!(file.read_at(&mut buf, 0).expect("read"), 8);
@@ -108,5 +116,21 @@ mod tests {
         RealDisk.remove(&path.join("one")).expect("removed");
         assert!(!RealDisk.exists(&path.join("one")).expect("looked"));
         assert!(RealDisk.exists(&path.join("two")).expect("looked"));
+    }
+
+    #[test]
+    fn whoever_opens_makes_no_file_and_whoever_reads_changes_none() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("one");
+        let missing = |opened: io::Result<Arc<dyn DiskFile>>| opened.err().map(|error| error.kind());
+        assert_eq!(missing(RealDisk.open(&path)), Some(io::ErrorKind::NotFound));
+        assert_eq!(missing(RealDisk.open_to_read(&path)), Some(io::ErrorKind::NotFound));
+        assert!(!RealDisk.exists(&path).expect("looked"));
+        RealDisk.create(&path).expect("made").write_at(b"hello", 0).expect("written");
+        let file = RealDisk.open_to_read(&path).expect("opened");
+        assert!(file.write_at(b"x", 0).is_err());
+        assert!(file.set_len(0).is_err());
+        assert_eq!(file.len().expect("its length"), 5);
+        assert_eq!(RealDisk.create(&path).expect("opened again").len().expect("its length"), 5);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::format::{Header, Kind, Seed};
 use super::lines::{line, time};
 use super::record::RecordRef;
 use super::recovery::{identity, is_new};
-use super::scan::{SegmentFile, survey, walk};
+use super::scan::{Beside, SegmentFile, survey, walk};
 
 /// Bytes shown of a bad place: a record's header, which holds nothing personal.
 const HEX_BYTES: usize = 48;
@@ -26,6 +27,9 @@ pub struct Report {
     pub uuid: Option<u128>,
     /// Its segment files, oldest first.
     pub segments: Vec<SegmentReport>,
+    /// First LSNs of segments that the journal's owner let go before they were read: their visits have ended and were
+    /// delivered, or stand further back.
+    pub gone: Vec<Lsn>,
     /// Valid records by kind.
     pub records: BTreeMap<Kind, u64>,
     /// The earliest and the latest moment that a record stands for.
@@ -93,7 +97,7 @@ pub struct DumpFilter {
 }
 
 /// Reads a journal whole and says how it is. Changes nothing, so that it may be called while the journal is open; what
-/// is being appended then looks like a torn tail.
+/// is being appended then looks like a torn tail, and segments that go meanwhile are named in [`Report::gone`].
 ///
 /// # Errors
 /// When the disk refuses.
@@ -111,7 +115,7 @@ pub fn dump(
     filter: &DumpFilter,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<Report, JournalError> {
-    let files = survey(disk, dir)?;
+    let files = survey(disk, dir, Beside::Owner)?;
     let mut report = Report::of(&files);
     if matches!(is_new(&files), Ok(true)) {
         return Ok(report);
@@ -126,12 +130,14 @@ pub fn dump(
     };
     report.uuid = Some(uuid);
     let live: Vec<&SegmentFile> = files.iter().filter(|file| !file.void).collect();
-    let walked = walk(disk, &live, |header: &Header| Seed::new(uuid, header.epoch), &mut |record| {
+    let walked = walk(disk, &live, Beside::Owner, |header: &Header| Seed::new(uuid, header.epoch), &mut |record| {
         report.count(&record);
         if filter.lets_through(&record) {
             on_line(&line(&record, filter.is_personal));
         }
     })?;
+    report.segments.retain(|segment| segment.is_void || !walked.gone.contains(&segment.first));
+    report.gone = walked.gone;
     report.end = walked.end;
     report.mark = walked.mark;
     report.verdict = match walked.cut {
@@ -148,7 +154,12 @@ fn find(disk: &Arc<dyn Disk>, files: &[SegmentFile], corrupt: Corrupt) -> Result
     let mut bytes = [0; HEX_BYTES];
     let mut got = 0;
     if let Some(file) = files.iter().find(|file| file.first == corrupt.segment) {
-        let read = disk.open(&file.path).and_then(|open| open.read_at(&mut bytes, corrupt.byte));
+        let read = match disk.open_to_read(&file.path) {
+            Ok(open) => open.read_at(&mut bytes, corrupt.byte),
+            // It went meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        };
         got = read.map_err(|error| JournalError::io("read", &file.path, error))?;
     }
     let hex = bytes[..got].chunks(16).zip((corrupt.byte..).step_by(16)).map(|(chunk, at)| {
@@ -179,6 +190,7 @@ impl Report {
         Self {
             uuid: None,
             segments: segments.collect(),
+            gone: Vec::new(),
             records: BTreeMap::new(),
             times: None,
             end: Lsn::NONE,
@@ -235,6 +247,9 @@ impl fmt::Display for Report {
                 Ok(epoch) => writeln!(f, "epoch {epoch}")?,
                 Err(fault) => writeln!(f, "header: {fault}")?,
             }
+        }
+        for first in &self.gone {
+            writeln!(f, "  segment {first:>20}  went while this was reading: nothing needs it any more")?;
         }
         if !self.records.is_empty() {
             let kinds: Vec<String> =

@@ -14,7 +14,7 @@ use super::config::Config;
 use super::error::{Corrupt, Fault, JournalError};
 use super::format::{FIRST_LSN, HEADER_LEN, Header, Seed, file_name};
 use super::record::RecordRef;
-use super::scan::{SegmentFile, Walk, survey, walk};
+use super::scan::{Beside, SegmentFile, Walk, survey, walk};
 use super::segments::Segment;
 
 /// Bytes written again at a time.
@@ -60,14 +60,14 @@ pub(super) fn open(
     on_record: &mut dyn FnMut(RecordRef<'_>),
 ) -> Result<Opened, JournalError> {
     disk.create_dir_all(dir).map_err(|error| JournalError::io("create", dir, error))?;
-    let files = survey(disk, dir)?;
+    let files = survey(disk, dir, Beside::Nobody)?;
     if is_new(&files)? {
         return create(disk, dir, config, uuid);
     }
     let (uuid, epoch) = identity(&files)?;
     let live: Vec<&SegmentFile> = files.iter().filter(|file| !file.void).collect();
     let seed_of = |header: &Header| config.seed(uuid, header.epoch);
-    let walked = walk(disk, &live, seed_of, on_record)?;
+    let walked = walk(disk, &live, Beside::Nobody, seed_of, on_record)?;
     if let Some(cut) = walked.cut.clone().filter(|_| walked.is_damage) {
         return Err(JournalError::Corrupt(cut));
     }
@@ -189,7 +189,7 @@ fn sync_tail(disk: &Arc<dyn Disk>, live: &[&SegmentFile], walk: &Walk) -> Result
 fn begin_segment(disk: &Arc<dyn Disk>, dir: &Path, header: Header) -> Result<Arc<dyn DiskFile>, JournalError> {
     let path = dir.join(file_name(header.first));
     let begin = || {
-        let file = disk.open(&path)?;
+        let file = disk.create(&path)?;
         file.write_at(&header.encode(), 0)?;
         file.sync_data()?;
         Ok(file)

@@ -1,5 +1,6 @@
 //! Reading segments from front to back, as they stand on the disk.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,13 +31,31 @@ impl SegmentFile {
     }
 }
 
+/// Who else may have the journal open while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    Nobody,
+    /// Its owner, who lets old segments go meanwhile: one that is no more is passed over.
+    Owner,
+}
+
+impl Beside {
+    /// What was opened; `None` if it is gone and may be.
+    fn opened<T>(self, opened: io::Result<T>) -> io::Result<Option<T>> {
+        match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self == Self::Owner => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
 /// The segment files of a folder, by first LSN.
-pub(super) fn survey(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<SegmentFile>, JournalError> {
+pub(super) fn survey(disk: &Arc<dyn Disk>, dir: &Path, beside: Beside) -> Result<Vec<SegmentFile>, JournalError> {
     let mut files = Vec::new();
     for path in disk.list(dir).map_err(|error| JournalError::io("list", dir, error))? {
         let name = path.file_name().and_then(|name| name.to_str());
         if let Some(first) = name.and_then(format::first_of_name) {
-            files.push(look_at(disk, first, path)?);
+            files.extend(look_at(disk, first, path, beside)?);
         }
     }
     files.sort_by_key(|file| file.first);
@@ -50,9 +69,14 @@ pub(super) fn survey(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<SegmentFile
     Ok(files)
 }
 
-fn look_at(disk: &Arc<dyn Disk>, first: Lsn, path: PathBuf) -> Result<SegmentFile, JournalError> {
+fn look_at(
+    disk: &Arc<dyn Disk>,
+    first: Lsn,
+    path: PathBuf,
+    beside: Beside,
+) -> Result<Option<SegmentFile>, JournalError> {
     let read = || {
-        let file = disk.open(&path)?;
+        let Some(file) = beside.opened(disk.open_to_read(&path))? else { return Ok(None) };
         let mut bytes = [0; HEADER_LEN as usize];
         let got = file.read_at(&mut bytes, 0)?;
         let header = if got < bytes.len() && bytes[..got].iter().all(|byte| *byte == 0) {
@@ -66,10 +90,11 @@ fn look_at(disk: &Arc<dyn Disk>, first: Lsn, path: PathBuf) -> Result<SegmentFil
                 }
             })
         };
-        Ok((file.len()?, header))
+        Ok(Some((file.len()?, header)))
     };
     match read() {
-        Ok((len, header)) => Ok(SegmentFile { first, path, len, header, void: false }),
+        Ok(Some((len, header))) => Ok(Some(SegmentFile { first, path, len, header, void: false })),
+        Ok(None) => Ok(None),
         Err(error) => Err(JournalError::io("read", &path, error)),
     }
 }
@@ -100,18 +125,22 @@ pub(super) struct Scan<'s> {
 }
 
 impl<'s> Scan<'s> {
-    /// `next` is the first LSN of the next segment.
+    /// `next` is the first LSN of the next segment. `None`: the segment is gone.
     pub(super) fn new(
         disk: &Arc<dyn Disk>,
         segment: &'s SegmentFile,
         seed: Seed,
         next: Option<Lsn>,
-    ) -> Result<Self, JournalError> {
-        let file = disk.open(&segment.path).map_err(|error| JournalError::io("open", &segment.path, error))?;
+        beside: Beside,
+    ) -> Result<Option<Self>, JournalError> {
+        let opened = beside.opened(disk.open_to_read(&segment.path));
+        let Some(file) = opened.map_err(|error| JournalError::io("open", &segment.path, error))? else {
+            return Ok(None);
+        };
         let first = segment.first.0;
         // A stray file may be named for any position.
         let file_end = first.saturating_add(segment.len.saturating_sub(HEADER_LEN));
-        Ok(Self {
+        Ok(Some(Self {
             file,
             path: &segment.path,
             seed,
@@ -121,7 +150,7 @@ impl<'s> Scan<'s> {
             bytes: Vec::new(),
             start: first,
             at: 0,
-        })
+        }))
     }
 
     /// The position of the next step.
@@ -225,6 +254,8 @@ fn mark_in(record: &RecordRef<'_>) -> Lsn {
 #[derive(Debug, Clone)]
 pub(super) struct Walk {
     pub(super) records: u64,
+    /// First LSNs of segments that went while they were to be read.
+    pub(super) gone: Vec<Lsn>,
     /// Behind the last good record.
     pub(super) end: Lsn,
     pub(super) mark: Lsn,
@@ -239,17 +270,22 @@ pub(super) struct Walk {
 pub(super) fn walk(
     disk: &Arc<dyn Disk>,
     files: &[&SegmentFile],
+    beside: Beside,
     seed_of: impl Fn(&Header) -> Seed,
     on_record: &mut dyn FnMut(RecordRef<'_>),
 ) -> Result<Walk, JournalError> {
-    let mut walk = Walk { records: 0, end: Lsn::NONE, mark: Lsn::NONE, cut: None, is_damage: false };
+    let mut walk = Walk { records: 0, gone: Vec::new(), end: Lsn::NONE, mark: Lsn::NONE, cut: None, is_damage: false };
     let mut seed = None;
     for (at, file) in files.iter().enumerate() {
         let next = files.get(at + 1).map(|next| next.first);
         let (fault, byte) = match &file.header {
             Ok(header) => {
-                let mut scan = Scan::new(disk, file, seed_of(header), next)?;
                 seed = Some(seed_of(header));
+                let Some(mut scan) = Scan::new(disk, file, seed_of(header), next, beside)? else {
+                    walk.gone.push(file.first);
+                    walk.end = next.unwrap_or(file.first);
+                    continue;
+                };
                 let fault = loop {
                     match scan.step()? {
                         Step::Record(record) => {
@@ -274,17 +310,21 @@ pub(super) fn walk(
             }
             Err(fault) => {
                 walk.end = file.first;
-                if let Some(seed) = seed {
-                    walk.mark = walk.mark.max(Scan::new(disk, file, seed, next)?.later_marks()?);
+                if let Some(seed) = seed
+                    && let Some(scan) = Scan::new(disk, file, seed, next, beside)?
+                {
+                    walk.mark = walk.mark.max(scan.later_marks()?);
                 }
                 (fault.clone(), 0)
             }
         };
         for (at, file) in files.iter().enumerate().skip(at + 1) {
             seed = file.header.as_ref().ok().map(&seed_of).or(seed);
-            if let Some(seed) = seed {
-                let next = files.get(at + 1).map(|next| next.first);
-                walk.mark = walk.mark.max(Scan::new(disk, file, seed, next)?.later_marks()?);
+            let next = files.get(at + 1).map(|next| next.first);
+            if let Some(seed) = seed
+                && let Some(scan) = Scan::new(disk, file, seed, next, beside)?
+            {
+                walk.mark = walk.mark.max(scan.later_marks()?);
             }
         }
         let cannot_be_torn = if file.header.is_err() { !fault.is_blank() } else { fault.is_unknown() };

@@ -155,7 +155,7 @@ impl Segments {
         }
         drop(files);
         let path = self.path(first);
-        let file = self.disk.open(&path).map_err(|error| JournalError::io("open", &path, error))?;
+        let file = self.disk.open_to_read(&path).map_err(|error| JournalError::io("open", &path, error))?;
         self.keep(first, Arc::clone(&file));
         Ok(file)
     }

@@ -285,7 +285,7 @@ impl Journal {
     /// [`Journal::sync_step`] syncs all that are written and the folder before it says so.
     fn roll(&self, write: &mut Write, first: u64) -> Result<(), JournalError> {
         let path = self.segments.path(first);
-        let file = self.disk.open(&path).map_err(|error| JournalError::io("create", &path, error))?;
+        let file = self.disk.create(&path).map_err(|error| JournalError::io("create", &path, error))?;
         self.dirty.lock().dir = true;
         let header = Header { uuid: self.uuid, epoch: self.epoch, first: Lsn(first) };
         file.write_at(&header.encode(), 0).map_err(|error| JournalError::io("write", &path, error))?;

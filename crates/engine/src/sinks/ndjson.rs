@@ -67,8 +67,8 @@ impl NdjsonSink {
         Ok(list.into_iter().filter_map(|path| day(&path).map(|day| (day, path))).collect())
     }
 
-    fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>, SinkError> {
-        self.disk.open(path).map_err(|error| unavailable("opening", path, error))
+    fn open_to_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, SinkError> {
+        self.disk.open_to_read(path).map_err(|error| unavailable("opening", path, error))
     }
 
     fn exists(&self, path: &Path) -> Result<bool, SinkError> {
@@ -98,7 +98,7 @@ impl NdjsonSink {
         if !self.exists(&path)? {
             return Err(changed(&path, &format!("a file of at least {offset} bytes expected, none found")));
         }
-        let file = self.open(&path)?;
+        let file = self.open_to_read(&path)?;
         let failed = |error| unavailable("reading", &path, error);
         let len = file.len().map_err(failed)?;
         if len < offset {
@@ -137,7 +137,7 @@ impl NdjsonSink {
                 Some(place) if day == place.day => place.offset,
                 _ => 0,
             };
-            let file = self.open(&path)?;
+            let file = self.open_to_read(&path)?;
             lines::check(&*file, from, pending).map_err(|fault| match fault {
                 Fault::Io(error) => unavailable("reading", &path, error),
                 Fault::Foreign { offset, found } => {
@@ -190,7 +190,7 @@ impl NdjsonSink {
         }
         self.verify(place)?;
         let path = self.path(place.day);
-        let len = self.open(&path)?.len().map_err(|error| unavailable("reading", &path, error))?;
+        let len = self.open_to_read(&path)?.len().map_err(|error| unavailable("reading", &path, error))?;
         if len == place.offset {
             return Ok(());
         }
@@ -256,7 +256,8 @@ impl NdjsonSink {
             }
             self.made.push(path.clone());
         }
-        let file = self.open(&path)?;
+        let file = if offset == 0 { self.disk.create(&path) } else { self.disk.open(&path) }
+            .map_err(|error| unavailable("opening", &path, error))?;
         Ok(DayFile { day, path, file, offset, buffer: Vec::new() })
     }
 }

@@ -141,7 +141,7 @@ impl Park {
                 expected => Err(ParkError::Missing { path: self.path.clone(), expected }),
             };
         }
-        let file = self.open()?;
+        let file = self.opened(self.disk.open_to_read(&self.path))?;
         let mut header = [0; HEADER_BYTES];
         let read = self.read_at(&*file, &mut header, 0)?;
         let is_torn =
@@ -181,7 +181,7 @@ impl Park {
         if self.len + bytes.len() as u64 > quota {
             return Ok(false);
         }
-        let file = self.open()?;
+        let file = self.opened(if is_new { self.disk.create(&self.path) } else { self.disk.open(&self.path) })?;
         file.write_at(&bytes, self.len).map_err(|source| self.io("writing", source))?;
         file.sync_data().map_err(|source| self.io("syncing", source))?;
         if is_new {
@@ -200,7 +200,7 @@ impl Park {
         if self.frames.len() <= skip {
             return Ok(visits);
         }
-        let file = self.open()?;
+        let file = self.opened(self.disk.open_to_read(&self.path))?;
         let mut bytes = 0;
         for frame in self.frames.iter().skip(skip).take(max) {
             bytes += frame.len;
@@ -299,8 +299,8 @@ impl Park {
         file.read_at(buf, at).map_err(|source| self.io("reading", source))
     }
 
-    fn open(&self) -> Result<Arc<dyn DiskFile>, ParkError> {
-        self.disk.open(&self.path).map_err(|source| self.io("opening", source))
+    fn opened(&self, file: io::Result<Arc<dyn DiskFile>>) -> Result<Arc<dyn DiskFile>, ParkError> {
+        file.map_err(|source| self.io("opening", source))
     }
 
     fn io(&self, doing: &'static str, source: io::Error) -> ParkError {

@@ -216,6 +216,16 @@ impl Dice {
 impl Disk for MemDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let known = self.0.lock().live.get(path).cloned();
+        let file = known.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(MemFile { disk: self.clone(), file }))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let known = self.0.lock().live.get(path).cloned();
         let file = match known {
             Some(file) => file,
             None => {

@@ -21,7 +21,7 @@ use state::State;
 /// A call to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskCall {
-    /// [`Disk::open`].
+    /// [`Disk::open`], [`Disk::open_to_read`] and [`Disk::create`].
     Open,
     /// [`DiskFile::read_at`].
     Read,
@@ -163,6 +163,16 @@ impl SimDisk {
         self.lock().put(path, bytes);
     }
 
+    fn file(
+        &self,
+        can_write: bool,
+        open: impl FnOnce(&mut State) -> io::Result<usize>,
+    ) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.lock();
+        let inode = open(&mut state)?;
+        Ok(Arc::new(SimFile { state: Arc::clone(&self.state), inode, life: state.life, can_write }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -170,9 +180,15 @@ impl SimDisk {
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.lock();
-        let inode = state.open(path)?;
-        Ok(Arc::new(SimFile { state: Arc::clone(&self.state), inode, life: state.life }))
+        self.file(true, |state| state.open(path))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.file(false, |state| state.open(path))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.file(true, |state| state.create(path))
     }
 
     fn create_dir_all(&self, _path: &Path) -> io::Result<()> {
@@ -202,12 +218,17 @@ struct SimFile {
     state: Arc<Mutex<State>>,
     inode: usize,
     life: u64,
+    can_write: bool,
 }
 
 impl SimFile {
     fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.life == self.life { Ok(state) } else { Err(io::Error::other("a file of a process that is no more")) }
+    }
+
+    fn lock_to_write(&self) -> io::Result<MutexGuard<'_, State>> {
+        if self.can_write { self.lock() } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 }
 
@@ -217,7 +238,7 @@ impl DiskFile for SimFile {
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.lock()?.write(self.inode, buf, offset)
+        self.lock_to_write()?.write(self.inode, buf, offset)
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -225,7 +246,7 @@ impl DiskFile for SimFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.lock()?.set_len(self.inode, len)
+        self.lock_to_write()?.set_len(self.inode, len)
     }
 
     fn sync_data(&self) -> io::Result<()> {

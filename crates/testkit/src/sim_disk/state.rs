@@ -66,6 +66,11 @@ impl State {
 
     pub(super) fn open(&mut self, path: &Path) -> io::Result<usize> {
         self.may_fail(DiskCall::Open, self.faults.open)?;
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    pub(super) fn create(&mut self, path: &Path) -> io::Result<usize> {
+        self.may_fail(DiskCall::Open, self.faults.open)?;
         if let Some(inode) = self.names.get(path) {
             return Ok(*inode);
         }

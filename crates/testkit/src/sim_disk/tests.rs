@@ -9,7 +9,7 @@ fn path() -> PathBuf {
 }
 
 fn opened(disk: &SimDisk) -> Arc<dyn DiskFile> {
-    disk.open(&path()).expect("opened")
+    disk.create(&path()).expect("opened")
 }
 
 #[test]
@@ -155,4 +155,18 @@ fn a_seed_repeats() {
     };
     assert_eq!(run(3), run(3));
     assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn whoever_opens_makes_no_file_and_whoever_reads_changes_none() {
+    let disk = SimDisk::new(1);
+    let missing = |opened: io::Result<Arc<dyn DiskFile>>| opened.err().map(|error| error.kind());
+    assert_eq!(missing(disk.open(&path())), Some(io::ErrorKind::NotFound));
+    assert_eq!(missing(disk.open_to_read(&path())), Some(io::ErrorKind::NotFound));
+    assert!(!disk.exists(&path()).expect("looked"));
+    opened(&disk).write_at(b"hello", 0).expect("written");
+    let file = disk.open_to_read(&path()).expect("opened");
+    assert!(file.write_at(b"x", 0).is_err());
+    assert!(file.set_len(0).is_err());
+    assert_eq!(disk.contents(&path()), Some(b"hello".to_vec()));
 }

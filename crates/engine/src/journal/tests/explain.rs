@@ -73,6 +73,36 @@ fn a_sound_journal_is_counted() {
 }
 
 #[test]
+fn a_segment_that_goes_while_it_is_read_stays_gone() {
+    let disk = SimDisk::new(1);
+    let (journal, ..) = open(&disk, &config(2_000));
+    append_chains(&journal, 5, 30);
+    settle(&journal);
+    let base = journal.begin_base();
+    journal.appender().append_base(&[BaseItem::Time(moment(4))]);
+    journal.finish_base(base);
+    settle(&journal);
+    let before = disk.list(dir()).expect("listed");
+    assert!(before.len() > 3, "{before:?}");
+    let report = dump(&port(&disk), dir(), &DumpFilter::default(), &mut |_| {
+        // The owner's upkeep goes on meanwhile.
+        journal.collect(Lsn(u64::MAX)).expect("collected");
+    });
+    let report = report.expect("read");
+    let left = disk.list(dir()).expect("listed");
+    assert!(left.len() < before.len(), "some went");
+    assert!(left.iter().all(|path| disk.contents(path).is_some_and(|bytes| !bytes.is_empty())), "none came back");
+    // The first one was open already.
+    let went: Vec<_> = before.iter().skip(1).filter(|path| !left.contains(path)).cloned().collect();
+    assert_eq!(report.gone.iter().map(|first| segment_path(first.0)).collect::<Vec<_>>(), went);
+    assert!(report.is_usable(), "{report}");
+    assert!(report.to_string().contains("went while this was reading"), "{report}");
+    drop(journal);
+    let (_, recovered, _) = open(&disk, &config(2_000));
+    assert_eq!(recovered.cut, None);
+}
+
+#[test]
 fn no_journal_is_no_error() {
     let report = verify(&port(&SimDisk::new(1)), dir()).expect("read");
     assert_eq!((report.verdict.clone(), report.to_string().as_str()), (Verdict::Empty, "no journal here\n"));

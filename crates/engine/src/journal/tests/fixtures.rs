@@ -20,7 +20,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn read(path: &Path) -> Vec<u8> {
-    let file = RealDisk.open(path).expect("opened");
+    let file = RealDisk.open_to_read(path).expect("opened");
     let mut bytes = vec![0; file.len().expect("its length") as usize];
     assert_eq!(file.read_at(&mut bytes, 0).expect("read"), bytes.len());
     bytes
@@ -248,7 +248,7 @@ fn save(disk: &SimDisk, name: &str, change: &dyn Fn(bool, Vec<u8>) -> Vec<u8>) {
 fn put(name: &str, bytes: &[u8]) {
     let path = folder(name);
     RealDisk.create_dir_all(path.parent().expect("a folder")).expect("made");
-    let file = RealDisk.open(&path).expect("opened");
+    let file = RealDisk.create(&path).expect("opened");
     file.set_len(0).expect("emptied");
     file.write_at(bytes, 0).expect("written");
 }
