@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::sinks::SinkDriver;
 use crate::stop::Stop;
 use crate::sweep::Sweep;
+use crate::undurable::UndurableLog;
 use crate::upkeep::Upkeep;
 
 /// How often what is written is synced, unless every answer waits for that.
@@ -26,10 +27,11 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const STORM_ENDS: usize = 256;
 /// After a failed write, until the next try.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// How long a write may take before answers stop waiting for it.
+/// How long a write may take before answers stop waiting for it, except in `power`.
 const SLOW_AFTER: Duration = Duration::from_millis(250);
 
-/// Runs an [`Engine`]. Dropping it stops the threads without losing anything; [`Driver::stop`] says if that failed.
+/// Runs an [`Engine`]. Dropping it stops the threads and closes the journal without losing anything: whoever still holds
+/// the engine is refused from then on.
 #[derive(Debug)]
 pub struct Driver {
     engine: Arc<Engine>,
@@ -59,15 +61,13 @@ impl Driver {
         Ok(())
     }
 
-    /// Stops the threads, then writes and syncs what is left. Sessions go on after the next start.
-    pub fn stop(mut self) {
-        self.halt();
+    /// Stops the threads, then writes and syncs what is left, and closes the journal. Sessions go on after the next
+    /// start.
+    pub fn stop(self) {
+        drop(self);
     }
 
     fn halt(&mut self) {
-        if self.threads.is_empty() {
-            return;
-        }
         self.stop.set();
         self.engine.journal().wake_writer();
         for thread in self.threads.drain(..) {
@@ -75,11 +75,7 @@ impl Driver {
                 tracing::error!("a thread of the engine panicked");
             }
         }
-        let journal = self.engine.journal();
-        let flushed = journal.write_step().and_then(|_| journal.sync_step()).and_then(|_| journal.write_step());
-        if let Err(error) = flushed {
-            tracing::error!(error = &error as &dyn std::error::Error, "the journal's end could not be written");
-        }
+        self.engine.close();
     }
 }
 
@@ -138,10 +134,12 @@ fn sync(engine: &Engine) -> bool {
 #[expect(clippy::disallowed_methods, reason = "measures how long a sweep took, to keep its pace; decides nothing")]
 fn sweep_loop(engine: &Engine, stop: &Stop) {
     let mut sweep = Sweep::new(engine.now());
+    let mut undurable = UndurableLog::default();
     let mut more = false;
     while !stop.wait(if more { Duration::from_millis(5) } else { SWEEP_EVERY }) {
         let begun = Instant::now();
         engine.journal().stall_if_slow(engine.now(), SLOW_AFTER);
+        undurable.look(engine.now(), engine.journal().undurable_answers());
         (_, more) = sweep.step(engine);
         if begun.elapsed() > Duration::from_secs(1) {
             tracing::warn!(took = ?begun.elapsed(), "ending sessions takes long");

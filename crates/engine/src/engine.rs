@@ -150,6 +150,13 @@ impl Engine {
         &self.journal
     }
 
+    /// Closes the journal: from now on every call is refused, and nothing is written. See [`Journal::close`].
+    pub(crate) fn close(&self) {
+        if let Err(error) = self.journal.close() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the journal's end could not be written");
+        }
+    }
+
     /// What has been counted.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -298,7 +305,7 @@ impl<'a> requests::Cells for Call<'a> {
     type Fx = Fx<'a>;
 
     fn shard<R>(&self, partition: u8, work: impl FnOnce(&mut Shard, &mut Fx<'a>) -> R) -> R {
-        let mut fx = Fx { engine: self.engine, newest: Lsn::NONE };
+        let mut fx = Fx { engine: self.engine, newest: Lsn::NONE, is_maintenance: false };
         let result = work(&mut self.engine.shard_of(partition).lock(), &mut fx);
         self.newest.set(self.newest.get().max(fx.newest));
         result
@@ -326,11 +333,13 @@ impl<'a> requests::Cells for Call<'a> {
 pub(crate) struct Fx<'a> {
     engine: &'a Engine,
     newest: Lsn,
+    is_maintenance: bool,
 }
 
 impl<'a> Fx<'a> {
-    pub(crate) fn new(engine: &'a Engine) -> Self {
-        Self { engine, newest: Lsn::NONE }
+    /// For what no request waits for: it counts as the journal's maintenance.
+    pub(crate) fn for_maintenance(engine: &'a Engine) -> Self {
+        Self { engine, newest: Lsn::NONE, is_maintenance: true }
     }
 }
 
@@ -339,6 +348,9 @@ impl Effects for Fx<'_> {
         let flags = if confirms { Flags::CONFIRMS } else { Flags::NONE };
         let journal = &self.engine.journal;
         let mut appender = journal.appender();
+        if self.is_maintenance {
+            appender = appender.for_maintenance();
+        }
         let lsn = appender.append(chain.visit, chain.last, flags, entry);
         if let Entry::End(_) = entry {
             // Still under the append lock, so that the sinks see ends in the order of the journal, without a gap.

@@ -20,6 +20,7 @@ pub mod sinks;
 mod stop;
 mod sweep;
 mod tail;
+mod undurable;
 mod upkeep;
 
 pub use config::EngineConfig;

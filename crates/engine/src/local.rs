@@ -15,7 +15,7 @@ use crate::lock::{DataLock, LockError};
 use crate::recover::Report;
 use crate::sinks::{NdjsonSink, SinkDriver};
 
-/// An engine that owns a data folder.
+/// An engine that owns a data folder. Dropping it is [`Local::close`].
 ///
 /// The folder holds `lock`, `journal/` and `visits-YYYY-MM-DD.ndjson`, a line for each visit that has ended.
 #[derive(Debug)]
@@ -134,10 +134,20 @@ impl Local {
         &self.lock
     }
 
-    /// Stops the threads and puts everything on stable storage. Sessions go on after the next start.
-    pub fn close(mut self) {
-        if let Some(driver) = self.driver.take() {
-            driver.stop();
-        }
+    /// Stops the threads, puts everything on stable storage, closes the journal, and only then gives the folder back:
+    /// whoever still holds the engine is refused. Sessions go on after the next start.
+    pub fn close(self) {
+        drop(self);
     }
 }
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        drop(self.driver.take());
+        // There may have been no driver. The lock goes after this.
+        self.engine.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,13 +37,13 @@ impl Sweep {
                 if !unfinished[place] {
                     continue;
                 }
-                // What can't be journaled must not be decided.
-                if engine.journal.check().is_err() {
+                // What can't be journaled must not be decided, and traffic comes first.
+                if engine.journal.room_for_maintenance() == 0 {
                     return (ended, true);
                 }
                 let allowance = &mut self.allowance[place];
                 let budget = TickBudget { ends: AT_ONCE.ends.min((*allowance / 1_000_000) as usize), ..AT_ONCE };
-                let ticked = engine.shards[place].lock().tick(now, budget, &mut Fx::new(engine));
+                let ticked = engine.shards[place].lock().tick(now, budget, &mut Fx::for_maintenance(engine));
                 *allowance -= ticked.ended as u64 * 1_000_000;
                 ended += ticked.ended;
                 unfinished[place] = ticked.more && *allowance >= 1_000_000;

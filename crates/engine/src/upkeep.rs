@@ -44,7 +44,7 @@ impl Upkeep {
     /// # Errors
     /// When the disk refuses; nothing is lost, the next step tries again.
     pub fn step(&mut self, engine: &Engine) -> Result<bool, JournalError> {
-        if engine.journal.check().is_err() {
+        if engine.journal.room_for_maintenance() == 0 {
             return Ok(false);
         }
         if engine.journal.base_due() {

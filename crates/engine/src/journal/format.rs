@@ -113,6 +113,11 @@ impl Kind {
         })
     }
 
+    /// Whether it is a record of the journal itself, which belongs to no session.
+    pub const fn is_of_journal(self) -> bool {
+        matches!(self, Self::Ack | Self::Synced | Self::Base)
+    }
+
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -23,10 +23,19 @@ use super::writer::{Append, Chunk, Dirty, Write};
 /// Where no answer waits for the writer's thread it is woken before its time when so much has gathered.
 const GATHER_BYTES: u64 = 2 * 1024 * 1024;
 
-/// A write failed or takes too long.
-pub(super) const STALLED_WRITE: u8 = 1;
-/// A sync takes too long.
-pub(super) const STALLED_SYNC: u8 = 2;
+/// A write failed.
+pub(super) const FAILED_WRITE: u8 = 1;
+/// A write takes too long.
+pub(super) const SLOW_WRITE: u8 = 2;
+/// In `power`, a sync takes too long.
+pub(super) const SLOW_SYNC: u8 = 4;
+
+/// After a write that took too long, answers leave writing to the writer's thread for so long: a disk that hangs again
+/// and again then holds one thread of a runtime a minute, and no second one beside it.
+const ANSWERS_REST: Duration = Duration::from_secs(60);
+
+/// Why a journal takes nothing more once it was closed.
+const CLOSED: &str = "closed";
 
 /// An open journal. All methods take `&self` and may be called from any thread.
 ///
@@ -53,14 +62,23 @@ pub struct Journal {
     pub(super) synced: AtomicU64,
     /// Behind the last record that is no `Synced`: nothing beyond is worth a sync.
     pub(super) content_end: AtomicU64,
+    /// Of what is appended and not yet written, what maintenance has appended.
+    pub(super) maintenance: AtomicU64,
     pub(super) waiters: Waiters,
     pub(super) wakeup: Wakeup,
     /// See [`Journal::let_answers_write`].
     pub(super) answers_write: AtomicBool,
+    /// A write took too long lately: until when answers don't write.
+    answers_rest: AtomicBool,
+    answers_rest_until: Mutex<Timestamp>,
     /// An answer waits for the writer's thread all the same.
     pub(super) is_urgent: AtomicBool,
-    /// Why nobody waits at present: [`STALLED_WRITE`], [`STALLED_SYNC`].
+    /// What is wrong with the disk at present: [`FAILED_WRITE`], [`SLOW_WRITE`], [`SLOW_SYNC`].
     pub(super) stalled: AtomicU8,
+    /// Waits that ended before their record was durable.
+    pub(super) undurable: AtomicU64,
+    /// Nothing more is taken; what is there is being written.
+    is_closing: AtomicBool,
     pub(super) poison: OnceLock<Arc<str>>,
     pub(super) write_watch: Watch,
     pub(super) sync_watch: Watch,
@@ -75,7 +93,9 @@ pub struct Usage {
     pub bytes: u64,
     /// Of these, bytes not yet written.
     pub unwritten: u64,
-    /// Of these, bytes not yet synced (unwritten ones included).
+    /// Of these, bytes that maintenance has appended.
+    pub unwritten_maintenance: u64,
+    /// Of all, bytes not yet synced (unwritten ones included).
     pub unsynced: u64,
     /// Segments.
     pub segments: usize,
@@ -131,11 +151,16 @@ impl Journal {
             written: AtomicU64::new(end),
             synced: AtomicU64::new(end),
             content_end: AtomicU64::new(end),
+            maintenance: AtomicU64::new(0),
             waiters: Waiters::default(),
             wakeup: Wakeup::default(),
             answers_write: AtomicBool::new(false),
+            answers_rest: AtomicBool::new(false),
+            answers_rest_until: Mutex::new(Timestamp::EPOCH),
             is_urgent: AtomicBool::new(false),
             stalled: AtomicU8::new(0),
+            undurable: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
             poison: OnceLock::new(),
             write_watch: Watch::default(),
             sync_watch: Watch::default(),
@@ -154,15 +179,21 @@ impl Journal {
         Ok((journal, recovered))
     }
 
-    /// Whether it can take more. Cheap; to be asked before a decision that appends.
+    /// Whether it can take more of traffic. Cheap; to be asked before a decision that appends. What maintenance has
+    /// appended does not count, see [`Journal::room_for_maintenance`].
     ///
     /// # Errors
-    /// `Stopped` after a failed sync, for ever; `Unavailable` while too much waits for a disk that takes nothing.
+    /// `Stopped` after a failed sync or [`Journal::close`], for ever; `Unavailable` while too much waits for a disk
+    /// that takes nothing.
     pub fn check(&self) -> Result<(), StoreError> {
         if let Some(reason) = self.poison.get() {
             return Err(StoreError::Stopped { reason: Arc::clone(reason) });
         }
-        if self.unwritten() > self.config.unwritten_bytes_max {
+        if self.is_closing.load(Ordering::SeqCst) {
+            return Err(StoreError::Stopped { reason: CLOSED.into() });
+        }
+        let maintenance = self.maintenance.load(Ordering::SeqCst);
+        if self.unwritten().saturating_sub(maintenance) > self.config.unwritten_share() {
             return Err(StoreError::Unavailable { reason: "the disk takes nothing and too much waits for it" });
         }
         Ok(())
@@ -173,6 +204,17 @@ impl Journal {
         Wait::new(Arc::clone(self), lsn)
     }
 
+    /// Bytes that maintenance (ends that fall due, copies that carry chains forward, bases) may append now: none when
+    /// enough of its own waits to be written. To be asked before each step of it; a step may go beyond by what it
+    /// appends at once. So maintenance goes at the disk's pace, has a share of the buffer that is not traffic's, and no
+    /// single write that answers wait for gets long by it.
+    pub fn room_for_maintenance(&self) -> u64 {
+        if self.poison.get().is_some() || self.is_closing.load(Ordering::SeqCst) {
+            return 0;
+        }
+        self.config.maintenance_pace().saturating_sub(self.maintenance.load(Ordering::SeqCst))
+    }
+
     /// What a wait for `lsn` has come to, if it has.
     pub(super) fn outcome(&self, lsn: Lsn) -> Option<Result<bool, StoreError>> {
         let end = match self.config.durability {
@@ -181,12 +223,30 @@ impl Journal {
             Durability::Power => self.synced.load(Ordering::SeqCst),
         };
         if end > lsn.0 && (end != u64::MAX || self.poison.get().is_none()) {
-            return Some(Ok(end != u64::MAX || !self.is_stalled()));
+            return Some(Ok(end != u64::MAX || !self.lets_go()));
         }
         if let Some(reason) = self.poison.get() {
-            return Some(Err(StoreError::Stopped { reason: Arc::clone(reason) }));
+            // What `relaxed` has promised for less is on stable storage perhaps.
+            let is_kept = self.synced.load(Ordering::SeqCst) > lsn.0;
+            return Some(if is_kept { Ok(true) } else { Err(StoreError::Stopped { reason: Arc::clone(reason) }) });
         }
-        self.is_stalled().then_some(Ok(false))
+        self.lets_go().then_some(Ok(false))
+    }
+
+    /// Whether nobody waits at present. A slow disk lets nobody go in `power`, where an answer is a promise; one that
+    /// refuses to take anything does.
+    fn lets_go(&self) -> bool {
+        let why = match self.config.durability {
+            Durability::Power => FAILED_WRITE,
+            Durability::Process | Durability::Relaxed => FAILED_WRITE | SLOW_WRITE,
+        };
+        self.stalled.load(Ordering::SeqCst) & why != 0
+    }
+
+    /// Answers that left before what they tell of was durable in the configured mode, since it was opened: the disk was
+    /// slow or took nothing, or the journal had stopped.
+    pub fn undurable_answers(&self) -> u64 {
+        self.undurable.load(Ordering::Relaxed)
     }
 
     /// For the writer's thread: returns when there is something to write (in `relaxed`: when there is much), when
@@ -203,9 +263,10 @@ impl Journal {
         self.answers_write.store(is_process, Ordering::SeqCst);
     }
 
-    /// Whether answers write: not while the disk takes nothing, for then it is one thread's business to try.
+    /// Whether answers write: not while the disk takes nothing, for then it is one thread's business to try, and not
+    /// for a while after it was slow, for a thread of a runtime must not hang in it.
     pub(super) fn answers_write(&self) -> bool {
-        self.answers_write.load(Ordering::Relaxed) && !self.is_stalled()
+        self.answers_write.load(Ordering::Relaxed) && !self.answers_rest.load(Ordering::Relaxed) && !self.is_stalled()
     }
 
     /// Ends a [`Journal::wait_for_work`], for a shutdown.
@@ -229,20 +290,24 @@ impl Journal {
     }
 
     /// Marks the journal stalled when a write (in `power`: or a sync) has been under way for longer than `limit`, as
-    /// seen by the calls of this method. True if it is stalled now.
+    /// seen by the calls of this method. From then on answers wait no longer, except in `power`, and for a minute they
+    /// leave writing to the writer's thread. True if it is stalled now.
     pub fn stall_if_slow(&self, now: Timestamp, limit: Duration) -> bool {
         if self.write_watch.is_slow(now, limit) {
-            self.stall(STALLED_WRITE);
+            *self.answers_rest_until.lock() = now.after(ANSWERS_REST);
+            self.answers_rest.store(true, Ordering::Relaxed);
+            self.stall(SLOW_WRITE);
+        } else if self.answers_rest.load(Ordering::Relaxed) && now >= *self.answers_rest_until.lock() {
+            self.answers_rest.store(false, Ordering::Relaxed);
         }
         if self.config.durability == Durability::Power && self.sync_watch.is_slow(now, limit) {
-            self.stall(STALLED_SYNC);
+            self.stall(SLOW_SYNC);
         }
         self.is_stalled()
     }
 
-    /// Nobody waits from now on.
     pub(super) fn stall(&self, why: u8) {
-        if self.stalled.fetch_or(why, Ordering::SeqCst) & why == 0 {
+        if self.stalled.fetch_or(why, Ordering::SeqCst) & why == 0 && self.lets_go() {
             self.waiters.release(u64::MAX);
         }
     }
@@ -264,6 +329,31 @@ impl Journal {
         tracing::error!(reason, "the journal stopped: a sync failed, so nothing is known of what was written");
         self.poison.get_or_init(|| reason.into());
         self.waiters.release(u64::MAX);
+    }
+
+    /// Takes nothing more from now on, then writes and syncs what it has, and stops for good: nothing is written by this
+    /// journal once this returns, whoever still holds it. Waits for what was not written end in an error.
+    ///
+    /// # Errors
+    /// When the disk refuses what was left. It is closed all the same.
+    pub fn close(&self) -> Result<(), JournalError> {
+        if self.is_closing.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let flushed = self.flush();
+        {
+            // Nobody is in the midst of either, and whoever comes next sees that it has stopped.
+            let (_syncing, _writing) = (self.syncing.lock(), self.writing.lock());
+            self.poison.get_or_init(|| CLOSED.into());
+        }
+        self.waiters.release(u64::MAX);
+        self.wake_writer();
+        flushed
+    }
+
+    fn flush(&self) -> Result<(), JournalError> {
+        while self.write_step()? || self.sync_step()? {}
+        Ok(())
     }
 
     /// Why it stopped for good, if it did.
@@ -302,6 +392,7 @@ impl Journal {
         Usage {
             bytes: appended - self.oldest().0,
             unwritten: self.unwritten(),
+            unwritten_maintenance: self.maintenance.load(Ordering::SeqCst).min(self.unwritten()),
             unsynced: appended - synced,
             segments: self.segments.count(),
         }
@@ -338,8 +429,11 @@ impl Journal {
     /// Never the current one. How many went.
     ///
     /// # Errors
-    /// When the disk refuses; those that went are gone.
+    /// When the disk refuses, those that went are gone; or when the journal is closed.
     pub fn collect(&self, bound: Lsn) -> Result<usize, JournalError> {
+        if self.is_closing.load(Ordering::SeqCst) {
+            return Err(JournalError::Stopped { reason: CLOSED.into() });
+        }
         let synced = self.synced().0;
         let base = {
             let mut bases = self.bases.lock();

@@ -13,7 +13,8 @@ use visitlog_core::ports::StoreError;
 
 use super::journal::Journal;
 
-/// Waits for a record to be durable: `true`, or `false` while the disk takes nothing.
+/// Waits for a record to be durable: `true`, or `false` while the disk takes nothing (in `power`: refuses everything).
+/// Ends that are not `true` are counted, see [`Journal::undurable_answers`].
 ///
 /// Needs no runtime. May be dropped at any time.
 ///
@@ -42,6 +43,16 @@ impl Future for Wait {
     type Output = Result<bool, StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = self.poll_outcome(context);
+        if let Poll::Ready(Ok(false) | Err(_)) = outcome {
+            self.journal.undurable.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl Wait {
+    fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, StoreError>> {
         if let Some(outcome) = self.journal.outcome(self.lsn) {
             return Poll::Ready(outcome);
         }

@@ -11,7 +11,7 @@ use visitlog_core::{Lsn, VisitId};
 use super::codec;
 use super::error::JournalError;
 use super::format::{self, Flags, HEADER_LEN, Header, Kind, META_BYTES_MAX, RECORD_LEN_MIN};
-use super::journal::{Journal, STALLED_SYNC, STALLED_WRITE};
+use super::journal::{FAILED_WRITE, Journal, SLOW_SYNC, SLOW_WRITE};
 use super::meta::{self, Ack, BaseItem};
 use super::segments::Segment;
 
@@ -23,6 +23,8 @@ const SPARE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub(super) struct Chunk {
     pub(super) start: u64,
     pub(super) bytes: Vec<u8>,
+    /// How many of the bytes are maintenance's.
+    maintenance: u64,
     /// First LSNs of the segments that begin in it.
     pub(super) rolls: Vec<u64>,
 }
@@ -95,9 +97,20 @@ pub struct Appender<'a> {
     journal: &'a Journal,
     append: MutexGuard<'a, Append>,
     content: bool,
+    is_maintenance: bool,
+    /// Bytes that count as maintenance's.
+    maintenance: u64,
 }
 
 impl Appender<'_> {
+    /// What is appended by it counts as maintenance's, see [`Journal::room_for_maintenance`]. Copies, acknowledgements
+    /// and bases always do.
+    #[must_use]
+    pub fn for_maintenance(mut self) -> Self {
+        self.is_maintenance = true;
+        self
+    }
+
     /// Appends an entry of `visit`, whose previous record is `prev`.
     pub fn append(&mut self, visit: VisitId, prev: Lsn, flags: Flags, entry: &Entry) -> Lsn {
         self.record(codec::kind_of(entry), flags, visit, prev, |out| codec::encode(entry, out))
@@ -159,6 +172,10 @@ impl Appender<'_> {
         payload(out);
         format::seal(out, start, self.journal.seed);
         let end = append.chunk.end();
+        if self.is_maintenance || flags.has(Flags::CARRIED) || kind.is_of_journal() {
+            append.chunk.maintenance += end - lsn;
+            self.maintenance += end - lsn;
+        }
         let is_full = HEADER_LEN + (end - append.segment) > self.journal.config.segment_bytes;
         if (is_full || std::mem::take(&mut append.turns)) && lsn != append.segment {
             append.segment = lsn;
@@ -176,6 +193,8 @@ impl Drop for Appender<'_> {
         if end == journal.appended.load(Ordering::Relaxed) {
             return;
         }
+        // Before the bytes themselves count, so that they never count as traffic's.
+        journal.maintenance.fetch_add(self.maintenance, Ordering::SeqCst);
         if self.content {
             journal.content_end.store(end, Ordering::SeqCst);
         }
@@ -189,7 +208,7 @@ impl Drop for Appender<'_> {
 impl Journal {
     /// Takes the append lock.
     pub fn appender(&self) -> Appender<'_> {
-        Appender { journal: self, append: self.appending.lock(), content: false }
+        Appender { journal: self, append: self.appending.lock(), content: false, is_maintenance: false, maintenance: 0 }
     }
 
     pub(super) fn append_synced(&self, end: Lsn) {
@@ -223,10 +242,11 @@ impl Journal {
         let result = self.write_chunk(&mut write, &chunk);
         self.write_watch.end();
         if let Err(error) = result {
-            self.stall(STALLED_WRITE);
+            self.stall(FAILED_WRITE);
             return Err(error);
         }
         *self.flight.write() = None;
+        self.maintenance.fetch_sub(chunk.maintenance, Ordering::SeqCst);
         if let Ok(chunk) = Arc::try_unwrap(chunk)
             && chunk.bytes.capacity() <= SPARE_BYTES_MAX
         {
@@ -234,7 +254,7 @@ impl Journal {
             write.spare.clear();
         }
         drop(write);
-        self.unstall(STALLED_WRITE);
+        self.unstall(FAILED_WRITE | SLOW_WRITE);
         if self.config.durability == Durability::Process {
             self.waiters.release(self.written.load(Ordering::SeqCst));
         }
@@ -250,7 +270,7 @@ impl Journal {
         if append.chunk.bytes.is_empty() {
             return None;
         }
-        let next = Chunk { start: append.next(), bytes: std::mem::take(&mut write.spare), rolls: Vec::new() };
+        let next = Chunk { start: append.next(), bytes: std::mem::take(&mut write.spare), ..Chunk::default() };
         let chunk = Arc::new(std::mem::replace(&mut append.chunk, next));
         // Before the append lock goes: a reader looks there first, and then here.
         *self.flight.write() = Some(Arc::clone(&chunk));
@@ -318,7 +338,7 @@ impl Journal {
         self.synced.store(end, Ordering::SeqCst);
         self.append_synced(Lsn(end));
         if self.config.durability == Durability::Power {
-            self.unstall(STALLED_SYNC);
+            self.unstall(SLOW_SYNC);
             self.waiters.release(end);
         }
         Ok(true)

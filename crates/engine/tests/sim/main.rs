@@ -20,6 +20,7 @@ mod lab;
 mod mutations;
 mod oracle;
 mod plan;
+mod pressure;
 mod probes;
 mod requests;
 mod run;

@@ -226,7 +226,10 @@ impl World {
         ensure!(
             match error {
                 StoreError::Stopped { .. } => journal.poisoned().is_some(),
-                StoreError::Unavailable { .. } => usage.unwritten > self.plan.unwritten_bytes_max,
+                // Half of what may wait is traffic's.
+                StoreError::Unavailable { .. } => {
+                    usage.unwritten - usage.unwritten_maintenance > self.plan.unwritten_bytes_max / 2
+                }
             },
             "refused without need: {error}, {usage:?}"
         );

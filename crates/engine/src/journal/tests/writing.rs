@@ -145,7 +145,7 @@ fn a_full_disk_stalls_and_then_everything_is_there() {
 #[test]
 fn too_much_that_waits_for_the_disk_is_refused_until_it_is_written() {
     let disk = SimDisk::new(1);
-    let (journal, ..) = open(&disk, &Config { unwritten_bytes_max: 1_000, ..config(4_000) });
+    let (journal, ..) = open(&disk, &Config { unwritten_bytes_max: 2_000, ..config(4_000) });
     disk.set_capacity(Some(64));
     assert_eq!(journal.check(), Ok(()));
     while journal.check().is_ok() {
@@ -154,7 +154,7 @@ fn too_much_that_waits_for_the_disk_is_refused_until_it_is_written() {
     }
     let error = journal.check().expect_err("full");
     assert!(error.is_retryable(), "{error}");
-    assert!((1_000..1_300).contains(&journal.usage().unwritten));
+    assert!((1_000..1_300).contains(&journal.usage().unwritten), "{:?}", journal.usage());
     disk.set_capacity(None);
     settle(&journal);
     assert_eq!(journal.check(), Ok(()));
@@ -196,9 +196,118 @@ fn a_write_that_takes_too_long_lets_everybody_go() {
     assert!(!journal.stall_if_slow(moment(205), limit));
     assert!(journal.stall_if_slow(moment(206), limit));
     assert_eq!((task.woken(), task.poll()), (1, Poll::Ready(Ok(false))));
+    assert_eq!(journal.undurable_answers(), 1);
     journal.write_watch.end();
     journal.write_step().expect("written");
     assert!(!journal.is_stalled());
+}
+
+/// What a slow disk looks like to whoever looks.
+fn found_slow(journal: &Journal, from: u64) {
+    let limit = Duration::from_secs(5);
+    assert!(!journal.stall_if_slow(moment(from), limit), "seen for the first time");
+    assert!(journal.stall_if_slow(moment(from + 6), limit));
+}
+
+#[test]
+fn power_waits_for_a_slow_disk_and_ends_in_an_error_where_a_sync_fails() {
+    let (disk, journal) = opened(Durability::Power);
+    let mut task = Task::new(&journal, one(&journal));
+    assert!(task.poll().is_pending());
+    journal.write_watch.begin();
+    found_slow(&journal, 100);
+    assert!(task.poll().is_pending(), "a slow write");
+    journal.write_watch.end();
+    journal.write_step().expect("written");
+    journal.sync_watch.begin();
+    found_slow(&journal, 200);
+    assert!(task.poll().is_pending(), "a slow sync");
+    assert!(Task::new(&journal, one(&journal)).poll().is_pending(), "and for whoever comes meanwhile");
+    journal.sync_watch.end();
+    journal.sync_step().expect("synced");
+    assert_eq!(task.poll(), Poll::Ready(Ok(true)));
+    assert_eq!(journal.undurable_answers(), 0);
+    journal.write_step().expect("written");
+    let mut task = Task::new(&journal, one(&journal));
+    assert!(task.poll().is_pending());
+    disk.fail(DiskCall::Sync, 0, 1, io::ErrorKind::Other);
+    journal.write_step().expect("written");
+    journal.sync_step().expect_err("told to fail");
+    assert!(matches!(task.poll(), Poll::Ready(Err(StoreError::Stopped { .. }))));
+    assert_eq!(journal.undurable_answers(), 1, "it is served all the same, and counted");
+}
+
+#[test]
+fn after_a_slow_write_answers_leave_writing_to_the_writers_thread_for_a_minute() {
+    let (_disk, journal) = opened(Durability::Process);
+    journal.let_answers_write();
+    journal.write_watch.begin();
+    found_slow(&journal, 100);
+    journal.write_watch.end();
+    one(&journal);
+    journal.write_step().expect("written");
+    assert!(!journal.is_stalled());
+    let mut task = Task::new(&journal, one(&journal));
+    for _ in 0..3 {
+        assert!(task.poll().is_pending(), "a runtime's thread does not write");
+    }
+    assert!(journal.has_work(), "the writer's thread is to");
+    journal.write_step().expect("written");
+    assert_eq!(task.poll(), Poll::Ready(Ok(true)));
+    let limit = Duration::from_secs(5);
+    assert!(!journal.stall_if_slow(moment(165), limit));
+    assert!(!journal.answers_write());
+    assert!(!journal.stall_if_slow(moment(166), limit));
+    assert!(journal.answers_write(), "a minute later they do again");
+}
+
+#[test]
+fn a_closed_journal_has_written_what_it_took_and_takes_nothing() {
+    for durability in [Durability::Relaxed, Durability::Process, Durability::Power] {
+        let (disk, journal) = opened(durability);
+        let last = append_chains(&journal, 3, 3)[0].1;
+        journal.close().expect("closed");
+        assert_eq!(Task::new(&journal, last).poll(), Poll::Ready(Ok(true)));
+        assert!(matches!(journal.check(), Err(StoreError::Stopped { reason }) if &*reason == "closed"));
+        journal.close().expect("closed already");
+        let mut late = Task::new(&journal, one(&journal));
+        assert!(matches!(late.poll(), Poll::Ready(Err(StoreError::Stopped { .. }))), "{durability:?}");
+        assert!(matches!(journal.write_step(), Err(JournalError::Stopped { .. })));
+        drop(journal);
+        disk.power_cut();
+        let (_, recovered, kept) = open(&disk, &config(4_000));
+        assert_eq!((recovered.cut, kept.iter().filter(|record| record.kind == Kind::End).count()), (None, 3));
+    }
+}
+
+#[test]
+fn maintenance_has_a_share_of_its_own() {
+    let disk = SimDisk::new(1);
+    let (journal, ..) = open(&disk, &Config { unwritten_bytes_max: 4_000, ..config(4_000) });
+    assert_eq!(journal.room_for_maintenance(), 2_000);
+    let (visit, _) = append_chains(&journal, 1, 1)[0];
+    assert_eq!(journal.room_for_maintenance(), 2_000, "traffic is not maintenance");
+    let traffic = journal.usage().unwritten;
+    while journal.room_for_maintenance() > 0 {
+        let mut appender = journal.appender().for_maintenance();
+        appender.append(visit, Lsn::NONE, Flags::NONE, &super::support::end(1));
+    }
+    journal.appender().append_base(&[BaseItem::Site("x".repeat(3_000))]);
+    journal.appender().append_raw(visit, Lsn::NONE, Flags::CARRIED, Kind::Event, &[0; 3_000]);
+    let usage = journal.usage();
+    assert_eq!(usage.unwritten - usage.unwritten_maintenance, traffic, "{usage:?}");
+    assert!(usage.unwritten > 8_000);
+    while journal.usage().unwritten - journal.usage().unwritten_maintenance <= 2_000 {
+        assert_eq!(journal.check(), Ok(()), "traffic is never refused for maintenance");
+        one(&journal);
+    }
+    assert!(journal.check().is_err(), "for what is its own it is");
+    disk.fail(DiskCall::Write, 0, 1, io::ErrorKind::StorageFull);
+    journal.write_step().expect_err("told to fail");
+    assert_eq!(journal.room_for_maintenance(), 0);
+    settle(&journal);
+    assert_eq!((journal.check(), journal.room_for_maintenance()), (Ok(()), 2_000));
+    assert_eq!(journal.usage().unwritten_maintenance, 0);
 }
 
 #[test]
