@@ -12,7 +12,15 @@ use crate::journal::JournalError;
 impl Engine {
     /// The open sessions, the one seen last first, without their events.
     pub fn open_list(&self) -> Vec<Open> {
-        let mut open: Vec<_> = self.shards.iter().flat_map(|shard| shard.lock().iter().collect::<Vec<_>>()).collect();
+        let mut open = Vec::new();
+        for shard in &self.shards {
+            let mut page = 0;
+            // A page at a time, so that traffic gets its turn in between.
+            while let Some(shard) = Some(shard.lock()).filter(|shard| page < shard.pages()) {
+                open.extend(shard.page(page));
+                page += 1;
+            }
+        }
         open.sort_by_key(|open| std::cmp::Reverse((open.last_seen, open.chain.visit)));
         open
     }

@@ -179,8 +179,16 @@ impl Heads {
     }
 
     fn remove(&mut self, index: u32) {
-        self.at_mut(index).data = None;
+        let head = self.at_mut(index);
+        // Every open one has a newest record: what has none is free.
+        (head.data, head.last) = (None, Lsn::NONE);
         self.free.push(index);
+    }
+
+    /// The sessions of a chunk.
+    fn chunk(&self, chunk: usize) -> impl Iterator<Item = (u32, &Head)> {
+        let heads = self.chunks.get(chunk).into_iter().flatten();
+        heads.zip((chunk * CHUNK) as u32..).filter(|(head, _)| head.last.is_some()).map(|(head, index)| (index, head))
     }
 }
 
@@ -517,6 +525,22 @@ impl Shard {
     /// The chains of all open sessions, in no order.
     pub fn chains(&self) -> impl Iterator<Item = Chain> + '_ {
         self.table.iter().map(|&index| self.heads.at(index).chain())
+    }
+
+    /// How many pages of sessions there are. A session stays in the page that it started in: who wants to see all
+    /// that were open when he began, and holds the shard for a page at a time, misses none.
+    pub fn pages(&self) -> usize {
+        self.heads.chunks.len()
+    }
+
+    /// The open sessions of a page, in no order; at most 1,024.
+    pub fn page(&self, page: usize) -> impl Iterator<Item = Open> + '_ {
+        self.heads.chunk(page).map(|(index, _)| self.open(index))
+    }
+
+    /// Their chains.
+    pub fn chains_of_page(&self, page: usize) -> impl Iterator<Item = Chain> + '_ {
+        self.heads.chunk(page).map(|(_, head)| head.chain())
     }
 
     /// Finally ended sessions that are remembered.
