@@ -206,7 +206,11 @@ fn chains() {
         let begun = Instant::now();
         let mut events = 0;
         for batch in ends.chunks(1_024) {
-            events += journal.read_chains(batch).into_iter().map(|chain| chain.unwrap().len() as u64).sum::<u64>();
+            events += journal
+                .read_chains(batch, usize::MAX)
+                .into_iter()
+                .map(|chain| chain.unwrap().len() as u64)
+                .sum::<u64>();
         }
         assert_eq!(events, records);
         println!(

@@ -30,6 +30,8 @@ pub struct EngineConfig {
     pub ends_per_second: u32,
     /// Journal bytes from which on long sessions are carried forward, so that old segments can go.
     pub carry_from_bytes: u64,
+    /// Bytes that bases and carried sessions may take of the journal before sinks get their turn.
+    pub upkeep_bytes_at_once: u64,
     /// How long [`crate::Local`] waits for a look-up that has the data folder. Default: not at all.
     pub lock_patience: Duration,
     /// How sinks are driven.
@@ -50,6 +52,7 @@ impl Default for EngineConfig {
             tick: Duration::from_secs(1),
             ends_per_second: 10_000,
             carry_from_bytes: 512 * 1024 * 1024,
+            upkeep_bytes_at_once: 1024 * 1024,
             lock_patience: Duration::ZERO,
             sinks: SinkSettings::default(),
             #[cfg(feature = "mutations")]

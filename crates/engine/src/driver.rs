@@ -165,6 +165,7 @@ fn sink_loop(engine: &Engine, stop: &Stop, mut sinks: SinkDriver) {
         }
         match upkeep.step(engine) {
             Ok(true) => more = true,
+            Ok(false) if upkeep.is_waiting() => upkeep_at = now,
             Ok(false) => upkeep_at = now.after(UPKEEP_EVERY),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "old segments of the journal can't go");

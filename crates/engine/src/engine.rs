@@ -16,6 +16,7 @@ use visitlog_core::ports::{
 };
 use visitlog_core::{Fingerprint, Host, Lsn, Timestamp, VisitId};
 
+use crate::bound::Floor;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::journal::{Flags, Journal, JournalError, Wait};
@@ -42,6 +43,8 @@ pub struct Engine {
     pub(crate) sweep_lag_us: AtomicU64,
     /// Segments below are to go as soon as they can, for an erasure.
     pub(crate) release_below: AtomicU64,
+    /// Of each shard. Taken before the shards.
+    pub(crate) floors: Mutex<[Floor; SHARDS]>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -105,6 +108,7 @@ impl Engine {
             counters: Counters::default(),
             sweep_lag_us: AtomicU64::new(0),
             release_below: AtomicU64::new(release_below),
+            floors: Mutex::default(),
             config,
         };
         engine.index_recovered(now);

@@ -22,8 +22,6 @@ use crate::engine::Engine;
 use crate::journal::{Barrier, BaseItem, ChainEntry, JournalError, Kind, Whose};
 use crate::sinks::{PendingEnd, assemble};
 
-/// Chains that are read at once.
-const CHAINS_AT_ONCE: usize = 1_024;
 /// Journal read at once.
 const READ_BYTES: usize = 1024 * 1024;
 /// How often a session is looked for that is carried meanwhile.
@@ -62,14 +60,13 @@ impl Engine {
             chains.extend(shard.lock().chains().map(|chain| (chain.visit, chain.last)));
         }
         let mut theirs = Vec::new();
-        for chains in chains.chunks(CHAINS_AT_ONCE) {
-            for ((visit, _), found) in chains.iter().zip(self.journal.read_chains(chains)) {
-                let found = found.map_or_else(|_| self.chain_now(*visit), |chain| Ok(Some(chain)))?;
-                if found.is_some_and(|chain| owns(whose, &chain)) {
-                    theirs.push(*visit);
-                }
+        self.journal.each_chain(&chains, |(visit, _), found| {
+            let found = found.map_or_else(|_| self.chain_now(visit), |chain| Ok(Some(chain)))?;
+            if found.is_some_and(|chain| owns(whose, &chain)) {
+                theirs.push(visit);
             }
-        }
+            Ok::<_, JournalError>(())
+        })?;
         Ok(theirs)
     }
 
@@ -80,17 +77,16 @@ impl Engine {
     pub fn ended_of(&self, whose: Whose<'_>, below: Lsn) -> Result<Vec<VisitId>, JournalError> {
         let ends: Vec<_> = self.sinks.below(below).into_iter().map(|end| (end.visit, end.end)).collect();
         let mut theirs = Vec::new();
-        for ends in ends.chunks(CHAINS_AT_ONCE) {
-            for ((visit, end), found) in ends.iter().zip(self.journal.read_chains(ends)) {
-                match found {
-                    Ok(chain) if owns(whose, &chain) => theirs.push(*visit),
-                    Ok(_) => {}
-                    // It has arrived, and its segments could go.
-                    Err(_) if !self.sinks.below(below).iter().any(|left| left.end == *end) => {}
-                    Err(error) => return Err(error),
-                }
+        self.journal.each_chain(&ends, |(visit, end), found| {
+            match found {
+                Ok(chain) if owns(whose, &chain) => theirs.push(visit),
+                Ok(_) => {}
+                // It has arrived, and its segments could go.
+                Err(_) if !self.sinks.below(below).iter().any(|left| left.end == end) => {}
+                Err(error) => return Err(error),
             }
-        }
+            Ok(())
+        })?;
         Ok(theirs)
     }
 
@@ -165,17 +161,16 @@ impl Engine {
     /// After a crash: forgets that visits have ended which a barrier says are erased.
     pub(crate) fn forget_barred(&self, ends: &[PendingEnd]) {
         let mut barred = HashSet::new();
-        for ends in ends.chunks(CHAINS_AT_ONCE) {
-            let chains: Vec<_> = ends.iter().map(|end| (end.visit, end.end)).collect();
-            for (end, chain) in ends.iter().zip(self.journal.read_chains(&chains)) {
-                // What can't be read any more is old: its segments went in part.
-                let Ok(chain) = chain else { continue };
-                let visit = assemble(end.visit, chain.into_iter().map(|record| record.entry).collect());
-                if visit.is_ok_and(|visit| self.sinks.is_barred(end.end, &visit)) {
-                    barred.insert(end.visit);
-                }
+        let chains: Vec<_> = ends.iter().map(|end| (end.visit, end.end)).collect();
+        let Ok(()) = self.journal.each_chain(&chains, |(visit, end), chain| {
+            // What can't be read any more is old: its segments went in part.
+            let Ok(chain) = chain else { return Ok::<_, std::convert::Infallible>(()) };
+            let ended = assemble(visit, chain.into_iter().map(|record| record.entry).collect());
+            if ended.is_ok_and(|ended| self.sinks.is_barred(end, &ended)) {
+                barred.insert(visit);
             }
-        }
+            Ok(())
+        });
         self.forget(barred);
     }
 

@@ -4,6 +4,9 @@
 //! others.
 
 pub mod adapters;
+mod base;
+mod bound;
+mod carry;
 pub mod config;
 mod counters;
 pub mod document;

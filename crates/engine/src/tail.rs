@@ -29,23 +29,22 @@ impl LiveSource for Engine {
     }
 
     fn chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<TailRecord>, LiveError>> {
-        let chains = self.journal.read_chains(ends);
-        let record = |visit, prev, record: crate::journal::ChainEntry| TailRecord {
-            lsn: record.lsn,
-            prev,
-            visit,
-            confirms: record.flags.has(Flags::CONFIRMS),
-            carried: Carried::No,
-            entry: record.entry,
-        };
-        let chain = |((visit, last), chain): (&(VisitId, Lsn), Result<Vec<_>, JournalError>)| {
+        let mut chains = Vec::with_capacity(ends.len());
+        let Ok(()) = self.journal.each_chain(ends, |(visit, last), chain| {
             let mut prev = Lsn::NONE;
-            let chain = chain.map_err(|error| live_error(*last, error))?;
-            let one =
-                |entry: crate::journal::ChainEntry| record(*visit, std::mem::replace(&mut prev, entry.lsn), entry);
-            Ok(chain.into_iter().map(one).collect())
-        };
-        ends.iter().zip(chains).map(chain).collect()
+            let one = |record: crate::journal::ChainEntry| TailRecord {
+                lsn: record.lsn,
+                prev: std::mem::replace(&mut prev, record.lsn),
+                visit,
+                confirms: record.flags.has(Flags::CONFIRMS),
+                carried: Carried::No,
+                entry: record.entry,
+            };
+            let chain = chain.map(|chain| chain.into_iter().map(one).collect());
+            chains.push(chain.map_err(|error| live_error(last, error)));
+            Ok::<_, std::convert::Infallible>(())
+        });
+        chains
     }
 
     fn hold(&self) -> Hold {

@@ -1,16 +1,13 @@
 //! Keeps the journal short: writes bases, carries long sessions forward, lets old segments go.
 
-use visitlog_core::machine::{Chain, Tombstone};
-use visitlog_core::model::Entry;
-use visitlog_core::{Host, Lsn};
+use visitlog_core::machine::Chain;
+use visitlog_core::ports::StoreError;
+use visitlog_core::{Lsn, VisitId};
 
+use crate::base::Base;
+use crate::carry::{Carry, Progress};
 use crate::engine::Engine;
-use crate::journal::{BaseItem, Flags, JournalError, Kind, RawRecord};
-
-/// Sessions carried in one step.
-const CARRY_AT_ONCE: usize = 256;
-/// Copies appended before other writers get their turn.
-const APPEND_AT_ONCE: usize = 64;
+use crate::journal::JournalError;
 
 /// What the upkeep of one journal is about to do.
 #[derive(Debug, Default)]
@@ -18,14 +15,54 @@ pub struct Upkeep {
     /// Segments below `.0` may go once everything up to `.1` is synced: by then all that was decided when this was
     /// planned (acknowledgements, carried copies) is on stable storage.
     planned: Option<(Lsn, Lsn)>,
-    /// Chains that are being carried forward.
-    carrying: Vec<Chain>,
+    /// The base that is being written.
+    base: Option<Base>,
+    /// The sessions that are to be carried.
+    round: Option<Round>,
+    /// The one that is being carried.
+    carrying: Option<Box<Carry>>,
     /// Journal bytes from which on the next sessions are carried.
     carry_from_bytes: u64,
+    /// Waits for room.
+    is_waiting: bool,
     /// Sessions carried so far.
     carried: u64,
     /// Segments removed so far.
     removed: u64,
+}
+
+/// The sessions that begin below a position, shard by shard.
+#[derive(Debug)]
+struct Round {
+    cutoff: Lsn,
+    /// The next shard to look at.
+    shard: usize,
+    /// Those of the shard before it that are left, the oldest one last.
+    chains: Vec<(Lsn, VisitId)>,
+}
+
+/// What the upkeep may append in one step: it must leave room for traffic, and give sinks their turn.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: u64,
+}
+
+impl Budget {
+    fn of(engine: &Engine) -> Self {
+        Self { left: engine.journal.room_for_maintenance().min(engine.config.upkeep_bytes_at_once) }
+    }
+
+    pub(crate) const fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
+    pub(crate) const fn spend(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(bytes);
+    }
 }
 
 impl Upkeep {
@@ -39,26 +76,34 @@ impl Upkeep {
         self.removed
     }
 
+    /// Whether it has something to write and no room for it: to be tried again soon.
+    pub const fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
     /// Does what is to be done now, a bounded amount of it. True if there is more to do at once.
     ///
     /// # Errors
     /// When the disk refuses; nothing is lost, the next step tries again.
     pub fn step(&mut self, engine: &Engine) -> Result<bool, JournalError> {
-        if engine.journal.room_for_maintenance() == 0 {
+        if matches!(engine.journal.check(), Err(StoreError::Stopped { .. })) {
+            self.is_waiting = false;
             return Ok(false);
         }
-        if engine.journal.base_due() {
-            write_base(engine);
-        }
+        let mut budget = Budget::of(engine);
+        let has_room = !budget.is_spent();
+        self.write_base(engine, &mut budget);
         if let Some(below) = engine.releasing()
             && engine.sinks.oldest_needed().is_some_and(|oldest| oldest < below)
         {
             // What ends now may have begun there.
             engine.sinks.hasten(engine.journal.appended());
         }
-        self.carry(engine);
+        self.carry(engine, &mut budget);
         self.collect(engine)?;
-        Ok(!self.carrying.is_empty())
+        let has_more = self.base.is_some() || self.round.is_some() || engine.journal.base_due();
+        self.is_waiting = has_more && !has_room;
+        Ok(has_more && has_room)
     }
 
     fn collect(&mut self, engine: &Engine) -> Result<(), JournalError> {
@@ -79,29 +124,43 @@ impl Upkeep {
         Ok(())
     }
 
+    fn write_base(&mut self, engine: &Engine, budget: &mut Budget) {
+        if self.base.is_none() && engine.journal.base_due() && !budget.is_spent() {
+            self.base = Some(Base::begin(engine, budget));
+        }
+        self.base = self.base.take().and_then(|base| base.step(engine, budget));
+    }
+
     /// Once the journal has grown long, the sessions that hold its older half are written again at its end. What is
     /// kept must double before that happens again, so that carrying costs at most as much as writing.
-    fn carry(&mut self, engine: &Engine) {
-        if self.carrying.is_empty() {
+    fn carry(&mut self, engine: &Engine, budget: &mut Budget) {
+        if self.round.is_none() {
             let Some(cutoff) = self.cutoff(engine) else { return };
-            for shard in &engine.shards {
-                self.carrying.extend(shard.lock().chains().filter(|chain| chain.first < cutoff));
-            }
+            self.round = Some(Round { cutoff, shard: 0, chains: Vec::new() });
         }
-        for chain in self.carrying.split_off(self.carrying.len().saturating_sub(CARRY_AT_ONCE)) {
-            match engine.carry(chain.visit) {
-                Ok(carried) => self.carried += u64::from(carried),
+        while !budget.is_spent() {
+            let Some(mut carry) = self.carrying.take().or_else(|| self.next(engine)) else {
+                self.round = None;
+                // Whatever grew meanwhile: the next time is when the journal is twice as long as it is after this.
+                self.carry_from_bytes = engine.config.carry_from_bytes.max(2 * self.kept_bytes(engine));
+                return;
+            };
+            match carry.step(engine, budget) {
+                Ok(Progress::Begun) => self.carrying = Some(carry),
+                Ok(Progress::Carried) => self.carried += 1,
+                Ok(Progress::Ended) => {}
                 // It stays where it is, and so does what lies behind it. The others can be carried all the same.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, visit = %chain.visit, "a session can't be carried forward");
+                    tracing::error!(error, visit = %carry.visit(), "a session can't be carried forward");
                 }
             }
         }
-        if self.carrying.is_empty() {
-            // Whatever grew meanwhile: the next time is when the journal is twice as long as it is after this.
-            self.carry_from_bytes = engine.config.carry_from_bytes.max(2 * self.kept_bytes(engine));
-        }
+    }
+
+    fn next(&mut self, engine: &Engine) -> Option<Box<Carry>> {
+        let (_, visit) = self.round.as_mut()?.next(engine)?;
+        Some(Box::new(Carry::new(visit)))
     }
 
     /// Sessions that begin below are to be carried now, if any are.
@@ -119,90 +178,20 @@ impl Upkeep {
     }
 }
 
-/// State that belongs to no session, each part under the lock that guards it.
-fn write_base(engine: &Engine) {
-    let journal = &engine.journal;
-    let start = journal.begin_base();
-    journal.appender().append_base(&[BaseItem::Time(engine.now())]);
-    engine.sinks.append_base(journal);
-    {
-        let sites = engine.sites.read();
-        let items: Vec<_> = sites.known().map(Host::to_string).map(BaseItem::Site).collect();
-        journal.appender().append_base(&items);
-    }
-    for shard in &engine.shards {
-        let shard = shard.lock();
-        let items: Vec<_> = shard
-            .tombstones()
-            .map(|Tombstone { visit, reason, closed_at, .. }| BaseItem::Tombstone { visit, reason, closed_at })
-            .collect();
-        if !items.is_empty() {
-            journal.appender().append_base(&items);
-        }
-    }
-    journal.finish_base(start);
-}
-
-impl Engine {
-    /// Below which position nothing is needed any more, once everything up to the second one is synced.
-    pub(crate) fn collection_bound(&self) -> (Lsn, Lsn) {
-        let mut bound = self.journal.appended();
-        // Shards before sinks: a session that ends in between is seen by one of them.
-        for shard in &self.shards {
-            let oldest = shard.lock().chains().map(|chain| chain.first).min();
-            bound = bound.min(oldest.unwrap_or(bound));
-        }
-        let needed = self.sinks.oldest_needed();
-        // Not up to the journal's end: its last record may say that all before it is synced, and then no sync follows
-        // until there is something else.
-        (bound.min(needed.unwrap_or(bound)), self.journal.content_end())
-    }
-
-    /// The start without the visit that it names as its previous one, if that was erased.
-    fn without_erased(&self, record: &RawRecord) -> Option<Entry> {
-        let Ok(Entry::Start(mut start)) = (record.kind == Kind::Start).then(|| record.entry())? else { return None };
-        start.previous.take_if(|previous| self.sinks.is_erased(*previous))?;
-        Some(Entry::Start(start))
-    }
-
-    /// Writes a session's chain again at the journal's end. `false` if it has ended, or is too busy just now.
-    pub(crate) fn carry(&self, visit: visitlog_core::VisitId) -> Result<bool, JournalError> {
-        for _ in 0..3 {
-            let Some(before) = self.shard_of(visit.partition()).lock().get(visit).map(|open| open.chain) else {
-                return Ok(false);
-            };
-            let records = match self.journal.read_chain_raw(visit, before.last) {
-                Ok(records) => records,
-                // It ended meanwhile, and its segments are gone.
-                Err(_) if self.shard_of(visit.partition()).lock().get(visit).is_none() => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            let mut shard = self.shard_of(visit.partition()).lock();
-            if shard.get(visit).is_none_or(|open| open.chain.last != before.last) {
-                continue;
+impl Round {
+    fn next(&mut self, engine: &Engine) -> Option<(Lsn, VisitId)> {
+        while self.chains.is_empty() {
+            let shard = engine.shards.get(self.shard)?;
+            self.shard += 1;
+            let mut page = 0;
+            while let Some(shard) = Some(shard.lock()).filter(|shard| page < shard.pages()) {
+                let below = shard.chains_of_page(page).filter(|chain| chain.first < self.cutoff);
+                self.chains.extend(below.map(|Chain { first, visit, .. }| (first, visit)));
+                page += 1;
             }
-            let mut appender = self.journal.appender();
-            let (mut first, mut last) = (Lsn::NONE, Lsn::NONE);
-            for (place, record) in records.iter().enumerate() {
-                if place % APPEND_AT_ONCE == APPEND_AT_ONCE - 1 {
-                    // Others may append between: what counts is that the copies are complete.
-                    drop(appender);
-                    appender = self.journal.appender();
-                }
-                let kept = if record.flags.has(Flags::CONFIRMS) { Flags::CONFIRMS } else { Flags::NONE };
-                let mut flags = kept.with(Flags::CARRIED);
-                if place + 1 == records.len() {
-                    flags = flags.with(Flags::CARRIED_LAST);
-                }
-                last = match self.without_erased(record) {
-                    Some(start) => appender.append(visit, last, flags, &start),
-                    None => appender.append_raw(visit, last, flags, record.kind, &record.payload),
-                };
-                first = if first.is_some() { first } else { last };
-            }
-            drop(appender);
-            return Ok(shard.relink(before, first, last));
+            // They are read in the order of the journal.
+            self.chains.sort_unstable_by_key(|(first, _)| std::cmp::Reverse(*first));
         }
-        Ok(false)
+        self.chains.pop()
     }
 }

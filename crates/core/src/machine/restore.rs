@@ -41,6 +41,10 @@ impl Shard {
             return true;
         }
         let found = self.find(visit);
+        if let Entry::End(_) = entry {
+            // What was carried of it until then counts no more.
+            self.carrying.remove(&visit);
+        }
         if let Entry::End(end) = entry
             && end.reason.bars_rejoin()
         {

@@ -23,7 +23,8 @@ pub trait LiveSource: Send + Sync {
     /// [`LiveError::Collected`] when the position is not kept any more: start again at [`LiveSource::oldest`].
     fn read(&self, from: Lsn, bytes: usize) -> Result<Tail, LiveError>;
 
-    /// Reads whole chains, back from these records; each oldest first, in the order of the questions.
+    /// Reads chains back from these records, each oldest first, in the order of the questions: what makes the visits.
+    /// Touches and the values that were set on the way are not among it.
     fn chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<TailRecord>, LiveError>>;
 
     /// As long as this is kept, everything that can be read now can be read.
@@ -144,6 +145,10 @@ impl Follow {
     /// means, in order; not at all where it means nothing.
     pub fn see(&mut self, record: TailRecord, known: bool, mut on: impl FnMut(Seen)) {
         let visit = record.visit;
+        if let Entry::End(_) = record.entry {
+            // What was carried of it until then counts no more.
+            self.carrying.remove(&visit);
+        }
         match (record.carried, known) {
             (Carried::No, true) => on(Seen::Entry(record)),
             (Carried::No, false) => {

@@ -18,7 +18,7 @@ use super::record::RecordRef;
 use super::recovery::{self, Opened, Recovered};
 use super::segments::Segments;
 use super::wait::{Wait, Waiters, Wakeup};
-use super::writer::{Append, Chunk, Dirty, Write};
+use super::writer::{Append, Chunk, Dirty, SinceBase, Write};
 
 /// Where no answer waits for the writer's thread it is woken before its time when so much has gathered.
 const GATHER_BYTES: u64 = 2 * 1024 * 1024;
@@ -398,8 +398,8 @@ impl Journal {
         }
     }
 
-    /// Whether a base should be written: a new segment was begun since the last one. Without a base in a newer
-    /// segment no older one is collected.
+    /// Whether a base should be written: a new segment was begun since the last one, and as much was appended as that
+    /// one took. Without a base in a newer segment no older one is collected.
     pub fn base_due(&self) -> bool {
         self.base_due.load(Ordering::SeqCst)
     }
@@ -408,7 +408,8 @@ impl Journal {
     /// on, each part under the lock that guards that state, so that part and later records together say all; then
     /// [`Journal::finish_base`].
     pub fn begin_base(&self) -> BaseStart {
-        let append = self.appending.lock();
+        let mut append = self.appending.lock();
+        append.since_base = SinceBase::default();
         self.base_due.store(false, Ordering::SeqCst);
         BaseStart { at: Lsn(append.next()) }
     }

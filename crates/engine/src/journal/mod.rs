@@ -39,7 +39,8 @@ pub use explain::{DumpFilter, Finding, Report, SegmentReport, Verdict, dump, ver
 pub use format::{Flags, Kind};
 pub use journal::{BaseStart, Journal, Usage};
 pub use meta::{Ack, BaseItem};
-pub use record::{ChainEntry, RawRecord, RecordRef};
+pub use reader::Window;
+pub use record::{ChainEntry, RecordRef};
 pub use recovery::Recovered;
 pub use segments::Held;
 pub use wait::Wait;

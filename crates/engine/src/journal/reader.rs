@@ -1,26 +1,48 @@
 //! The reading side: one record, one chain, many chains.
 
+use std::fmt;
+
 use visitlog_core::{Lsn, VisitId};
 
 use super::error::{Corrupt, Fault, JournalError};
-use super::format::{self, RECORD_LEN_MIN};
+use super::format::{self, Kind, RECORD_LEN_MIN};
 use super::journal::Journal;
-use super::record::{ChainEntry, RawRecord, RecordRef};
+use super::record::{ChainEntry, RecordRef};
 use super::segments::Place;
 
 /// Read around a record of a single chain: its predecessors are often close before it.
 const BEHIND_BYTES: u64 = 3 * 1024;
 const AHEAD_BYTES: u64 = 1024;
 
-/// Bytes of the journal in memory: part of one segment, or one record that is not written yet.
-pub(super) struct Window {
+/// Whether records of this kind tell anything that the visit is made of. Touches and the values on the way don't: the
+/// end has the last of both.
+pub(super) const fn makes_visit(kind: Kind) -> bool {
+    matches!(kind, Kind::Start | Kind::Event | Kind::Rotate | Kind::End)
+}
+
+/// Bytes of the journal in memory: part of one segment, or one record that is not written yet. Who reads several records
+/// in one neighbourhood keeps it in between.
+pub struct Window {
     place: Option<Place>,
     start: u64,
     pub(super) bytes: Vec<u8>,
 }
 
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Window").field("start", &self.start).field("len", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Window {
-    pub(super) const fn new() -> Self {
+    /// An empty one.
+    pub const fn new() -> Self {
         Self { place: None, start: 0, bytes: Vec::new() }
     }
 
@@ -152,49 +174,42 @@ impl Journal {
     /// When it can't be read, is damaged, or is another visit's.
     pub fn read(&self, visit: VisitId, lsn: Lsn) -> Result<(ChainEntry, Lsn), JournalError> {
         let mut window = Window::new();
-        window.fetch(self, lsn.0, 0, AHEAD_BYTES)?;
-        let record = window.record_of(self, visit, lsn.0)?.ok_or_else(|| self.outside(lsn))?;
+        let record = self.record_at(&mut window, visit, lsn, AHEAD_BYTES)?;
         Ok((self.chain_entry(record)?, record.prev))
     }
 
-    /// Reads a visit's chain from its last record back, and returns it oldest first.
+    /// Reads a visit's chain from its last record back, and returns what makes the visit, oldest first: its start,
+    /// events, logins and end. Touches and the values that were set on the way are passed over: there may be any number
+    /// of them, and the end has the last of both.
     ///
     /// # Errors
     /// When a record can't be read, is damaged, or is another visit's.
     pub fn read_chain(&self, visit: VisitId, last: Lsn) -> Result<Vec<ChainEntry>, JournalError> {
         let mut chain = Vec::new();
-        self.walk_back(visit, last, &mut |record| {
-            chain.push(self.chain_entry(record)?);
+        self.walk_back(&mut Window::new(), visit, (last, Lsn::NONE), &mut |record| {
+            if makes_visit(record.kind) {
+                chain.push(self.chain_entry(record)?);
+            }
             Ok(())
         })?;
         chain.reverse();
         Ok(chain)
     }
 
-    /// The same, undecoded.
+    /// Calls `on_record` for each record of a visit's chain from the first position back, as far as they are newer than
+    /// the second one.
     ///
     /// # Errors
-    /// When a record can't be read, is damaged, or is another visit's.
-    pub fn read_chain_raw(&self, visit: VisitId, last: Lsn) -> Result<Vec<RawRecord>, JournalError> {
-        let mut chain = Vec::new();
-        self.walk_back(visit, last, &mut |record| {
-            let RecordRef { lsn, kind, flags, payload, .. } = record;
-            chain.push(RawRecord { lsn, kind, flags, payload: payload.to_vec() });
-            Ok(())
-        })?;
-        chain.reverse();
-        Ok(chain)
-    }
-
-    fn walk_back(
+    /// When a record can't be read, is damaged, or is another visit's; or those of `on_record`.
+    pub fn walk_back(
         &self,
+        window: &mut Window,
         visit: VisitId,
-        last: Lsn,
+        (last, upto): (Lsn, Lsn),
         on_record: &mut dyn FnMut(RecordRef<'_>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
-        let mut window = Window::new();
         let mut next = last;
-        while next.is_some() {
+        while next > upto {
             if window.record_of(self, visit, next.0)?.is_none() {
                 window.fetch(self, next.0, BEHIND_BYTES, AHEAD_BYTES)?;
             }
@@ -203,6 +218,23 @@ impl Journal {
             next = self.before(record)?;
         }
         Ok(())
+    }
+
+    /// The record at `lsn`, written or not, checked to be of `visit`; `ahead` bytes from there on are read with it.
+    ///
+    /// # Errors
+    /// When it can't be read, is damaged, or is another visit's.
+    pub fn record_at<'w>(
+        &self,
+        window: &'w mut Window,
+        visit: VisitId,
+        lsn: Lsn,
+        ahead: u64,
+    ) -> Result<RecordRef<'w>, JournalError> {
+        if window.record_of(self, visit, lsn.0)?.is_none() {
+            window.fetch(self, lsn.0, 0, ahead)?;
+        }
+        window.record_of(self, visit, lsn.0)?.ok_or_else(|| self.outside(lsn))
     }
 
     /// The previous record's position, which must be lower: else a walk would have no end.

@@ -86,26 +86,3 @@ pub struct ChainEntry {
     /// The entry.
     pub entry: Entry,
 }
-
-/// A record of a chain as its bytes, for carrying it forward.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RawRecord {
-    /// Its position.
-    pub lsn: Lsn,
-    /// What it is.
-    pub kind: Kind,
-    /// What else is to be known of it.
-    pub flags: Flags,
-    /// Its payload.
-    pub payload: Vec<u8>,
-}
-
-impl RawRecord {
-    /// The entry that it is.
-    ///
-    /// # Errors
-    /// When the payload can't be understood.
-    pub fn entry(&self) -> Result<Entry, CodecError> {
-        codec::decode(self.kind, &self.payload)
-    }
-}

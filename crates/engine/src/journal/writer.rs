@@ -49,11 +49,44 @@ pub(super) struct Append {
     segment: u64,
     /// The next record begins a segment, however short this one is.
     turns: bool,
+    pub(super) since_base: SinceBase,
+}
+
+/// What was appended since the last base began: when the next one is worth it.
+#[derive(Default)]
+pub(super) struct SinceBase {
+    /// Whether a segment was begun.
+    is_segment_new: bool,
+    /// Bytes of the base.
+    base: u64,
+    /// Bytes of other records. `Synced` ones don't count: they are no reason to write anything.
+    others: u64,
+}
+
+impl SinceBase {
+    fn saw(&mut self, kind: Kind, bytes: u64) {
+        match kind {
+            Kind::Synced => {}
+            Kind::Base => self.base += bytes,
+            _ => self.others += bytes,
+        }
+    }
+
+    /// A base that is longer than a segment makes a new one begin, which is no reason for another base: else they
+    /// would go on without end. There must be as much else.
+    fn is_base_due(&self) -> bool {
+        self.is_segment_new && self.others >= self.base
+    }
 }
 
 impl Append {
     pub(super) fn new(next: u64) -> Self {
-        Self { chunk: Chunk { start: next, ..Chunk::default() }, segment: next, turns: false }
+        Self {
+            chunk: Chunk { start: next, ..Chunk::default() },
+            segment: next,
+            turns: false,
+            since_base: SinceBase::default(),
+        }
     }
 
     pub(super) fn next(&self) -> u64 {
@@ -177,9 +210,14 @@ impl Appender<'_> {
             self.maintenance += end - lsn;
         }
         let is_full = HEADER_LEN + (end - append.segment) > self.journal.config.segment_bytes;
-        if (is_full || std::mem::take(&mut append.turns)) && lsn != append.segment {
+        let is_asked = std::mem::take(&mut append.turns);
+        append.since_base.saw(kind, end - lsn);
+        if (is_full || is_asked) && lsn != append.segment {
             append.segment = lsn;
             append.chunk.rolls.push(lsn);
+            append.since_base.is_segment_new = true;
+        }
+        if is_asked || append.since_base.is_base_due() {
             self.journal.base_due.store(true, Ordering::SeqCst);
         }
         self.content |= kind != Kind::Synced;

@@ -43,6 +43,8 @@ pub struct SinkSettings {
     pub batch_visits_max: usize,
     /// Events in a batch, unless a single visit has more: a batch is held in memory.
     pub batch_events_max: u64,
+    /// Bytes that a batch may take in memory, unless a single visit takes more.
+    pub batch_bytes_max: usize,
     /// Threads that read a batch's chains. More than one makes the order of reads a matter of chance.
     pub readers: usize,
     /// How long after a first failure a sink is tried again; doubles with each further one.
@@ -65,6 +67,7 @@ impl Default for SinkSettings {
         Self {
             batch_visits_max: 4_096,
             batch_events_max: 65_536,
+            batch_bytes_max: 32 * 1024 * 1024,
             readers: 1,
             retry_min: Duration::from_millis(100),
             retry_max: Duration::from_secs(30),

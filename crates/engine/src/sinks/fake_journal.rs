@@ -150,7 +150,7 @@ impl EndSource for FakeJournal {
         self.0.lock().check.clone().map_or(Ok(()), Err)
     }
 
-    fn chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<Entry>, JournalError>> {
+    fn chains(&self, ends: &[(VisitId, Lsn)], _bytes: usize) -> Vec<Result<Vec<Entry>, JournalError>> {
         let state = self.0.lock();
         let chain = |(visit, lsn): &(VisitId, Lsn)| match state.records.get(lsn) {
             Some(Record::End(end)) if end.visit == *visit && end.first.0 >= state.oldest => {

@@ -21,8 +21,9 @@ pub trait EndSource: Send + Sync {
     /// # Errors
     /// `Unavailable` while the disk takes nothing, `Stopped` when it never will again.
     fn check(&self) -> Result<(), StoreError>;
-    /// The chains that end with these records, each oldest first, in the order of the questions.
-    fn chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<Entry>, JournalError>>;
+    /// The chains that end with these records, each oldest first, in the order of the questions: as many of the first
+    /// ones as fit in about `bytes` of memory, one at least.
+    fn chains(&self, ends: &[(VisitId, Lsn)], bytes: usize) -> Vec<Result<Vec<Entry>, JournalError>>;
     /// Appends an acknowledgement; returns its position.
     fn acknowledge(&self, ack: &Ack) -> Lsn;
 }
@@ -48,9 +49,9 @@ impl EndSource for Journal {
         Self::check(self)
     }
 
-    fn chains(&self, ends: &[(VisitId, Lsn)]) -> Vec<Result<Vec<Entry>, JournalError>> {
+    fn chains(&self, ends: &[(VisitId, Lsn)], bytes: usize) -> Vec<Result<Vec<Entry>, JournalError>> {
         let entries = |chain: Vec<crate::journal::ChainEntry>| chain.into_iter().map(|record| record.entry).collect();
-        self.read_chains(ends).into_iter().map(|chain| chain.map(entries)).collect()
+        self.read_chains(ends, bytes).into_iter().map(|chain| chain.map(entries)).collect()
     }
 
     fn acknowledge(&self, ack: &Ack) -> Lsn {

@@ -26,6 +26,7 @@ mod requests;
 mod run;
 mod sinks;
 mod trace;
+mod upkeep;
 mod world;
 
 use std::sync::Mutex;

@@ -40,6 +40,7 @@ pub(crate) struct Plan {
     pub(crate) segment_bytes: u64,
     pub(crate) unwritten_bytes_max: u64,
     pub(crate) carry_from_bytes: u64,
+    pub(crate) upkeep_bytes_at_once: u64,
     pub(crate) page_bytes: usize,
     pub(crate) steps: usize,
     /// Crashes, in a thousand steps.
@@ -81,6 +82,7 @@ impl Plan {
             segment_bytes: dice.pick(&[2, 4, 8, 16]) * 1_024,
             unwritten_bytes_max: dice.pick(&[4 * 1_024, 64 * 1_024, 1 << 20]),
             carry_from_bytes: dice.pick(&[6, 16, 48]) * 1_024,
+            upkeep_bytes_at_once: dice.pick(&[1, 600, 1 << 20]),
             page_bytes: dice.pick(&[512, 1_024, 4_096]),
             steps: 350 + dice.below(350),
             crashes: [2, 6, 10, 25][rough],
@@ -109,6 +111,7 @@ impl Plan {
             segment_bytes: 4 * 1_024,
             unwritten_bytes_max: 1 << 20,
             carry_from_bytes: 1 << 20,
+            upkeep_bytes_at_once: 1 << 20,
             page_bytes: 512,
             steps: 0,
             crashes: 0,
@@ -134,6 +137,7 @@ impl Plan {
             tick: self.tick,
             ends_per_second: self.ends_per_second,
             carry_from_bytes: self.carry_from_bytes,
+            upkeep_bytes_at_once: self.upkeep_bytes_at_once,
             lock_patience: Duration::ZERO,
             sinks: SinkSettings {
                 batch_visits_max: 4,

@@ -245,20 +245,23 @@ impl Model {
         let mut expected = Vec::new();
         for (visit, head) in &self.heads {
             let mut chain = Vec::new();
-            let mut next = *head;
+            let (mut next, mut first) = (*head, Lsn::NONE);
             while next.is_some() {
+                first = next;
                 let written = self.log.get(&next.0).ok_or_else(|| format!("{next} is not in the model"))?;
-                chain.push((next, written.entry.clone()));
+                if !matches!(written.entry, Entry::Set { .. } | Entry::Touch { .. }) {
+                    chain.push((next, written.entry.clone()));
+                }
                 next = written.prev;
             }
             chain.reverse();
-            if chain.first().is_some_and(|(lsn, _)| *lsn >= oldest) {
+            if first >= oldest {
                 asked.push((*visit, *head));
                 expected.push(chain);
             }
         }
         for ((visit, head), (chain, expected)) in
-            asked.iter().zip(journal.read_chains(&asked).into_iter().zip(expected))
+            asked.iter().zip(journal.read_chains(&asked, usize::MAX).into_iter().zip(expected))
         {
             let swept = chain.map_err(|error| error.to_string())?;
             let alone = journal.read_chain(*visit, *head).map_err(|error| error.to_string())?;

@@ -523,30 +523,36 @@ fn without_erased(shared: &Shared, mut visit: EndedVisit) -> EndedVisit {
 /// Fewer chains than this for a thread are read faster than it is started.
 const CHAINS_PER_READER_MIN: usize = 256;
 
+/// The visits of these `End`s: as many of the first ones as fit in memory.
 fn assemble_all(shared: &Shared, ends: &[PendingEnd]) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
     let readers = shared.settings.readers.min(ends.len() / CHAINS_PER_READER_MIN).max(1);
-    let source = &*shared.source;
+    let (source, bytes) = (&*shared.source, shared.settings.batch_bytes_max / readers);
     let (first, others) = ends.split_at(ends.len().div_ceil(readers));
     if others.is_empty() {
-        return assemble_some(source, first);
+        return assemble_some(source, first, bytes);
     }
     std::thread::scope(|scope| {
         let parts = others.chunks(first.len());
-        let others: Vec<_> = parts.map(|part| scope.spawn(move || assemble_some(source, part))).collect();
-        let mut visits = assemble_some(source, first);
-        for other in others {
+        let others: Vec<_> =
+            parts.map(|part| (part.len(), scope.spawn(move || assemble_some(source, part, bytes)))).collect();
+        let mut visits = assemble_some(source, first, bytes);
+        let mut expected = first.len();
+        for (len, other) in others {
             let more = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            if let Ok(visits) = &mut visits {
+            if let Ok(visits) = &mut visits
+                && visits.len() == expected
+            {
                 visits.extend(more?);
+                expected += len;
             }
         }
         visits
     })
 }
 
-fn assemble_some(source: &dyn EndSource, ends: &[PendingEnd]) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
+fn assemble_some(source: &dyn EndSource, ends: &[PendingEnd], bytes: usize) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
     let questions: Vec<(VisitId, Lsn)> = ends.iter().map(|end| (end.visit, end.end)).collect();
-    let chains = if ends.is_empty() { Vec::new() } else { source.chains(&questions) };
+    let chains = if ends.is_empty() { Vec::new() } else { source.chains(&questions, bytes) };
     let visit = |(chain, end): (Result<Vec<_>, JournalError>, &PendingEnd)| Ok((end.end, assemble(end.visit, chain?)?));
     chains.into_iter().zip(ends).map(visit).collect()
 }

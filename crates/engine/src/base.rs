@@ -1,0 +1,72 @@
+//! State that belongs to no session, written again so that old segments can go: a base, in pieces.
+
+use visitlog_core::Host;
+use visitlog_core::machine::Tombstone;
+
+use crate::engine::Engine;
+use crate::journal::{BaseItem, BaseStart};
+use crate::upkeep::Budget;
+
+/// Tombstones that are written before other writers get their turn.
+const PIECE: usize = 1_024;
+
+/// A base that is being written.
+#[derive(Debug)]
+pub(crate) struct Base {
+    start: BaseStart,
+    /// The next shard whose tombstones are to be written.
+    shard: usize,
+    /// Those of the shard before it that are left. One that comes later says so in the session's `End`, behind the
+    /// base's beginning.
+    tombstones: Vec<Tombstone>,
+}
+
+impl Base {
+    /// Begins one, with all of it that is short.
+    pub(crate) fn begin(engine: &Engine, budget: &mut Budget) -> Self {
+        let journal = &engine.journal;
+        let start = journal.begin_base();
+        let before = journal.appended();
+        journal.appender().append_base(&[BaseItem::Time(engine.now())]);
+        engine.sinks.append_base(journal);
+        {
+            let sites = engine.sites.read();
+            let items: Vec<_> = sites.known().map(Host::to_string).map(BaseItem::Site).collect();
+            journal.appender().append_base(&items);
+        }
+        budget.spend(journal.appended().0 - before.0);
+        Self { start, shard: 0, tombstones: Vec::new() }
+    }
+
+    /// Goes on, as far as the budget goes. Gives itself back if that is not the end.
+    pub(crate) fn step(mut self, engine: &Engine, budget: &mut Budget) -> Option<Self> {
+        loop {
+            if self.tombstones.is_empty() {
+                let Some(shard) = engine.shards.get(self.shard) else {
+                    engine.journal.finish_base(self.start);
+                    return None;
+                };
+                self.tombstones.extend(shard.lock().tombstones());
+                self.shard += 1;
+                continue;
+            }
+            if budget.is_spent() {
+                return Some(self);
+            }
+            self.write_piece(engine, budget);
+        }
+    }
+
+    fn write_piece(&mut self, engine: &Engine, budget: &mut Budget) {
+        let piece = self.tombstones.split_off(self.tombstones.len().saturating_sub(PIECE));
+        let mut appender = engine.journal.appender();
+        let before = appender.next_lsn();
+        // Under the append lock: an erasure that has begun a new segment since leaves nothing of it there.
+        let left = piece.into_iter().filter(|tomb| !engine.sinks.is_erased(tomb.visit));
+        let items: Vec<_> = left
+            .map(|Tombstone { visit, reason, closed_at, .. }| BaseItem::Tombstone { visit, reason, closed_at })
+            .collect();
+        appender.append_base(&items);
+        budget.spend(appender.next_lsn().0 - before.0);
+    }
+}
