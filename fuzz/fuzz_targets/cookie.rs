@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use libfuzzer_sys::fuzz_target;
 use tower_layer::Layer as _;
 use tower_service::Service;
+use visitlog_core::Day;
 use visitlog_core::ids::{Host, VisitId, Visitor};
 use visitlog_core::ports::{Arrival, Begun, Commit, Committed, SessionStore, StoreError, Ticket, Token};
 use visitlog_tower::client::OverTls;
@@ -21,6 +22,7 @@ use visitlog_tower::cookie::{CookieSettings, Secure};
 use visitlog_tower::token::Scope;
 use visitlog_tower::{Keys, Settings, VisitLayer};
 
+const TODAY: Day = Day::from_number(20_413);
 /// More cookies by our name are not looked at.
 const CANDIDATES_MAX: usize = 16;
 
@@ -60,6 +62,7 @@ fn token(number: u8) -> Token {
         visit: Some(VisitId::from_u128(0x0199_0b1e_6f5c_7c4e_8b0d_3f2f_6c1f_9a11)),
         number: u32::from(number),
         rotation: 0,
+        born: TODAY,
     }
 }
 
@@ -172,7 +175,7 @@ fn is_ours<'a>(piece: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 fn opened(value: &[u8], host: &Host) -> Option<Token> {
     let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-    KEYS.open(bare, Scope::Host(host)).ok()
+    KEYS.open(bare, Scope::Host(host), TODAY).ok()
 }
 
 fuzz_target!(|case: Case<'_>| {
@@ -196,14 +199,14 @@ fuzz_target!(|case: Case<'_>| {
     let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     let ours = lines.iter().flat_map(|line| pieces(line)).filter_map(|piece| is_ours(piece, name));
     let expected = ours.take(CANDIDATES_MAX).find_map(|value| opened(value, &host));
-    assert_eq!(valid.read(&headers, case.over_tls, &host, &KEYS), expected);
+    assert_eq!(valid.read(&headers, case.over_tls, &host, &KEYS, TODAY), expected);
 
     let seen = behind(Settings { cookie: cookie.clone(), ..Settings::default() }, case.over_tls, &headers);
     assert_eq!(seen, headers, "reading changes nothing");
 
     let hidden = behind(Settings { cookie, hide_cookie: true, ..Settings::default() }, case.over_tls, &headers);
     assert_eq!(hidden.get("x-other"), headers.get("x-other"));
-    assert_eq!(valid.read(&hidden, case.over_tls, &host, &KEYS), None, "hidden");
+    assert_eq!(valid.read(&hidden, case.over_tls, &host, &KEYS, TODAY), None, "hidden");
     let mut left = hidden.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     for line in lines {
         let mut kept = line.to_vec();

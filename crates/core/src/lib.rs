@@ -20,4 +20,4 @@ pub mod time;
 
 pub use ids::{Fingerprint, Fingerprints, Host, Lsn, VisitId, Visitor, VisitorId};
 pub use redacted::Redacted;
-pub use time::Timestamp;
+pub use time::{Day, Timestamp};

@@ -55,6 +55,10 @@ pub const ROTATION_GRACE: Duration = Duration::from_secs(30);
 /// At most one touch record a second and session; recovery pads the last activity by as much.
 pub const TOUCH_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a visitor is the same one, from its birth, by default: 13 months, beyond which the field's regulators want a
+/// visitor to be known no more. Counted in whole days, and never renewed.
+pub const VISITOR_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
+
 /// The text, cut at a character boundary so that it is at most `max` bytes long with its mark.
 pub fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {

@@ -15,7 +15,7 @@ use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts};
 use visitlog_core::ports::{
     Arrival, Class, Clock, Commit, Disk, Durability, Fresh, Live, Op, SessionStore, Standing, Token, VisitSink,
 };
-use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, VisitId, Visitor};
+use visitlog_core::{Day, Fingerprint, Fingerprints, Host, Timestamp, VisitId, Visitor};
 use visitlog_engine::adapters::{RealDisk, SystemEntropy};
 use visitlog_engine::sinks::{NullSink, SinkDriver};
 use visitlog_engine::{Driver, Engine, EngineConfig};
@@ -137,7 +137,7 @@ impl Bench {
         let mut commit = self.commit(standing, None, Vec::new(), Class::Page(self.page("/")));
         commit.fingerprint = Fingerprints { today: Fingerprint(number), yesterday: Fingerprint(!number) };
         drop(self.engine.commit(commit));
-        Token { visitor, visit: Some(visit), number: 1, rotation: 0 }
+        Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::default() }
     }
 
     /// A whole request in a live session, as the layer makes it: begin, then commit.

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use visitlog_core::ids::Host;
 use visitlog_core::ports::Token;
+use visitlog_core::{Day, Timestamp, limits};
 
 use crate::keys::Keys;
 use crate::token::{Scope, TokenText};
@@ -14,6 +15,8 @@ const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");
 
 /// The longest time that browsers keep a cookie (RFC 6265bis, section 5.5): 400 days.
 pub const MAX_AGE_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Cookies by our name that are tried in one request. More of them are not somebody's mistake.
 const CANDIDATES_MAX: usize = 16;
@@ -62,7 +65,8 @@ pub struct CookieSettings {
     pub path: String,
     /// `Domain`: one cookie, and one session, for all hosts below it. Default: none, each host has its own.
     pub domain: Option<String>,
-    /// `Max-Age`, at most [`MAX_AGE_MAX`], the default. `None`: until the browser is closed.
+    /// `Max-Age`, at most [`MAX_AGE_MAX`], counted from the visitor's birth and never renewed, but for the session
+    /// under way. Default: [`limits::VISITOR_AGE_MAX`]. `None`: until the browser is closed.
     pub max_age: Option<Duration>,
     /// `Secure`.
     pub secure: Secure,
@@ -87,7 +91,7 @@ impl Default for CookieSettings {
             name: None,
             path: "/".to_owned(),
             domain: None,
-            max_age: Some(MAX_AGE_MAX),
+            max_age: Some(limits::VISITOR_AGE_MAX),
             secure: Secure::default(),
             http_only: true,
             same_site: Some(SameSite::Lax),
@@ -155,6 +159,7 @@ pub struct Cookie {
     over_tls: Template,
     plain: Template,
     domain: Option<Box<str>>,
+    max_age: Option<Duration>,
     header: HeaderName,
     cache_control: Option<HeaderValue>,
 }
@@ -164,7 +169,9 @@ pub struct Cookie {
 struct Template {
     name: Box<str>,
     quote: &'static str,
-    attributes: Box<str>,
+    /// The attributes before `Max-Age`, and those behind it.
+    before_age: Box<str>,
+    after_age: Box<str>,
 }
 
 impl CookieSettings {
@@ -200,6 +207,7 @@ impl CookieSettings {
             over_tls: Template { name: self.checked_name(domain)?, ..self.template(domain, true) },
             plain: self.template(domain, false),
             domain: domain.map(Into::into),
+            max_age: self.max_age,
             header: match self.style {
                 Style::SetCookie => SET_COOKIE,
                 Style::SetCookie2 => SET_COOKIE2,
@@ -242,8 +250,8 @@ impl CookieSettings {
     fn template(&self, domain: Option<&str>, secure: bool) -> Template {
         // RFC 2965 quotes values; RFC 6265 doesn't, and its `Path` would keep the quotes.
         let quote = if self.style == Style::SetCookie2 { "\"" } else { "" };
-        let mut attributes = String::new();
-        let mut push = |name: &str, value: Option<&str>| {
+        let (mut before_age, mut after_age) = (String::new(), String::new());
+        let push = |attributes: &mut String, name: &str, value: Option<&str>| {
             attributes.push_str("; ");
             attributes.push_str(name);
             if let Some(value) = value {
@@ -253,16 +261,13 @@ impl CookieSettings {
         let version =
             self.version.or((self.style == Style::SetCookie2).then_some(1)).map(|version| version.to_string());
         if let Some(version) = &version {
-            push("Version", Some(version));
+            push(&mut before_age, "Version", Some(version));
         }
-        push("Path", Some(&self.path));
+        push(&mut before_age, "Path", Some(&self.path));
         if let Some(domain) = domain {
-            push("Domain", Some(domain));
+            push(&mut before_age, "Domain", Some(domain));
         }
-        let age = self.max_age.map(|age| age.as_secs().to_string());
-        if let Some(age) = &age {
-            push("Max-Age", Some(age));
-        }
+        let mut push = |name, value| push(&mut after_age, name, value);
         if secure {
             push("Secure", None);
         }
@@ -279,7 +284,7 @@ impl CookieSettings {
             push("Partitioned", None);
         }
         let name = self.name.clone().unwrap_or_else(|| "visitlog".to_owned());
-        Template { name: name.into(), quote, attributes: attributes.into() }
+        Template { name: name.into(), quote, before_age: before_age.into(), after_age: after_age.into() }
     }
 }
 
@@ -298,16 +303,29 @@ impl Cookie {
     }
 
     /// The token among a request's cookies: the first one by our name that is right.
-    pub fn read(&self, headers: &HeaderMap, over_tls: bool, host: &Host, keys: &Keys) -> Option<Token> {
+    pub fn read(&self, headers: &HeaderMap, over_tls: bool, host: &Host, keys: &Keys, today: Day) -> Option<Token> {
         let scope = self.scope(host);
-        candidates(headers, self.name(over_tls)).take(CANDIDATES_MAX).find_map(|value| keys.open(value, scope).ok())
+        let ours = candidates(headers, self.name(over_tls)).take(CANDIDATES_MAX);
+        ours.filter_map(|value| keys.open(value, scope, today).ok()).next()
     }
 
-    /// The header that sets the cookie.
-    pub fn set(&self, token: &TokenText, over_tls: bool) -> Option<(HeaderName, HeaderValue)> {
-        let Template { name, quote, attributes } = self.template(over_tls);
-        let mut text = String::with_capacity(name.len() + token.as_str().len() + attributes.len() + 3);
-        text.extend([&**name, "=", quote, token.as_str(), quote, attributes]);
+    /// The header that sets the cookie at `now`, for a visitor who was born on that day.
+    pub fn set(
+        &self,
+        token: &TokenText,
+        over_tls: bool,
+        born: Day,
+        now: Timestamp,
+    ) -> Option<(HeaderName, HeaderValue)> {
+        let Template { name, quote, before_age, after_age } = self.template(over_tls);
+        let age = self.max_age.map(|age| age_left(age, born, now).as_secs().to_string());
+        let mut text =
+            String::with_capacity(name.len() + token.as_str().len() + before_age.len() + after_age.len() + 32);
+        text.extend([&**name, "=", quote, token.as_str(), quote, before_age]);
+        if let Some(age) = &age {
+            text.extend(["; Max-Age=", quote, age, quote]);
+        }
+        text.push_str(after_age);
         HeaderValue::try_from(text).ok().map(|value| (self.header.clone(), value))
     }
 
@@ -324,6 +342,13 @@ impl Cookie {
             Secure::Auto => &self.plain,
         }
     }
+}
+
+/// What is left of a cookie's age, which counts from the visitor's birth. It lasts a day at least, so that the session
+/// under way keeps it: the store knows when a visitor is too old, and what it issues next is younger.
+fn age_left(age: Duration, born: Day, now: Timestamp) -> Duration {
+    let over = born.begins().after(age + DAY);
+    over.since(now).clamp(age.min(DAY), age)
 }
 
 /// The values of the cookies by a name, in the order sent. Nothing is changed, and nothing else is looked at.
@@ -390,7 +415,7 @@ fn without(line: &[u8], name: &str) -> Option<Vec<u8>> {
 fn valid_domain(domain: &str) -> Result<String, CookieError> {
     let name = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
     let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if name.len() > visitlog_core::limits::HOST_BYTES_MAX || !name.split('.').all(label) {
+    if name.len() > limits::HOST_BYTES_MAX || !name.split('.').all(label) {
         return Err(CookieError::Domain { domain: domain.to_owned() });
     }
     Ok(name)

@@ -6,8 +6,11 @@ fn keys() -> Keys {
     Keys::generate(&[7; 64])
 }
 
+const NOW: Timestamp = Timestamp::from_secs(20_413 * 86_400 + 7_200);
+const TODAY: Day = Day::from_number(20_413);
+
 fn token(number: u32) -> Token {
-    Token { visitor: Visitor::from_u128(11), visit: Some(VisitId::from_u128(22)), number, rotation: 0 }
+    Token { visitor: Visitor::from_u128(11), visit: Some(VisitId::from_u128(22)), number, rotation: 0, born: TODAY }
 }
 
 fn host() -> Host {
@@ -28,12 +31,12 @@ fn plain() -> Cookie {
 
 fn read(lines: &[&str]) -> Option<u32> {
     let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
-    plain().read(&headers(&lines), false, &host(), &keys()).map(|token| token.number)
+    plain().read(&headers(&lines), false, &host(), &keys(), TODAY).map(|token| token.number)
 }
 
 fn set(settings: &CookieSettings, over_tls: bool) -> String {
     let text = keys().seal(&token(1), Scope::Host(&host()));
-    let (name, value) = settings.validate().expect("settings").set(&text, over_tls).expect("a header");
+    let (name, value) = settings.validate().expect("settings").set(&text, over_tls, TODAY, NOW).expect("a header");
     format!("{name}: {}", value.to_str().expect("ASCII").replace(text.as_str(), "TOKEN"))
 }
 
@@ -42,9 +45,9 @@ fn the_default_attributes() {
     let settings = CookieSettings::default();
     assert_eq!(
         set(&settings, true),
-        "set-cookie: __Host-visitlog=TOKEN; Path=/; Max-Age=34560000; Secure; HttpOnly; SameSite=Lax"
+        "set-cookie: __Host-visitlog=TOKEN; Path=/; Max-Age=34128000; Secure; HttpOnly; SameSite=Lax"
     );
-    assert_eq!(set(&settings, false), "set-cookie: visitlog=TOKEN; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax");
+    assert_eq!(set(&settings, false), "set-cookie: visitlog=TOKEN; Path=/; Max-Age=34128000; HttpOnly; SameSite=Lax");
 }
 
 #[test]
@@ -69,11 +72,36 @@ fn every_attribute_is_a_setting() {
 }
 
 #[test]
+fn the_age_counts_from_birth_and_is_not_renewed() {
+    let age = |settings: &CookieSettings, days_old: u32| {
+        let text = keys().seal(&token(1), Scope::Host(&host()));
+        let born = Day::from_number(TODAY.number() - days_old);
+        let (_, value) = settings.validate().expect("settings").set(&text, true, born, NOW).expect("a header");
+        let (_, age) = value.to_str().expect("ASCII").split_once("Max-Age=").expect("an age");
+        age.split(';').next().expect("a number").parse::<u64>().expect("a number")
+    };
+    let settings = CookieSettings::default();
+    let (days, today) = (|days: u64| days * 86_400, 7_200);
+    assert_eq!(age(&settings, 0), days(395));
+    assert_eq!(age(&settings, 1), days(395) - today);
+    assert_eq!(age(&settings, 300), days(96) - today);
+    assert_eq!(age(&settings, 394), days(2) - today);
+    assert_eq!(age(&settings, 395), days(1), "the session under way keeps it");
+    assert_eq!(age(&settings, 1_000), days(1));
+    let short = CookieSettings { max_age: Some(Duration::from_secs(60)), ..settings };
+    assert_eq!((age(&short, 0), age(&short, 9)), (60, 60));
+    let ahead = short.validate().expect("settings");
+    let text = keys().seal(&token(1), Scope::Host(&host()));
+    let (_, value) = ahead.set(&text, true, Day::MAX, NOW).expect("a header");
+    assert!(value.to_str().expect("ASCII").contains("Max-Age=60;"), "{value:?}");
+}
+
+#[test]
 fn the_old_style() {
     let settings = CookieSettings { style: Style::SetCookie2, ..CookieSettings::default() };
     assert_eq!(
         set(&settings, false),
-        "set-cookie2: visitlog=\"TOKEN\"; Version=\"1\"; Path=\"/\"; Max-Age=\"34560000\"; HttpOnly; SameSite=\"Lax\""
+        "set-cookie2: visitlog=\"TOKEN\"; Version=\"1\"; Path=\"/\"; Max-Age=\"34128000\"; HttpOnly; SameSite=\"Lax\""
     );
 }
 
@@ -145,7 +173,7 @@ fn our_cookie_is_found_among_others() {
 #[test]
 fn another_sites_token_is_a_strangers() {
     let line = format!("visitlog={}", sealed(1));
-    let read = |host: &str| plain().read(&headers(&[line.as_bytes()]), false, &Host::new(host), &keys());
+    let read = |host: &str| plain().read(&headers(&[line.as_bytes()]), false, &Host::new(host), &keys(), TODAY);
     assert!(read("shop.example").is_some());
     assert!(read("other.example").is_none());
 }
@@ -153,7 +181,7 @@ fn another_sites_token_is_a_strangers() {
 #[test]
 fn over_tls_only_the_name_that_tls_guards_counts() {
     let line = format!("visitlog={}", sealed(1));
-    assert!(plain().read(&headers(&[line.as_bytes()]), true, &host(), &keys()).is_none());
+    assert!(plain().read(&headers(&[line.as_bytes()]), true, &host(), &keys(), TODAY).is_none());
 }
 
 #[test]
@@ -207,7 +235,7 @@ proptest! {
     fn ours_is_found_behind_anything_that_ends_a_cookie(noise in sendable(120)) {
         prop_assume!(!noise.starts_with(b"visitlog"));
         let line = [&noise[..], b"; visitlog=", sealed(5).as_bytes()].concat();
-        let found = plain().read(&headers(&[&line]), false, &host(), &keys());
+        let found = plain().read(&headers(&[&line]), false, &host(), &keys(), TODAY);
         prop_assert_eq!(found.map(|token| token.number), Some(5));
     }
 
@@ -216,9 +244,9 @@ proptest! {
         let style = if old { Style::SetCookie2 } else { Style::SetCookie };
         let cookie = CookieSettings { style, ..CookieSettings::default() }.validate().expect("settings");
         let text = keys().seal(&token(number), cookie.scope(&host()));
-        let (_, value) = cookie.set(&text, over_tls).expect("a header");
+        let (_, value) = cookie.set(&text, over_tls, TODAY, NOW).expect("a header");
         let sent = value.to_str().expect("ASCII").split("; ").next().expect("the pair").to_owned();
-        let found = cookie.read(&headers(&[sent.as_bytes()]), over_tls, &host(), &keys());
+        let found = cookie.read(&headers(&[sent.as_bytes()]), over_tls, &host(), &keys(), TODAY);
         prop_assert_eq!(found, Some(token(number)));
     }
 }

@@ -120,7 +120,7 @@ impl World {
             return self.counters.cookies_withheld.add(1);
         }
         let text = self.keys.seal(&token, self.cookie.scope(&origin.host));
-        if let Some((name, value)) = self.cookie.set(&text, origin.over_tls) {
+        if let Some((name, value)) = self.cookie.set(&text, origin.over_tls, token.born, self.clock.now()) {
             answer.headers_mut().append(name, value);
             caching::make_private(answer.headers_mut(), self.cookie.cache_control());
         }

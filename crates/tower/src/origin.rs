@@ -10,7 +10,7 @@ use http::{Extensions, HeaderMap, Method, Response, Uri};
 use visitlog_core::ids::{Fingerprints, Host, VisitorId};
 use visitlog_core::model::{Event, EventKind, Hints, Place, RequestFacts, StartFacts};
 use visitlog_core::ports::{Arrival, Class, Token};
-use visitlog_core::{Redacted, Timestamp, limits};
+use visitlog_core::{Day, Redacted, Timestamp, limits};
 
 use crate::class::{Asked, Kind};
 use crate::client::{AddressGroup, OverTls, Peer};
@@ -59,7 +59,7 @@ impl Origin {
             started,
             asked: settings.rules.asked(request.method(), request.uri().path(), headers),
             token: match settings.identify {
-                Identify::ByCookie => world.cookie.read(headers, over_tls, &host, &world.keys),
+                Identify::ByCookie => world.cookie.read(headers, over_tls, &host, &world.keys, Day::of(started)),
                 Identify::ByFingerprint => None,
             },
             fingerprint: world.keys.fingerprints(&host, AddressGroup::of(address), agent, started),

@@ -1,17 +1,24 @@
 //! The visitor's token: what the cookie holds.
 //!
-//! A token is 57 bytes, written as 76 characters of base64url without padding (RFC 4648, section 5), so that every
-//! character counts and none has spare bits:
+//! A token is 60 bytes, written as 80 characters of base64url without padding (RFC 4648, section 5), so that every
+//! character counts and none has spare bits. Numbers are big-endian:
 //!
-//! | bytes | what |
-//! |---|---|
-//! | 1 | format version, 1 |
-//! | 2 | id of the key that signed it, big-endian |
-//! | 16 | visitor: random, outlives the session |
-//! | 16 | visit id, or zeros where the token names no visit |
-//! | 4 | the visitor's how-manieth visit, big-endian |
-//! | 2 | rotation count, big-endian |
-//! | 16 | MAC: keyed BLAKE3 over all of the above and the [`Scope`], its first 128 bits |
+//! | at | bytes | what |
+//! |---|---|---|
+//! | 0 | 1 | format version, 2 |
+//! | 1 | 2 | id of the key that signed it |
+//! | 3 | 16 | visitor: random, outlives the session |
+//! | 19 | 16 | visit id, or zeros where the token names no visit |
+//! | 35 | 4 | the visitor's how-manieth visit |
+//! | 39 | 2 | rotation count |
+//! | 41 | 3 | the visitor's day of birth: days since 1970-01-01, UTC |
+//! | 44 | 16 | MAC: keyed BLAKE3, its first 128 bits, over all of the above, a byte that tells the kind of the [`Scope`] (0 a host, 1 a domain), and its name |
+//!
+//! Version 1 is the same without the day of birth: 57 bytes, 76 characters, the MAC at 41. It is still read, never
+//! written. Its visitor counts as born on the day on which it is read, and as such is written down by the next token
+//! that its client gets: at the next start of a session at the latest. So nobody can stay young by it for longer than
+//! one session, except by keeping an old cookie on purpose; browsers drop the last of them 400 days after the first
+//! version 2 was issued.
 //!
 //! Nothing is stored to check one: a bad MAC costs no look-up. The scope is no part of the text, so that a token of
 //! one site opens nothing on another. Neither [`Keys::open`] nor [`Keys::seal`] allocates.
@@ -21,17 +28,21 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
+use visitlog_core::Day;
 use visitlog_core::ids::{Host, VisitId, Visitor};
 use visitlog_core::ports::Token;
 
 use crate::keys::Keys;
 
 /// Characters of a token.
-pub const TOKEN_CHARS: usize = 76;
+pub const TOKEN_CHARS: usize = 80;
+/// Characters of a token of version 1.
+pub const TOKEN_CHARS_1: usize = 76;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const MAC_BYTES: usize = 16;
-const SIGNED_BYTES: usize = 41;
+const SIGNED_BYTES: usize = 44;
+const SIGNED_BYTES_1: usize = 41;
 const TOKEN_BYTES: usize = SIGNED_BYTES + MAC_BYTES;
 
 /// Where a cookie is valid, and so where its token is: the request's host, or the `Domain` of the settings.
@@ -79,7 +90,7 @@ impl fmt::Debug for TokenText {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Too short or too long.
-    #[error("token: {TOKEN_CHARS} characters expected, {found} found")]
+    #[error("token: {TOKEN_CHARS} characters expected ({TOKEN_CHARS_1} in version 1), {found} found")]
     Length {
         /// Characters found.
         found: usize,
@@ -87,9 +98,11 @@ pub enum TokenError {
     /// Characters that base64url doesn't have.
     #[error("token: base64url without padding expected")]
     Encoding,
-    /// Another version of the format.
-    #[error("token: version {VERSION} expected, {found} found")]
+    /// Another version of the format than its length tells.
+    #[error("token: version {expected} expected by its length, {found} found")]
     Version {
+        /// Version of tokens of this length.
+        expected: u8,
         /// Version found.
         found: u8,
     },
@@ -115,6 +128,7 @@ impl Keys {
         raw[19..35].copy_from_slice(&token.visit.map_or(0, VisitId::as_u128).to_be_bytes());
         raw[35..39].copy_from_slice(&token.number.to_be_bytes());
         raw[39..41].copy_from_slice(&token.rotation.to_be_bytes());
+        raw[41..44].copy_from_slice(&token.born.number().to_be_bytes()[1..]);
         let mac = mac(&key.mac, &raw[..SIGNED_BYTES], scope);
         raw[SIGNED_BYTES..].copy_from_slice(&mac);
 
@@ -124,34 +138,39 @@ impl Keys {
         TokenText(text)
     }
 
-    /// What a text says, if one of these keys signed it for this scope.
+    /// What a text says, if one of these keys signed it for this scope. `today` is the day of birth of who shows a token
+    /// of version 1, which doesn't tell.
     ///
     /// # Errors
     /// Says why it is no token of ours. Whether a MAC is right is compared in constant time.
-    pub fn open(&self, text: &[u8], scope: Scope<'_>) -> Result<Token, TokenError> {
-        if text.len() != TOKEN_CHARS {
-            return Err(TokenError::Length { found: text.len() });
-        }
+    pub fn open(&self, text: &[u8], scope: Scope<'_>, today: Day) -> Result<Token, TokenError> {
+        let (version, signed) = match text.len() {
+            TOKEN_CHARS => (VERSION, SIGNED_BYTES),
+            TOKEN_CHARS_1 => (1, SIGNED_BYTES_1),
+            found => return Err(TokenError::Length { found }),
+        };
         let mut raw = [0; TOKEN_BYTES];
         match URL_SAFE_NO_PAD.decode_slice(text, &mut raw) {
-            Ok(TOKEN_BYTES) => {}
+            Ok(bytes) if bytes == signed + MAC_BYTES => {}
             _ => return Err(TokenError::Encoding),
         }
-        if raw[0] != VERSION {
-            return Err(TokenError::Version { found: raw[0] });
+        if raw[0] != version {
+            return Err(TokenError::Version { expected: version, found: raw[0] });
         }
         let id = u16::from_be_bytes([raw[1], raw[2]]);
         let key = self.accepted(id).ok_or(TokenError::UnknownKey { found: id })?;
-        let expected = mac(&key.mac, &raw[..SIGNED_BYTES], scope);
-        if !bool::from(expected.ct_eq(&raw[SIGNED_BYTES..])) {
+        let expected = mac(&key.mac, &raw[..signed], scope);
+        if !bool::from(expected.ct_eq(&raw[signed..signed + MAC_BYTES])) {
             return Err(TokenError::Mac);
         }
+        let [high, middle, low] = field(&raw, SIGNED_BYTES_1);
         let visit = u128::from_be_bytes(field(&raw, 19));
         Ok(Token {
             visitor: Visitor::from_u128(u128::from_be_bytes(field(&raw, 3))),
             visit: (visit != 0).then(|| VisitId::from_u128(visit)),
             number: u32::from_be_bytes(field(&raw, 35)),
             rotation: u16::from_be_bytes(field(&raw, 39)),
+            born: if version == 1 { today } else { Day::from_number(u32::from_be_bytes([0, high, middle, low])) },
         })
     }
 }
@@ -167,126 +186,17 @@ fn mac(key: &[u8; 32], signed: &[u8], scope: Scope<'_>) -> [u8; MAC_BYTES] {
     // One buffer and one call: the incremental hasher costs several times as much for something this short.
     let mut message = [0; SIGNED_BYTES + 1 + visitlog_core::limits::HOST_BYTES_MAX];
     let name = &name[..name.len().min(visitlog_core::limits::HOST_BYTES_MAX)];
-    message[..SIGNED_BYTES].copy_from_slice(signed);
-    message[SIGNED_BYTES] = kind;
-    message[SIGNED_BYTES + 1..SIGNED_BYTES + 1 + name.len()].copy_from_slice(name);
-    let hash = blake3::keyed_hash(key, &message[..SIGNED_BYTES + 1 + name.len()]);
+    let kind_at = signed.len();
+    let end = kind_at + 1 + name.len();
+    message[..kind_at].copy_from_slice(signed);
+    message[kind_at] = kind;
+    message[kind_at + 1..end].copy_from_slice(name);
+    let hash = blake3::keyed_hash(key, &message[..end]);
     let mut short = [0; MAC_BYTES];
     short.copy_from_slice(&hash.as_bytes()[..MAC_BYTES]);
     short
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn keys() -> Keys {
-        Keys::generate(&[7; 64])
-    }
-
-    fn token() -> Token {
-        Token {
-            visitor: Visitor::from_u128(0x1234_5678_9abc_def0_1234_5678_9abc_def0),
-            visit: Some(VisitId::from_u128(0x0199_0b1e_6f5c_7c4e_8b0d_3f2f_6c1f_9a11)),
-            number: 3,
-            rotation: 1,
-        }
-    }
-
-    #[test]
-    fn the_format_is_what_the_module_says() {
-        let text = keys().seal(&token(), Scope::Host(&Host::new("shop.example")));
-        let raw = URL_SAFE_NO_PAD.decode(text.as_bytes()).expect("base64url");
-        assert_eq!(raw.len(), 57);
-        assert_eq!(raw[0], 1, "version");
-        assert_eq!(&raw[1..3], &[0, 1], "key id");
-        assert_eq!(&raw[35..39], &[0, 0, 0, 3], "number");
-        assert_eq!(&raw[39..41], &[0, 1], "rotation");
-    }
-
-    #[test]
-    fn a_token_opens_only_in_its_scope() {
-        let (keys, host) = (keys(), Host::new("shop.example"));
-        let text = keys.seal(&token(), Scope::Host(&host));
-        assert_eq!(keys.open(text.as_bytes(), Scope::Host(&host)), Ok(token()));
-        let other = Host::new("evil.example");
-        assert_eq!(keys.open(text.as_bytes(), Scope::Host(&other)), Err(TokenError::Mac));
-        assert_eq!(
-            keys.open(text.as_bytes(), Scope::Domain("shop.example")),
-            Err(TokenError::Mac),
-            "a host's cookie is not its domain's"
-        );
-    }
-
-    #[test]
-    fn old_keys_are_accepted_until_they_are_taken_out() {
-        let (old, host) = (keys(), Host::new("shop.example"));
-        let text = old.seal(&token(), Scope::Host(&host));
-        let both = old.rotated(&[9; 32]).expect("a free id");
-        assert_eq!(both.open(text.as_bytes(), Scope::Host(&host)), Ok(token()));
-        let newer = both.seal(&token(), Scope::Host(&host));
-        assert_ne!(newer, text, "the new key signs");
-        assert_eq!(old.open(newer.as_bytes(), Scope::Host(&host)), Err(TokenError::UnknownKey { found: 2 }));
-        let without = both.without(1).expect("key 2 signs");
-        assert_eq!(without.open(text.as_bytes(), Scope::Host(&host)), Err(TokenError::UnknownKey { found: 1 }));
-    }
-
-    #[test]
-    fn garbage_is_named() {
-        let (keys, host) = (keys(), Host::new("shop.example"));
-        let scope = Scope::Host(&host);
-        assert_eq!(keys.open(b"", scope), Err(TokenError::Length { found: 0 }));
-        assert_eq!(keys.open(&[b'='; TOKEN_CHARS], scope), Err(TokenError::Encoding));
-        assert_eq!(keys.open(&[b'A'; TOKEN_CHARS], scope), Err(TokenError::Version { found: 0 }));
-        let text = keys.seal(&token(), scope);
-        assert_eq!(keys.open(&text.as_bytes()[..75], scope), Err(TokenError::Length { found: 75 }));
-    }
-
-    #[test]
-    fn a_token_is_never_printed() {
-        let text = keys().seal(&token(), Scope::Domain("example"));
-        assert_eq!(format!("{text:?}"), "TokenText([redacted])");
-    }
-
-    fn any_token() -> impl Strategy<Value = Token> {
-        (any::<u128>(), any::<u128>(), any::<u32>(), any::<u16>()).prop_map(|(visitor, visit, number, rotation)| {
-            Token {
-                visitor: Visitor::from_u128(visitor),
-                visit: (visit != 0).then(|| VisitId::from_u128(visit)),
-                number,
-                rotation,
-            }
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_sealed_opens(token in any_token(), host in "[a-z.]{0,300}") {
-            let (keys, host) = (keys(), Host::new(&host));
-            let text = keys.seal(&token, Scope::Host(&host));
-            prop_assert_eq!(keys.open(text.as_bytes(), Scope::Host(&host)), Ok(token));
-        }
-
-        #[test]
-        fn no_changed_bit_is_accepted(token in any_token(), at in 0..TOKEN_CHARS, with in any::<u8>()) {
-            let (keys, host) = (keys(), Host::new("shop.example"));
-            let mut text = keys.seal(&token, Scope::Host(&host)).0;
-            prop_assume!(text[at] != with);
-            text[at] = with;
-            prop_assert!(keys.open(&text, Scope::Host(&host)).is_err());
-        }
-
-        #[test]
-        fn anything_may_be_sent(text in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(keys().open(&text, Scope::Domain("shop.example")).is_err());
-        }
-
-        #[test]
-        fn two_scopes_share_no_token(a in "[a-z]{1,12}(\\.[a-z]{1,5})?", b in "[a-z]{1,12}(\\.[a-z]{1,5})?") {
-            prop_assume!(a != b);
-            let text = keys().seal(&token(), Scope::Domain(&a));
-            prop_assert_eq!(keys().open(text.as_bytes(), Scope::Domain(&b)), Err(TokenError::Mac));
-        }
-    }
-}
+#[path = "token_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts, Via};
 use visitlog_core::ports::{Arrival, Class, Clock, Commit, Disk, Fresh, LiveSource, SessionStore, Standing, Token};
-use visitlog_core::{Fingerprint, Fingerprints, Host, Redacted, Timestamp, VisitId, Visitor};
+use visitlog_core::{Day, Fingerprint, Fingerprints, Host, Redacted, Timestamp, VisitId, Visitor};
 use visitlog_engine::adapters::{RealDisk, SystemEntropy};
 use visitlog_engine::{Engine, EngineConfig};
 use visitlog_enrich::Enricher;
@@ -90,7 +90,7 @@ impl Site {
         let visitor = Visitor::from_u128(bits);
         let visit = VisitId::new(self.clock.now(), bits.rotate_left(29), visitor.partition());
         self.commit(n, Standing::Fresh(Fresh { visit, visitor }), None);
-        Token { visitor, visit: Some(visit), number: 1, rotation: 0 }
+        Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::default() }
     }
 
     fn request(&self, n: u64, token: Token) {

@@ -119,10 +119,9 @@ impl Shard {
             && !self.end_if_overdue(index, now, fx)
         {
             commit.on_start.clear();
-            let number = token.number.saturating_add(1);
             let mut committed = self.carry_out(now, index, true, commit, fx);
             committed.outcome = Outcome::Joined;
-            self.issue_for_join(&mut committed, start.visitor, number);
+            self.issue_for_join(&mut committed, start.visitor, &token, now);
             return committed;
         }
         let index = self.open_session(now, start, &commit, fx);
@@ -135,11 +134,12 @@ impl Shard {
         let on_start = std::mem::take(&mut commit.on_start);
         let ops = std::mem::take(&mut commit.ops);
         commit.ops = on_start.into_iter().chain(ops).collect();
-        let number = number_of(&commit, start.identity);
+        let (number, born) = (number_of(&commit, start.identity), Token::birth(commit.token.as_ref(), now));
         let mut committed = self.carry_out(now, index, true, commit, fx);
         committed.outcome = Outcome::Started;
         if start.identity == Identity::Cookie && committed.issue.is_none() {
-            committed.issue = Some(Token { visitor: start.visitor, visit: Some(start.visit), number, rotation: 0 });
+            committed.issue =
+                Some(Token { visitor: start.visitor, visit: Some(start.visit), number, rotation: 0, born });
         }
         committed
     }
@@ -175,13 +175,15 @@ impl Shard {
         Ok(committed)
     }
 
-    fn issue_for_join(&self, committed: &mut Committed, visitor: Visitor, number: u32) {
+    fn issue_for_join(&self, committed: &mut Committed, visitor: Visitor, presented: &Token, now: Timestamp) {
         if committed.issue.is_none()
             && let Some(visit) = committed.visit
             && let Some(index) = self.find(visit)
         {
             let rotation = self.heads.at(index).rotation;
-            committed.issue = Some(Token { visitor, visit: Some(visit), number, rotation });
+            let number = presented.number.saturating_add(1);
+            let born = Token::birth(Some(presented), now);
+            committed.issue = Some(Token { visitor, visit: Some(visit), number, rotation, born });
         }
     }
 
@@ -295,12 +297,11 @@ impl Shard {
             None => fx.reached(self.heads.at(index).last),
         }
         let visitor = visitor.filter(|_| progress.entitled)?;
+        let issued = Token { visitor, visit: Some(visit), number, rotation, born: Token::birth(token.as_ref(), now) };
         match progress.goodbye {
             // It opens nothing, and tells the next visit which one it follows.
-            Some(_) => Some(Token { visitor, visit: Some(visit), number, rotation: rotation.saturating_add(1) }),
-            None if progress.rotated || (token.is_some() && own.is_none()) => {
-                Some(Token { visitor, visit: Some(visit), number, rotation })
-            }
+            Some(_) => Some(Token { rotation: rotation.saturating_add(1), ..issued }),
+            None if progress.rotated || (token.is_some() && own.is_none()) => Some(issued),
             None => None,
         }
     }

@@ -122,9 +122,11 @@ impl Tombstones {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Day;
 
     fn token(visit: Option<u128>) -> Token {
-        Token { visitor: Visitor::from_u128(9), visit: visit.map(VisitId::from_u128), number: 1, rotation: 0 }
+        let (visitor, visit) = (Visitor::from_u128(9), visit.map(VisitId::from_u128));
+        Token { visitor, visit, number: 1, rotation: 0, born: Day::default() }
     }
 
     fn prints(today: u64) -> Fingerprints {

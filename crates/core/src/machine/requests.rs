@@ -124,8 +124,9 @@ fn admitted(
             let token = commit.token;
             let mut committed =
                 cells.shard(visit.partition(), |shard, fx| shard.commit_shared(now, plan, commit, fx))?;
-            let number = token.map_or(0, |token| token.number);
-            committed.issue = cookies.then_some(Token { visitor: fresh.visitor, visit: None, number, rotation: 0 });
+            let (number, born) = (token.map_or(0, |token| token.number), Token::birth(token.as_ref(), now));
+            committed.issue =
+                cookies.then_some(Token { visitor: fresh.visitor, visit: None, number, rotation: 0, born });
             Ok(committed)
         }
     }

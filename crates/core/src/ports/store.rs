@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
 use crate::model::{Event, StartFacts, UserId, Values};
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 
 /// Keeps sessions. One call when a request begins, one when the head of its answer is ready; each is one round trip
 /// for a store across a network. A store that is down costs a bounded wait, once, then none until it is back: that
@@ -70,6 +70,17 @@ pub struct Token {
     pub number: u32,
     /// How often the session's token had been changed.
     pub rotation: u16,
+    /// The day on which the visitor was born: drawn, and given a token for the first time.
+    pub born: Day,
+}
+
+impl Token {
+    /// The day of birth of the visitor who presented this token, or none, as a newer token says it. A birth that lies
+    /// ahead was told by a wrong clock: it is put right, so that nobody stays young for ever.
+    pub fn birth(presented: Option<&Self>, now: Timestamp) -> Day {
+        let today = Day::of(now);
+        presented.map_or(today, |token| token.born.min(today))
+    }
 }
 
 /// A request, as the store needs to know it.

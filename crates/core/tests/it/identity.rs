@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use visitlog_core::Host;
+use visitlog_core::{Day, Host};
 use visitlog_core::model::Entry;
 use visitlog_core::ports::{Class, Op, Outcome, Standing, Token};
 
-use crate::browser::{World, is_live, login, set, view};
+use crate::browser::{START, World, is_live, login, set, view};
 
 const MINUTES_31: u64 = 31 * 60;
 
@@ -268,4 +268,22 @@ fn the_old_token_tells_the_new_visit_where_it_comes_from() {
         (ended[1].start.number, ended[1].start.is_new_visitor, ended[1].start.previous),
         (2, Some(false), Some(first))
     );
+}
+
+#[test]
+fn a_birth_is_kept_and_one_that_lies_ahead_is_put_right() {
+    let world = World::new();
+    let today = Day::of(START);
+    let mut browser = world.browser(1);
+    browser.page("/");
+    assert_eq!(browser.token.unwrap().born, today);
+    world.wait(3 * 86_400);
+    browser.page("/");
+    assert_eq!((browser.token.unwrap().born, browser.token.unwrap().number), (today, 2), "the next session's token");
+    browser.with_ops("/", vec![login("alice")]);
+    assert_eq!((browser.token.unwrap().born, browser.token.unwrap().rotation), (today, 1), "a rotation");
+    world.wait(86_400);
+    browser.token = browser.token.map(|token| Token { born: Day::MAX, ..token });
+    browser.page("/");
+    assert_eq!(browser.token.unwrap().born.number(), today.number() + 4, "a clock was wrong: born today");
 }

@@ -15,7 +15,7 @@ use visitlog_core::model::{
     sort_events,
 };
 use visitlog_core::ports::{Arrival, Class as Committing, Commit, Fresh, Live, Op, SessionData, Standing, Token};
-use visitlog_core::{Fingerprint, Host, Lsn, Redacted, Timestamp, VisitId, Visitor, VisitorId};
+use visitlog_core::{Day, Fingerprint, Host, Lsn, Redacted, Timestamp, VisitId, Visitor, VisitorId};
 
 use super::Visits;
 use super::error::SessionsError;
@@ -240,7 +240,8 @@ impl<'a, V: Visits> Fold<'a, V> {
         let committed = if starts {
             let fingerprint = Fingerprint(key.visitor as u64);
             let plan = StartPlan { visit, visitor, identity: Identity::Import, fingerprint, host: HostIndex::OTHER };
-            self.token = Some(Token { visitor, visit: Some(visit), number: 0, rotation: 0 });
+            let born = Day::of(now);
+            self.token = Some(Token { visitor, visit: Some(visit), number: 0, rotation: 0, born });
             self.shard.start(now, plan, Commit { token: None, ..commit }, &mut self.made)
         } else {
             self.shard.commit_live(now, visit, commit, &mut self.made)

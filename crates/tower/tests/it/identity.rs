@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use visitlog_core::limits;
 use visitlog_core::ports::Token;
-use visitlog_core::{Host, VisitId, Visitor};
+use visitlog_core::{Day, Host, VisitId, Visitor};
 use visitlog_tower::Keys;
 use visitlog_tower::settings::Settings;
 use visitlog_tower::token::Scope;
@@ -36,7 +36,8 @@ fn forged_and_truncated_tokens_start_a_new_session() {
     let at = flipped.len() - 30;
     flipped[at] = if flipped[at] == b'A' { b'B' } else { b'A' };
     let other_keys = Keys::generate(&[1; 64]);
-    let token = Token { visitor: Visitor::from_u128(7), visit: Some(mine), number: 1, rotation: 0 };
+    let token =
+        Token { visitor: Visitor::from_u128(7), visit: Some(mine), number: 1, rotation: 0, born: Day::default() };
     let forged = other_keys.seal(&token, Scope::Host(&Host::new(HOST)));
     let cases = [
         String::from_utf8(flipped).unwrap(),
@@ -55,7 +56,8 @@ fn forged_and_truncated_tokens_start_a_new_session() {
 fn a_client_chosen_id_is_never_adopted() {
     let site = site();
     let unknown = VisitId::from_u128(0x0199_0b1e_6f5c_7c4e_8b0d_3f2f_6c1f_9a11);
-    let token = Token { visitor: Visitor::from_u128(7), visit: Some(unknown), number: 1, rotation: 0 };
+    let token =
+        Token { visitor: Visitor::from_u128(7), visit: Some(unknown), number: 1, rotation: 0, born: Day::default() };
     let cookie = format!("visitlog={}", site.keys.seal(&token, Scope::Host(&Host::new(HOST))).as_str());
     assert_ne!(recorded_in(&site, cookie), unknown);
 }

@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tower::{Layer as _, Service};
 use visitlog_core::machine::ShardConfig;
 use visitlog_core::model::{EndedVisit, Entry, Event};
-use visitlog_core::ports::Token;
-use visitlog_core::{Host, Timestamp, VisitId};
+use visitlog_core::ports::{Clock as _, Token};
+use visitlog_core::{Day, Host, Timestamp, VisitId};
 use visitlog_testkit::{MemoryStore, SimClock, SimEntropy};
 use visitlog_tower::client::Peer;
 use visitlog_tower::token::Scope;
@@ -142,7 +142,7 @@ impl Site {
     /// What a cookie's token says.
     pub(crate) fn token(&self, cookie: &str) -> Option<Token> {
         let value = cookie.strip_prefix("visitlog=")?;
-        self.keys.open(value.as_bytes(), Scope::Host(&Host::new(HOST))).ok()
+        self.keys.open(value.as_bytes(), Scope::Host(&Host::new(HOST)), Day::of(self.clock.now())).ok()
     }
 }
 
