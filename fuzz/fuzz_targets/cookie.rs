@@ -16,7 +16,7 @@ use tower_layer::Layer as _;
 use tower_service::Service;
 use visitlog_core::Day;
 use visitlog_core::ids::{Host, VisitId, Visitor};
-use visitlog_core::ports::{Arrival, Begun, Commit, Committed, SessionStore, StoreError, Ticket, Token};
+use visitlog_core::ports::{Arrival, AtOnce, Commit, Committed, Reply, SessionStore, StoreError, Ticket, Token};
 use visitlog_tower::client::OverTls;
 use visitlog_tower::cookie::{CookieSettings, Secure};
 use visitlog_tower::token::Scope;
@@ -111,11 +111,11 @@ impl Text<'_> {
 struct Nowhere;
 
 impl SessionStore for Nowhere {
-    type Begin = Ready<Result<Begun, StoreError>>;
+    type Begin = AtOnce;
     type Commit = Ready<Result<Committed, StoreError>>;
 
-    fn begin(&self, _arrival: Arrival) -> Self::Begin {
-        ready(Err(StoreError::Unavailable { reason: "there is none" }))
+    fn begin(&self, _arrival: Arrival) -> Reply<AtOnce> {
+        Reply::Now(Err(StoreError::Unavailable { reason: "there is none" }))
     }
 
     fn commit(&self, _commit: Commit) -> Self::Commit {

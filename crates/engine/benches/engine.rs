@@ -150,7 +150,7 @@ impl Bench {
             passive: false,
             cookies: true,
         };
-        let begun = self.engine.begin(arrival).into_inner().unwrap();
+        let begun = self.engine.begin(arrival).now().expect("at once").unwrap();
         assert!(matches!(&begun.standing, Standing::Live(Live { current: true, .. })), "the session lives");
         self.engine.commit(self.commit(begun.standing, Some(token), Vec::new(), Class::Page(self.page(path))))
     }

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use visitlog_core::machine::{Chain, Closed, Cookieless, Effects, HostIndex, Shard, Sites, Users, requests};
 use visitlog_core::model::{EndReason, Entry, UserId};
 use visitlog_core::ports::{
-    Arrival, Begun, Clock, Commit, Committed, Disk, Entropy, SessionStore, StoreError, Ticket, VisitSink,
+    Arrival, AtOnce, Begun, Clock, Commit, Committed, Disk, Entropy, Reply, SessionStore, StoreError, Ticket, VisitSink,
 };
 use visitlog_core::{Fingerprint, Host, Lsn, Timestamp, VisitId};
 
@@ -219,15 +219,11 @@ impl Engine {
 }
 
 impl SessionStore for Engine {
-    type Begin = std::future::Ready<Result<Begun, StoreError>>;
+    type Begin = AtOnce;
     type Commit = CommitFuture;
 
-    fn begin(&self, arrival: Arrival) -> Self::Begin {
-        std::future::ready(self.begin_at_once(&arrival))
-    }
-
-    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
-        Ok(self.begin_at_once(&arrival))
+    fn begin(&self, arrival: Arrival) -> Reply<AtOnce> {
+        Reply::Now(self.begin_at_once(&arrival))
     }
 
     fn commit(&self, commit: Commit) -> Self::Commit {

@@ -10,7 +10,9 @@ use visitlog_core::machine::{
     Chain, Closed, Cookieless, Effects, HostIndex, Open, Shard, ShardConfig, Sites, TickBudget, Users, requests,
 };
 use visitlog_core::model::{EndedVisit, Entry, UserId, sort_events};
-use visitlog_core::ports::{Arrival, Begun, Clock, Commit, Committed, Entropy, SessionStore, StoreError, Ticket};
+use visitlog_core::ports::{
+    Arrival, AtOnce, Clock, Commit, Committed, Entropy, Reply, SessionStore, StoreError, Ticket,
+};
 use visitlog_core::{Fingerprint, Host, Lsn, VisitId};
 
 /// A session store in memory, on a clock and an entropy of the test's.
@@ -138,11 +140,11 @@ impl MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    type Begin = Ready<Result<Begun, StoreError>>;
+    type Begin = AtOnce;
     type Commit = Ready<Result<Committed, StoreError>>;
 
-    fn begin(&self, arrival: Arrival) -> Self::Begin {
-        ready(self.check().map(|()| requests::begin(self, self.clock.now(), &arrival)))
+    fn begin(&self, arrival: Arrival) -> Reply<AtOnce> {
+        Reply::Now(self.check().map(|()| requests::begin(self, self.clock.now(), &arrival)))
     }
 
     fn commit(&self, commit: Commit) -> Self::Commit {

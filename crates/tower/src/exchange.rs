@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use visitlog_core::Timestamp;
 use visitlog_core::ids::VisitId;
-use visitlog_core::ports::{Class, Commit, Committed, Live, Op, Outcome, SessionStore, Standing, StoreError};
+use visitlog_core::ports::{Class, Commit, Committed, Live, Op, Outcome, Reply, SessionStore, Standing, StoreError};
 
 use crate::hooks::{self, SessionStart};
 use crate::origin::{Origin, cut};
@@ -179,8 +179,16 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
     let (world, origin) = (&shared.world, later.visit.origin());
     let counters = &world.counters;
     let arrival = origin.arrival(world, later.token, false);
-    let mut begin = Box::pin(counters.call(|| shared.store.begin(arrival))?);
-    let begun = std::future::poll_fn(|cx| counters.poll(begin.as_mut(), cx)).await?;
+    let begun = match counters.call(|| shared.store.begin(arrival))? {
+        Reply::Now(begun) => {
+            counters.store_said(begun.as_ref().err());
+            begun?
+        }
+        Reply::Later(begin) => {
+            let mut begin = Box::pin(begin);
+            std::future::poll_fn(|cx| counters.poll(begin.as_mut(), cx)).await?
+        }
+    };
     let live = match &begun.standing {
         Standing::Live(live) => Some(live),
         Standing::Fresh(_) | Standing::Shared { .. } => None,

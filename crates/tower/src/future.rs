@@ -8,7 +8,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use visitlog_core::Timestamp;
-use visitlog_core::ports::{Arrival, Begun, Class, Committed, Op, SessionStore, Standing, StoreError};
+use visitlog_core::ports::{Begun, Class, Committed, Op, SessionStore, Standing, StoreError};
 
 use crate::class::{Asked, Kind};
 use crate::exchange::events_of;
@@ -41,8 +41,6 @@ pin_project! {
         Svc: Service<Request<B>, Response = Response<R>>,
         St: SessionStore,
     {
-        // Nothing was asked yet.
-        Start { next: Option<(Arrival, Svc, Request<B>)> },
         // The store looks who it is; the service within waits with its request.
         Begin { #[pin] begin: St::Begin, next: Option<(Svc, Request<B>)> },
         // The service within works.
@@ -59,14 +57,15 @@ where
     Svc: Service<Request<B>, Response = Response<R>>,
     St: SessionStore,
 {
-    pub(crate) fn start(
+    /// The store's answer takes time.
+    pub(crate) const fn later(
         shared: Arc<Shared<Arc<St>>>,
         visit: Visit,
-        arrival: Arrival,
+        begin: St::Begin,
         inner: Svc,
         request: Request<B>,
     ) -> Self {
-        Self::at(shared, visit, State::Start { next: Some((arrival, inner, request)) })
+        Self::at(shared, visit, State::Begin { begin, next: Some((inner, request)) })
     }
 
     /// The store has answered already.
@@ -186,18 +185,6 @@ where
         let mut this = self.project();
         loop {
             let (result, answer) = match this.state.as_mut().project() {
-                StateProj::Start { next } => {
-                    let (arrival, mut inner, request) = next.take().expect("polled after it was ready");
-                    let shared = this.hold.shared();
-                    match shared.world.counters.call(|| shared.store.begin(arrival)) {
-                        Ok(begin) => this.state.set(State::Begin { begin, next: Some((inner, request)) }),
-                        Err(_) => {
-                            shared.world.counters.untracked.add(1);
-                            this.state.set(State::Call { call: inner.call(request) });
-                        }
-                    }
-                    continue;
-                }
                 StateProj::Begin { begin, next } => {
                     let result = ready!(this.hold.shared().world.counters.poll(begin, cx));
                     let (mut inner, mut request) = next.take().expect("polled after it was ready");

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower_service::Service;
-use visitlog_core::ports::SessionStore;
+use visitlog_core::ports::{Reply, SessionStore};
 
 use crate::class::Asked;
 use crate::future::ResponseFuture;
@@ -58,17 +58,17 @@ where
             // Nobody to find.
             return ResponseFuture::call(self.shared.clone(), visit, self.inner.call(request));
         };
-        let asked = world.counters.call(|| self.shared.store.begin_now(arrival)).unwrap_or_else(|error| Ok(Err(error)));
-        match asked {
-            Ok(begun) => {
+        let reply = world.counters.call(|| self.shared.store.begin(arrival));
+        match reply.unwrap_or_else(|error| Reply::Now(Err(error))) {
+            Reply::Now(begun) => {
                 world.counters.store_said(begun.as_ref().err());
                 ResponseFuture::begun(self.shared.clone(), visit, begun, &mut self.inner, request)
             }
-            Err(arrival) => {
+            Reply::Later(begin) => {
                 // The service that is ready goes with the request; its clone waits for the next one.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::start(self.shared.clone(), visit, arrival, inner, request)
+                ResponseFuture::later(self.shared.clone(), visit, begin, inner, request)
             }
         }
     }

@@ -97,7 +97,7 @@ impl Site {
         let fingerprint = Fingerprints { today: Fingerprint(n), yesterday: Fingerprint(!n) };
         let host = self.host.clone();
         let arrival = Arrival { host, token: Some(token), fingerprint, passive: false, cookies: true };
-        let begun = self.engine.begin(arrival).into_inner().unwrap();
+        let begun = self.engine.begin(arrival).now().expect("at once").unwrap();
         self.commit(n, begun.standing, Some(token));
     }
 

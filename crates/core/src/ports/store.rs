@@ -1,7 +1,9 @@
 //! Where sessions are kept.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
@@ -12,23 +14,15 @@ use crate::time::{Day, Timestamp};
 /// for a store across a network. A store that is down costs a bounded wait, once, then none until it is back: that
 /// promise is the store's, so that the layer above needs no timer.
 pub trait SessionStore: Send + Sync + 'static {
-    /// What [`SessionStore::begin`] returns.
+    /// How [`SessionStore::begin`] answers later; [`AtOnce`] for a store that never does.
     type Begin: Future<Output = Result<Begun, StoreError>> + Send + 'static;
     /// What [`SessionStore::commit`] returns.
     type Commit: Future<Output = Result<Committed, StoreError>> + Send + 'static;
 
     /// A request arrived: who is it? Finds the session, ends it if it is overdue, confirms it, and holds off its idle
-    /// expiry until [`SessionStore::commit`] or [`SessionStore::release`]. Records nothing else.
-    fn begin(&self, arrival: Arrival) -> Self::Begin;
-
-    /// The same for a store that has the answer at hand: who asks need not keep the request until it comes. Any other
-    /// gives the arrival back, and is asked by [`SessionStore::begin`].
-    ///
-    /// # Errors
-    /// The arrival, where the answer takes time.
-    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
-        Err(arrival)
-    }
+    /// expiry until [`SessionStore::commit`] or [`SessionStore::release`]. Records nothing else. Where the answer comes
+    /// later, its future may be dropped at any time: then nothing is held.
+    fn begin(&self, arrival: Arrival) -> Reply<Self::Begin>;
 
     /// The head of the answer is ready: carries out what the request did. Resolves when the session's newest record
     /// is durable in the store's mode.
@@ -42,12 +36,8 @@ impl<S: SessionStore> SessionStore for Arc<S> {
     type Begin = S::Begin;
     type Commit = S::Commit;
 
-    fn begin(&self, arrival: Arrival) -> Self::Begin {
+    fn begin(&self, arrival: Arrival) -> Reply<Self::Begin> {
         S::begin(self, arrival)
-    }
-
-    fn begin_now(&self, arrival: Arrival) -> Result<Result<Begun, StoreError>, Arrival> {
-        S::begin_now(self, arrival)
     }
 
     fn commit(&self, commit: Commit) -> Self::Commit {
@@ -56,6 +46,51 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn release(&self, ticket: Ticket) {
         S::release(self, ticket);
+    }
+}
+
+/// What a store answers to an arrival: at once, or later.
+#[derive(Debug)]
+#[must_use = "what was begun has to be committed or released"]
+pub enum Reply<F> {
+    /// It is at hand: who asked need not keep the request until it comes.
+    Now(Result<Begun, StoreError>),
+    /// It takes time.
+    Later(F),
+}
+
+impl<F> Reply<F> {
+    /// What is at hand, if it is.
+    pub fn now(self) -> Option<Result<Begun, StoreError>> {
+        match self {
+            Self::Now(result) => Some(result),
+            Self::Later(_) => None,
+        }
+    }
+}
+
+impl<F: Future<Output = Result<Begun, StoreError>>> Reply<F> {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn wait(self) -> Result<Begun, StoreError> {
+        match self {
+            Self::Now(result) => result,
+            Self::Later(future) => future.await,
+        }
+    }
+}
+
+/// The later answer of a store that always answers at once: there is none.
+#[derive(Debug)]
+pub enum AtOnce {}
+
+impl Future for AtOnce {
+    type Output = Result<Begun, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
+        match *self {}
     }
 }
 

@@ -85,14 +85,14 @@ impl Browser<'_> {
     }
 
     pub(crate) fn begin(&self, passive: bool) -> Request {
-        let begun = ready(self.world.store.begin(Arrival {
+        let begun = self.world.store.begin(Arrival {
             host: self.host.clone(),
             token: self.token,
             fingerprint: self.prints(),
             passive,
             cookies: true,
-        }));
-        Request { begun: begun.unwrap(), token: self.token }
+        });
+        Request { begun: begun.now().expect("at once").unwrap(), token: self.token }
     }
 
     pub(crate) fn finish(&mut self, request: Request, class: Class, ops: Vec<Op>) -> Committed {

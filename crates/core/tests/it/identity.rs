@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use visitlog_core::{Day, Host};
 use visitlog_core::model::Entry;
 use visitlog_core::ports::{Class, Op, Outcome, Standing, Token};
+use visitlog_core::{Day, Host};
 
 use crate::browser::{START, World, is_live, login, set, view};
 

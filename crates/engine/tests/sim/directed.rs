@@ -123,7 +123,7 @@ fn what_belongs_to_no_session_survives_the_collection_of_old_segments() {
     // A site that a confirmed session made, a token that was logged out, and what the sinks have.
     let host = "new.example";
     let visitor = |lab: &Lab, token| {
-        let begun = lab.life.engine.begin(arrival(7, token, host)).into_inner().expect("begun");
+        let begun = lab.life.engine.begin(arrival(7, token, host)).now().expect("at once").expect("begun");
         let mut future = lab.life.engine.commit(commit_of(7, token, host, &begun, vec![]));
         lab.settle();
         future.poll_now().expect("durable").expect("taken")
@@ -315,7 +315,7 @@ fn fifty_at_once(lab: Lab, token: Option<visitlog_core::ports::Token>) -> Vec<(O
     let begun = std::sync::Barrier::new(50);
     let outcomes = std::thread::scope(|scope| {
         let ask = || {
-            let begin = engine.begin(arrival(1, token, "shop.example")).into_inner().expect("begun");
+            let begin = engine.begin(arrival(1, token, "shop.example")).now().expect("at once").expect("begun");
             begun.wait();
             let future = engine.commit(commit_of(1, token, "shop.example", &begin, vec![]));
             let committed = block_on(future).expect("taken");

@@ -77,7 +77,7 @@ impl Lab {
     }
 
     pub(crate) fn begin(&self, print: u64, token: Option<Token>) -> Begun {
-        self.life.engine.begin(arrival(print, token, "shop.example")).into_inner().expect("it takes more")
+        self.life.engine.begin(arrival(print, token, "shop.example")).now().expect("at once").expect("it takes more")
     }
 
     pub(crate) fn finish(&self, print: u64, token: Option<Token>, begun: &Begun, ops: Vec<Op>) -> CommitFuture {

@@ -48,7 +48,7 @@ impl World {
             cookies: self.plan.cookies,
         };
         let appended = self.life.journal().appended();
-        let begun = self.life.engine.begin(arrival).into_inner();
+        let begun = self.life.engine.begin(arrival).now().expect("at once");
         let grew = self.life.journal().appended() > appended;
         self.trace.note(format_args!("client {client} with {token:?} begins: {begun:?}"));
         let begun = match begun {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service as _, service_fn};
-use visitlog_core::ports::{Arrival, Begun, Commit, Committed, SessionStore, StoreError, Ticket};
+use visitlog_core::ports::{Arrival, Begun, Commit, Committed, Reply, SessionStore, StoreError, Ticket};
 use visitlog_tower::{Keys, Visit, VisitLayer};
 
 use crate::flow::shop;
@@ -83,8 +83,8 @@ impl SessionStore for Broken {
     type Begin = Ready<Result<Begun, StoreError>>;
     type Commit = std::pin::Pin<Box<dyn Future<Output = Result<Committed, StoreError>> + Send>>;
 
-    fn begin(&self, _arrival: Arrival) -> Self::Begin {
-        ready(Ok(self.begin.clone().expect("the store's own mistake")))
+    fn begin(&self, _arrival: Arrival) -> Reply<Self::Begin> {
+        Reply::Later(ready(Ok(self.begin.clone().expect("the store's own mistake"))))
     }
 
     fn commit(&self, _commit: Commit) -> Self::Commit {

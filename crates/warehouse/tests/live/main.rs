@@ -155,7 +155,7 @@ impl World {
         let host = Host::new("shop.example");
         let token = client.token;
         let arrival = Arrival { host: host.clone(), token, fingerprint, passive: false, cookies: true };
-        let begun = self.engine.begin(arrival).into_inner().expect("takes more");
+        let begun = self.engine.begin(arrival).now().expect("at once").expect("takes more");
         let request = RequestFacts { path: "/a".into(), method: "GET".into(), status: 200, ..RequestFacts::default() };
         let request = Some(Box::new(request));
         let page =
