@@ -3,10 +3,12 @@
 
 pub mod clock;
 pub mod entropy;
+pub mod lossy_store;
 pub mod memory_store;
 pub mod sim_disk;
 
 pub use clock::SimClock;
 pub use entropy::SimEntropy;
+pub use lossy_store::{LossyStore, Wire};
 pub use memory_store::MemoryStore;
 pub use sim_disk::{DiskCall, DiskFaults, DiskProbes, SimDisk};

@@ -34,6 +34,11 @@ counters! {
     events_lost,
     /// Actions, values, logins and goodbyes that were lost: the store did not take them, or nobody flushed them.
     ops_lost,
+    /// Commits of which the store could not say whether it has them: neither recorded for sure nor lost for sure. The
+    /// answer went out, without a cookie.
+    outcome_unknown,
+    /// Answers that went out before what they had recorded was as durable as the store's mode promises.
+    undurable,
     /// Operations that a limit, or an outdated token, refused.
     ops_refused,
     /// Commits to a session that had ended meanwhile.

@@ -105,7 +105,9 @@ impl World {
             Ok(committed) => {
                 self.counters.ops_refused.add(committed.refused as usize);
                 self.counters.gone.add(usize::from(committed.outcome == Outcome::Gone));
+                self.counters.undurable.add(usize::from(!committed.durable));
             }
+            Err(StoreError::Unknown) => self.counters.outcome_unknown.add(1),
             Err(_) => {
                 self.counters.events_lost.add(events);
                 self.counters.ops_lost.add(ops);

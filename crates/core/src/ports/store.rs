@@ -293,6 +293,10 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Nobody knows whether a commit was carried out: the store was lost while it was asked. The same commit may be sent
+    /// again, for twice is once; [`SessionStore::outcome`] tells without doing anything.
+    #[error("session store lost while it was asked: the outcome is unknown")]
+    Unknown,
     /// It has stopped for good: a person is needed.
     #[error("session store stopped: {reason}")]
     Stopped {

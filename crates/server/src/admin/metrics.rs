@@ -148,6 +148,7 @@ pub fn losses_by_reason(engine: &Engine, layer: Counts) -> Vec<(&'static str, u6
         ("untracked", layer.untracked),
         ("events_lost", layer.events_lost),
         ("ops_lost", layer.ops_lost),
+        ("outcome_unknown", layer.outcome_unknown),
         ("cookies_withheld", layer.cookies_withheld),
         ("headers_ignored", layer.headers_ignored),
         ("panics", layer.panics),

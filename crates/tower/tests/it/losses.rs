@@ -7,7 +7,9 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service as _, service_fn};
+use visitlog_core::model::Entry;
 use visitlog_core::ports::{Arrival, Begun, Commit, Committed, Reply, SessionStore, StoreError, Ticket};
+use visitlog_testkit::{LossyStore, MemoryStore, Wire};
 use visitlog_tower::{Keys, Visit, VisitLayer};
 
 use crate::flow::shop;
@@ -33,7 +35,7 @@ fn a_store_that_is_down_costs_the_record_only() {
 
 #[test]
 fn a_store_that_goes_down_between_begin_and_commit() {
-    let site = Arc::new(std::sync::OnceLock::<Arc<visitlog_testkit::MemoryStore>>::new());
+    let site = Arc::new(std::sync::OnceLock::<Arc<MemoryStore>>::new());
     let (store, in_app) = (site.clone(), site);
     let site = Site::new(move |visit, _| {
         visit.action("lost", "");
@@ -183,4 +185,60 @@ fn it_waits_for_the_service_within() {
         std::future::poll_fn(|cx| service.poll_ready(cx)).now_or_never().unwrap().unwrap();
         pin!(service.call(Browser::new().request(&Method::GET, "/"))).now_or_never().unwrap().unwrap();
     }
+}
+
+#[test]
+fn an_unknown_outcome_is_served_and_counted_and_not_tried_again() {
+    let site = Site::new(shop);
+    let store = Arc::new(LossyStore::new(site.store.clone()));
+    let layer = VisitLayer::new(store.clone(), site.keys.clone()).clock(site.clock.clone());
+    let mut service = layer.layer(service_fn(|request: Request<()>| {
+        request.extensions().get::<Visit>().unwrap().action("bought", "");
+        ready(Ok::<_, std::convert::Infallible>(html("ok")))
+    }));
+    for (wire, recorded) in [(Wire::LosesAnswers, 1), (Wire::LosesCommits, 0)] {
+        store.set_wire(wire);
+        let (entries, counts) = (site.store.entries().len(), layer.counts());
+        let call = service.call(Browser::new().request(&Method::GET, "/"));
+        let answer = pin!(call).now_or_never().unwrap().unwrap();
+        assert_eq!((answer.body().as_str(), set_cookie(&answer)), ("ok", None), "served, without a cookie");
+        let bought = |entry: &Entry| matches!(entry, Entry::Event(event) if event.name.as_deref() == Some("bought"));
+        let new = site.store.entries().into_iter().skip(entries);
+        assert_eq!(new.filter(|(_, entry)| bought(entry)).count(), recorded, "{wire:?}: once at most");
+        let now = layer.counts();
+        assert_eq!(now.outcome_unknown, counts.outcome_unknown + 1);
+        assert_eq!((now.events_lost, now.ops_lost), (0, 0), "nobody knows");
+    }
+}
+
+/// A store that takes everything and has nothing on disk.
+struct Undurable(Arc<MemoryStore>);
+
+impl SessionStore for Undurable {
+    type Begin = <MemoryStore as SessionStore>::Begin;
+    type Commit = Ready<Result<Committed, StoreError>>;
+
+    fn begin(&self, arrival: Arrival) -> Reply<Self::Begin> {
+        self.0.begin(arrival)
+    }
+
+    fn commit(&self, commit: Commit) -> Self::Commit {
+        let committed = self.0.commit(commit).now_or_never().unwrap();
+        ready(committed.map(|committed| Committed { durable: false, ..committed }))
+    }
+
+    fn release(&self, ticket: Ticket) {
+        self.0.release(ticket);
+    }
+}
+
+#[test]
+fn what_leaves_undurable_is_counted() {
+    let site = Site::new(shop);
+    let layer = VisitLayer::new(Arc::new(Undurable(site.store)), site.keys);
+    let mut service = layer.layer(service_fn(|_| ready(Ok::<_, std::convert::Infallible>(html("ok")))));
+    let call = service.call(Browser::new().request(&Method::GET, "/"));
+    let answer = pin!(call).now_or_never().unwrap().unwrap();
+    assert!(set_cookie(&answer).is_some(), "it is recorded");
+    assert_eq!(layer.counts().undurable, 1);
 }
