@@ -167,7 +167,7 @@ impl SinkDriver {
     pub fn step(&mut self, now: Timestamp) -> StepResult {
         match self.shared.source.check() {
             Ok(()) => {}
-            Err(StoreError::Unavailable { .. }) => {
+            Err(StoreError::Unavailable { .. } | StoreError::Unknown) => {
                 let wake_at = Some(now.after(self.shared.settings.retry_max));
                 return StepResult { worked: false, wake_at };
             }
