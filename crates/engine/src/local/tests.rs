@@ -37,7 +37,7 @@ fn an_engine_that_outlives_its_lock_is_refused_and_writes_nothing() {
         give_back(local, closes);
         assert!(journal.synced() > before, "what was appended before is on stable storage");
         let closed = StoreError::Stopped { reason: "closed".into() };
-        assert_eq!(engine.begin(arrival()).into_inner().expect_err("refused"), closed);
+        assert_eq!(engine.begin(arrival()).now().expect("at once").expect_err("refused"), closed);
         let written = journal.written();
         let late = append();
         let _ = (journal.write_step(), journal.sync_step(), journal.collect(Lsn(u64::MAX)));

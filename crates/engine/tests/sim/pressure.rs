@@ -35,7 +35,7 @@ fn a_storm_of_ends_on_a_slow_disk_refuses_nobody() {
         peak = peak.max(usage.unwritten);
         let engine = &lab.life.engine;
         ended += lab.life.sweep.step(engine).0 as u64;
-        let begun = engine.begin(arrival(sessions + step, None, "shop.example")).into_inner();
+        let begun = engine.begin(arrival(sessions + step, None, "shop.example")).now().expect("at once");
         let begun = begun.unwrap_or_else(|error| panic!("refused: {error}, {usage:?}"));
         let committed = engine.commit(commit_of(sessions + step, None, "shop.example", &begun, vec![]));
         assert!(committed.decided().is_some_and(Result::is_ok), "step {step}: {committed:?}, {usage:?}");

@@ -263,7 +263,7 @@ fn a_session_under_fire_is_carried() {
         let fire = scope.spawn(|| {
             let mut pages = 0;
             while !stop.load(Ordering::SeqCst) && pages < 9_000 {
-                let begun = engine.begin(arrival(1, token, "shop.example")).into_inner().expect("begun");
+                let begun = engine.begin(arrival(1, token, "shop.example")).now().expect("at once").expect("begun");
                 drop(engine.commit(commit_of(1, token, "shop.example", &begun, vec![])));
                 pages += 1;
             }
@@ -317,7 +317,7 @@ fn a_carried_session_keeps_the_site_that_it_made() {
     let mut lab = Lab::new(plan);
     let host = "blog.example";
     let visitor = |lab: &Lab, token| {
-        let begun = lab.life.engine.begin(arrival(7, token, host)).into_inner().expect("begun");
+        let begun = lab.life.engine.begin(arrival(7, token, host)).now().expect("at once").expect("begun");
         let mut future = lab.life.engine.commit(commit_of(7, token, host, &begun, vec![]));
         lab.settle();
         future.poll_now().expect("durable").expect("taken")

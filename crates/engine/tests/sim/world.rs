@@ -227,6 +227,7 @@ impl World {
         ensure!(
             match error {
                 StoreError::Stopped { .. } => journal.poisoned().is_some(),
+                StoreError::Unknown => false,
                 // Half of what may wait is traffic's.
                 StoreError::Unavailable { .. } => {
                     usage.unwritten - usage.unwritten_maintenance > self.plan.unwritten_bytes_max / 2
