@@ -19,7 +19,7 @@ fn the_cookie_is_as_promised() {
     let answer = browser.get("/", &[]);
     let (token, attributes) = answer.our_cookie().unwrap().split_once("; ").unwrap();
     assert!(token.len() > COOKIE.len() + 60, "{token}");
-    assert_eq!(attributes, "Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax");
+    assert_eq!(attributes, "Path=/; Max-Age=34128000; HttpOnly; SameSite=Lax");
     assert_eq!(answer.all("cache-control"), ["private, no-cache"]);
     assert_eq!(browser.get("/", &[]).our_cookie(), None, "once is enough");
     // Neither goes with what is meant for everybody.

@@ -57,7 +57,7 @@ fn every_attribute_reaches_the_browser() {
     let line = answer.headers()["set-cookie"].to_str().unwrap();
     let (pair, attributes) = line.split_once("; ").unwrap();
     assert!(pair.starts_with("__Secure-id="), "{line}");
-    assert_eq!(attributes, "Path=/; Domain=example; Max-Age=34560000; Secure; HttpOnly; SameSite=Lax; Partitioned");
+    assert_eq!(attributes, "Path=/; Domain=example; Max-Age=34128000; Secure; HttpOnly; SameSite=Lax; Partitioned");
     assert_eq!(answer.headers()["cache-control"], "no-store");
     // One cookie for all hosts below the domain: the session is the same on another one.
     browser.host = "www.example";
