@@ -35,6 +35,12 @@ const BENCHES: &[Bench] = &[
     ),
     ("journal", "the journal alone", "cargo", &["bench", "--package", "visitlog-engine", "--bench", "journal", "--"]),
     (
+        "beside",
+        "engine and journal beside another checkout's, in turns: PATH, how often, which",
+        "crates/engine/benches/beside.sh",
+        &[],
+    ),
+    (
         "enrich",
         "what a visit costs: user agent, referrer, place",
         "cargo",
@@ -80,7 +86,7 @@ pub(crate) struct TortureArgs {
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct BenchArgs {
-    /// Which: engine, journal, enrich, http, proxy, parse or logs; without a name all, one after the other.
+    /// Which: engine, journal, beside, enrich, http, proxy, parse or logs; without a name all, one after the other.
     name: Option<String>,
     /// Arguments of that benchmark.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -115,7 +121,8 @@ pub(crate) fn torture(args: &TortureArgs) -> anyhow::Result<()> {
 
 /// The benchmarks, or one of them.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
-    let wanted = |bench: &&Bench| args.name.as_deref().is_none_or(|name| name == bench.0);
+    // One that needs a path is not among all.
+    let wanted = |bench: &&Bench| args.name.as_deref().map_or(bench.0 != "beside", |name| name == bench.0);
     let benches: Vec<&Bench> = BENCHES.iter().filter(wanted).collect();
     if benches.is_empty() {
         let names: Vec<&str> = BENCHES.iter().map(|bench| bench.0).collect();

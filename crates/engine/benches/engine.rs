@@ -60,6 +60,7 @@ fn open(dir: &Path, durability: Durability, at: u64) -> Bench {
     let clock = Arc::new(SetClock(AtomicU64::new(at)));
     let mut config = EngineConfig { ends_per_second: 1_000_000, ..EngineConfig::default() };
     // As `Local` has it.
+    config.readers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     config.sinks.readers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     config.journal.durability = durability;
     let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(NullSink)];
@@ -289,7 +290,19 @@ fn memory() {
         let took = begun.elapsed().as_secs_f64();
         assert_eq!(bench.engine.open_sessions() as u64, count);
         let records = count * (EVENTS + 1);
-        println!("recovery, cache {}: {:.0} records/s", if cold { "cold" } else { "warm" }, records as f64 / took);
+        let cache = if cold { "cold" } else { "warm" };
+        println!("recovery, cache {cache}: {:.0} records/s", records as f64 / took);
+        drop(bench);
+        if cold {
+            drop_page_cache();
+        }
+        let (bytes, bare) = read_bare(dir.path());
+        println!(
+            "  reading the same {:.0} MB bare, cache {cache}: {:.0} MB/s; recovery takes {:.1} times as long",
+            bytes / 1e6,
+            bytes / 1e6 / bare,
+            took / bare
+        );
     }
     let copy = folder();
     for file in std::fs::read_dir(dir.path()).unwrap() {
@@ -310,16 +323,62 @@ fn ends(dir: &Path, count: u64, now: u64, cold: bool) {
     }
     bench.clock.advance(Duration::from_secs(3_600));
     let driver = bench.start(true);
+    let before = bench.engine.journal().appended().0;
     let begun = Instant::now();
     while bench.engine.sinks()[0].delivered < count {
         // The pace of ends goes by the clock.
         std::thread::sleep(Duration::from_millis(2));
         bench.clock.advance(Duration::from_millis(2));
     }
-    let rate = count as f64 / begun.elapsed().as_secs_f64();
+    let took = begun.elapsed().as_secs_f64();
     let cache = if cold { "cold" } else { "warm" };
+    let rate = count as f64 / took;
     println!("ends: {rate:.0} sessions/s swept, journaled, synced, assembled, to a null sink; cache {cache}");
+    let written = bench.engine.journal().appended().0 - before;
     driver.stop();
+    if cold {
+        drop_page_cache();
+    }
+    let (read, reading) = read_bare(dir);
+    let writing = write_bare(written);
+    println!(
+        "  reading the same {:.0} MB bare: {reading:.2} s; writing the same {:.0} MB bare: {writing:.2} s; ends take \
+         {:.1} times as long as both",
+        read / 1e6,
+        written as f64 / 1e6,
+        took / (reading + writing)
+    );
+}
+
+/// Reads all files of a folder and does nothing with them: bytes, and the seconds that it takes.
+fn read_bare(dir: &Path) -> (f64, f64) {
+    let (mut bytes, mut buffer) = (0, vec![0; 1 << 20]);
+    let begun = Instant::now();
+    for file in std::fs::read_dir(dir).unwrap() {
+        let mut file = std::fs::File::open(file.unwrap().path()).unwrap();
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer).unwrap() {
+                0 => break,
+                read => bytes += read,
+            }
+        }
+    }
+    (bytes as f64, begun.elapsed().as_secs_f64())
+}
+
+/// Writes so many bytes, and syncs them once: the seconds that it takes.
+fn write_bare(bytes: u64) -> f64 {
+    let dir = folder();
+    let (mut file, buffer) = (std::fs::File::create(dir.path().join("bare")).unwrap(), vec![7; 1 << 20]);
+    let begun = Instant::now();
+    let mut left = bytes as usize;
+    while left > 0 {
+        let piece = left.min(buffer.len());
+        std::io::Write::write_all(&mut file, &buffer[..piece]).unwrap();
+        left -= piece;
+    }
+    file.sync_data().unwrap();
+    begun.elapsed().as_secs_f64()
 }
 
 fn drop_page_cache() {
