@@ -9,6 +9,9 @@ use crate::carry::{Carry, Progress};
 use crate::engine::Engine;
 use crate::journal::JournalError;
 
+/// Steps that wait for room before it is looked again what may go.
+const PLAN_EVERY: u32 = 16;
+
 /// What the upkeep of one journal is about to do.
 #[derive(Debug, Default)]
 pub struct Upkeep {
@@ -25,6 +28,8 @@ pub struct Upkeep {
     carry_from_bytes: u64,
     /// Waits for room.
     is_waiting: bool,
+    /// For how many steps in a row.
+    waits: u32,
     /// Sessions carried so far.
     carried: u64,
     /// Segments removed so far.
@@ -103,6 +108,7 @@ impl Upkeep {
         self.collect(engine)?;
         let has_more = self.base.is_some() || self.round.is_some() || engine.journal.base_due();
         self.is_waiting = has_more && !has_room;
+        self.waits = if self.is_waiting { self.waits + 1 } else { 0 };
         Ok(has_more && has_room)
     }
 
@@ -114,7 +120,8 @@ impl Upkeep {
             self.planned = None;
             self.removed += engine.journal.collect(bound)? as u64;
         }
-        if engine.journal.usage().segments < 2 {
+        // Who only looks whether there is room again does not have to look at the sessions each time.
+        if engine.journal.usage().segments < 2 || !self.waits.is_multiple_of(PLAN_EVERY) {
             return Ok(());
         }
         let (bound, after) = engine.collection_bound();
