@@ -32,6 +32,8 @@ pub struct EngineConfig {
     pub carry_from_bytes: u64,
     /// Bytes that bases and carried sessions may take of the journal before sinks get their turn.
     pub upkeep_bytes_at_once: u64,
+    /// Threads that read the journal when it is opened: with two, one reads ahead of the other, which applies.
+    pub readers: usize,
     /// How long [`crate::Local`] waits for a look-up that has the data folder. Default: not at all.
     pub lock_patience: Duration,
     /// How sinks are driven.
@@ -53,6 +55,7 @@ impl Default for EngineConfig {
             ends_per_second: 10_000,
             carry_from_bytes: 512 * 1024 * 1024,
             upkeep_bytes_at_once: 1024 * 1024,
+            readers: 1,
             lock_patience: Duration::ZERO,
             sinks: SinkSettings::default(),
             #[cfg(feature = "mutations")]

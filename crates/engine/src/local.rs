@@ -105,6 +105,7 @@ impl Local {
         sinks: impl FnOnce() -> Sinks,
     ) -> Result<(Self, SinkDriver), OpenError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        config.readers = config.readers.max(cores.min(READERS_MAX));
         config.sinks.readers = config.sinks.readers.max(cores.min(READERS_MAX));
         let lock = DataLock::acquire(data, config.lock_patience)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);

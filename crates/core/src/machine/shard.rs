@@ -493,6 +493,11 @@ impl Shard {
         self.provisional.front().and_then(|&visit| self.find(visit))
     }
 
+    /// Whether a session is open.
+    pub fn knows(&self, visit: VisitId) -> bool {
+        self.find(visit).is_some()
+    }
+
     /// An open session.
     pub fn get(&self, visit: VisitId) -> Option<Open> {
         self.find(visit).map(|index| self.open(index))

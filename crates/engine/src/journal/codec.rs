@@ -116,10 +116,34 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
 /// # Errors
 /// When the payload can't be understood, or records of this kind are no entries.
 pub fn decode(kind: Kind, payload: &[u8]) -> Result<Entry, CodecError> {
+    decode_after(kind, payload, &mut Before::default())
+}
+
+/// What entries that are decoded one after the other mostly have in common: it is kept once.
+#[derive(Debug, Default)]
+pub struct Before {
+    host: Option<Host>,
+    no_values: Arc<Values>,
+}
+
+impl Before {
+    fn host(&mut self, text: &str) -> Host {
+        match &self.host {
+            Some(host) if host.as_str() == text => host.clone(),
+            _ => self.host.insert(Host::from_record(text)).clone(),
+        }
+    }
+}
+
+/// The same for one of many.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_after(kind: Kind, payload: &[u8], before: &mut Before) -> Result<Entry, CodecError> {
     let mut input = Input::new(payload);
     Ok(match kind {
-        Kind::Event => Entry::Event(take_event(&mut input)?),
-        Kind::Start => Entry::Start(Box::new(take_start(&mut input)?)),
+        Kind::Event => Entry::Event(take_event(&mut input, before)?),
+        Kind::Start => Entry::Start(Box::new(take_start(&mut input, before)?)),
         Kind::Set => Entry::Set { at: input.moment()?, fields: take_fields(&mut input)? },
         Kind::Touch => Entry::Touch { at: input.moment()?, slides: input.flag("slides")? },
         Kind::Rotate => Entry::Rotate {
@@ -127,11 +151,23 @@ pub fn decode(kind: Kind, payload: &[u8]) -> Result<Entry, CodecError> {
             rotation: u16::try_from(input.varint("rotation")?).unwrap_or(u16::MAX),
             user: take_user(&mut input)?,
         },
-        Kind::End => Entry::End(Box::new(take_end(&mut input)?)),
+        Kind::End => Entry::End(Box::new(take_end(&mut input, before)?)),
         Kind::Ack | Kind::Synced | Kind::Base => {
             return Err(CodecError::Kind { expected: "a session's chain", found: kind });
         }
     })
+}
+
+/// The same with all of the payload read, but what recovery has no use for left out: of an event it keeps when it was.
+/// An event's moment is that of its activity then.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn skim(kind: Kind, payload: &[u8]) -> Result<Entry, CodecError> {
+    match kind {
+        Kind::Event => Ok(Entry::Event(skim_event(&mut Input::new(payload))?)),
+        _ => decode(kind, payload),
+    }
 }
 
 /// The moment that an entry stands for, without decoding the rest: an event's activity, an end's closing.
@@ -210,7 +246,7 @@ fn put_event(out: &mut Vec<u8>, event: &Event) {
     }
 }
 
-fn take_event(input: &mut Input<'_>) -> Result<Event, CodecError> {
+fn take_event(input: &mut Input<'_>, before: &mut Before) -> Result<Event, CodecError> {
     use event_bits as b;
     let time = input.moment()?;
     let kind = event_of(input.u8("kind of event")?)?;
@@ -231,7 +267,7 @@ fn take_event(input: &mut Input<'_>) -> Result<Event, CodecError> {
     let request = if request {
         let path = input.text("path")?.into();
         let method = input.text("method")?.into();
-        let host = if has(b::HOST) { Some(Host::from_record(input.text("host")?)) } else { None };
+        let host = if has(b::HOST) { Some(before.host(input.text("host")?)) } else { None };
         Some(Box::new(RequestFacts {
             host,
             path,
@@ -247,6 +283,41 @@ fn take_event(input: &mut Input<'_>) -> Result<Event, CodecError> {
         None
     };
     Ok(Event { time, kind, name, type_, request, properties })
+}
+
+/// Reads all that [`take_event`] reads, and takes no memory for it.
+fn skim_event(input: &mut Input<'_>) -> Result<Event, CodecError> {
+    use event_bits as b;
+    let mut time = input.moment()?;
+    let kind = event_of(input.u8("kind of event")?)?;
+    let bits = input.varint("bits")?;
+    let has = |bit: u64| bits & bit != 0;
+    let request = has(b::REQUEST);
+    if request {
+        input.varint("status")?;
+        time = time.after(Duration::from_micros(input.varint("duration")?));
+        if has(b::BYTES) {
+            input.varint("bytes")?;
+        }
+    }
+    for (bit, what) in [(b::NAME, "name"), (b::TYPE, "type")] {
+        if has(bit) {
+            input.text(what)?;
+        }
+    }
+    if has(b::PROPERTIES) {
+        input.long_text("properties")?;
+    }
+    if request {
+        input.text("path")?;
+        input.text("method")?;
+        for (bit, what) in [(b::HOST, "host"), (b::QUERY, "query"), (b::ROUTE, "route"), (b::REFERRER, "referrer")] {
+            if has(bit) {
+                input.text(what)?;
+            }
+        }
+    }
+    Ok(Event { time, kind, name: None, type_: None, request: None, properties: None })
 }
 
 mod start_bits {
@@ -318,7 +389,7 @@ fn put_start(out: &mut Vec<u8>, start: &Start) {
     }
 }
 
-fn take_start(input: &mut Input<'_>) -> Result<Start, CodecError> {
+fn take_start(input: &mut Input<'_>, before: &mut Before) -> Result<Start, CodecError> {
     use start_bits as b;
     let at = input.moment()?;
     let partition = input.u8("partition")?;
@@ -334,7 +405,7 @@ fn take_start(input: &mut Input<'_>) -> Result<Start, CodecError> {
     let via = via_of(input.u8("via")?)?;
     let bits = input.varint("bits")?;
     let has = |bit: u64| bits & bit != 0;
-    let host = Host::from_record(input.text("host")?);
+    let host = before.host(input.text("host")?);
     let previous = if has(b::PREVIOUS) { Some(VisitId::from_u128(input.u128("previous visit")?)) } else { None };
     let ip = if has(b::ADDRESS) { Some(input.address()?) } else { None };
     let facts = StartFacts {
@@ -396,7 +467,7 @@ fn put_end(out: &mut Vec<u8>, end: &End) {
     }
 }
 
-fn take_end(input: &mut Input<'_>) -> Result<End, CodecError> {
+fn take_end(input: &mut Input<'_>, before: &mut Before) -> Result<End, CodecError> {
     let closed_at = input.moment()?;
     let ended_at = input.moment()?;
     let reason = end_of(input.u8("reason")?)?;
@@ -409,7 +480,8 @@ fn take_end(input: &mut Input<'_>) -> Result<End, CodecError> {
         let key: Arc<str> = input.text("key")?.into();
         values.insert(key, take_json(input)?);
     }
-    Ok(End { reason, ended_at, closed_at, site, confirmed, user, values: Arc::new(values) })
+    let values = if count == 0 { Arc::clone(&before.no_values) } else { Arc::new(values) };
+    Ok(End { reason, ended_at, closed_at, site, confirmed, user, values })
 }
 
 fn put_user(out: &mut Vec<u8>, user: Option<&UserId>) {

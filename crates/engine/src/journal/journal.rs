@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use visitlog_core::ports::{Disk, Durability, StoreError};
 use visitlog_core::{Lsn, Timestamp};
 
+use super::ahead;
 use super::config::Config;
 use super::error::JournalError;
 use super::format::Seed;
@@ -137,7 +138,31 @@ impl Journal {
         uuid: u128,
         mut on_record: impl FnMut(RecordRef<'_>),
     ) -> Result<(Self, Recovered), JournalError> {
-        let opened = recovery::open(&disk, dir, &config, uuid, &mut on_record)?;
+        let opened = recovery::open(&disk, dir, &config, uuid, |walk| walk(&mut on_record))?;
+        Ok(Self::opened(disk, dir, config, opened))
+    }
+
+    /// The same for who has much to do with each record: calls `prepare` for each, and `apply`, in this thread and in
+    /// order, for what that made of many of them. With more than one of `readers` another thread reads and prepares
+    /// what comes next meanwhile.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_ahead<T: Send>(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        config: Config,
+        uuid: u128,
+        readers: usize,
+        prepare: impl Fn(&RecordRef<'_>) -> T + Send,
+        apply: impl FnMut(&mut Vec<T>),
+    ) -> Result<(Self, Recovered), JournalError> {
+        let read = |walk: &ahead::Walker<'_>| ahead::read(walk, readers > 1, prepare, apply);
+        let opened = recovery::open(&disk, dir, &config, uuid, read)?;
+        Ok(Self::opened(disk, dir, config, opened))
+    }
+
+    fn opened(disk: Arc<dyn Disk>, dir: &Path, config: Config, opened: Opened) -> (Self, Recovered) {
         let Opened { recovered, segments, seed, file } = opened;
         let end = recovered.end.0;
         let journal = Self {
@@ -176,7 +201,7 @@ impl Journal {
         if !recovered.created {
             journal.append_synced(Lsn(end));
         }
-        Ok((journal, recovered))
+        (journal, recovered)
     }
 
     /// Whether it can take more of traffic. Cheap; to be asked before a decision that appends. What maintenance has

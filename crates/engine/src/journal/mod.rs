@@ -9,6 +9,7 @@
 //! written, and appends a `Synced` record that says so. [`Journal::wait`] waits for whichever of these the durability
 //! mode promises. Readers find a record wherever it is on that way.
 
+mod ahead;
 mod barrier;
 pub mod codec;
 mod config;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use visitlog_core::{Lsn, VisitId};
 
+use super::codec::Before;
 use super::error::{Corrupt, Fault, JournalError};
 use super::format::{self, Kind, RECORD_LEN_MIN};
 use super::journal::Journal;
@@ -175,7 +176,7 @@ impl Journal {
     pub fn read(&self, visit: VisitId, lsn: Lsn) -> Result<(ChainEntry, Lsn), JournalError> {
         let mut window = Window::new();
         let record = self.record_at(&mut window, visit, lsn, AHEAD_BYTES)?;
-        Ok((self.chain_entry(record)?, record.prev))
+        Ok((self.chain_entry(record, &mut Before::default())?, record.prev))
     }
 
     /// Reads a visit's chain from its last record back, and returns what makes the visit, oldest first: its start,
@@ -185,10 +186,10 @@ impl Journal {
     /// # Errors
     /// When a record can't be read, is damaged, or is another visit's.
     pub fn read_chain(&self, visit: VisitId, last: Lsn) -> Result<Vec<ChainEntry>, JournalError> {
-        let mut chain = Vec::new();
+        let (mut chain, mut before) = (Vec::new(), Before::default());
         self.walk_back(&mut Window::new(), visit, (last, Lsn::NONE), &mut |record| {
             if makes_visit(record.kind) {
-                chain.push(self.chain_entry(record)?);
+                chain.push(self.chain_entry(record, &mut before)?);
             }
             Ok(())
         })?;
@@ -245,8 +246,8 @@ impl Journal {
         Err(self.corrupt(record.lsn, Fault::Place { expected: Lsn(record.lsn.0 - 1), found: record.prev }))
     }
 
-    pub(super) fn chain_entry(&self, record: RecordRef<'_>) -> Result<ChainEntry, JournalError> {
-        match record.entry() {
+    pub(super) fn chain_entry(&self, record: RecordRef<'_>, before: &mut Before) -> Result<ChainEntry, JournalError> {
+        match record.entry_after(before) {
             Ok(entry) => Ok(ChainEntry { lsn: record.lsn, flags: record.flags, entry }),
             Err(error) => Err(self.corrupt(record.lsn, Fault::Payload(error))),
         }

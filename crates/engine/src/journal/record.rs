@@ -44,6 +44,22 @@ impl RecordRef<'_> {
         codec::decode(self.kind, self.payload)
     }
 
+    /// The same for one of many, see [`codec::Before`].
+    ///
+    /// # Errors
+    /// Those of [`RecordRef::entry`].
+    pub fn entry_after(&self, before: &mut codec::Before) -> Result<Entry, CodecError> {
+        codec::decode_after(self.kind, self.payload, before)
+    }
+
+    /// The entry as recovery needs it: of an event, when it was.
+    ///
+    /// # Errors
+    /// Those of [`RecordRef::entry`].
+    pub fn skimmed(&self) -> Result<Entry, CodecError> {
+        codec::skim(self.kind, self.payload)
+    }
+
     /// The acknowledgement of an `Ack`.
     ///
     /// # Errors

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use visitlog_core::Lsn;
 use visitlog_core::ports::{Disk, DiskFile};
 
+use super::ahead::Walker;
 use super::config::Config;
 use super::error::{Corrupt, Fault, JournalError};
 use super::format::{FIRST_LSN, HEADER_LEN, Header, Seed, file_name};
-use super::record::RecordRef;
 use super::scan::{Beside, SegmentFile, Walk, survey, walk};
 use super::segments::Segment;
 
@@ -57,7 +57,7 @@ pub(super) fn open(
     dir: &Path,
     config: &Config,
     uuid: u128,
-    on_record: &mut dyn FnMut(RecordRef<'_>),
+    read: impl FnOnce(&Walker<'_>) -> Result<Walk, JournalError>,
 ) -> Result<Opened, JournalError> {
     disk.create_dir_all(dir).map_err(|error| JournalError::io("create", dir, error))?;
     let files = survey(disk, dir, Beside::Nobody)?;
@@ -67,7 +67,7 @@ pub(super) fn open(
     let (uuid, epoch) = identity(&files)?;
     let live: Vec<&SegmentFile> = files.iter().filter(|file| !file.void).collect();
     let seed_of = |header: &Header| config.seed(uuid, header.epoch);
-    let walked = walk(disk, &live, Beside::Nobody, seed_of, on_record)?;
+    let walked = read(&|on_record| walk(disk, &live, Beside::Nobody, seed_of, on_record))?;
     if let Some(cut) = walked.cut.clone().filter(|_| walked.is_damage) {
         return Err(JournalError::Corrupt(cut));
     }

@@ -5,6 +5,7 @@
 
 use visitlog_core::{Lsn, VisitId};
 
+use super::codec::Before;
 use super::error::JournalError;
 use super::journal::Journal;
 use super::reader::{Window, makes_visit};
@@ -46,7 +47,7 @@ impl Journal {
         let mut walkers: Vec<Walker> = ends.iter().map(|(visit, _)| Walker::new(*visit)).collect();
         let mut level: Vec<(u64, u32)> =
             ends.iter().zip(0..).filter(|((_, last), _)| last.is_some()).map(|((_, last), at)| (last.0, at)).collect();
-        let mut window = Window::new();
+        let (mut window, mut before) = (Window::new(), Before::default());
         let mut next = Vec::new();
         let mut held = 0;
         while !level.is_empty() {
@@ -54,13 +55,13 @@ impl Journal {
             for at in 0..level.len() {
                 let (lsn, who) = level[at];
                 let Some(walker) = walkers.get_mut(who as usize) else { continue };
-                let before = walker.bytes;
-                match self.go_back(&mut window, walker, lsn, &level[at..]) {
+                let had = walker.bytes;
+                match self.go_back((&mut window, &mut before), walker, lsn, &level[at..]) {
                     Ok(Lsn::NONE) => {}
                     Ok(prev) => next.push((prev.0, who)),
                     Err(error) => walker.failed = Some(error),
                 }
-                held += walker.bytes - before;
+                held += walker.bytes - had;
                 while held > bytes && walkers.len() > 1 {
                     held -= walkers.pop().map_or(0, |last| last.bytes);
                 }
@@ -94,7 +95,7 @@ impl Journal {
     /// the first that is not.
     fn go_back(
         &self,
-        window: &mut Window,
+        (window, before): (&mut Window, &mut Before),
         walker: &mut Walker,
         lsn: u64,
         rest: &[(u64, u32)],
@@ -116,7 +117,7 @@ impl Journal {
             next = self.before(record)?;
             if makes_visit(record.kind) {
                 walker.bytes += ENTRY_BYTES + record.payload.len();
-                walker.entries.push(self.chain_entry(record)?);
+                walker.entries.push(self.chain_entry(record, before)?);
             }
         }
         Ok(Lsn::NONE)

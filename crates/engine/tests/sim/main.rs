@@ -22,6 +22,7 @@ mod oracle;
 mod plan;
 mod pressure;
 mod probes;
+mod readers;
 mod requests;
 mod run;
 mod sinks;

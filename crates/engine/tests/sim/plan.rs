@@ -138,6 +138,7 @@ impl Plan {
             ends_per_second: self.ends_per_second,
             carry_from_bytes: self.carry_from_bytes,
             upkeep_bytes_at_once: self.upkeep_bytes_at_once,
+            readers: 1,
             lock_patience: Duration::ZERO,
             sinks: SinkSettings {
                 batch_visits_max: 4,

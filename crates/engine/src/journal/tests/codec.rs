@@ -29,6 +29,16 @@ fn activity(entry: &Entry) -> Timestamp {
     }
 }
 
+/// What is skimmed is refused for the same reasons, and tells the same of an event's activity.
+fn skims_as_it_decodes(kind: Kind, bytes: &[u8]) {
+    match (codec::decode(kind, bytes), codec::skim(kind, bytes)) {
+        (Ok(Entry::Event(whole)), Ok(Entry::Event(skimmed))) => {
+            assert_eq!((whole.activity(), whole.kind), (skimmed.activity(), skimmed.kind));
+        }
+        (whole, skimmed) => assert_eq!(whole, skimmed),
+    }
+}
+
 proptest! {
     #[test]
     fn entries_come_back_as_they_went_in(entry in any_entry(), later in vec(any::<u8>(), 0..20)) {
@@ -36,6 +46,9 @@ proptest! {
         let mut bytes = encoded(&entry);
         prop_assert_eq!(codec::decode(kind, &bytes), Ok(entry.clone()));
         prop_assert_eq!(codec::moment(kind, &bytes), Some(activity(&entry)));
+        for len in 0..=bytes.len() {
+            skims_as_it_decodes(kind, &bytes[..len]);
+        }
         bytes.extend(later);
         prop_assert_eq!(codec::decode(kind, &bytes), Ok(entry), "fields of a newer version are ignored");
     }
@@ -57,6 +70,7 @@ proptest! {
         for kind in Kind::ALL {
             let _ = codec::decode(kind, &bytes);
             let _ = codec::moment(kind, &bytes);
+            skims_as_it_decodes(kind, &bytes);
         }
         let _ = (meta::take_ack(&bytes), meta::take_base(&bytes), meta::take_synced(&bytes));
     }
