@@ -103,6 +103,11 @@ impl Visitor {
         self.0
     }
 
+    /// A visitor of a partition, drawn from random bits.
+    pub const fn drawn(random: u128, partition: u8) -> Self {
+        Self(random << 8 >> 8 | (partition as u128) << 120)
+    }
+
     /// Which of the 256 partitions its sessions live in. A request and its parallel twins meet in one.
     pub const fn partition(self) -> u8 {
         (self.0 >> 120) as u8
@@ -216,6 +221,14 @@ impl fmt::Display for Host {
 /// A keyed hash of host, address, user agent and a daily salt. It is no credential: two people can share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// The partition that decides about its sessions; a visitor who has no token yet is drawn into it. Spread evenly,
+    /// however evenly the fingerprints are.
+    pub const fn partition(self) -> u8 {
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+    }
+}
 
 /// A request's fingerprint under today's salt and under yesterday's, so that midnight splits nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

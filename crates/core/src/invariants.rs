@@ -63,7 +63,8 @@ pub fn check_shard(shard: &Shard) -> Result<(), String> {
             return Err(format!("session {}: its chain ends before it begins", open.chain.visit));
         }
     }
-    shard.check_wheel()
+    shard.check_wheel()?;
+    shard.check_counts()
 }
 
 /// Checks that no session that should have ended is open, when the wheel has been driven up to `now`.

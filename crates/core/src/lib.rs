@@ -1,9 +1,8 @@
 //! The heart of Visitlog: what a session is, what happens to it, and what is written down about it.
 //!
 //! Nothing in this crate reads a clock, draws a random number, opens a file or knows a runtime. It takes decisions:
-//! [`machine::Shard`] is the session machine, a pure function of its state, an input and a `now`; what it decides
-//! leaves through [`machine::Effects`]. What the machine needs of the world are the [`ports`], which other crates
-//! implement.
+//! [`session`] is the rules about one session, pure functions of its state, an input and a `now`; [`machine`] holds the
+//! open sessions of one process by them. What both need of the world are the [`ports`], which other crates implement.
 //!
 //! The words (visit, session, event, visitor, user) are those of the project's glossary: a *session* is the live state
 //! of one visitor's stay, a *visit* is the record that it leaves.
@@ -16,6 +15,7 @@ pub mod model;
 pub mod ports;
 pub mod redacted;
 pub mod rules;
+pub mod session;
 pub mod time;
 
 pub use ids::{Fingerprint, Fingerprints, Host, Lsn, VisitId, Visitor, VisitorId};

@@ -7,8 +7,18 @@ use std::time::Duration;
 pub const EVENTS_PER_VISIT_MAX: u16 = 10_000;
 /// Bytes of all keys and values (as JSON) of one session: they are in memory as long as it lives.
 pub const VALUES_BYTES_MAX: usize = 16 * 1024;
-/// Open sessions in one engine, by default; beyond it provisional ones are evicted first. Memory: at most 200 bytes each.
+/// Open sessions in one engine, by default; beyond it provisional ones are evicted first, then idle ones. Memory: at most
+/// 200 bytes each.
 pub const OPEN_SESSIONS_MAX: usize = 4_000_000;
+/// Provisional sessions among them, by default: those whose cookie has not come back, which strangers can make as many
+/// of as they send requests. Beyond it the oldest of them are evicted, and visitors who are known go on.
+pub const PROVISIONAL_SESSIONS_MAX: usize = 1_000_000;
+/// Ended sessions that are remembered so that their tokens never join another, by default; beyond it the oldest are
+/// forgotten. They stand in each base of the journal: 64 bytes in memory and 40 in the journal each.
+pub const TOMBSTONES_MAX: usize = 1_000_000;
+/// Fingerprints that are remembered though none of their sessions is open, by default; beyond it the oldest are
+/// forgotten. Memory: some 250 bytes each.
+pub const FINGERPRINTS_MAX: usize = 100_000;
 /// Bytes of a host name (RFC 1035 allows 253).
 pub const HOST_BYTES_MAX: usize = 255;
 /// Bytes of a path in a record.
@@ -35,9 +45,11 @@ pub const USER_BYTES_MAX: usize = 256;
 pub const KEY_BYTES_MAX: usize = 128;
 /// Operations that one request may commit: a runaway loop in a handler must not fill the journal.
 pub const OPS_PER_COMMIT_MAX: usize = 1_024;
-/// Distinct sites made by `Host`; further ones are `other`.
+/// Distinct sites made by `Host`, by default; beyond it one takes the place of another that nobody asked for during the
+/// longest max age, else it is `other`.
 pub const SITES_MAX: usize = 1_000;
-/// Hosts that are remembered before a confirmed session has made them sites; further ones are `other`.
+/// Hosts that are remembered before a confirmed session has made them sites; as with sites, those that nobody asks for
+/// make room in time, and further ones are `other`.
 pub const PENDING_HOSTS_MAX: usize = 4_096;
 /// What ends a value that was cut.
 pub const CUT_MARK: char = '…';

@@ -8,7 +8,7 @@ mod world;
 pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
 pub use self::sink::{Delivery, Gathering, SinkError, VisitSink};
 pub use self::store::{
-    Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, Live, Op, Outcome, Reply, SessionData,
-    SessionStore, Standing, StoreError, Ticket, Token,
+    Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, Live, Op, Outcome, Reply, RequestId,
+    SessionData, SessionHold, SessionStore, Standing, StoreError, Token,
 };
 pub use self::world::{Clock, Disk, DiskFile, Entropy};

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts};
 use visitlog_core::ports::{
-    Arrival, Class, Clock, Commit, Disk, Durability, Fresh, Live, Op, SessionStore, Standing, Token, VisitSink,
+    Arrival, Class, Clock, Commit, Disk, Durability, Fresh, Live, Op, RequestId, SessionStore, Standing, Token,
+    VisitSink,
 };
 use visitlog_core::{Day, Fingerprint, Fingerprints, Host, Timestamp, VisitId, Visitor};
 use visitlog_engine::adapters::{RealDisk, SystemEntropy};
@@ -107,7 +108,14 @@ impl Bench {
         }
     }
 
-    fn commit(&self, standing: Standing, token: Option<Token>, ops: Vec<Op>, class: Class) -> Commit {
+    fn commit(
+        &self,
+        request: RequestId,
+        standing: Standing,
+        token: Option<Token>,
+        ops: Vec<Op>,
+        class: Class,
+    ) -> Commit {
         let facts = matches!(standing, Standing::Fresh(_)).then(|| {
             Box::new(StartFacts {
                 user_agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".into()).into(),
@@ -116,6 +124,7 @@ impl Bench {
         });
         let visitor = token.map_or(0, |token| token.visitor.as_u128() as u64);
         Commit {
+            request,
             at: self.clock.now(),
             host: self.host.clone(),
             token,
@@ -135,7 +144,8 @@ impl Bench {
         let visitor = Visitor::from_u128(bits);
         let visit = VisitId::new(self.clock.now(), bits.rotate_left(29), visitor.partition());
         let standing = Standing::Fresh(Fresh { visit, visitor });
-        let mut commit = self.commit(standing, None, Vec::new(), Class::Page(self.page("/")));
+        let mut commit =
+            self.commit(RequestId::from_u128(visit.as_u128()), standing, None, Vec::new(), Class::Page(self.page("/")));
         commit.fingerprint = Fingerprints { today: Fingerprint(number), yesterday: Fingerprint(!number) };
         drop(self.engine.commit(commit));
         Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::default() }
@@ -153,7 +163,8 @@ impl Bench {
         };
         let begun = self.engine.begin(arrival).now().expect("at once").unwrap();
         assert!(matches!(&begun.standing, Standing::Live(Live { current: true, .. })), "the session lives");
-        self.engine.commit(self.commit(begun.standing, Some(token), Vec::new(), Class::Page(self.page(path))))
+        let commit = self.commit(begun.request, begun.standing, Some(token), Vec::new(), Class::Page(self.page(path)));
+        self.engine.commit(commit)
     }
 
     /// Sessions whose first page brought the cookie back, as an asset does in a browser, and their further events in

@@ -3,7 +3,7 @@
 use visitlog_core::Host;
 use visitlog_core::machine::Tombstone;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, SHARDS};
 use crate::journal::{BaseItem, BaseStart};
 use crate::upkeep::Budget;
 
@@ -30,8 +30,8 @@ impl Base {
         journal.appender().append_base(&[BaseItem::Time(engine.now())]);
         engine.sinks.append_base(journal);
         {
-            let sites = engine.sites.read();
-            let items: Vec<_> = sites.known().map(Host::to_string).map(BaseItem::Site).collect();
+            let sites = engine.sessions.known_sites();
+            let items: Vec<_> = sites.iter().map(Host::to_string).map(BaseItem::Site).collect();
             journal.appender().append_base(&items);
         }
         budget.spend(journal.appended().0 - before.0);
@@ -42,11 +42,11 @@ impl Base {
     pub(crate) fn step(mut self, engine: &Engine, budget: &mut Budget) -> Option<Self> {
         loop {
             if self.tombstones.is_empty() {
-                let Some(shard) = engine.shards.get(self.shard) else {
+                if self.shard == SHARDS {
                     engine.journal.finish_base(self.start);
                     return None;
-                };
-                self.tombstones.extend(shard.lock().tombstones());
+                }
+                self.tombstones.extend(engine.shard_of(self.shard as u8).tombstones());
                 self.shard += 1;
                 continue;
             }

@@ -45,7 +45,7 @@ impl Engine {
 
     fn is_still(&self, floor: Floor) -> bool {
         floor.whose.is_some_and(|visit| {
-            self.shard_of(visit.partition()).lock().get(visit).is_some_and(|open| open.chain.first == floor.at)
+            self.shard_of(visit.partition()).get(visit).is_some_and(|open| open.chain.first == floor.at)
         })
     }
 
@@ -54,7 +54,7 @@ impl Engine {
         // Sessions that start from now on begin behind this.
         let mut floor = Floor { at: self.journal.appended(), whose: None };
         let mut page = 0;
-        while let Some(shard) = Some(self.shards[shard].lock()).filter(|shard| page < shard.pages()) {
+        while let Some(shard) = Some(self.shard_of(shard as u8)).filter(|shard| page < shard.pages()) {
             for chain in shard.chains_of_page(page).filter(|chain| chain.first.is_some()) {
                 if chain.first < floor.at {
                     floor = Floor { at: chain.first, whose: Some(chain.visit) };

@@ -119,7 +119,7 @@ impl Carry {
     }
 
     fn chain(&self, engine: &Engine) -> Option<Chain> {
-        engine.shard_of(self.visit.partition()).lock().get(self.visit).map(|open| open.chain)
+        engine.shard_of(self.visit.partition()).get(self.visit).map(|open| open.chain)
     }
 
     /// Notes what the chain has got since the last look.
@@ -155,7 +155,7 @@ impl Carry {
         budget.spend(bytes);
         if is_first {
             // Never behind the session's end: there a reader would wait for the others.
-            let shard = engine.shard_of(self.visit.partition()).lock();
+            let shard = engine.shard_of(self.visit.partition());
             if shard.get(self.visit).is_none() {
                 return Ok(false);
             }
@@ -172,7 +172,7 @@ impl Carry {
         while let Some(noted) = self.noted.pop_front() {
             rest.push(self.read(engine, noted, &mut bytes)?);
         }
-        let mut shard = engine.shard_of(self.visit.partition()).lock();
+        let mut shard = engine.shard_of(self.visit.partition());
         let Some(chain) = shard.get(self.visit).map(|open| open.chain) else { return Ok(Progress::Ended) };
         // What came a moment ago: it is in memory still.
         let mut late = Vec::new();

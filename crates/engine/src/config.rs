@@ -1,11 +1,11 @@
 //! How an engine is set up.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use visitlog_core::Host;
-use visitlog_core::limits;
-use visitlog_core::machine::ShardConfig;
+use visitlog_core::machine::{Budget, ShardConfig};
 use visitlog_core::rules::SiteRules;
 
 use crate::journal;
@@ -22,8 +22,8 @@ pub struct EngineConfig {
     pub sites: Vec<(Host, Option<SiteRules>)>,
     /// Whether clients are known by cookie; if not, by fingerprint.
     pub cookies: bool,
-    /// Open sessions; one more evicts another.
-    pub open_max: usize,
+    /// What strangers can fill.
+    pub budget: Budget,
     /// How often the wheels move.
     pub tick: Duration,
     /// Ends per second and shard: how a storm of ends is paced.
@@ -50,7 +50,7 @@ impl Default for EngineConfig {
             rules: SiteRules::default(),
             sites: Vec::new(),
             cookies: true,
-            open_max: limits::OPEN_SESSIONS_MAX,
+            budget: Budget::default(),
             tick: Duration::from_secs(1),
             ends_per_second: 10_000,
             carry_from_bytes: 512 * 1024 * 1024,
@@ -82,23 +82,23 @@ impl EngineConfig {
         true
     }
 
-    /// The configuration of one of `shards` shards.
-    pub(crate) fn shard(&self, shards: usize) -> ShardConfig {
+    /// How the sessions are set up.
+    pub(crate) fn sessions(&self) -> ShardConfig {
         let mut rules = vec![self.rules.clone()];
-        let mut by_host = Vec::new();
+        let mut by_host = HashMap::new();
         for (host, own) in &self.sites {
             if let Some(own) = own
-                && let Ok(index) = u8::try_from(rules.len())
+                && let Ok(index) = u16::try_from(rules.len())
             {
                 rules.push(own.clone());
-                by_host.push((host.clone(), index));
+                by_host.insert(host.clone(), index);
             }
         }
         ShardConfig {
             tick: self.tick,
-            open_max: self.open_max.div_ceil(shards),
+            budget: self.budget,
             rules: rules.into(),
-            rules_by_host: Arc::from(by_host),
+            rules_by_host: Arc::new(by_host),
             #[cfg(feature = "mutations")]
             mutations: self.mutations.machine,
             #[cfg(not(feature = "mutations"))]

@@ -1,25 +1,26 @@
 //! The store on one machine: the machine's shards, their indexes, and the journal under them.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
-use visitlog_core::machine::{Chain, Closed, Cookieless, Effects, HostIndex, Shard, Sites, Users, requests};
-use visitlog_core::model::{EndReason, Entry, UserId};
+use parking_lot::Mutex;
+use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, Log, Sessions, Shard};
+use visitlog_core::model::{EndReason, Entry};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Begun, Clock, Commit, Committed, Disk, Entropy, Reply, SessionStore, StoreError, Ticket, VisitSink,
+    Arrival, AtOnce, Begun, Clock, Commit, Committed, Disk, Entropy, Reply, SessionHold, SessionStore, Standing,
+    StoreError, VisitSink,
 };
-use visitlog_core::{Fingerprint, Host, Lsn, Timestamp, VisitId};
+use visitlog_core::session::Ended;
+use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use crate::bound::Floor;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
-use crate::journal::{Flags, Journal, JournalError, Wait};
+use crate::journal::{Appender, Flags, Journal, JournalError, Wait};
 use crate::recover::{self, Report};
 use crate::sinks::{PendingEnd, SinkDriver, SinkHub, SinkStatus};
 
@@ -32,10 +33,7 @@ pub struct Engine {
     clock: EngineClock,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) journal: Arc<Journal>,
-    pub(crate) shards: Box<[Mutex<Shard>]>,
-    pub(crate) cookieless: Mutex<Cookieless>,
-    pub(crate) users: Mutex<Users>,
-    pub(crate) sites: RwLock<Sites>,
+    pub(crate) sessions: Sessions,
     /// Where ends are told to the sinks.
     pub(crate) sinks: Arc<SinkHub>,
     pub(crate) counters: Counters,
@@ -95,15 +93,11 @@ impl Engine {
         // What an erasure has begun goes on after a crash: the journal's own copies go.
         let release_below = recovered.barriers.iter().map(|barrier| barrier.below.0).max().unwrap_or_default();
         let clock = EngineClock::not_before(clock, recovered.last_moment);
-        let now = clock.now();
         let engine = Self {
             clock,
             entropy,
             journal,
-            shards: recovered.shards.into_iter().map(Mutex::new).collect(),
-            cookieless: Mutex::default(),
-            users: Mutex::default(),
-            sites: RwLock::new(recovered.sites),
+            sessions: Sessions::recovered(&config.sessions(), recovered.shards, recovered.sites),
             sinks: driver.hub(),
             counters: Counters::default(),
             sweep_lag_us: AtomicU64::new(0),
@@ -111,37 +105,11 @@ impl Engine {
             floors: Mutex::default(),
             config,
         };
-        engine.index_recovered(now);
+        engine.sessions.restored(&engine.call());
         if !recovered.barriers.is_empty() {
             engine.forget_barred(&recovered.ends);
         }
         Ok((engine, driver, recovered.report))
-    }
-
-    /// The indexes beside the shards, made of what the shards know.
-    fn index_recovered(&self, now: Timestamp) {
-        let (mut cookieless, mut users) = (self.cookieless.lock(), self.users.lock());
-        let mut logins = Vec::new();
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            shard.restored(now);
-            for open in shard.iter() {
-                if !open.confirmed {
-                    let (visit, shared) = (open.chain.visit, open.shared);
-                    cookieless.restore(open.fingerprint, visit, shared, visit.started_at());
-                }
-                if let Some(user) = &open.data.user {
-                    logins.push((open.rotated_at_s, open.chain.visit, user.clone(), open.single_login));
-                }
-            }
-        }
-        // In the order of the logins: a supersession that a crash kept from happening happens now.
-        logins.sort_unstable_by_key(|(at, visit, ..)| (*at, *visit));
-        for (_, visit, user, single) in logins {
-            users.logged_in(&user, visit, single);
-        }
-        drop((cookieless, users));
-        requests::supersede(&Call::new(self), now);
     }
 
     /// The engine's time.
@@ -173,7 +141,12 @@ impl Engine {
 
     /// Open sessions.
     pub fn open_sessions(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.sessions.len()
+    }
+
+    /// How often each limit on what strangers can fill did something.
+    pub fn budget_counts(&self) -> BudgetCounts {
+        self.sessions.counts()
     }
 
     /// The settings.
@@ -187,10 +160,8 @@ impl Engine {
     /// When the journal can't take more.
     pub fn terminate(&self, visit: VisitId, reason: EndReason) -> Result<(bool, Wait), StoreError> {
         self.journal.check()?;
-        let call = Call::new(self);
-        let now = self.now();
-        let end = requests::Cells::shard(&call, visit.partition(), |shard, fx| shard.terminate(visit, reason, now, fx));
-        Ok((end.is_some(), self.journal.wait(call.newest.get())))
+        let Done { reply, newest } = self.sessions.terminate(&self.call(), visit, reason);
+        Ok((reply, self.journal.wait(newest)))
     }
 
     /// Where the sinks' share is kept.
@@ -203,13 +174,19 @@ impl Engine {
         self.sinks.status(self.journal.appended())
     }
 
-    pub(crate) fn shard_of(&self, partition: u8) -> &Mutex<Shard> {
-        &self.shards[usize::from(partition) % SHARDS]
+    /// The shard of a partition, held.
+    pub(crate) fn shard_of(&self, partition: u8) -> MutexGuard<'_, Shard> {
+        self.sessions.shard(partition)
+    }
+
+    /// A call into the sessions, now.
+    pub(crate) fn call(&self) -> Call<'_, Self> {
+        Call { log: self, entropy: &*self.entropy, now: self.now() }
     }
 
     fn begin_at_once(&self, arrival: &Arrival) -> Result<Begun, StoreError> {
         self.journal.check().map_err(|error| self.refuse(error))?;
-        Ok(requests::begin(&Call::new(self), self.now(), arrival))
+        Ok(self.sessions.begin(&self.call(), arrival))
     }
 
     fn refuse(&self, error: StoreError) -> StoreError {
@@ -228,23 +205,21 @@ impl SessionStore for Engine {
 
     fn commit(&self, commit: Commit) -> Self::Commit {
         if let Err(error) = self.journal.check() {
-            if let visitlog_core::ports::Standing::Live(live) = &commit.standing
-                && let Some(ticket) = live.ticket
+            if let Standing::Live(live) = &commit.standing
+                && let Some(hold) = live.hold
             {
-                self.release(ticket);
+                self.release(hold);
             }
             return CommitFuture { committed: Some(Err(self.refuse(error))), wait: None };
         }
-        let call = Call::new(self);
-        let committed = requests::commit(&call, self.now(), commit, self.config.cookies);
+        let Done { reply: committed, newest } = self.sessions.commit(&self.call(), commit, self.config.cookies);
         self.counters.committed(&committed);
-        let newest = call.newest.get();
         let wait = (newest.is_some() && self.config.waits()).then(|| self.journal.wait(newest));
         CommitFuture { committed: Some(Ok(committed)), wait }
     }
 
-    fn release(&self, ticket: Ticket) {
-        requests::release(&Call::new(self), self.now(), ticket);
+    fn release(&self, hold: SessionHold) {
+        self.sessions.release(hold, self.now());
     }
 }
 
@@ -289,120 +264,45 @@ impl Future for CommitFuture {
     }
 }
 
-/// One call into the engine, and the newest record that its answer has to wait for.
-pub(crate) struct Call<'a> {
-    engine: &'a Engine,
-    newest: Cell<Lsn>,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn new(engine: &'a Engine) -> Self {
-        Self { engine, newest: Cell::new(Lsn::NONE) }
-    }
-}
-
-impl<'a> requests::Cells for Call<'a> {
-    type Fx = Fx<'a>;
-
-    fn shard<R>(&self, partition: u8, work: impl FnOnce(&mut Shard, &mut Fx<'a>) -> R) -> R {
-        let mut fx = Fx { engine: self.engine, newest: Lsn::NONE, is_maintenance: false };
-        let result = work(&mut self.engine.shard_of(partition).lock(), &mut fx);
-        self.newest.set(self.newest.get().max(fx.newest));
-        result
-    }
-
-    fn cookieless<R>(&self, work: impl FnOnce(&mut Cookieless) -> R) -> R {
-        work(&mut self.engine.cookieless.lock())
-    }
-
-    fn users<R>(&self, work: impl FnOnce(&mut Users) -> R) -> R {
-        work(&mut self.engine.users.lock())
-    }
-
-    fn note_host(&self, host: &Host) -> HostIndex {
-        let found = self.engine.sites.read().find(host);
-        found.unwrap_or_else(|| self.engine.sites.write().note(host))
-    }
-
-    fn random(&self) -> u128 {
-        self.engine.entropy.random()
-    }
-}
-
-/// Where the decisions of one shard go. The shard is locked meanwhile; every lock taken here is taken last.
-pub(crate) struct Fx<'a> {
-    engine: &'a Engine,
-    newest: Lsn,
-    is_maintenance: bool,
-}
-
-impl<'a> Fx<'a> {
-    /// For what no request waits for: it counts as the journal's maintenance.
-    pub(crate) fn for_maintenance(engine: &'a Engine) -> Self {
-        Self { engine, newest: Lsn::NONE, is_maintenance: true }
-    }
-}
-
-impl Effects for Fx<'_> {
-    fn append(&mut self, chain: Chain, confirms: bool, entry: &Entry) -> Lsn {
+impl Engine {
+    fn append_to(&self, mut appender: Appender<'_>, chain: &Chain, confirms: bool, entry: &Entry) -> Lsn {
         let flags = if confirms { Flags::CONFIRMS } else { Flags::NONE };
-        let journal = &self.engine.journal;
-        let mut appender = journal.appender();
-        if self.is_maintenance {
-            appender = appender.for_maintenance();
-        }
         let lsn = appender.append(chain.visit, chain.last, flags, entry);
         if let Entry::End(_) = entry {
             // Still under the append lock, so that the sinks see ends in the order of the journal, without a gap.
-            let Chain { visit, first, events, .. } = chain;
-            self.engine.sinks.push(PendingEnd { end: lsn, first, visit, events: events.into() });
+            let Chain { visit, first, events, .. } = *chain;
+            self.sinks.push(PendingEnd { end: lsn, first, visit, events: events.into() });
         }
         drop(appender);
         match entry {
-            Entry::Start(_) => self.engine.counters.started(),
-            Entry::Event(_) => self.engine.counters.event(),
+            Entry::Start(_) => self.counters.started(),
+            Entry::Event(_) => self.counters.event(),
             _ => {}
         }
-        self.newest = self.newest.max(lsn);
         lsn
     }
+}
 
-    fn reached(&mut self, newest: Lsn) {
-        self.newest = self.newest.max(newest);
+/// Where the sessions' records go. Their shard is held meanwhile; the append lock is taken last.
+impl Log for Engine {
+    fn append(&self, chain: &Chain, confirms: bool, entry: &Entry) -> Lsn {
+        self.append_to(self.journal.appender(), chain, confirms, entry)
     }
 
-    fn random(&mut self) -> u128 {
-        self.engine.entropy.random()
+    fn ended(&self, ended: &Ended) {
+        self.counters.ended(ended.reason, ended.late_us);
+    }
+}
+
+/// The same for what no request waits for: it counts as the journal's maintenance.
+pub(crate) struct Maintenance<'a>(pub(crate) &'a Engine);
+
+impl Log for Maintenance<'_> {
+    fn append(&self, chain: &Chain, confirms: bool, entry: &Entry) -> Lsn {
+        self.0.append_to(self.0.journal.appender().for_maintenance(), chain, confirms, entry)
     }
 
-    fn site(&self, host: HostIndex) -> Box<str> {
-        self.engine.sites.read().name(host).into()
-    }
-
-    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, at: HostIndex, asked: &Host) -> HostIndex {
-        self.engine.cookieless.lock().confirmed(fingerprint, visit);
-        if self.engine.sites.read().is_known(at) {
-            return at;
-        }
-        self.engine.sites.write().confirm_session(at, asked)
-    }
-
-    fn shares(&self, fingerprint: Fingerprint, visit: VisitId) -> bool {
-        self.engine.cookieless.lock().shares(fingerprint, visit)
-    }
-
-    fn logged_in(&mut self, visit: VisitId, user: &UserId, single: bool) {
-        self.engine.users.lock().logged_in(user, visit, single);
-    }
-
-    fn logged_out(&mut self, visit: VisitId, user: &UserId) {
-        self.engine.users.lock().logged_out(user, visit);
-    }
-
-    fn ended(&mut self, closed: Closed) {
-        self.engine.counters.ended(closed.reason, closed.late_us);
-        if !closed.confirmed {
-            self.engine.cookieless.lock().ended(closed.fingerprint, closed.visit);
-        }
+    fn ended(&self, ended: &Ended) {
+        Log::ended(self.0, ended);
     }
 }

@@ -56,9 +56,7 @@ impl Engine {
     /// When a chain can't be read.
     pub fn open_of(&self, whose: Whose<'_>) -> Result<Vec<VisitId>, JournalError> {
         let mut chains = Vec::new();
-        for shard in &self.shards {
-            chains.extend(shard.lock().chains().map(|chain| (chain.visit, chain.last)));
-        }
+        self.sessions.for_each_shard(|shard| chains.extend(shard.chains().map(|chain| (chain.visit, chain.last))));
         let mut theirs = Vec::new();
         self.journal.each_chain(&chains, |(visit, _), found| {
             let found = found.map_or_else(|_| self.chain_now(visit), |chain| Ok(Some(chain)))?;
@@ -176,9 +174,7 @@ impl Engine {
 
     /// Nothing names these visits any more.
     fn forget(&self, visits: HashSet<VisitId>) {
-        for shard in &self.shards {
-            shard.lock().forget_tombstones(|visit| visits.contains(&visit));
-        }
+        self.sessions.for_each_shard(|shard| shard.forget_tombstones(|visit| visits.contains(&visit)));
         self.sinks.erased(visits);
     }
 
@@ -186,7 +182,7 @@ impl Engine {
     fn chain_now(&self, visit: VisitId) -> Result<Option<Vec<ChainEntry>>, JournalError> {
         let mut tries = 0;
         loop {
-            let Some(open) = self.shard_of(visit.partition()).lock().get(visit) else { return Ok(None) };
+            let Some(open) = self.shard_of(visit.partition()).get(visit) else { return Ok(None) };
             match self.journal.read_chain(visit, open.chain.last) {
                 Ok(chain) => return Ok(Some(chain)),
                 Err(_) if tries < TRIES => tries += 1,

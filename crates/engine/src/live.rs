@@ -6,17 +6,17 @@ use visitlog_core::machine::Open;
 use visitlog_core::model::{Entry, OpenVisit, Values, sort_events};
 use visitlog_core::{VisitId, invariants};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, SHARDS};
 use crate::journal::JournalError;
 
 impl Engine {
     /// The open sessions, the one seen last first, without their events.
     pub fn open_list(&self) -> Vec<Open> {
         let mut open = Vec::new();
-        for shard in &self.shards {
+        for shard in 0..SHARDS {
             let mut page = 0;
             // A page at a time, so that traffic gets its turn in between.
-            while let Some(shard) = Some(shard.lock()).filter(|shard| page < shard.pages()) {
+            while let Some(shard) = Some(self.shard_of(shard as u8)).filter(|shard| page < shard.pages()) {
                 open.extend(shard.page(page));
                 page += 1;
             }
@@ -30,7 +30,7 @@ impl Engine {
     /// # Errors
     /// When its chain can't be read.
     pub fn open_visit(&self, visit: VisitId) -> Result<Option<OpenVisit>, JournalError> {
-        let Some(open) = self.shard_of(visit.partition()).lock().get(visit) else { return Ok(None) };
+        let Some(open) = self.shard_of(visit.partition()).get(visit) else { return Ok(None) };
         let entries = match self.journal.read_chain(visit, open.chain.last) {
             Ok(entries) => entries,
             // It was carried or ended meanwhile, and its old segments are gone.
@@ -47,7 +47,7 @@ impl Engine {
             }
         }
         sort_events(&mut events);
-        let site = self.sites.read().name(open.host).into();
+        let site = self.sessions.site(open.host);
         let values: Arc<Values> = open.data.values.clone();
         Ok(start.map(|start| OpenVisit {
             visit,
@@ -66,11 +66,11 @@ impl Engine {
     /// # Errors
     /// Says which rule is broken.
     pub fn check_invariants(&self) -> Result<(), String> {
-        self.shards.iter().try_for_each(|shard| invariants::check_shard(&shard.lock()))
+        (0..SHARDS).try_for_each(|shard| invariants::check_shard(&self.shard_of(shard as u8)))
     }
 
     fn has_moved(&self, before: &Open) -> bool {
-        let now = self.shard_of(before.chain.visit.partition()).lock().get(before.chain.visit);
+        let now = self.shard_of(before.chain.visit.partition()).get(before.chain.visit);
         now.is_none_or(|now| now.chain.first != before.chain.first)
     }
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use visitlog_core::machine::{Chain, HostIndex, Place, Shard, Sites};
+use visitlog_core::machine::{Chain, HostIndex, Sessions, Shard, Sites};
 use visitlog_core::model::Entry;
-use visitlog_core::ports::{Disk, Entropy};
-use visitlog_core::{Host, Timestamp, VisitId};
+use visitlog_core::ports::{Carried, Disk, Entropy, Follow, Seen, TailRecord};
+use visitlog_core::{Host, Lsn, Timestamp, VisitId};
 
 use crate::config::EngineConfig;
 use crate::engine::SHARDS;
@@ -43,6 +43,8 @@ pub(crate) struct Parts {
 struct Replay {
     shards: Vec<Shard>,
     sites: Sites,
+    /// Makes sense of carried copies.
+    follow: Follow,
     ends: Vec<PendingEnd>,
     acks: HashMap<String, Ack>,
     barriers: Vec<Barrier>,
@@ -56,9 +58,11 @@ pub(crate) fn recover(
     config: &EngineConfig,
     entropy: &dyn Entropy,
 ) -> Result<Parts, JournalError> {
+    let sessions = config.sessions();
     let mut replay = Replay {
-        shards: (0..SHARDS).map(|_| Shard::new(config.shard(SHARDS))).collect(),
-        sites: Sites::new(config.sites.iter().map(|(host, _)| host.clone())),
+        shards: (0..SHARDS).map(|_| Shard::new(Sessions::share(&sessions, SHARDS))).collect(),
+        sites: Sessions::sites(&sessions, config.sites.iter().map(|(host, _)| host.clone())),
+        follow: Follow::default(),
         ends: Vec::new(),
         acks: HashMap::new(),
         barriers: Vec::new(),
@@ -75,14 +79,15 @@ pub(crate) fn recover(
         |records| replay.see_all(records),
     )?;
     let open = replay.shards.iter().map(Shard::len).sum();
-    let Replay { shards, sites, last_moment, ends, acks, barriers, unreadable } = replay;
+    let Replay { shards, sites, last_moment, ends, acks, barriers, unreadable, .. } = replay;
     let report = Report { journal: recovered, open, unreadable };
     Ok(Parts { journal, shards, sites, last_moment, ends, acks, barriers, report })
 }
 
 /// A record as it is read, ready to be applied.
 struct Read {
-    place: Place,
+    lsn: Lsn,
+    prev: Lsn,
     visit: VisitId,
     flags: Flags,
     moment: Option<Timestamp>,
@@ -106,8 +111,7 @@ impl Read {
             Kind::Synced => Ok(Said::Synced),
             _ => record.skimmed().map(Said::Entry),
         };
-        let place = Place { lsn, prev, confirms: flags.has(Flags::CONFIRMS) };
-        Self { place, visit, flags, moment: record.moment(), said }
+        Self { lsn, prev, visit, flags, moment: record.moment(), said }
     }
 }
 
@@ -124,15 +128,18 @@ impl Replay {
         if let Some(moment) = record.moment {
             self.last_moment = self.last_moment.max(moment);
         }
-        let Read { place, visit, flags, said, .. } = record;
+        let Read { lsn, prev, visit, flags, said, .. } = record;
         match said {
             Ok(Said::Ack(ack)) => self.acked(ack),
             Ok(Said::Base(items)) => items.into_iter().for_each(|item| self.base(item)),
             Ok(Said::Synced) => {}
-            Ok(Said::Entry(entry)) => self.entry(visit, place, flags, &entry),
+            Ok(Said::Entry(entry)) => {
+                let confirms = flags.has(Flags::CONFIRMS);
+                self.record(TailRecord { lsn, prev, visit, confirms, carried: flags.carried(), entry });
+            }
             Err(error) => {
                 self.unreadable += 1;
-                tracing::error!(lsn = place.lsn.0, %error, "a record can't be understood");
+                tracing::error!(lsn = lsn.0, %error, "a record can't be understood");
             }
         }
     }
@@ -147,9 +154,9 @@ impl Replay {
     fn base(&mut self, item: BaseItem) {
         match item {
             BaseItem::Ack(ack) => self.acked(ack),
-            BaseItem::Site(name) => drop(self.sites.confirm(&Host::new(&name))),
+            BaseItem::Site(name) => drop(self.sites.confirm(&Host::new(&name), self.last_moment)),
             BaseItem::Tombstone { visit, reason, closed_at } => {
-                self.shard(visit).restore_tombstone(visit, reason, closed_at);
+                self.shard(visit).restore_tombstone(visit, reason, closed_at, None);
             }
             BaseItem::Erased(barrier) => {
                 // Each base since repeats it.
@@ -165,29 +172,38 @@ impl Replay {
         &mut self.shards[usize::from(visit.partition()) % SHARDS]
     }
 
-    fn entry(&mut self, visit: VisitId, place: Place, flags: Flags, entry: &Entry) {
-        let host = match entry {
-            Entry::Start(start) => self.sites.note(&start.host),
+    fn record(&mut self, record: TailRecord) {
+        if record.carried == Carried::No {
+            if let Entry::End(_) = record.entry {
+                self.follow.ended(record.visit);
+            }
+            return self.entry(&record);
+        }
+        let known = self.shard(record.visit).knows(record.visit);
+        let mut follow = std::mem::take(&mut self.follow);
+        follow.see(record, known, |seen| match seen {
+            Seen::Entry(record) => self.entry(&record),
+            Seen::Moved { visit, first, last } => self.shard(visit).restore_moved(visit, first, last),
+        });
+        self.follow = follow;
+    }
+
+    fn entry(&mut self, record: &TailRecord) {
+        let visit = record.visit;
+        let host = match &record.entry {
+            Entry::Start(start) => self.sites.note(&start.host, start.at),
             _ => HostIndex::OTHER,
         };
-        if let Entry::End(_) = entry
-            && let Some(open) = self.shard(visit).get(visit)
+        if let Entry::End(_) = record.entry
+            && let Some(Chain { first, events, .. }) = self.shard(visit).chain(visit)
         {
-            let Chain { first, events, .. } = open.chain;
-            self.ends.push(PendingEnd { end: place.lsn, first, visit, events: events.into() });
+            self.ends.push(PendingEnd { end: record.lsn, first, visit, events: events.into() });
         }
-        let is_last = flags.has(Flags::CARRIED_LAST);
-        let known = if flags.has(Flags::CARRIED) {
-            self.shard(visit).restore_carried(visit, place, entry, host, is_last)
-        } else {
-            self.shard(visit).restore(visit, place, entry, host)
-        };
-        if known
-            && (place.confirms || is_last)
+        if self.shard(visit).restore(record, host)
+            && record.confirms
             && let Some(open) = self.shard(visit).get(visit)
-            && open.confirmed
         {
-            self.sites.confirm_at(open.host);
+            self.sites.confirm_at(open.host, open.last_seen);
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use visitlog_core::Timestamp;
-use visitlog_core::machine::TickBudget;
+use visitlog_core::machine::{Call, TickBudget};
 
-use crate::engine::{Engine, Fx, SHARDS};
+use crate::engine::{Engine, Maintenance, SHARDS};
 
 /// Sessions ended, and looked at, before a shard is let go for the traffic that waits for it: some 100 µs.
 const AT_ONCE: TickBudget = TickBudget { ends: 64, looks: 256 };
@@ -28,6 +28,7 @@ impl Sweep {
     /// Ends what is due in every shard, as far as the pace allows. Returns how many ended, and whether more are due.
     pub fn step(&mut self, engine: &Engine) -> (usize, bool) {
         let now = engine.now();
+        let log = Maintenance(engine);
         self.earn(now, engine.config.ends_per_second);
         let (mut ended, mut lags) = (0, [None; SHARDS]);
         let mut unfinished = [true; SHARDS];
@@ -43,7 +44,8 @@ impl Sweep {
                 }
                 let allowance = &mut self.allowance[place];
                 let budget = TickBudget { ends: AT_ONCE.ends.min((*allowance / 1_000_000) as usize), ..AT_ONCE };
-                let ticked = engine.shards[place].lock().tick(now, budget, &mut Fx::for_maintenance(engine));
+                let call = Call { log: &log, entropy: &*engine.entropy, now };
+                let ticked = engine.sessions.tick(&call, place, budget);
                 *allowance -= ticked.ended as u64 * 1_000_000;
                 ended += ticked.ended;
                 unfinished[place] = ticked.more && *allowance >= 1_000_000;

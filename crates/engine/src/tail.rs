@@ -52,21 +52,17 @@ impl LiveSource for Engine {
     }
 
     fn site(&self, visit: VisitId) -> Option<Box<str>> {
-        let open = self.shard_of(visit.partition()).lock().get(visit)?;
-        Some(self.sites.read().name(open.host).into())
+        let open = self.shard_of(visit.partition()).get(visit)?;
+        Some(self.sessions.site(open.host))
     }
 
     fn sites_known(&self) -> usize {
-        self.sites.read().known_count()
+        self.sessions.sites_made()
     }
 }
 
 fn tail_record(record: &RecordRef<'_>) -> Option<TailRecord> {
-    let carried = match record.flags {
-        flags if flags.has(Flags::CARRIED_LAST) => Carried::Last,
-        flags if flags.has(Flags::CARRIED) => Carried::Copy,
-        _ => Carried::No,
-    };
+    let carried = record.flags.carried();
     let confirms = record.flags.has(Flags::CONFIRMS);
     let entry = record.entry().ok()?;
     Some(TailRecord { lsn: record.lsn, prev: record.prev, visit: record.visit, confirms, carried, entry })

@@ -6,7 +6,7 @@ use visitlog_core::{Lsn, VisitId};
 
 use crate::base::Base;
 use crate::carry::{Carry, Progress};
-use crate::engine::Engine;
+use crate::engine::{Engine, SHARDS};
 use crate::journal::JournalError;
 
 /// Steps that wait for room before it is looked again what may go.
@@ -188,10 +188,10 @@ impl Upkeep {
 impl Round {
     fn next(&mut self, engine: &Engine) -> Option<(Lsn, VisitId)> {
         while self.chains.is_empty() {
-            let shard = engine.shards.get(self.shard)?;
+            let shard = u8::try_from(self.shard).ok().filter(|_| self.shard < SHARDS)?;
             self.shard += 1;
             let mut page = 0;
-            while let Some(shard) = Some(shard.lock()).filter(|shard| page < shard.pages()) {
+            while let Some(shard) = Some(engine.shard_of(shard)).filter(|shard| page < shard.pages()) {
                 let below = shard.chains_of_page(page).filter(|chain| chain.first < self.cutoff);
                 self.chains.extend(below.map(|Chain { first, visit, .. }| (first, visit)));
                 page += 1;

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use visitlog_core::ports::{Arrival, Commit, Committed, Reply, SessionStore, StoreError, Ticket};
+use visitlog_core::ports::{Arrival, Commit, Committed, Reply, SessionHold, SessionStore, StoreError};
 
 /// What the wire does to commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,7 +64,7 @@ impl<S: SessionStore> SessionStore for LossyStore<S> {
         }
     }
 
-    fn release(&self, ticket: Ticket) {
-        self.store.release(ticket);
+    fn release(&self, hold: SessionHold) {
+        self.store.release(hold);
     }
 }

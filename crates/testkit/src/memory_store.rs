@@ -1,47 +1,39 @@
-//! A session store that keeps everything in memory and forgets nothing: the machine alone, for tests of what is built
-//! on top of it.
+//! A session store that keeps everything in memory and forgets nothing: the rules alone, for tests of what is built on
+//! top of them.
 
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use visitlog_core::machine::{
-    Chain, Closed, Cookieless, Effects, HostIndex, Open, Shard, ShardConfig, Sites, TickBudget, Users, requests,
-};
-use visitlog_core::model::{EndedVisit, Entry, UserId, sort_events};
+use visitlog_core::machine::{Call, Chain, HostIndex, Log, Open, Sessions, Shard, ShardConfig, UNBOUNDED};
+use visitlog_core::model::{EndReason, EndedVisit, Entry, sort_events};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Clock, Commit, Committed, Entropy, Reply, SessionStore, StoreError, Ticket,
+    Arrival, AtOnce, Carried, Clock, Commit, Committed, Entropy, Reply, SessionHold, SessionStore, StoreError,
+    TailRecord,
 };
-use visitlog_core::{Fingerprint, Host, Lsn, VisitId};
+use visitlog_core::{Host, Lsn, VisitId};
 
 /// A session store in memory, on a clock and an entropy of the test's.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    shards: Vec<Mutex<Shard>>,
-    parts: Parts,
+    entropy: Arc<dyn Entropy>,
+    config: ShardConfig,
+    named: Vec<Host>,
+    sessions: RwLock<Sessions>,
+    records: Records,
     cookies: bool,
     down: AtomicBool,
 }
 
-/// What the effects reach.
-#[derive(Clone)]
-struct Parts {
-    entropy: Arc<dyn Entropy>,
-    log: Arc<Mutex<Log>>,
-    cookieless: Arc<Mutex<Cookieless>>,
-    users: Arc<Mutex<Users>>,
-    sites: Arc<Mutex<Sites>>,
-}
+#[derive(Default)]
+struct Records(Mutex<Recorded>);
 
 #[derive(Default)]
-struct Log {
-    entries: Vec<(VisitId, Entry)>,
+struct Recorded {
+    records: Vec<TailRecord>,
     newest: BTreeMap<VisitId, Lsn>,
 }
-
-/// The effects of a [`MemoryStore`]: see [`requests::Cells`].
-pub struct Fx(Parts);
 
 const SHARDS: usize = 4;
 
@@ -52,19 +44,59 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl MemoryStore {
     /// An empty store that follows `config`. `cookies`: whether clients are known by cookie at all.
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, config: &ShardConfig, cookies: bool) -> Self {
+        Self::with_sites(clock, entropy, config, cookies, Vec::new())
+    }
+
+    /// The same, whose settings name sites.
+    pub fn with_sites(
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        config: &ShardConfig,
+        cookies: bool,
+        named: Vec<Host>,
+    ) -> Self {
         Self {
             clock,
-            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(config.clone()))).collect(),
-            parts: Parts {
-                entropy,
-                log: Arc::default(),
-                cookieless: Arc::default(),
-                users: Arc::default(),
-                sites: Arc::default(),
-            },
+            entropy,
+            config: config.clone(),
+            sessions: RwLock::new(Sessions::new(config, SHARDS, named.iter().cloned())),
+            named,
+            records: Records::default(),
             cookies,
             down: AtomicBool::new(false),
         }
+    }
+
+    /// Forgets all but what was recorded, as a restart does, and goes on from that.
+    pub fn restart(&self) {
+        let mut sites = Sessions::sites(&self.config, self.named.iter().cloned());
+        let share = Sessions::share(&self.config, SHARDS);
+        let mut shards: Vec<_> = (0..SHARDS).map(|_| Shard::new(share.clone())).collect();
+        for record in &lock(&self.records.0).records {
+            let host = match &record.entry {
+                Entry::Start(start) => sites.note(&start.host, start.at),
+                _ => HostIndex::OTHER,
+            };
+            let shard = &mut shards[usize::from(record.visit.partition()) % SHARDS];
+            if shard.restore(record, host)
+                && record.confirms
+                && let Some(open) = shard.get(record.visit)
+            {
+                sites.confirm_at(open.host, open.last_seen);
+            }
+        }
+        let sessions = Sessions::recovered(&self.config, shards, sites);
+        sessions.restored(&self.call());
+        *self.sessions.write().unwrap_or_else(PoisonError::into_inner) = sessions;
+    }
+
+    fn call(&self) -> Call<'_, Records> {
+        Call { log: &self.records, entropy: &*self.entropy, now: self.clock.now() }
+    }
+
+    /// What it is made of.
+    pub fn sessions(&self) -> RwLockReadGuard<'_, Sessions> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on every call fails, or works again.
@@ -74,20 +106,21 @@ impl MemoryStore {
 
     /// Ends what is due.
     pub fn tick(&self) {
-        let (now, all) = (self.clock.now(), TickBudget { ends: usize::MAX, looks: usize::MAX });
-        for shard in &self.shards {
-            lock(shard).tick(now, all, &mut Fx(self.parts.clone()));
+        for shard in 0..SHARDS {
+            self.sessions().tick(&self.call(), shard, UNBOUNDED);
         }
     }
 
     /// The open sessions.
     pub fn open(&self) -> Vec<Open> {
-        self.shards.iter().flat_map(|shard| lock(shard).iter().collect::<Vec<_>>()).collect()
+        let mut open = Vec::new();
+        self.sessions().for_each_shard(|shard| open.extend(shard.iter()));
+        open
     }
 
     /// Everything that was recorded, in order.
     pub fn entries(&self) -> Vec<(VisitId, Entry)> {
-        lock(&self.parts.log).entries.clone()
+        lock(&self.records.0).records.iter().map(|record| (record.visit, record.entry.clone())).collect()
     }
 
     /// The visits that have ended, in the order of their ends.
@@ -114,21 +147,17 @@ impl MemoryStore {
 
     /// Works on every shard; for invariants.
     pub fn for_each_shard(&self, mut work: impl FnMut(&Shard)) {
-        self.shards.iter().for_each(|shard| work(&lock(shard)));
+        self.sessions().for_each_shard(|shard| work(shard));
     }
 
     /// The names of the sites so far.
     pub fn sites(&self) -> Vec<String> {
-        lock(&self.parts.sites).known().map(ToString::to_string).collect()
+        self.sessions().known_sites().iter().map(ToString::to_string).collect()
     }
 
     /// Ends a session as an admin would.
     pub fn terminate(&self, visit: VisitId) {
-        let now = self.clock.now();
-        for shard in &self.shards {
-            let reason = visitlog_core::model::EndReason::Terminated;
-            lock(shard).terminate(visit, reason, now, &mut Fx(self.parts.clone()));
-        }
+        self.sessions().terminate(&self.call(), visit, EndReason::Terminated);
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -144,80 +173,26 @@ impl SessionStore for MemoryStore {
     type Commit = Ready<Result<Committed, StoreError>>;
 
     fn begin(&self, arrival: Arrival) -> Reply<AtOnce> {
-        Reply::Now(self.check().map(|()| requests::begin(self, self.clock.now(), &arrival)))
+        Reply::Now(self.check().map(|()| self.sessions().begin(&self.call(), &arrival)))
     }
 
     fn commit(&self, commit: Commit) -> Self::Commit {
-        ready(self.check().map(|()| requests::commit(self, self.clock.now(), commit, self.cookies)))
+        ready(self.check().map(|()| self.sessions().commit(&self.call(), commit, self.cookies).reply))
     }
 
-    fn release(&self, ticket: Ticket) {
-        requests::release(self, self.clock.now(), ticket);
-    }
-}
-
-impl requests::Cells for MemoryStore {
-    type Fx = Fx;
-
-    fn shard<R>(&self, partition: u8, work: impl FnOnce(&mut Shard, &mut Fx) -> R) -> R {
-        work(&mut lock(&self.shards[usize::from(partition) % SHARDS]), &mut Fx(self.parts.clone()))
-    }
-
-    fn cookieless<R>(&self, work: impl FnOnce(&mut Cookieless) -> R) -> R {
-        work(&mut lock(&self.parts.cookieless))
-    }
-
-    fn users<R>(&self, work: impl FnOnce(&mut Users) -> R) -> R {
-        work(&mut lock(&self.parts.users))
-    }
-
-    fn note_host(&self, host: &Host) -> HostIndex {
-        lock(&self.parts.sites).note(host)
-    }
-
-    fn random(&self) -> u128 {
-        self.parts.entropy.random()
+    fn release(&self, hold: SessionHold) {
+        self.sessions().release(hold, self.clock.now());
     }
 }
 
-impl Effects for Fx {
-    fn append(&mut self, chain: Chain, _confirms: bool, entry: &Entry) -> Lsn {
-        let mut log = lock(&self.0.log);
-        let lsn = Lsn(log.entries.len() as u64 + 1);
-        let newest = log.newest.insert(chain.visit, lsn).unwrap_or(Lsn::NONE);
-        assert_eq!(chain.last, newest, "the chain of {} is broken", chain.visit);
-        log.entries.push((chain.visit, entry.clone()));
+impl Log for Records {
+    fn append(&self, chain: &Chain, confirms: bool, entry: &Entry) -> Lsn {
+        let mut recorded = lock(&self.0);
+        let (visit, lsn) = (chain.visit, Lsn(recorded.records.len() as u64 + 1));
+        let prev = recorded.newest.insert(visit, lsn).unwrap_or(Lsn::NONE);
+        assert_eq!(chain.last, prev, "the chain of {visit} is broken");
+        let entry = entry.clone();
+        recorded.records.push(TailRecord { lsn, prev, visit, confirms, carried: Carried::No, entry });
         lsn
-    }
-
-    fn reached(&mut self, _newest: Lsn) {}
-
-    fn random(&mut self) -> u128 {
-        self.0.entropy.random()
-    }
-
-    fn site(&self, host: HostIndex) -> Box<str> {
-        lock(&self.0.sites).name(host).into()
-    }
-
-    fn confirmed(&mut self, visit: VisitId, fingerprint: Fingerprint, at: HostIndex, asked: &Host) -> HostIndex {
-        lock(&self.0.cookieless).confirmed(fingerprint, visit);
-        lock(&self.0.sites).confirm_session(at, asked)
-    }
-
-    fn shares(&self, fingerprint: Fingerprint, visit: VisitId) -> bool {
-        lock(&self.0.cookieless).shares(fingerprint, visit)
-    }
-
-    fn logged_in(&mut self, visit: VisitId, user: &UserId, single: bool) {
-        lock(&self.0.users).logged_in(user, visit, single);
-    }
-
-    fn logged_out(&mut self, visit: VisitId, user: &UserId) {
-        lock(&self.0.users).logged_out(user, visit);
-    }
-
-    fn ended(&mut self, closed: Closed) {
-        lock(&self.0.cookieless).ended(closed.fingerprint, closed.visit);
     }
 }

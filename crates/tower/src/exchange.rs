@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use visitlog_core::Timestamp;
 use visitlog_core::ids::VisitId;
-use visitlog_core::ports::{Class, Commit, Committed, Live, Op, Outcome, Reply, SessionStore, Standing, StoreError};
+use visitlog_core::ports::{
+    Begun, Class, Commit, Committed, Live, Op, Outcome, Reply, SessionStore, Standing, StoreError,
+};
 
 use crate::hooks::{self, SessionStart};
 use crate::origin::{Origin, cut};
@@ -52,15 +53,10 @@ impl World {
     }
 
     /// Makes a commit whole: what the store needs where a session may start.
-    pub(crate) fn commit(
-        &self,
-        origin: &Origin,
-        at: Timestamp,
-        standing: Standing,
-        class: Class,
-        ops: Vec<Op>,
-    ) -> Commit {
+    pub(crate) fn commit(&self, origin: &Origin, begun: Begun, class: Class, ops: Vec<Op>) -> Commit {
+        let Begun { request, at, standing } = begun;
         let mut commit = Commit {
+            request,
             at,
             host: origin.host.clone(),
             token: origin.token,
@@ -195,11 +191,11 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
         Standing::Live(live) => Some(live),
         Standing::Fresh(_) | Standing::Shared { .. } => None,
     };
-    let mut hold = Hold::new(shared.clone(), live.and_then(|live| live.ticket));
+    let mut hold = Hold::new(shared.clone(), live.and_then(|live| live.hold));
     if later.expected.is_some() && live.map(|live| live.visit) != later.expected {
         return Ok(Committed { outcome: Outcome::Gone, visit: None, issue: None, durable: true, refused: 0 });
     }
-    let mut commit = world.commit(origin, begun.at, begun.standing, Class::Other(None), later.ops);
+    let mut commit = world.commit(origin, begun, Class::Other(None), later.ops);
     commit.token = later.token;
     hold.forget();
     let mut commit = Box::pin(counters.call(|| shared.store.commit(commit))?);

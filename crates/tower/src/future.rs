@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use visitlog_core::Timestamp;
 use visitlog_core::ports::{Begun, Class, Committed, Op, SessionStore, Standing, StoreError};
 
 use crate::class::{Asked, Kind};
@@ -28,7 +27,7 @@ pin_project! {
     {
         hold: Hold<Arc<St>>,
         visit: Visit,
-        standing: Option<(Timestamp, Standing)>,
+        begun: Option<Begun>,
         #[pin]
         state: State<Svc, St, B, R>,
     }
@@ -77,8 +76,8 @@ where
         mut request: Request<B>,
     ) -> Self {
         let mut hold = Hold::new(shared, None);
-        let standing = begun(result, &mut hold, &visit, &mut request);
-        Self { hold, visit, standing, state: State::Call { call: inner.call(request) } }
+        let begun = begun(result, &mut hold, &visit, &mut request);
+        Self { hold, visit, begun, state: State::Call { call: inner.call(request) } }
     }
 
     pub(crate) fn call(shared: Arc<Shared<Arc<St>>>, visit: Visit, call: Svc::Future) -> Self {
@@ -86,7 +85,7 @@ where
     }
 
     const fn at(shared: Arc<Shared<Arc<St>>>, visit: Visit, state: State<Svc, St, B, R>) -> Self {
-        Self { hold: Hold::new(shared, None), visit, standing: None, state }
+        Self { hold: Hold::new(shared, None), visit, begun: None, state }
     }
 }
 
@@ -106,29 +105,29 @@ fn begun<St: SessionStore, B>(
     hold: &mut Hold<Arc<St>>,
     visit: &Visit,
     request: &mut Request<B>,
-) -> Option<(Timestamp, Standing)> {
+) -> Option<Begun> {
     let world = &hold.shared().world;
-    let Ok(Begun { at, standing }) = result else {
+    let Ok(begun) = result else {
         world.counters.untracked.add(1);
         return None;
     };
-    visit.arrived(at, &standing);
+    visit.arrived(begun.at, &begun.standing);
     world.tell(request.headers_mut(), visit.id());
     let is_passive = visit.origin().asked == Asked::Passive;
-    match &standing {
-        Standing::Live(live) => hold.keep(live.ticket),
+    match &begun.standing {
+        Standing::Live(live) => hold.keep(live.hold),
         // The app will have the headers when it is known whether a session starts.
         Standing::Fresh(_) | Standing::Shared { .. } if !is_passive => visit.origin().look(request.headers()),
         Standing::Fresh(_) | Standing::Shared { .. } => {}
     }
     // A passive request holds nothing and commits nothing.
-    (!is_passive).then_some((at, standing))
+    (!is_passive).then_some(begun)
 }
 
 /// The head of the answer is ready.
 fn answered<St: SessionStore, R, E>(
     answer: &mut Answer<R, E>,
-    standing: Option<(Timestamp, Standing)>,
+    begun: Option<Begun>,
     hold: &mut Hold<Arc<St>>,
     visit: &Visit,
 ) -> Next<St> {
@@ -140,15 +139,15 @@ fn answered<St: SessionStore, R, E>(
         kind = origin.asked.answered(answer.status(), answer.headers());
     }
     let ops = visit.close();
-    let Some((at, standing)) = standing else {
+    let Some(begun) = begun else {
         return alone(&shared, visit, ops, kind);
     };
     let class = match answer {
-        Ok(answer) => origin.class(kind, at, answer, world),
+        Ok(answer) => origin.class(kind, begun.at, answer, world),
         Err(_) => Class::Other(None),
     };
     let (events, count) = (events_of(&class), ops.len());
-    let commit = world.commit(origin, at, standing, class, ops);
+    let commit = world.commit(origin, begun, class, ops);
     hold.forget();
     match world.counters.call(|| shared.store.commit(commit)) {
         Ok(commit) => Next::Commit { commit, events, ops: count },
@@ -188,13 +187,13 @@ where
                 StateProj::Begin { begin, next } => {
                     let result = ready!(this.hold.shared().world.counters.poll(begin, cx));
                     let (mut inner, mut request) = next.take().expect("polled after it was ready");
-                    *this.standing = begun(result, this.hold, this.visit, &mut request);
+                    *this.begun = begun(result, this.hold, this.visit, &mut request);
                     this.state.set(State::Call { call: inner.call(request) });
                     continue;
                 }
                 StateProj::Call { call } => {
                     let mut answer = ready!(call.poll(cx));
-                    match answered::<St, _, _>(&mut answer, this.standing.take(), this.hold, this.visit) {
+                    match answered::<St, _, _>(&mut answer, this.begun.take(), this.hold, this.visit) {
                         Next::Go => return Poll::Ready(answer),
                         Next::Commit { commit, events, ops } => {
                             this.state.set(State::Commit { commit, answer: Some(answer), events, ops });

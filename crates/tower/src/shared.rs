@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Extensions;
-use visitlog_core::ports::{Clock, SessionStore, StoreError, Ticket};
+use visitlog_core::ports::{Clock, SessionHold, SessionStore, StoreError};
 
 use crate::cookie::Cookie;
 use crate::counters::Counters;
@@ -47,33 +47,33 @@ pub(crate) struct Shared<St> {
 #[derive(Debug)]
 pub(crate) struct Hold<St: SessionStore> {
     shared: Arc<Shared<St>>,
-    ticket: Option<Ticket>,
+    hold: Option<SessionHold>,
 }
 
 impl<St: SessionStore> Hold<St> {
-    pub(crate) const fn new(shared: Arc<Shared<St>>, ticket: Option<Ticket>) -> Self {
-        Self { shared, ticket }
+    pub(crate) const fn new(shared: Arc<Shared<St>>, hold: Option<SessionHold>) -> Self {
+        Self { shared, hold }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared<St>> {
         &self.shared
     }
 
-    pub(crate) fn keep(&mut self, ticket: Option<Ticket>) {
-        self.ticket = ticket;
+    pub(crate) fn keep(&mut self, hold: Option<SessionHold>) {
+        self.hold = hold;
     }
 
     /// A commit gives it back.
     pub(crate) fn forget(&mut self) {
-        self.ticket = None;
+        self.hold = None;
     }
 }
 
 impl<St: SessionStore> Drop for Hold<St> {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
+        if let Some(hold) = self.hold.take() {
             let shared = &self.shared;
-            if catch_unwind(AssertUnwindSafe(|| shared.store.release(ticket))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| shared.store.release(hold))).is_err() {
                 shared.world.counters.panics.add(1);
             }
         }

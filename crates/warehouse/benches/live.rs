@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts, Via};
-use visitlog_core::ports::{Arrival, Class, Clock, Commit, Disk, Fresh, LiveSource, SessionStore, Standing, Token};
+use visitlog_core::ports::{
+    Arrival, Class, Clock, Commit, Disk, Fresh, LiveSource, RequestId, SessionStore, Standing, Token,
+};
 use visitlog_core::{Day, Fingerprint, Fingerprints, Host, Redacted, Timestamp, VisitId, Visitor};
 use visitlog_engine::adapters::{RealDisk, SystemEntropy};
 use visitlog_engine::{Engine, EngineConfig};
@@ -61,7 +63,7 @@ impl Site {
         Class::Page(Event { time, kind: EventKind::PageView, name: None, type_: None, request, properties: None })
     }
 
-    fn commit(&self, n: u64, standing: Standing, token: Option<Token>) {
+    fn commit(&self, n: u64, request: RequestId, standing: Standing, token: Option<Token>) {
         let fingerprint = Fingerprints { today: Fingerprint(n), yesterday: Fingerprint(!n) };
         let facts = StartFacts {
             user_agent: Redacted::new(Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".into())),
@@ -71,6 +73,7 @@ impl Site {
             ..StartFacts::default()
         };
         let commit = Commit {
+            request,
             at: self.clock.now(),
             host: self.host.clone(),
             token,
@@ -89,7 +92,7 @@ impl Site {
         let bits = u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(n);
         let visitor = Visitor::from_u128(bits);
         let visit = VisitId::new(self.clock.now(), bits.rotate_left(29), visitor.partition());
-        self.commit(n, Standing::Fresh(Fresh { visit, visitor }), None);
+        self.commit(n, RequestId::from_u128(visit.as_u128()), Standing::Fresh(Fresh { visit, visitor }), None);
         Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::default() }
     }
 
@@ -98,7 +101,7 @@ impl Site {
         let host = self.host.clone();
         let arrival = Arrival { host, token: Some(token), fingerprint, passive: false, cookies: true };
         let begun = self.engine.begin(arrival).now().expect("at once").unwrap();
-        self.commit(n, begun.standing, Some(token));
+        self.commit(n, begun.request, begun.standing, Some(token));
     }
 
     fn write(&self) {

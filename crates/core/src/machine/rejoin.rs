@@ -1,10 +1,9 @@
-//! How parallel requests with one old token meet in one new session, and which tokens never may.
+//! How parallel requests with one old token meet in one new session.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::ids::{Fingerprint, Fingerprints, VisitId, Visitor};
 use crate::limits;
-use crate::model::EndReason;
 use crate::ports::Token;
 use crate::time::Timestamp;
 
@@ -32,8 +31,7 @@ struct By {
     at: Timestamp,
 }
 
-/// The sessions that old tokens started a moment ago. A restart forgets them: the journal doesn't hold a token's
-/// rotation, without which nobody may join.
+/// The sessions that old tokens started a moment ago.
 #[derive(Debug, Default)]
 pub(super) struct Rejoin {
     starts: HashMap<Key, By>,
@@ -51,6 +49,9 @@ impl Rejoin {
 
     /// The session that this token started less than ten seconds ago, if the fingerprint is still the same.
     pub(super) fn find(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<VisitId> {
+        if self.order.is_empty() {
+            return None;
+        }
         self.prune(now);
         let by = self.starts.get(&Key::of(token))?;
         let same = by.fingerprint == fingerprint.today || by.fingerprint == fingerprint.yesterday;
@@ -68,54 +69,6 @@ impl Rejoin {
                 self.starts.remove(&key);
             }
         }
-    }
-}
-
-/// Sessions that somebody wanted to end: their tokens never join a session.
-#[derive(Debug, Default)]
-pub(super) struct Tombstones {
-    ended: HashSet<VisitId>,
-    order: VecDeque<Tombstone>,
-}
-
-/// A session that somebody wanted to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tombstone {
-    /// Its visit.
-    pub visit: VisitId,
-    /// Why it ended.
-    pub reason: EndReason,
-    /// When its end was decided.
-    pub closed_at: Timestamp,
-    /// Until when it is remembered.
-    pub until: Timestamp,
-}
-
-impl Tombstones {
-    /// Remembers an end, and forgets those whose time has passed by then.
-    pub(super) fn add(&mut self, tomb: Tombstone) {
-        while let Some(old) = self.order.front().filter(|old| old.until < tomb.closed_at) {
-            self.ended.remove(&old.visit);
-            self.order.pop_front();
-        }
-        if self.ended.insert(tomb.visit) {
-            self.order.push_back(tomb);
-        }
-    }
-
-    pub(super) fn contains(&self, visit: VisitId) -> bool {
-        self.ended.contains(&visit)
-    }
-
-    /// Forgets those that are not to be kept.
-    pub(super) fn retain(&mut self, keep: impl Fn(VisitId) -> bool) {
-        self.ended.retain(|visit| keep(*visit));
-        self.order.retain(|tomb| keep(tomb.visit));
-    }
-
-    /// All that are remembered.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Tombstone> + '_ {
-        self.order.iter().copied()
     }
 }
 
@@ -145,21 +98,5 @@ mod tests {
         assert_eq!(rejoin.find(&other_hands, prints(7), Timestamp::from_secs(105)), None);
         assert_eq!(rejoin.find(&token(None), prints(7), Timestamp::from_secs(105)), None);
         assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(111)), None);
-    }
-
-    #[test]
-    fn tombstones_are_forgotten_in_time() {
-        let mut tombs = Tombstones::default();
-        let visit = VisitId::from_u128(5);
-        let tomb = |visit, closed_s| {
-            let closed_at = Timestamp::from_secs(closed_s);
-            let until = Timestamp::from_secs(closed_s + 100);
-            Tombstone { visit, reason: EndReason::LoggedOut, closed_at, until }
-        };
-        tombs.add(tomb(visit, 100));
-        tombs.add(tomb(VisitId::from_u128(6), 200));
-        assert!(tombs.contains(visit));
-        tombs.add(tomb(VisitId::from_u128(7), 201));
-        assert!(!tombs.contains(visit));
     }
 }

@@ -1,145 +1,275 @@
-//! How a request goes through the machine: which session it belongs to, and what it leaves there.
-//!
-//! The sequence of decisions is the same for every store that keeps its shards in this process. What differs is how
-//! the parts are held, and that is what [`Cells`] hides. Nothing here holds one part while it asks for a shard.
+//! What requests do in a shard.
 
-use super::shard::Arrived;
-use super::{Admission, Applicant, Cookieless, Effects, HostIndex, Shard, StartPlan, Users};
-use crate::ids::{Host, VisitId, Visitor};
+use std::sync::Arc;
+
+use super::effects::{Effects, Log};
+use super::shard::{Asked, Shard};
+use crate::ids::{Fingerprints, Host, VisitId, Visitor};
 use crate::model::{EndReason, Identity};
-use crate::ports::{Arrival, Begun, Commit, Committed, Fresh, Op, Outcome, Standing, Ticket, Token};
+use crate::ports::{Arrival, Commit, Committed, Live, Outcome, RequestId, SessionData, SessionHold, Standing, Token};
+use crate::session::{self, Arrived, In, Presented, Start};
 use crate::time::Timestamp;
 
-/// The parts of the machine, held one at a time.
-pub trait Cells {
-    /// Where the shards' decisions go. It may use the other parts, never a shard.
-    type Fx: Effects;
-
-    /// Works on the shard of a partition.
-    fn shard<R>(&self, partition: u8, work: impl FnOnce(&mut Shard, &mut Self::Fx) -> R) -> R;
-    /// Works on the index by fingerprint.
-    fn cookieless<R>(&self, work: impl FnOnce(&mut Cookieless) -> R) -> R;
-    /// Works on the index by user.
-    fn users<R>(&self, work: impl FnOnce(&mut Users) -> R) -> R;
-    /// The place of a host in the table of sites.
-    fn note_host(&self, host: &Host) -> HostIndex;
-    /// 128 fresh random bits.
-    fn random(&self) -> u128;
+/// What a shard makes of an arrival.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    /// It belongs to a live session; the request's name.
+    Live(Live, RequestId),
+    /// It belongs to none; a session of the token's visitor may start.
+    Known,
+    /// Its token is outdated: a stranger, who gets a visitor of his own.
+    Stranger,
 }
 
-/// A request arrived: who is it?
-pub fn begin(cells: &impl Cells, now: Timestamp, arrival: &Arrival) -> Begun {
-    Begun { at: now, standing: standing(cells, now, arrival) }
-}
-
-fn standing(cells: &impl Cells, now: Timestamp, arrival: &Arrival) -> Standing {
-    let mut visitor = None;
-    if arrival.cookies
-        && let Some(token) = arrival.token
-    {
-        match cells.shard(token.visitor.partition(), |shard, fx| shard.arrive(now, &token, arrival, fx)) {
-            Arrived::Live(live) => return Standing::Live(live),
-            Arrived::Known => visitor = Some(token.visitor),
-            Arrived::Stranger => {}
-        }
-        // It keeps a cookie after all, perhaps: the start of a session will tell.
-        if token.visit.is_none() && visitor.is_some() {
-            return Standing::Fresh(fresh(cells, now, token.visitor));
-        }
-    }
-    let visitor = visitor.unwrap_or_else(|| Visitor::from_u128(cells.random()));
-    if !arrival.cookies || cells.cookieless(|index| index.is_cookieless(arrival.fingerprint, now)) {
-        return Standing::Shared { visitor };
-    }
-    Standing::Fresh(fresh(cells, now, visitor))
-}
-
-fn fresh(cells: &impl Cells, now: Timestamp, visitor: Visitor) -> Fresh {
-    Fresh { visit: VisitId::new(now, cells.random(), visitor.partition()), visitor }
-}
-
-/// The head of the answer is ready: carries out what the request did. `cookies`: whether they are in use at all.
-pub fn commit(cells: &impl Cells, now: Timestamp, commit: Commit, cookies: bool) -> Committed {
-    let logs_in = commit.ops.iter().chain(&commit.on_start).any(|op| matches!(op, Op::Login(_)));
-    let committed = match &commit.standing {
-        Standing::Live(live) => {
-            let visit = live.visit;
-            cells.shard(visit.partition(), |shard, fx| shard.commit_live(now, visit, commit, fx))
-        }
-        _ if !commit.starts() => {
-            Committed { outcome: Outcome::Nothing, visit: None, issue: None, durable: true, refused: 0 }
-        }
-        &Standing::Fresh(fresh) => start(cells, now, fresh, commit, cookies),
-        &Standing::Shared { visitor } => start(cells, now, fresh(cells, now, visitor), commit, cookies),
-    };
-    if logs_in {
-        supersede(cells, now);
-    }
-    committed
-}
-
-fn start(cells: &impl Cells, now: Timestamp, mut fresh: Fresh, mut commit: Commit, cookies: bool) -> Committed {
-    // Whose token was outdated got a visitor of his own, and nothing of the token's.
-    commit.token = commit.token.filter(|token| token.visitor == fresh.visitor);
-    let mut commit = Box::new(commit);
-    loop {
-        match admitted(cells, now, fresh, commit, cookies) {
-            Ok(committed) => return committed,
-            // The session that its fingerprint shared has ended this moment: the next one has another id.
-            Err(back) => {
-                commit = back;
-                fresh = self::fresh(cells, now, fresh.visitor);
+impl Shard {
+    /// Who is it? Ends the session of the token if it is overdue, confirms it if it lives, and holds off its idle
+    /// expiry unless the request is passive. The token must be in this shard's partitions.
+    pub(super) fn arrive<L: Log>(
+        &mut self,
+        now: Timestamp,
+        token: &Token,
+        arrival: &Arrival,
+        nothing: &Arc<SessionData>,
+        fx: &mut Effects<'_, L>,
+    ) -> Found {
+        let asked = Asked::for_host(now, &arrival.host);
+        if let Some(index) = token.visit.and_then(|visit| self.find(visit)) {
+            let own = Presented::Own { rotation: token.rotation };
+            match self.arrive_in(index, own, arrival.passive, &asked, fx) {
+                Arrived::Live { current } => return self.live(index, current, arrival.passive, now, nothing),
+                Arrived::Stranger => return Found::Stranger,
+                Arrived::Ended | Arrived::Closed => {}
             }
         }
+        let Some(index) = self.twin(token, arrival.fingerprint, now) else { return Found::Known };
+        match self.arrive_in(index, Presented::Twin, arrival.passive, &asked, fx) {
+            Arrived::Live { current } => self.live(index, current, arrival.passive, now, nothing),
+            Arrived::Ended | Arrived::Closed | Arrived::Stranger => Found::Known,
+        }
     }
-}
 
-fn admitted(
-    cells: &impl Cells,
-    now: Timestamp,
-    fresh: Fresh,
-    commit: Box<Commit>,
-    cookies: bool,
-) -> Result<Committed, Box<Commit>> {
-    let host = cells.note_host(&commit.host);
-    let applicant = Applicant {
-        prints: commit.fingerprint,
-        visit: fresh.visit,
-        needs_own: commit.needs_own(),
-        returning: commit.token.filter(|token| token.visit.is_none()).map(|token| token.visitor),
-        cookies,
-    };
-    match cells.cookieless(|index| index.admit(&applicant, now)) {
-        Admission::Own(fingerprint) => {
-            let plan =
-                StartPlan { visit: fresh.visit, visitor: fresh.visitor, identity: Identity::Cookie, fingerprint, host };
-            let committed = cells.shard(fresh.visitor.partition(), |shard, fx| shard.start(now, plan, *commit, fx));
-            if committed.outcome != Outcome::Started {
-                cells.cookieless(|index| index.ended(fingerprint, fresh.visit));
+    fn arrive_in<L: Log>(
+        &mut self,
+        index: u32,
+        presented: Presented,
+        passive: bool,
+        asked: &Asked<'_>,
+        fx: &mut Effects<'_, L>,
+    ) -> Arrived {
+        self.decide(index, asked, fx, |session, rules, out| {
+            session::arrive(session, presented, passive, asked.now, rules.session, out)
+        })
+    }
+
+    fn live(&mut self, index: u32, current: bool, passive: bool, now: Timestamp, nothing: &Arc<SessionData>) -> Found {
+        let until = self.slots.at(index).session.visit.started_at().after(self.rules(index).max_age);
+        let session = &self.slots.at(index).session;
+        let visit = session.visit;
+        let data = session.data.as_ref().filter(|_| current).unwrap_or(nothing).clone();
+        let hold = (!passive).then(|| self.holds.give(visit, until, now));
+        let request = hold.map_or(RequestId::from_u128(0), |hold| hold.request);
+        Found::Live(Live { visit, current, data, hold }, request)
+    }
+
+    /// The session that the token of an expired one, or one without a visit, started a moment ago.
+    fn twin(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<u32> {
+        if token.visit.is_some_and(|visit| self.tombs.contains(visit)) {
+            return None;
+        }
+        let index = self.rejoin.find(token, fingerprint, now).and_then(|visit| self.find(visit))?;
+        self.slots.at(index).session.is_joinable().then_some(index)
+    }
+
+    /// Carries out a commit in the live session `visit` that it began in. `host` is the place of the request's host,
+    /// where a session may start. `None`: it came before, and nobody remembers what it was answered.
+    pub(super) fn commit_live<L: Log>(
+        &mut self,
+        asked: &Asked<'_>,
+        visit: VisitId,
+        mut commit: Commit,
+        random: u128,
+        nothing: &Arc<SessionData>,
+        fx: &mut Effects<'_, L>,
+    ) -> Committed {
+        let (mut current, mut hold) = (true, None);
+        if let Standing::Live(live) = &mut commit.standing {
+            // What the request was shown is let go, so that values can change in place.
+            live.data = nothing.clone();
+            (current, hold) = (live.current, live.hold);
+        }
+        if let Some(hold) = hold
+            && !self.holds.take_back(hold)
+        {
+            if let Some(reply) = self.replies.find(commit.request) {
+                super::counts::add(&fx.indexes.counters.commits_repeated, 1);
+                if let Some(index) = self.find(visit) {
+                    fx.reached(self.slots.at(index).last);
+                }
+                return reply.clone();
             }
-            Ok(committed)
+            return session::gone();
         }
-        Admission::Shared(fingerprint, visit) => {
-            let plan = StartPlan { visit, visitor: fresh.visitor, identity: Identity::Fingerprint, fingerprint, host };
-            let token = commit.token;
-            let mut committed =
-                cells.shard(visit.partition(), |shard, fx| shard.commit_shared(now, plan, commit, fx))?;
-            let (number, born) = (token.map_or(0, |token| token.number), Token::birth(token.as_ref(), now));
-            committed.issue =
-                cookies.then_some(Token { visitor: fresh.visitor, visit: None, number, rotation: 0, born });
-            Ok(committed)
+        let request = commit.request;
+        let committed = match self.find(visit) {
+            Some(index) => {
+                let held = hold.is_some();
+                let rules = if commit.logs_in() { asked.rules } else { self.slots.at(index).rules };
+                let asked = Asked { rules, ..*asked };
+                let is_passive = commit.is_passive();
+                let committed = self.decide(index, &asked, fx, |session, rules, out| {
+                    session::commit(session, In::Live { current, held }, commit, random, asked.now, rules, out)
+                });
+                if let Some(index) = self.find(visit) {
+                    if is_passive {
+                        self.rearm_if_released(index, asked.now);
+                    } else {
+                        fx.reached(self.slots.at(index).last);
+                    }
+                }
+                committed
+            }
+            None => self.gone(asked, visit, commit, fx),
+        };
+        if hold.is_some() {
+            self.replies.remember(request, &committed);
+        }
+        committed
+    }
+
+    /// A write to an ended session is refused, never an upsert: a slow request must not undo a logout.
+    fn gone<L: Log>(
+        &mut self,
+        asked: &Asked<'_>,
+        visit: VisitId,
+        commit: Commit,
+        fx: &mut Effects<'_, L>,
+    ) -> Committed {
+        if self.config.mutations.gone_rule() || commit.is_passive() {
+            return session::gone();
+        }
+        let visitor = Visitor::drawn(0, visit.partition());
+        let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint: commit.fingerprint.today };
+        self.start(asked, start, commit, 0, fx)
+    }
+
+    /// What a request without a live session was answered, if it was committed before.
+    pub(super) fn replied(&self, request: RequestId) -> Option<Committed> {
+        self.replies.find(request).cloned()
+    }
+
+    /// Remembers what such a request was answered.
+    pub(super) fn remember(&mut self, request: RequestId, committed: &Committed) {
+        self.replies.remember(request, committed);
+    }
+
+    /// Starts a session for a commit, or joins the one that a twin with the same old token started a moment ago.
+    pub(super) fn start<L: Log>(
+        &mut self,
+        asked: &Asked<'_>,
+        start: Start,
+        commit: Commit,
+        random: u128,
+        fx: &mut Effects<'_, L>,
+    ) -> Committed {
+        if start.identity == Identity::Cookie
+            && let Some(token) = commit.token
+            && let Some(index) = self.twin(&token, commit.fingerprint, asked.now)
+            && !self.end_if_overdue(index, asked.now, fx)
+        {
+            let joined = self.slots.at(index).session.visit;
+            let committed = self.decide(index, asked, fx, |session, rules, out| {
+                let how = In::Joins { visitor: start.visitor };
+                session::commit(session, how, commit, random, asked.now, rules, out)
+            });
+            if let Some(index) = self.find(joined) {
+                fx.reached(self.slots.at(index).last);
+            }
+            return committed;
+        }
+        self.make_room(asked.now, fx);
+        if start.identity == Identity::Cookie {
+            self.make_room_for_provisional(asked.now, fx);
+        }
+        self.open(asked, fx, |rules, out| session::start(start, commit, true, random, asked.now, rules, out))
+    }
+
+    /// Records a commit in the session that a fingerprint shares, which starts with the first one.
+    ///
+    /// # Errors
+    /// Gives the commit back when that session has ended meanwhile: the fingerprint needs another.
+    pub(super) fn commit_shared<L: Log>(
+        &mut self,
+        asked: &Asked<'_>,
+        start: Start,
+        mut commit: Box<Commit>,
+        fx: &mut Effects<'_, L>,
+    ) -> Result<Committed, Box<Commit>> {
+        let committed = match self.find(start.visit) {
+            Some(index) if self.end_if_overdue(index, asked.now, fx) => return Err(commit),
+            Some(index) => {
+                let committed = self.decide(index, asked, fx, |session, rules, out| {
+                    session::commit(session, In::Shared, *commit, 0, asked.now, rules, out)
+                });
+                if let Some(index) = self.find(start.visit) {
+                    fx.reached(self.slots.at(index).last);
+                }
+                committed
+            }
+            None if !fx.indexes.shares(start.fingerprint, start.visit) => return Err(commit),
+            None => {
+                commit.on_start.clear();
+                commit.token = None;
+                self.start(asked, start, *commit, 0, fx)
+            }
+        };
+        Ok(Committed { outcome: Outcome::Shared, visit: None, issue: None, ..committed })
+    }
+
+    fn end_if_overdue<L: Log>(&mut self, index: u32, now: Timestamp, fx: &mut Effects<'_, L>) -> bool {
+        self.decide(index, &Asked::nobody(now), fx, |session, rules, out| {
+            session::tick(session, now, rules.session, out) == session::Due::Ended
+        })
+    }
+
+    /// A request that began will not be committed.
+    pub(super) fn release(&mut self, hold: SessionHold, now: Timestamp) {
+        if self.holds.take_back(hold)
+            && let Some(index) = self.find(hold.visit)
+        {
+            session::release(&mut self.slots.at_mut(index).session);
+            self.rearm_if_released(index, now);
         }
     }
-}
 
-/// Ends the sessions that a newer login of their user takes the place of.
-pub fn supersede(cells: &impl Cells, now: Timestamp) {
-    for visit in cells.users(Users::take_superseded) {
-        cells.shard(visit.partition(), |shard, fx| shard.terminate(visit, EndReason::Superseded, now, fx));
+    /// Arms a session for its idle deadline, if no request holds that off any more: one that was looked at meanwhile
+    /// would be looked at again only an idle timeout later. While another request does, it must stay where it is.
+    fn rearm_if_released(&mut self, index: u32, now: Timestamp) {
+        if self.slots.at(index).session.in_flight == 0 {
+            self.rearm(index, now);
+        }
     }
-}
 
-/// A request that began will not be committed.
-pub fn release(cells: &impl Cells, now: Timestamp, ticket: Ticket) {
-    cells.shard(ticket.visit.partition(), |shard, _| shard.release(ticket.visit, now));
+    /// Ends a session, if it lives. Whether it did.
+    pub(super) fn terminate<L: Log>(
+        &mut self,
+        visit: VisitId,
+        reason: EndReason,
+        now: Timestamp,
+        fx: &mut Effects<'_, L>,
+    ) -> bool {
+        let Some(index) = self.find(visit) else { return false };
+        self.end(index, reason, now, fx);
+        true
+    }
+
+    pub(super) fn end<L: Log>(&mut self, index: u32, reason: EndReason, now: Timestamp, fx: &mut Effects<'_, L>) {
+        self.decide(index, &Asked::nobody(now), fx, |session, rules, out| {
+            session::end(session, reason, now, rules.session, out);
+        });
+    }
+
+    /// The place and rules of a host, for a session that may start.
+    pub(super) fn asked<'a, L: Log>(&self, now: Timestamp, host: &'a Host, fx: &Effects<'_, L>) -> Asked<'a> {
+        Asked { now, host: Some(host), at: fx.indexes.note_host(host, now), rules: self.config.rules_of(host) }
+    }
 }

@@ -2,77 +2,66 @@
 
 use std::sync::Arc;
 
-use super::head::Head;
-use super::rejoin::Tombstone;
 use super::shard::Shard;
 use super::sites::HostIndex;
+use super::slots::{Chain, Slot};
+use super::tombstones::Tombstone;
 use crate::ids::{Lsn, VisitId};
-use crate::limits;
 use crate::model::{EndReason, Entry, Start};
+use crate::ports::TailRecord;
+use crate::session::Session;
 use crate::time::Timestamp;
 
-/// Where a recorded entry stood.
-#[derive(Debug, Clone, Copy)]
-pub struct Place {
-    /// Its position.
-    pub lsn: Lsn,
-    /// The position of the session's entry before.
-    pub prev: Lsn,
-    /// Whether it says that the client returned the cookie.
-    pub confirms: bool,
-}
-
-/// A chain whose carried copies are being read.
-#[derive(Debug)]
-pub(super) struct Carrying {
-    first: Lsn,
-    /// The copies so far, where the originals are gone.
-    copies: Option<Vec<(Place, Entry, HostIndex)>>,
-}
-
 impl Shard {
+    /// Whether a session is open.
+    pub fn knows(&self, visit: VisitId) -> bool {
+        self.find(visit).is_some()
+    }
+
     /// Sees an entry again. `host` is the place of a `Start`'s host in the table of sites. Returns `false` for an
     /// entry of a session that the shard doesn't know: its start is in a segment that is gone.
-    pub fn restore(&mut self, visit: VisitId, place: Place, entry: &Entry, host: HostIndex) -> bool {
+    pub fn restore(&mut self, record: &TailRecord, host: HostIndex) -> bool {
+        let TailRecord { visit, lsn, confirms, entry, .. } = record;
+        let visit = *visit;
         if let Entry::Start(start) = entry {
             if self.find(visit).is_none() {
-                self.restore_start(visit, place.lsn, start, host);
+                self.restore_start(visit, *lsn, start, host);
             }
             return true;
         }
         let found = self.find(visit);
-        if let Entry::End(_) = entry {
-            // What was carried of it until then counts no more.
-            self.carrying.remove(&visit);
-        }
         if let Entry::End(end) = entry
             && end.reason.bars_rejoin()
         {
-            // Also of a session whose start is in a segment that is gone.
-            let rules = found.map_or(&self.config.rules[0], |index| self.rules(index));
-            let until = end.closed_at.after(rules.max_age);
-            self.tombs.add(Tombstone { visit, reason: end.reason, closed_at: end.closed_at, until });
+            // Also of a session whose start is in a segment that is gone: then nobody knows its rules any more, and it
+            // is remembered for the longest time that any of them says.
+            let longest = || self.config.rules.iter().map(|rules| rules.max_age).max().unwrap_or_default();
+            let max_age = found.map_or_else(longest, |index| self.rules(index).max_age);
+            let until = end.closed_at.after(max_age);
+            self.tombs.add(Tombstone { visit, reason: end.reason, closed_at: end.closed_at, until }, end.confirmed);
         }
         let Some(index) = found else { return false };
-        let head = self.heads.at_mut(index);
-        head.last = place.lsn;
-        if place.confirms {
-            head.flags.confirm(true);
+        let slot = self.slots.at_mut(index);
+        slot.last = *lsn;
+        let session = &mut slot.session;
+        if *confirms {
+            self.provisional.left(session.flags);
+            session.flags.confirm(true);
         }
         match entry {
             Entry::Start(_) => {}
             Entry::Event(event) => {
-                head.events = head.events.saturating_add(1);
-                head.journal(event.activity());
+                session.events = session.events.saturating_add(1);
+                session.journal(event.activity());
             }
             Entry::Touch { at, slides } => {
                 if *slides {
-                    head.journal(*at);
+                    session.journal(*at);
                 }
             }
             Entry::Set { at, fields } => {
-                head.journal(*at);
-                let data = Arc::make_mut(head.data.get_or_insert_default());
+                session.journal(*at);
+                let data = Arc::make_mut(session.data.get_or_insert_default());
                 let values = Arc::make_mut(&mut data.values);
                 for (key, value) in fields {
                     match value {
@@ -82,10 +71,10 @@ impl Shard {
                 }
             }
             Entry::Rotate { at, rotation, user } => {
-                head.journal(*at);
-                head.rotation = *rotation;
-                head.rotated_at_s = u32::try_from(at.secs()).unwrap_or(0);
-                Arc::make_mut(head.data.get_or_insert_default()).user = user.clone();
+                session.journal(*at);
+                session.rotation = *rotation;
+                session.rotated_at_s = u32::try_from(at.secs()).unwrap_or(0);
+                Arc::make_mut(session.data.get_or_insert_default()).user = user.clone();
             }
             Entry::End(_) => self.remove(index),
         }
@@ -93,74 +82,43 @@ impl Shard {
     }
 
     fn restore_start(&mut self, visit: VisitId, lsn: Lsn, start: &Start, host: HostIndex) {
-        let head = Head {
-            first: lsn,
-            last: lsn,
-            ..Head::new(visit, start.at, start.fingerprint, host, self.config.rules_of(&start.host), start.identity)
-        };
-        self.insert(head, start.at);
+        let session = Session::new(visit, start.at, start.fingerprint, start.identity);
+        let chain = Chain { visit, first: lsn, last: lsn, events: 0 };
+        self.insert(Slot::new(session, &chain, host, self.config.rules_of(&start.host)), start.at);
     }
 
-    /// Sees an entry again that was carried forward. A chain moves to its copies only when the last of them has been
-    /// seen, which `is_last` says; nothing else of the session changes. Where the originals are gone, the copies are
-    /// all that there is: then they are seen as if they were the originals, but not before the last of them either. A
-    /// crash may have cut this carrying short, and a later one be the one that counts.
-    pub fn restore_carried(
+    /// A session's chain was carried forward: it begins and ends here now.
+    pub fn restore_moved(&mut self, visit: VisitId, first: Lsn, last: Lsn) {
+        if let Some(index) = self.find(visit) {
+            self.link(index, first, last);
+        }
+    }
+
+    /// A finally ended session that older segments knew of. `until`: how long it has to be remembered; older journals
+    /// don't say, and then it is for the longest time that any rules say.
+    pub fn restore_tombstone(
         &mut self,
         visit: VisitId,
-        place: Place,
-        entry: &Entry,
-        host: HostIndex,
-        is_last: bool,
-    ) -> bool {
-        if !place.prev.is_some() {
-            let copies = self.find(visit).is_none().then(Vec::new);
-            self.carrying.insert(visit, Carrying { first: place.lsn, copies });
-        }
-        let Some(carrying) = self.carrying.get_mut(&visit) else { return false };
-        if let Some(copies) = &mut carrying.copies {
-            copies.push((place, entry.clone(), host));
-        }
-        if !is_last {
-            return carrying.copies.is_none();
-        }
-        match self.carrying.remove(&visit) {
-            Some(Carrying { copies: Some(copies), .. }) => {
-                for (place, entry, host) in &copies {
-                    self.restore(visit, *place, entry, *host);
-                }
-            }
-            Some(Carrying { first, copies: None }) => {
-                if let Some(index) = self.find(visit) {
-                    let head = self.heads.at_mut(index);
-                    (head.first, head.last) = (first, place.lsn);
-                }
-            }
-            None => {}
-        }
-        true
-    }
-
-    /// A finally ended session that older segments knew of.
-    pub fn restore_tombstone(&mut self, visit: VisitId, reason: EndReason, closed_at: Timestamp) {
-        let until = closed_at.after(self.config.rules[0].max_age);
-        self.tombs.add(Tombstone { visit, reason, closed_at, until });
+        reason: EndReason,
+        closed_at: Timestamp,
+        until: Option<Timestamp>,
+    ) {
+        let longest = self.config.rules.iter().map(|rules| rules.max_age).max().unwrap_or_default();
+        let until = until.unwrap_or_else(|| closed_at.after(longest));
+        self.tombs.add(Tombstone { visit, reason, closed_at, until }, true);
     }
 
     /// All that was recorded has been seen. A touch may have been lost for as long as touches are apart: every
     /// session's last activity is padded by that, so that none ends early.
     pub fn restored(&mut self, now: Timestamp) {
-        self.carrying.clear();
-        let mut indexes: Vec<u32> = self.table.iter().copied().collect();
         // As they started, near enough, and not as they hash: who falls due together then stands together in the
         // journal, too, where the sinks read it.
-        indexes.sort_unstable();
+        let indexes: Vec<u32> = self.indexes().collect();
         for index in indexes {
-            let head = self.heads.at_mut(index);
-            head.in_flight = 0;
+            let session = &mut self.slots.at_mut(index).session;
+            session.in_flight = 0;
             if self.config.mutations.touch_padding() {
-                let head = self.heads.at_mut(index);
-                head.last_seen = head.journaled.after(limits::TOUCH_EVERY);
+                session.pad();
             }
             self.rearm(index, now);
         }

@@ -1,4 +1,4 @@
-//! Who may be due when: a wheel of slots, each a doubly linked list through the heads.
+//! Who may be due when: a wheel of slots, each a doubly linked list through the entries.
 //!
 //! A touch moves nothing. A session sits in one slot; when the slot comes due, it is looked at, and ended or armed
 //! again for its true deadline. So a session costs the wheel one visit per idle period, not one per request.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// No neighbour, no head.
+/// No neighbour, no entry.
 pub(super) const NONE: u32 = u32::MAX;
 const SLOTS: i64 = 4_096;
 
@@ -41,11 +41,10 @@ impl Wheel {
             self.started = true;
             self.cursor = self.tick_of(now);
         }
-        let tick = self.tick_of(deadline).clamp(self.cursor, self.cursor + SLOTS - 1);
-        let slot = tick.rem_euclid(SLOTS) as usize;
-        let head = std::mem::replace(&mut self.slots[slot], index);
+        let slot = self.place_of(deadline);
+        let head = std::mem::replace(&mut self.slots[usize::from(slot)], index);
         let (next, prev, at) = entries.links(index);
-        (*next, *prev, *at) = (head, NONE, slot as u16);
+        (*next, *prev, *at) = (head, NONE, slot);
         if head != NONE {
             *entries.links(head).1 = index;
         }
@@ -79,9 +78,15 @@ impl Wheel {
         None
     }
 
-    /// The entry that is looked at first from now on: near enough the one idle longest.
-    pub(super) fn first(&self) -> Option<u32> {
-        (0..SLOTS).map(|step| self.slots[(self.cursor + step).rem_euclid(SLOTS) as usize]).find(|&index| index != NONE)
+    /// The first entries of the slots in the order in which they are looked at from now on.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = u32> + '_ {
+        let slots = (0..SLOTS).map(|step| self.slots[(self.cursor + step).rem_euclid(SLOTS) as usize]);
+        slots.filter(|&index| index != NONE)
+    }
+
+    /// Where an entry with this deadline is put now.
+    pub(super) fn place_of(&self, deadline: Timestamp) -> u16 {
+        self.tick_of(deadline).clamp(self.cursor, self.cursor + SLOTS - 1).rem_euclid(SLOTS) as u16
     }
 
     /// All entries, slot by slot; for invariants.

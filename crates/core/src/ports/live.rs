@@ -122,57 +122,70 @@ pub enum LiveError {
 pub enum Seen {
     /// A session's next entry.
     Entry(TailRecord),
-    /// Nothing new happened, but the session's chain ends in a copy now.
+    /// Nothing new happened, but the session's chain is that of the copies now.
     Moved {
         /// The session.
         visit: VisitId,
+        /// Its first record.
+        first: Lsn,
         /// Its newest record.
         last: Lsn,
     },
 }
 
-/// Makes sense of carried copies, for whoever follows a tail: the rules by which recovery reads them. Copies of a
-/// session that the reader knows tell it nothing but where its chain is now. Those of one that it doesn't know are all
-/// that there is, and count once the last of them was seen: a crash may have cut a carrying short.
+/// Makes sense of carried copies, for whoever follows a tail and for recovery. Copies of a session that the reader knows
+/// tell it nothing but where its chain is now, once the last of them was seen. Those of one that it doesn't know are all
+/// that there is: they count as if they were the originals, but not before the last of them either. A crash may have cut
+/// a carrying short, and a later one be the one that counts.
 #[derive(Debug, Default)]
 pub struct Follow {
-    /// What has come of a carrying so far; nothing is kept for a session that is known.
-    carrying: HashMap<VisitId, Vec<TailRecord>>,
+    carrying: HashMap<VisitId, Carrying>,
+}
+
+/// A carrying, so far.
+#[derive(Debug)]
+struct Carrying {
+    first: Lsn,
+    /// The copies, where the session was not known when they began.
+    copies: Option<Vec<TailRecord>>,
 }
 
 impl Follow {
+    /// A session has ended: what was carried of it until then counts no more.
+    pub fn ended(&mut self, visit: VisitId) {
+        self.carrying.remove(&visit);
+    }
+
     /// Sees the next record. `known`: whether the reader knows its session as an open one. Calls `on` with what it
     /// means, in order; not at all where it means nothing.
     pub fn see(&mut self, record: TailRecord, known: bool, mut on: impl FnMut(Seen)) {
         let visit = record.visit;
         if let Entry::End(_) = record.entry {
-            // What was carried of it until then counts no more.
-            self.carrying.remove(&visit);
+            self.ended(visit);
         }
-        match (record.carried, known) {
-            (Carried::No, true) => on(Seen::Entry(record)),
-            (Carried::No, false) => {
-                // Of others the start is in a segment that is gone.
-                if let Entry::Start(_) = record.entry {
-                    on(Seen::Entry(record));
-                }
+        if record.carried == Carried::No {
+            // Of sessions that are not known the start is in a segment that is gone.
+            if known || matches!(record.entry, Entry::Start(_)) {
+                on(Seen::Entry(record));
             }
-            (Carried::Copy, true) => {}
-            (Carried::Last, true) => {
-                self.carrying.remove(&visit);
-                on(Seen::Moved { visit, last: record.lsn });
-            }
-            (carried, false) => {
-                if !record.prev.is_some() {
-                    self.carrying.insert(visit, Vec::new());
-                }
-                let Some(copies) = self.carrying.get_mut(&visit) else { return };
-                copies.push(record);
-                if carried == Carried::Last {
-                    let copies = self.carrying.remove(&visit).unwrap_or_default();
-                    copies.into_iter().for_each(|copy| on(Seen::Entry(copy)));
-                }
-            }
+            return;
+        }
+        if !record.prev.is_some() {
+            let copies = (!known).then(Vec::new);
+            self.carrying.insert(visit, Carrying { first: record.lsn, copies });
+        }
+        let Some(carrying) = self.carrying.get_mut(&visit) else { return };
+        let (is_last, last) = (record.carried == Carried::Last, record.lsn);
+        if let Some(copies) = &mut carrying.copies {
+            copies.push(record);
+        }
+        if !is_last {
+            return;
+        }
+        match self.carrying.remove(&visit) {
+            Some(Carrying { copies: Some(copies), .. }) => copies.into_iter().for_each(|copy| on(Seen::Entry(copy))),
+            Some(Carrying { first, copies: None }) if known => on(Seen::Moved { visit, first, last }),
+            _ => {}
         }
     }
 }
@@ -198,7 +211,7 @@ mod tests {
         follow.see(record, known, |seen| {
             positions.push(match seen {
                 Seen::Entry(record) => record.lsn.0,
-                Seen::Moved { last, .. } => 1_000 + last.0,
+                Seen::Moved { first, last, .. } => 1_000 * first.0 + last.0,
             });
         });
         positions
@@ -220,7 +233,7 @@ mod tests {
     fn copies_of_a_known_session_only_move_it() {
         let mut follow = Follow::default();
         assert_eq!(seen(&mut follow, record(20, 0, Carried::Copy), true), NOTHING);
-        assert_eq!(seen(&mut follow, record(21, 20, Carried::Last), true), [1_021]);
+        assert_eq!(seen(&mut follow, record(21, 20, Carried::Last), true), [20_021]);
         assert!(follow.carrying.is_empty());
     }
 }

@@ -29,7 +29,7 @@ pub trait SessionStore: Send + Sync + 'static {
     fn commit(&self, commit: Commit) -> Self::Commit;
 
     /// A request that began will not be committed (its future was dropped).
-    fn release(&self, ticket: Ticket);
+    fn release(&self, hold: SessionHold);
 }
 
 impl<S: SessionStore> SessionStore for Arc<S> {
@@ -44,8 +44,8 @@ impl<S: SessionStore> SessionStore for Arc<S> {
         S::commit(self, commit)
     }
 
-    fn release(&self, ticket: Ticket) {
-        S::release(self, ticket);
+    fn release(&self, hold: SessionHold) {
+        S::release(self, hold);
     }
 }
 
@@ -137,6 +137,8 @@ pub struct Arrival {
 /// The store's answer to an arrival.
 #[derive(Debug, Clone)]
 pub struct Begun {
+    /// Names the request from here on: its commit says so, and counts once however often it comes.
+    pub request: RequestId,
     /// The request's arrival, by the store's clock.
     pub at: Timestamp,
     /// Who it is.
@@ -168,7 +170,7 @@ pub struct Live {
     /// The user and the values, as of now.
     pub data: Arc<SessionData>,
     /// Holds off idle expiry; give it back by commit or release. None for a passive request: it holds nothing.
-    pub ticket: Option<Ticket>,
+    pub hold: Option<SessionHold>,
 }
 
 /// The session that a request would start.
@@ -180,11 +182,31 @@ pub struct Fresh {
     pub visitor: Visitor,
 }
 
-/// A hold on a session's idle expiry.
+/// Names one request to its store: what is committed under it counts once. Drawn by the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u128);
+
+impl RequestId {
+    /// From its 128 bits.
+    pub const fn from_u128(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Its 128 bits.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+/// A hold on a session's idle expiry. The store keeps a record of it, which names who holds (a store across a network:
+/// the node and its incarnation, so that a new life of a node holds nothing of the one before) and until when: the
+/// session's max age, so that nobody holds anything for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket {
+pub struct SessionHold {
     /// The session.
     pub visit: VisitId,
+    /// The request that holds.
+    pub request: RequestId,
 }
 
 /// What the app keeps in a session.
@@ -231,6 +253,9 @@ pub enum Op {
 /// All that a request did.
 #[derive(Debug, Clone)]
 pub struct Commit {
+    /// The request, as [`Begun`] named it. Committed once more, it is answered as it was the first time, as long as the
+    /// store remembers that: at least until 256 others of its shard were answered.
+    pub request: RequestId,
     /// The request's arrival, as [`Begun`] told it.
     pub at: Timestamp,
     /// The host that it named.

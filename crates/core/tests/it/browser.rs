@@ -97,6 +97,7 @@ impl Browser<'_> {
 
     pub(crate) fn finish(&mut self, request: Request, class: Class, ops: Vec<Op>) -> Committed {
         let committed = ready(self.world.store.commit(Commit {
+            request: request.begun.request,
             at: request.begun.at,
             host: self.host.clone(),
             token: request.token,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use visitlog_core::limits;
-use visitlog_core::machine::ShardConfig;
+use visitlog_core::machine::{Budget, ShardConfig};
 use visitlog_core::model::{EventKind, Identity};
 use visitlog_core::ports::{Class, Op, Outcome, SessionStore, Standing};
 use visitlog_core::rules::SiteRules;
@@ -118,7 +118,7 @@ fn a_request_that_is_dropped_lets_go() {
     world.wait(MINUTES_30 + 60);
     world.tick();
     assert_eq!(world.store.open().len(), 1);
-    world.store.release(is_live(&dropped.begun).unwrap().ticket.unwrap());
+    world.store.release(is_live(&dropped.begun).unwrap().hold.unwrap());
     world.wait(2);
     world.tick();
     assert_eq!(world.reasons(), ["expired"]);
@@ -130,7 +130,7 @@ fn a_dropped_request_does_not_keep_a_session_open_for_its_whole_age() {
     let mut browser = world.browser(1);
     browser.page("/");
     let (one, two) = (browser.begin(false), browser.begin(false));
-    world.store.release(is_live(&one.begun).and_then(|live| live.ticket).expect("held"));
+    world.store.release(is_live(&one.begun).and_then(|live| live.hold).expect("held"));
     browser.finish(two, Class::Other(None), vec![]);
     world.wait(1_802);
     world.tick();
@@ -253,9 +253,12 @@ fn a_full_visit_ends_and_the_next_request_starts_another() {
 
 #[test]
 fn the_cap_evicts_unconfirmed_sessions_first() {
-    // The testkit's store has four shards with this cap each; all browsers below share one partition by accident
+    // The testkit's store has four shards that share this cap; all browsers below share one partition by accident
     // only, so the cap is checked over all of them.
-    let world = World::configured(&ShardConfig { open_max: 3, ..ShardConfig::default() }, true);
+    let world = World::configured(
+        &ShardConfig { budget: Budget { open_sessions: 12, ..Budget::default() }, ..ShardConfig::default() },
+        true,
+    );
     let mut confirmed: Vec<_> = (0..2).map(|n| world.browser(n)).collect();
     for browser in &mut confirmed {
         browser.page("/");

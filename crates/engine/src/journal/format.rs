@@ -41,6 +41,7 @@
 //! highest one named by any readable `Synced` record is the journal's mark. A bad record below the mark is damage, and
 //! an error; the first bad one at or above it is where a power cut took the rest, and the journal ends there.
 
+use visitlog_core::ports::Carried;
 use visitlog_core::{Lsn, VisitId};
 
 use super::error::Fault;
@@ -152,6 +153,15 @@ impl Flags {
     /// Whether all of these are set.
     pub const fn has(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0
+    }
+
+    /// Whether they are those of a copy.
+    pub const fn carried(self) -> Carried {
+        match self {
+            flags if flags.has(Self::CARRIED_LAST) => Carried::Last,
+            flags if flags.has(Self::CARRIED) => Carried::Copy,
+            _ => Carried::No,
+        }
     }
 
     /// These and those.

@@ -47,7 +47,7 @@ impl Request {
     /// The visit whose idle expiry it holds off.
     pub(crate) fn held(&self) -> Option<VisitId> {
         match &self.begun.standing {
-            Standing::Live(live) => live.ticket.map(|ticket| ticket.visit),
+            Standing::Live(live) => live.hold.map(|hold| hold.visit),
             _ => None,
         }
     }

@@ -58,7 +58,7 @@ impl Follower {
         let Self { follow, open, ended, .. } = self;
         let known = open.contains_key(&record.visit);
         follow.see(record, known, |seen| match seen {
-            Seen::Moved { visit, last } => open.entry(visit).or_default().last = last,
+            Seen::Moved { visit, last, .. } => open.entry(visit).or_default().last = last,
             Seen::Entry(record) => {
                 let session = open.entry(record.visit).or_default();
                 session.last = record.lsn;

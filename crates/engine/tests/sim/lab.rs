@@ -47,6 +47,7 @@ pub(crate) fn arrival(print: u64, token: Option<Token>, host: &str) -> Arrival {
 
 pub(crate) fn commit_of(print: u64, token: Option<Token>, host: &str, begun: &Begun, ops: Vec<Op>) -> Commit {
     Commit {
+        request: begun.request,
         at: begun.at,
         host: Host::new(host),
         token,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use visitlog_core::Host;
+use visitlog_core::machine::Budget;
 use visitlog_core::ports::{Durability, Gathering};
 use visitlog_core::rules::SiteRules;
 use visitlog_engine::config::{EngineConfig, Mutations};
@@ -131,9 +131,10 @@ impl Plan {
         EngineConfig {
             journal: self.journal(),
             rules: self.rules.clone(),
-            sites: vec![(Host::new("shop.example"), None)],
+            // None are named: a named list is closed.
+            sites: Vec::new(),
             cookies: self.cookies,
-            open_max: if self.capped { 32 } else { 100_000 },
+            budget: Budget { open_sessions: if self.capped { 32 } else { 100_000 }, ..Budget::default() },
             tick: self.tick,
             ends_per_second: self.ends_per_second,
             carry_from_bytes: self.carry_from_bytes,

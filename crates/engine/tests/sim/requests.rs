@@ -77,9 +77,9 @@ impl World {
         }
         self.trace.note(format_args!("client {} goes away", request.client));
         if let Standing::Live(live) = &request.begun.standing
-            && let Some(ticket) = live.ticket
+            && let Some(hold) = live.hold
         {
-            self.life.engine.release(ticket);
+            self.life.engine.release(hold);
         }
         Ok(())
     }
@@ -90,6 +90,7 @@ impl World {
         let on_start = if self.dice.one_in(3) { Some(self.dice.below(1_000_000)) } else { None };
         let who = &self.clients[client];
         let commit = Commit {
+            request: request.begun.request,
             at: request.begun.at,
             host: Host::new(who.host),
             token: request.token,

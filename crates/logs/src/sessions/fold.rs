@@ -1,6 +1,6 @@
-//! One visitor after another goes through the session machine, each in the order in which things happened.
+//! One visitor after another goes through the session rules, each in the order in which things happened.
 //!
-//! It is the machine of live traffic, in event time: before each request, time passes up to it, and what is overdue ends
+//! They are the rules of live traffic, in event time: before each request, time passes up to it, and what is overdue ends
 //! at the moment at which it was due. What ended before the horizon is settled: no row that may still come can change it,
 //! and it is handed out. All else waits for the next rows as the requests that it was made of, and is made again then.
 
@@ -9,13 +9,12 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use visitlog_core::machine::{Chain, Closed, Effects, HostIndex, Shard, ShardConfig, StartPlan};
 use visitlog_core::model::{
-    EndReason, EndedVisit, Entry, Event, EventKind, Identity, OpenVisit, RequestFacts, Start, StartFacts, UserId, Via,
-    sort_events,
+    EndedVisit, Entry, Event, EventKind, Identity, OpenVisit, RequestFacts, Start, StartFacts, UserId, Via, sort_events,
 };
-use visitlog_core::ports::{Arrival, Class as Committing, Commit, Fresh, Live, Op, SessionData, Standing, Token};
-use visitlog_core::{Day, Fingerprint, Host, Lsn, Redacted, Timestamp, VisitId, Visitor, VisitorId};
+use visitlog_core::ports::{Class as Committing, Commit, Fresh, Op, RequestId, Standing, Token};
+use visitlog_core::session::{self, Decision, Fate, In, Rules, Session};
+use visitlog_core::{Day, Fingerprint, Host, Redacted, Timestamp, VisitId, Visitor, VisitorId};
 
 use super::Visits;
 use super::error::SessionsError;
@@ -57,14 +56,15 @@ pub struct Made {
 /// Folds visitors' requests into visits.
 pub(super) struct Fold<'a, V> {
     common: Common<'a>,
-    shard: Shard,
+    /// The visitor's session, if one is open.
+    session: Option<Session>,
+    decision: Decision,
     made: Making<'a>,
     visits: V,
     carry: Option<RunWriter>,
     visitor: Option<u128>,
     horizon: Timestamp,
     token: Option<Token>,
-    nothing: Arc<SessionData>,
     /// The requests of the visitor that may have to wait, from the start of the first visit that is not settled.
     kept: Kept,
     scratch: Vec<u8>,
@@ -104,10 +104,10 @@ struct Building {
 impl<'a, V: Visits> Fold<'a, V> {
     pub(super) fn new(common: Common<'a>, visits: V, carry: Option<File>) -> Result<Self, SessionsError> {
         let settings = common.settings;
-        let config = ShardConfig { rules: Arc::new([settings.rules.clone()]), ..ShardConfig::default() };
         Ok(Self {
             common,
-            shard: Shard::new(config),
+            session: None,
+            decision: Decision::default(),
             made: Making {
                 settings,
                 site: settings.default_site(),
@@ -122,7 +122,6 @@ impl<'a, V: Visits> Fold<'a, V> {
             visitor: None,
             horizon: Timestamp::from_micros(i64::MAX),
             token: None,
-            nothing: Arc::default(),
             kept: Kept::default(),
             scratch: Vec::new(),
             counts: Made::default(),
@@ -157,22 +156,28 @@ impl<'a, V: Visits> Fold<'a, V> {
 
     /// Ends the session that is open if it is overdue at `now`.
     fn pass_time(&mut self, now: Timestamp) -> Result<(), SessionsError> {
-        let Some(building) = &self.made.open else { return Ok(()) };
-        let Some(open) = self.shard.get(building.visit) else { return Ok(()) };
-        if now <= open.deadline {
+        let rules = &self.common.settings.rules;
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let (deadline, _) = session.deadline(rules);
+        if now <= deadline {
             return Ok(());
         }
-        let arrival = Arrival {
-            host: building.site.clone(),
-            token: self.token,
-            fingerprint: Default::default(),
-            passive: true,
-            cookies: true,
-        };
-        if let Some(token) = self.token {
-            self.shard.arrive(open.deadline.after(JUST_AFTER), &token, &arrival, &mut self.made);
+        session::tick(session, deadline.after(JUST_AFTER), rules, &mut self.decision);
+        self.decided();
+        self.hand_out(deadline)
+    }
+
+    /// Carries out what was decided.
+    fn decided(&mut self) {
+        for record in self.decision.records.drain(..) {
+            self.made.record(record.visit, record.entry);
         }
-        self.hand_out(open.deadline)
+        match std::mem::take(&mut self.decision.fate) {
+            Fate::Lives => {}
+            Fate::Ended => self.session = None,
+            Fate::Followed { by, ended } => self.session = (!ended).then_some(*by),
+        }
+        self.decision.clear();
     }
 
     /// Hands out what has ended, if it is settled: if `closed`, the last moment at which a request could have changed it,
@@ -223,29 +228,37 @@ impl<'a, V: Visits> Fold<'a, V> {
             None => VisitId::new(key.time, made.random(), visitor.partition()),
         };
         let commit = Commit {
+            // Nobody asks twice: a log is read once.
+            request: RequestId::from_u128(visit.as_u128()),
             at: key.time,
             host: made.site.clone(),
             token: self.token,
             fingerprint: Default::default(),
-            standing: if starts {
-                Standing::Fresh(Fresh { visit, visitor })
-            } else {
-                Standing::Live(Live { visit, current: true, data: Arc::clone(&self.nothing), ticket: None })
-            },
+            standing: Standing::Fresh(Fresh { visit, visitor }),
             class,
             ops: user.map(Op::Login).into_iter().collect(),
             on_start: Vec::new(),
             facts: facts_of_start,
         };
-        let committed = if starts {
-            let fingerprint = Fingerprint(key.visitor as u64);
-            let plan = StartPlan { visit, visitor, identity: Identity::Import, fingerprint, host: HostIndex::OTHER };
-            let born = Day::of(now);
-            self.token = Some(Token { visitor, visit: Some(visit), number: 0, rotation: 0, born });
-            self.shard.start(now, plan, Commit { token: None, ..commit }, &mut self.made)
-        } else {
-            self.shard.commit_live(now, visit, commit, &mut self.made)
+        let random = if commit.logs_in() { made.random() } else { 0 };
+        let (rules, out) = (Rules::same(&self.common.settings.rules), &mut self.decision);
+        let committed = match &mut self.session {
+            Some(session) => {
+                let how = In::Live { current: true, held: false };
+                session::commit(session, how, commit, random, now, rules, out)
+            }
+            None => {
+                let fingerprint = Fingerprint(key.visitor as u64);
+                let start = session::Start { visit, visitor, identity: Identity::Import, fingerprint };
+                let born = Day::of(now);
+                self.token = Some(Token { visitor, visit: Some(visit), number: 0, rotation: 0, born });
+                let commit = Commit { token: None, ..commit };
+                let (session, committed) = session::start(start, commit, false, random, now, rules, out);
+                self.session = Some(session);
+                committed
+            }
         };
+        self.decided();
         self.token = committed.issue.or(self.token);
         if let Some(building) = &mut self.made.open {
             building.last = building.last.max(now);
@@ -256,18 +269,15 @@ impl<'a, V: Visits> Fold<'a, V> {
 
     /// The visitor's last request was seen.
     fn finish_visitor(&mut self) -> Result<(), SessionsError> {
-        let Some(building) = &self.made.open else { return self.carry_on() };
-        let Some(open) = self.shard.get(building.visit) else { return self.carry_on() };
-        if self.common.settled.is_none() || open.deadline < self.horizon {
-            self.pass_time(open.deadline.after(JUST_AFTER))?;
-        } else {
+        let Some(session) = &self.session else { return self.carry_on() };
+        let (deadline, _) = session.deadline(&self.common.settings.rules);
+        if self.common.settled.is_none() || deadline < self.horizon {
+            self.pass_time(deadline.after(JUST_AFTER))?;
+        } else if let (Some(session), Some(building)) = (self.session.take(), self.made.open.take()) {
             // It is made again with what comes: here it just goes.
-            let visit = building.visit;
             self.counts.open += 1;
-            if let Some(building) = self.made.open.take() {
-                self.visits.open(building.open(open.data.user.clone())).map_err(SessionsError::Output)?;
-            }
-            self.shard.terminate(visit, EndReason::Evicted, open.last_seen, &mut self.made);
+            let user = session.data.as_ref().and_then(|data| data.user.clone());
+            self.visits.open(building.open(user)).map_err(SessionsError::Output)?;
         }
         self.carry_on()
     }
@@ -398,29 +408,25 @@ fn event(class: Class, time: Timestamp, duration_us: u64, site: &Host, facts: &F
     Event { time, kind, name: None, type_: None, request: Some(Box::new(request)), properties: None }
 }
 
-impl Effects for Making<'_> {
-    fn append(&mut self, chain: Chain, _confirms: bool, entry: &Entry) -> Lsn {
+impl Making<'_> {
+    fn record(&mut self, visit: VisitId, entry: Entry) {
         match entry {
             Entry::Start(start) => {
-                self.open = Some(Building {
-                    visit: chain.visit,
-                    start: (**start).clone(),
-                    site: self.site.clone(),
-                    events: Vec::new(),
-                    last: self.activity,
-                });
+                let (site, last) = (self.site.clone(), self.activity);
+                self.open = Some(Building { visit, start: *start, site, events: Vec::new(), last });
             }
             Entry::Event(event) => {
                 if let Some(building) = &mut self.open {
-                    building.events.push(event.clone());
+                    building.events.push(event);
                     building.last = building.last.max(self.activity);
                 }
             }
             Entry::End(end) => {
                 if let Some(mut building) = self.open.take() {
-                    let mut end = (**end).clone();
-                    // The machine may lack the last second, for a journal's sake; a log tells each request.
+                    let mut end = *end;
+                    // The rules may lack the last second, for a journal's sake; a log tells each request.
                     end.ended_at = end.ended_at.max(building.last);
+                    end.site = building.site.as_str().into();
                     sort_events(&mut building.events);
                     let Building { visit, start, events, .. } = building;
                     self.ended.push(EndedVisit { visit, start, end, events, redelivered: false });
@@ -428,10 +434,7 @@ impl Effects for Making<'_> {
             }
             Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } => {}
         }
-        Lsn(chain.last.0 + 1)
     }
-
-    fn reached(&mut self, _newest: Lsn) {}
 
     fn random(&mut self) -> u128 {
         self.drawn += 1;
@@ -439,22 +442,4 @@ impl Effects for Making<'_> {
         let hash = seed.update(&self.drawn.to_le_bytes()).finalize();
         u128::from_be_bytes(std::array::from_fn(|at| hash.as_bytes()[at]))
     }
-
-    fn site(&self, _host: HostIndex) -> Box<str> {
-        self.open.as_ref().map_or(self.site.as_str(), |building| building.site.as_str()).into()
-    }
-
-    fn confirmed(&mut self, _: VisitId, _: Fingerprint, at: HostIndex, _: &Host) -> HostIndex {
-        at
-    }
-
-    fn shares(&self, _: Fingerprint, _: VisitId) -> bool {
-        false
-    }
-
-    fn logged_in(&mut self, _: VisitId, _: &UserId, _: bool) {}
-
-    fn logged_out(&mut self, _: VisitId, _: &UserId) {}
-
-    fn ended(&mut self, _: Closed) {}
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service as _, service_fn};
 use visitlog_core::model::Entry;
-use visitlog_core::ports::{Arrival, Begun, Commit, Committed, Reply, SessionStore, StoreError, Ticket};
+use visitlog_core::ports::{Arrival, Begun, Commit, Committed, Reply, SessionHold, SessionStore, StoreError};
 use visitlog_testkit::{LossyStore, MemoryStore, Wire};
 use visitlog_tower::{Keys, Visit, VisitLayer};
 
@@ -93,7 +93,7 @@ impl SessionStore for Broken {
         Box::pin(async { panic!("the store's own mistake") })
     }
 
-    fn release(&self, _ticket: Ticket) {
+    fn release(&self, _hold: SessionHold) {
         panic!("the store's own mistake");
     }
 }
@@ -104,7 +104,11 @@ fn a_store_that_panics_is_caught() {
         visit: visitlog_core::VisitId::from_u128(1),
         visitor: visitlog_core::Visitor::from_u128(2),
     };
-    let begun = Begun { at: visitlog_core::Timestamp::EPOCH, standing: visitlog_core::ports::Standing::Fresh(fresh) };
+    let begun = Begun {
+        request: visitlog_core::ports::RequestId::from_u128(1),
+        at: visitlog_core::Timestamp::EPOCH,
+        standing: visitlog_core::ports::Standing::Fresh(fresh),
+    };
     for (begin, untracked) in [(None, 1), (Some(begun), 0)] {
         let layer = VisitLayer::new(Arc::new(Broken { begin }), Keys::generate(&[1; 64]));
         let mut service = layer.layer(service_fn(|request: Request<()>| {
@@ -227,8 +231,8 @@ impl SessionStore for Undurable {
         ready(committed.map(|committed| Committed { durable: false, ..committed }))
     }
 
-    fn release(&self, ticket: Ticket) {
-        self.0.release(ticket);
+    fn release(&self, hold: SessionHold) {
+        self.0.release(hold);
     }
 }
 

@@ -146,7 +146,7 @@ impl Buffer {
         follow.see(record, known, |seen| {
             let record = match seen {
                 Seen::Entry(record) => record,
-                Seen::Moved { visit, last } => {
+                Seen::Moved { visit, last, .. } => {
                     if let Some(session) = sessions.get_mut(&visit) {
                         session.last = last;
                     }

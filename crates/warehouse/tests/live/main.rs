@@ -164,8 +164,9 @@ impl World {
         let standing: Standing = begun.standing;
         let facts = Some(Box::default());
         let class = Class::Page(page);
+        let (request, at) = (begun.request, begun.at);
         let commit =
-            Commit { at: begun.at, host, token, fingerprint, standing, class, ops, on_start: Vec::new(), facts };
+            Commit { request, at, host, token, fingerprint, standing, class, ops, on_start: Vec::new(), facts };
         let mut future = self.engine.commit(commit);
         self.write();
         let committed = future.poll_now().expect("written").expect("taken");

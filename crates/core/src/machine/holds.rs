@@ -1,0 +1,161 @@
+//! Who holds which session, and what was answered a moment ago: so that a commit counts once.
+
+use crate::ids::VisitId;
+use crate::ports::{Committed, RequestId, SessionHold};
+use crate::time::Timestamp;
+
+/// The holds of a shard: a record each, given out and taken back once. All are this process's own: a restart forgets
+/// them, and none outlives the session that it holds, which ends at its max age whoever holds it.
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    records: Vec<Held>,
+    free: Vec<u32>,
+    /// Where to look next for one whose deadline has passed.
+    hand: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// How often the place was given out; odd while it is held.
+    turn: u32,
+    /// Until when it holds at most, in seconds since 1970.
+    until_s: u32,
+}
+
+/// Places looked at for a forgotten hold before one more is made.
+const LOOKS: usize = 4;
+
+impl Holds {
+    /// A hold of a request on a session, until the session's max age at the latest.
+    pub(super) fn give(&mut self, visit: VisitId, until: Timestamp, now: Timestamp) -> SessionHold {
+        if self.free.is_empty() {
+            self.reclaim(now);
+        }
+        let until_s = u32::try_from(until.secs()).unwrap_or(u32::MAX);
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.records.push(Held { turn: 0, until_s });
+                (self.records.len() - 1) as u32
+            }
+        };
+        let held = &mut self.records[place as usize];
+        (held.turn, held.until_s) = (held.turn.wrapping_add(1), until_s);
+        let turn = held.turn;
+        // What the visit's id ends in tells ids of different shards apart.
+        let bits = visit.as_u128() << 64 | u128::from(turn) << 32 | u128::from(place);
+        SessionHold { visit, request: RequestId::from_u128(bits) }
+    }
+
+    /// Takes a hold back. `false`: it was taken back before, or its deadline has passed.
+    pub(super) fn take_back(&mut self, hold: SessionHold) -> bool {
+        let bits = hold.request.as_u128();
+        let (place, turn) = (bits as u32, (bits >> 32) as u32);
+        match self.records.get_mut(place as usize) {
+            Some(held) if held.turn == turn && turn % 2 == 1 => {
+                held.turn = turn.wrapping_add(1);
+                self.free.push(place);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes back a few whose deadline has passed: who got them has forgotten them.
+    fn reclaim(&mut self, now: Timestamp) {
+        for _ in 0..LOOKS.min(self.records.len()) {
+            self.hand = (self.hand + 1) % self.records.len();
+            let held = &mut self.records[self.hand];
+            if held.turn % 2 == 1 && now.secs() > i64::from(held.until_s) {
+                held.turn = held.turn.wrapping_add(1);
+                self.free.push(self.hand as u32);
+            }
+        }
+    }
+}
+
+/// The newest answers of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    /// Marks of the requests, to be searched quickly.
+    marks: Vec<u64>,
+    replies: Vec<(RequestId, Committed)>,
+    next: usize,
+}
+
+/// Answers that a shard remembers.
+const REPLIES: usize = 256;
+
+impl Replies {
+    /// Remembers an answer, and forgets the oldest.
+    pub(super) fn remember(&mut self, request: RequestId, reply: &Committed) {
+        if self.replies.len() < REPLIES {
+            self.marks.push(mark(request));
+            self.replies.push((request, reply.clone()));
+            return;
+        }
+        self.marks[self.next] = mark(request);
+        self.replies[self.next] = (request, reply.clone());
+        self.next = (self.next + 1) % REPLIES;
+    }
+
+    /// What a request was answered.
+    pub(super) fn find(&self, request: RequestId) -> Option<&Committed> {
+        let wanted = mark(request);
+        let mut places = self.marks.iter().enumerate().filter(|(_, mark)| **mark == wanted);
+        places.find_map(|(place, _)| self.replies.get(place).filter(|(id, _)| *id == request).map(|(_, reply)| reply))
+    }
+}
+
+const fn mark(request: RequestId) -> u64 {
+    let bits = request.as_u128();
+    (bits >> 64) as u64 ^ bits as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Outcome;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    #[test]
+    fn a_hold_is_taken_back_once() {
+        let mut holds = Holds::default();
+        let visit = VisitId::from_u128(7);
+        let (one, two) = (holds.give(visit, NOW, NOW), holds.give(visit, NOW, NOW));
+        assert_ne!(one, two);
+        assert!(holds.take_back(one) && !holds.take_back(one));
+        let three = holds.give(visit, NOW, NOW);
+        assert_ne!(one, three, "its place is another's now");
+        assert!(!holds.take_back(one) && holds.take_back(three) && holds.take_back(two));
+    }
+
+    #[test]
+    fn forgotten_holds_cost_nothing_for_ever() {
+        let mut holds = Holds::default();
+        for n in 0..10_000 {
+            let now = Timestamp::from_secs(n * 10);
+            holds.give(VisitId::from_u128(7), Timestamp::from_secs(n * 10 + 100), now);
+        }
+        assert!(holds.records.len() < 100, "{}", holds.records.len());
+    }
+
+    #[test]
+    fn the_newest_answers_are_remembered() {
+        let mut replies = Replies::default();
+        let request = |n: usize| RequestId::from_u128((n as u128) << 70);
+        let reply = |n: usize| Committed {
+            outcome: Outcome::Recorded,
+            visit: None,
+            issue: None,
+            durable: true,
+            refused: n as u32,
+        };
+        (0..REPLIES + 10).for_each(|n| replies.remember(request(n), &reply(n)));
+        assert_eq!(replies.find(request(9)), None);
+        for n in 10..REPLIES + 10 {
+            assert_eq!(replies.find(request(n)), Some(&reply(n)));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The sessions whose cookie has not come back, in the order of their starts: the first to go.
+
+use std::collections::VecDeque;
+
+use super::slots::Slots;
+use crate::ids::VisitId;
+use crate::session::Flags;
+
+/// Provisional sessions, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Provisional {
+    /// The slot of each, and when it started, in seconds, by which it is known again: slots are used again.
+    queue: VecDeque<(u32, u32)>,
+    open: usize,
+}
+
+/// Entries beyond twice as many as are open before those that are not open any more are dropped.
+const SLACK: usize = 1_024;
+
+fn started(visit: VisitId) -> u32 {
+    visit.started_at().secs() as u32
+}
+
+impl Provisional {
+    /// A provisional session has been put into a slot.
+    pub(super) fn push(&mut self, index: u32, visit: VisitId, slots: &Slots) {
+        self.open += 1;
+        if self.queue.len() > 2 * self.open + SLACK {
+            self.queue.retain(|entry| is_open(*entry, slots));
+        }
+        self.skip_gone(slots);
+        self.queue.push_back((index, started(visit)));
+    }
+
+    /// A session has ended or been confirmed; `was`: what was known of it before.
+    pub(super) fn left(&mut self, was: Flags) {
+        self.open -= usize::from(was.provisional());
+    }
+
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.open
+    }
+
+    /// The oldest.
+    pub(super) fn first(&mut self, slots: &Slots) -> Option<u32> {
+        self.skip_gone(slots);
+        self.queue.front().map(|(index, _)| *index)
+    }
+
+    /// Takes those off the front that are confirmed or have ended: mostly all, for browsers confirm at once.
+    fn skip_gone(&mut self, slots: &Slots) {
+        while self.queue.front().is_some_and(|entry| !is_open(*entry, slots)) {
+            self.queue.pop_front();
+        }
+    }
+}
+
+fn is_open((index, started_s): (u32, u32), slots: &Slots) -> bool {
+    slots.get(index).is_some_and(|slot| slot.session.flags.provisional() && started(slot.session.visit) == started_s)
+}

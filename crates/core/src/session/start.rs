@@ -1,0 +1,88 @@
+//! How a session starts.
+
+use super::commit::reply;
+use super::decision::{Change, Decision};
+use super::state::Session;
+use super::work::{Rules, Work};
+use crate::ids::{Fingerprint, VisitId, Visitor, VisitorId};
+use crate::model::{self, Entry, Identity};
+use crate::ports::{Commit, Committed, Outcome, Token};
+use crate::time::Timestamp;
+
+/// The session that a commit starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// Its id.
+    pub visit: VisitId,
+    /// Whose it is.
+    pub visitor: Visitor,
+    /// By what the visitor is known.
+    pub identity: Identity,
+    /// The fingerprint that it counts under.
+    pub fingerprint: Fingerprint,
+}
+
+/// Starts a session for a commit. `renews`: the token that it presented may bring its twins here for a while.
+pub fn start(
+    start: Start,
+    mut commit: Commit,
+    renews: bool,
+    random: u128,
+    now: Timestamp,
+    rules: Rules<'_>,
+    out: &mut Decision,
+) -> (Session, Committed) {
+    let token = commit.token.filter(|_| start.identity == Identity::Cookie);
+    let mut session = begin(start, token, &commit, out);
+    if let Some(token) = token.filter(|_| renews) {
+        let Start { visit, fingerprint, .. } = start;
+        out.changes.push(Change::Renewed { token, visit, fingerprint, at: now });
+    }
+    if !commit.on_start.is_empty() {
+        let mut ops = std::mem::take(&mut commit.on_start);
+        ops.append(&mut commit.ops);
+        commit.ops = ops;
+    }
+    let number = number_of(token, start.identity);
+    let mut work = Work::new(&mut session, true, true, now, rules, random, out);
+    work.carry_out(&mut commit);
+    let mut committed = reply(&work, commit.token, Some(start.visitor));
+    work.finish();
+    committed.outcome = Outcome::Started;
+    if start.identity == Identity::Cookie && committed.issue.is_none() {
+        let born = Token::birth(commit.token.as_ref(), now);
+        committed.issue = Some(Token { visitor: start.visitor, visit: Some(start.visit), number, rotation: 0, born });
+    }
+    (session, committed)
+}
+
+/// The first record of a session, and what is known then.
+pub(super) fn begin(start: Start, token: Option<Token>, commit: &Commit, out: &mut Decision) -> Session {
+    let mut facts = commit.facts.as_deref().cloned().unwrap_or_default();
+    if start.identity == Identity::Fingerprint {
+        // Whoever comes with this fingerprint is one visitor.
+        facts.visitor_id = VisitorId::from_u128(start.fingerprint.0.into());
+    }
+    let known = token.filter(|_| start.identity == Identity::Cookie);
+    let mut session = Session::new(start.visit, commit.at, start.fingerprint, start.identity);
+    let entry = Entry::Start(Box::new(model::Start {
+        at: commit.at,
+        partition: start.visitor.partition(),
+        identity: start.identity,
+        host: commit.host.clone(),
+        fingerprint: start.fingerprint,
+        previous: known.and_then(|token| token.visit),
+        number: number_of(known, start.identity),
+        is_new_visitor: (start.identity == Identity::Cookie).then(|| known.is_none_or(|token| token.number == 0)),
+        facts,
+    }));
+    out.record(&mut session, entry);
+    session
+}
+
+fn number_of(token: Option<Token>, identity: Identity) -> u32 {
+    match identity {
+        Identity::Cookie => token.map_or(1, |token| token.number.saturating_add(1)),
+        Identity::Fingerprint | Identity::Import => 0,
+    }
+}
