@@ -3,6 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::limits;
+use crate::time::{Day, Timestamp};
+
 /// The rules of one site. [`SiteRules::default`] is what the documentation promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteRules {
@@ -14,6 +17,9 @@ pub struct SiteRules {
     pub logout_ends_session: bool,
     /// Whether a login ends the same user's other sessions (`superseded`). Default: no.
     pub single_login: bool,
+    /// How long a visitor is the same one, in whole days from birth, never renewed: what starts later is a new visitor's,
+    /// who has nothing of the old one. Default: [`limits::VISITOR_AGE_MAX`].
+    pub visitor_max_age: Duration,
     /// Whether a heartbeat slides the idle timeout. Default: no, else a forgotten tab keeps a session open for ever.
     pub heartbeat_extends_session: bool,
 }
@@ -25,8 +31,16 @@ impl Default for SiteRules {
             max_age: Duration::from_secs(24 * 60 * 60),
             logout_ends_session: true,
             single_login: false,
+            visitor_max_age: limits::VISITOR_AGE_MAX,
             heartbeat_extends_session: false,
         }
+    }
+}
+
+impl SiteRules {
+    /// Whether a visitor who was born on a day is too old, by now, for another session to start.
+    pub fn is_too_old(&self, born: Day, now: Timestamp) -> bool {
+        Day::of(now).since(born) > self.visitor_max_age
     }
 }
 

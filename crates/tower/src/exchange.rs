@@ -73,7 +73,10 @@ impl World {
         let (visitor_id, visit) = match &commit.standing {
             Standing::Live(live) if !logs_in(live) => return commit,
             _ if !commit.starts() => return commit,
-            Standing::Live(_) => (origin.token.map(|token| self.keys.visitor_id(token.visitor)), None),
+            Standing::Live(live) => {
+                let visitor = live.successor.or(origin.token.map(|token| token.visitor));
+                (visitor.map(|visitor| self.keys.visitor_id(visitor)), None)
+            }
             Standing::Fresh(fresh) => (Some(self.keys.visitor_id(fresh.visitor)), Some(fresh.visit)),
             Standing::Shared { visitor } if commit.needs_own() => (Some(self.keys.visitor_id(*visitor)), None),
             // The store knows it by its fingerprint.

@@ -92,7 +92,12 @@ impl Site {
         let bits = u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(n);
         let visitor = Visitor::from_u128(bits);
         let visit = VisitId::new(self.clock.now(), bits.rotate_left(29), visitor.partition());
-        self.commit(n, RequestId::from_u128(visit.as_u128()), Standing::Fresh(Fresh { visit, visitor }), None);
+        self.commit(
+            n,
+            RequestId::from_u128(visit.as_u128()),
+            Standing::Fresh(Fresh { visit, visitor, succeeds: false }),
+            None,
+        );
         Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::default() }
     }
 

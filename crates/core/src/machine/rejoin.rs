@@ -25,6 +25,7 @@ impl Key {
 #[derive(Debug, Clone, Copy)]
 struct By {
     visit: VisitId,
+    visitor: Visitor,
     fingerprint: Fingerprint,
     /// The token's rotation: one of another rotation may be in other hands.
     rotation: u16,
@@ -39,23 +40,35 @@ pub(super) struct Rejoin {
 }
 
 impl Rejoin {
-    /// `token` started `visit`.
-    pub(super) fn started(&mut self, token: &Token, visit: VisitId, fingerprint: Fingerprint, now: Timestamp) {
+    /// `token` started `visit`, a session of `visitor`.
+    pub(super) fn started(
+        &mut self,
+        token: &Token,
+        (visit, visitor): (VisitId, Visitor),
+        fingerprint: Fingerprint,
+        now: Timestamp,
+    ) {
         self.prune(now);
         let key = Key::of(token);
-        self.starts.insert(key, By { visit, fingerprint, rotation: token.rotation, at: now });
+        self.starts.insert(key, By { visit, visitor, fingerprint, rotation: token.rotation, at: now });
         self.order.push_back((now, key));
     }
 
-    /// The session that this token started less than ten seconds ago, if the fingerprint is still the same.
-    pub(super) fn find(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<VisitId> {
+    /// The session that this token started less than ten seconds ago, and its visitor, if the fingerprint is still the
+    /// same.
+    pub(super) fn find(
+        &mut self,
+        token: &Token,
+        fingerprint: Fingerprints,
+        now: Timestamp,
+    ) -> Option<(VisitId, Visitor)> {
         if self.order.is_empty() {
             return None;
         }
         self.prune(now);
         let by = self.starts.get(&Key::of(token))?;
         let same = by.fingerprint == fingerprint.today || by.fingerprint == fingerprint.yesterday;
-        (same && by.rotation == token.rotation).then_some(by.visit)
+        (same && by.rotation == token.rotation).then_some((by.visit, by.visitor))
     }
 
     fn prune(&mut self, now: Timestamp) {
@@ -89,7 +102,7 @@ mod tests {
     #[test]
     fn joins_for_ten_seconds_from_the_same_fingerprint() {
         let mut rejoin = Rejoin::default();
-        let new = VisitId::from_u128(5);
+        let new = (VisitId::from_u128(5), Visitor::from_u128(6));
         rejoin.started(&token(Some(1)), new, Fingerprint(7), Timestamp::from_secs(100));
         assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(110)), Some(new));
         assert_eq!(rejoin.find(&token(Some(1)), prints(8), Timestamp::from_secs(105)), None);

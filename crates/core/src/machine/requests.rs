@@ -6,7 +6,9 @@ use super::effects::{Effects, Log};
 use super::shard::{Asked, Shard};
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
 use crate::model::{EndReason, Identity};
-use crate::ports::{Arrival, Commit, Committed, Live, Outcome, RequestId, SessionData, SessionHold, Standing, Token};
+use crate::ports::{
+    Arrival, Commit, Committed, Entropy, Live, Outcome, RequestId, SessionData, SessionHold, Standing, Token,
+};
 use crate::session::{self, Arrived, In, Presented, Start};
 use crate::time::Timestamp;
 
@@ -23,11 +25,13 @@ pub(super) enum Found {
 
 impl Shard {
     /// Who is it? Ends the session of the token if it is overdue, confirms it if it lives, and holds off its idle
-    /// expiry unless the request is passive. The token must be in this shard's partitions.
+    /// expiry unless the request is passive. The token must be in this shard's partitions. `successor` follows its
+    /// visitor, who is too old.
     pub(super) fn arrive<L: Log>(
         &mut self,
         now: Timestamp,
         token: &Token,
+        successor: Option<Visitor>,
         arrival: &Arrival,
         nothing: &Arc<SessionData>,
         fx: &mut Effects<'_, L>,
@@ -36,14 +40,17 @@ impl Shard {
         if let Some(index) = token.visit.and_then(|visit| self.find(visit)) {
             let own = Presented::Own { rotation: token.rotation };
             match self.arrive_in(index, own, arrival.passive, &asked, fx) {
-                Arrived::Live { current } => return self.live(index, current, arrival.passive, now, nothing),
+                Arrived::Live { current } => {
+                    return self.live(index, current, successor, arrival.passive, now, nothing);
+                }
                 Arrived::Stranger => return Found::Stranger,
                 Arrived::Ended | Arrived::Closed => {}
             }
         }
-        let Some(index) = self.twin(token, arrival.fingerprint, now) else { return Found::Known };
+        let Some((index, visitor)) = self.twin(token, arrival.fingerprint, now) else { return Found::Known };
+        let successor = (visitor != token.visitor).then_some(visitor);
         match self.arrive_in(index, Presented::Twin, arrival.passive, &asked, fx) {
-            Arrived::Live { current } => self.live(index, current, arrival.passive, now, nothing),
+            Arrived::Live { current } => self.live(index, current, successor, arrival.passive, now, nothing),
             Arrived::Ended | Arrived::Closed | Arrived::Stranger => Found::Known,
         }
     }
@@ -61,23 +68,44 @@ impl Shard {
         })
     }
 
-    fn live(&mut self, index: u32, current: bool, passive: bool, now: Timestamp, nothing: &Arc<SessionData>) -> Found {
+    /// Who follows a token's visitor, if that one is too old: of the same partition, where the token's twins meet.
+    pub(super) fn successor(
+        &self,
+        token: &Token,
+        host: &Host,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Option<Visitor> {
+        let rules = self.config.rules(self.config.rules_of(host));
+        rules.is_too_old(token.born, now).then(|| Visitor::drawn(entropy.random(), token.visitor.partition()))
+    }
+
+    fn live(
+        &mut self,
+        index: u32,
+        current: bool,
+        successor: Option<Visitor>,
+        passive: bool,
+        now: Timestamp,
+        nothing: &Arc<SessionData>,
+    ) -> Found {
         let until = self.slots.at(index).session.visit.started_at().after(self.rules(index).max_age);
         let session = &self.slots.at(index).session;
         let visit = session.visit;
         let data = session.data.as_ref().filter(|_| current).unwrap_or(nothing).clone();
         let hold = (!passive).then(|| self.holds.give(visit, until, now));
         let request = hold.map_or(RequestId::from_u128(0), |hold| hold.request);
-        Found::Live(Live { visit, current, data, hold }, request)
+        Found::Live(Live { visit, current, data, successor, hold }, request)
     }
 
-    /// The session that the token of an expired one, or one without a visit, started a moment ago.
-    fn twin(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<u32> {
+    /// The session that the token of an expired one, or one without a visit, started a moment ago, and its visitor.
+    fn twin(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<(u32, Visitor)> {
         if token.visit.is_some_and(|visit| self.tombs.contains(visit)) {
             return None;
         }
-        let index = self.rejoin.find(token, fingerprint, now).and_then(|visit| self.find(visit))?;
-        self.slots.at(index).session.is_joinable().then_some(index)
+        let (visit, visitor) = self.rejoin.find(token, fingerprint, now)?;
+        let index = self.find(visit)?;
+        self.slots.at(index).session.is_joinable().then_some((index, visitor))
     }
 
     /// Carries out a commit in the live session `visit` that it began in. `host` is the place of the request's host,
@@ -173,12 +201,12 @@ impl Shard {
     ) -> Committed {
         if start.identity == Identity::Cookie
             && let Some(token) = commit.token
-            && let Some(index) = self.twin(&token, commit.fingerprint, asked.now)
+            && let Some((index, visitor)) = self.twin(&token, commit.fingerprint, asked.now)
             && !self.end_if_overdue(index, asked.now, fx)
         {
             let joined = self.slots.at(index).session.visit;
             let committed = self.decide(index, asked, fx, |session, rules, out| {
-                let how = In::Joins { visitor: start.visitor };
+                let how = In::Joins { visitor };
                 session::commit(session, how, commit, random, asked.now, rules, out)
             });
             if let Some(index) = self.find(joined) {

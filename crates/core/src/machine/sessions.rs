@@ -117,21 +117,22 @@ impl Sessions {
     /// A request arrived: who is it?
     pub fn begin<L: Log>(&self, call: &Call<'_, L>, arrival: &Arrival) -> Begun {
         let at = call.now;
-        let mut visitor = None;
+        let (mut visitor, mut succeeds) = (None, false);
         if arrival.cookies
             && let Some(token) = arrival.token
         {
             let mut fx = Effects::new(call.log, &self.indexes);
             let mut shard = self.shard(token.visitor.partition());
-            match shard.arrive(at, &token, arrival, &self.nothing, &mut fx) {
+            let successor = shard.successor(&token, &arrival.host, at, call.entropy);
+            match shard.arrive(at, &token, successor, arrival, &self.nothing, &mut fx) {
                 Found::Live(live, request) => return Begun { request, at, standing: Standing::Live(live) },
-                Found::Known => visitor = Some(token.visitor),
+                Found::Known => (visitor, succeeds) = (successor.or(Some(token.visitor)), successor.is_some()),
                 Found::Stranger => {}
             }
             drop(shard);
             // It keeps a cookie after all, perhaps: the start of a session will tell.
-            if token.visit.is_none() && visitor.is_some() {
-                return fresh(call, token.visitor);
+            if let Some(visitor) = visitor.filter(|_| token.visit.is_none()) {
+                return fresh(call, visitor, succeeds);
             }
         }
         let key = self.indexes.key(arrival.fingerprint);
@@ -143,19 +144,26 @@ impl Sessions {
             let request = RequestId::from_u128(call.entropy.random());
             return Begun { request, at, standing: Standing::Shared { visitor } };
         }
-        fresh(call, visitor)
+        fresh(call, visitor, succeeds)
     }
 
     /// The head of the answer is ready: carries out what the request did. `cookies`: whether they are in use at all.
-    pub fn commit<L: Log>(&self, call: &Call<'_, L>, commit: Commit, cookies: bool) -> Done<Committed> {
+    pub fn commit<L: Log>(&self, call: &Call<'_, L>, mut commit: Commit, cookies: bool) -> Done<Committed> {
         let mut fx = Effects::new(call.log, &self.indexes);
         let reply = match &commit.standing {
             Standing::Live(live) => self.commit_live(call, live.visit, commit, &mut fx),
             _ if !commit.starts() => {
                 Committed { outcome: Outcome::Nothing, visit: None, issue: None, durable: true, refused: 0 }
             }
-            &Standing::Fresh(Fresh { visit, visitor }) => self.start(call, visit, visitor, commit, cookies, &mut fx),
+            &Standing::Fresh(Fresh { visit, visitor, succeeds }) => {
+                if !succeeds {
+                    // Whose token was outdated got a visitor of his own, and nothing of the token's.
+                    commit.token = commit.token.filter(|token| token.visitor == visitor);
+                }
+                self.start(call, visit, visitor, commit, cookies, &mut fx)
+            }
             &Standing::Shared { visitor } => {
+                commit.token = commit.token.filter(|token| token.visitor == visitor);
                 let visit = VisitId::new(call.now, call.entropy.random(), visitor.partition());
                 self.start(call, visit, visitor, commit, cookies, &mut fx)
             }
@@ -186,7 +194,7 @@ impl Sessions {
         call: &Call<'_, L>,
         mut visit: VisitId,
         visitor: Visitor,
-        mut commit: Commit,
+        commit: Commit,
         cookies: bool,
         fx: &mut Effects<'_, L>,
     ) -> Committed {
@@ -196,8 +204,6 @@ impl Sessions {
             fx.reached(self.newest_of(&reply));
             return reply;
         }
-        // Whose token was outdated got a visitor of his own, and nothing of the token's.
-        commit.token = commit.token.filter(|token| token.visitor == visitor);
         let key = self.indexes.key(commit.fingerprint);
         let mut starting = Starting { visitor, key, commit: Box::new(commit) };
         loop {
@@ -233,7 +239,8 @@ impl Sessions {
             returning: commit.token.filter(|token| token.visit.is_none()).map(|token| token.visitor),
             cookies,
         };
-        let (request, host, token) = (commit.request, commit.host.clone(), commit.token);
+        let (request, host) = (commit.request, commit.host.clone());
+        let token = commit.token.filter(|token| token.visitor == visitor);
         let random = if commit.logs_in() { call.entropy.random() } else { 0 };
         match self.indexes.admit(key, &applicant, call.now) {
             Admission::Own { instead_of } => {
@@ -248,7 +255,8 @@ impl Sessions {
                     drop(shard);
                     add(&self.indexes.counters.commits_repeated, 1);
                     let born = Token::birth(token.as_ref(), call.now);
-                    let issue = Some(Token { visitor, visit: Some(visit), number: 1, rotation: 0, born });
+                    let number = token.map_or(1, |token| token.number.saturating_add(1));
+                    let issue = Some(Token { visitor, visit: Some(visit), number, rotation: 0, born });
                     let reply =
                         Committed { outcome: Outcome::Started, visit: Some(visit), issue, durable: true, refused: 0 };
                     fx.reached(self.newest_of(&reply));
@@ -356,11 +364,11 @@ impl Sessions {
     }
 }
 
-fn fresh<L>(call: &Call<'_, L>, visitor: Visitor) -> Begun {
+fn fresh<L>(call: &Call<'_, L>, visitor: Visitor, succeeds: bool) -> Begun {
     let visit = VisitId::new(call.now, call.entropy.random(), visitor.partition());
     // Nobody else gets this id: it names the request, too.
     let request = RequestId::from_u128(visit.as_u128());
-    Begun { request, at: call.now, standing: Standing::Fresh(Fresh { visit, visitor }) }
+    Begun { request, at: call.now, standing: Standing::Fresh(Fresh { visit, visitor, succeeds }) }
 }
 
 /// A turn of [`Sessions::tick`] without bound.

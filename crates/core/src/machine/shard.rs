@@ -245,9 +245,9 @@ impl Shard {
                     indexes.logged_in(visit, &user, single, &mut fx.superseded);
                 }
                 Change::LoggedOut { visit, user } => indexes.logged_out(visit, &user),
-                Change::Renewed { token, visit, fingerprint, at } => {
+                Change::Renewed { token, visit, visitor, fingerprint, at } => {
                     if token.visit.is_none_or(|visit| !tombs.contains(visit)) {
-                        rejoin.started(&token, visit, fingerprint, at);
+                        rejoin.started(&token, (visit, visitor), fingerprint, at);
                     }
                 }
                 Change::Ended(ended) => {

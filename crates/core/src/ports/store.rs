@@ -169,6 +169,9 @@ pub struct Live {
     pub current: bool,
     /// The user and the values, as of now.
     pub data: Arc<SessionData>,
+    /// Who follows the token's visitor, if that one is too old ([`crate::rules::SiteRules::visitor_max_age`]): the
+    /// visitor of the session that another user's login would start, or of this one, if the token's twin started it.
+    pub successor: Option<Visitor>,
     /// Holds off idle expiry; give it back by commit or release. None for a passive request: it holds nothing.
     pub hold: Option<SessionHold>,
 }
@@ -180,6 +183,9 @@ pub struct Fresh {
     pub visit: VisitId,
     /// The visitor: the token's, or a new one.
     pub visitor: Visitor,
+    /// Whether that visitor follows the token's, who is too old. Its twins meet in this session all the same; the session
+    /// tells nothing of the one before.
+    pub succeeds: bool,
 }
 
 /// Names one request to its store: what is committed under it counts once. Drawn by the store.

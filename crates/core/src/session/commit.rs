@@ -4,7 +4,7 @@ use super::decision::Decision;
 use super::state::Session;
 use super::work::{Rules, Work};
 use crate::ids::{VisitId, Visitor};
-use crate::ports::{Class, Commit, Committed, Op, Outcome, Token};
+use crate::ports::{Class, Commit, Committed, Op, Outcome, Standing, Token};
 use crate::time::Timestamp;
 
 /// How a request came to be in a session.
@@ -72,9 +72,9 @@ pub fn commit(
             }
             (current, commit.token)
         }
-        In::Joins { .. } => {
+        In::Joins { visitor } => {
             commit.on_start.clear();
-            (true, commit.token)
+            (true, commit.token.filter(|token| token.visitor == visitor))
         }
         In::Shared => {
             commit.on_start.clear();
@@ -83,7 +83,12 @@ pub fn commit(
         }
     };
     let entitled = is_entitled(session, token);
+    let successor = match &commit.standing {
+        Standing::Live(live) => live.successor,
+        Standing::Fresh(_) | Standing::Shared { .. } => None,
+    };
     let mut work = Work::new(session, current, entitled, now, rules, random, out);
+    work.successor = successor;
     work.carry_out(&mut commit);
     let mut committed = match how {
         In::Live { .. } | In::Shared => reply(&work, token, None),
@@ -127,18 +132,20 @@ fn is_entitled(session: &Session, token: Option<Token>) -> bool {
 
 /// What the client gets. `visitor`: its visitor, where it presented no token.
 pub(super) fn reply(work: &Work<'_>, token: Option<Token>, visitor: Option<Visitor>) -> Committed {
-    let born = Token::birth(token.as_ref(), work.now);
     let visit = work.session.visit;
+    let follows = work.successor.filter(|_| token.is_some_and(|token| token.visit != Some(visit)));
+    // Who follows a visitor that was too old has nothing of him.
+    let token = token.filter(|_| follows.is_none());
     let own = token.filter(|token| token.visit == Some(visit));
     let number = own.map_or(token.map_or(1, |token| token.number.saturating_add(1)), |token| token.number);
     let rotation = work.session.rotation;
-    let visitor = token.map(|token| token.visitor).or(visitor).filter(|_| work.entitled);
-    let issue = visitor.and_then(|visitor| match work.goodbye {
+    let visitor = follows.or(token.map(|token| token.visitor)).or(visitor).filter(|_| work.entitled);
+    let born = Token::birth(token.as_ref(), work.now);
+    let issue = visitor.map(|visitor| Token { visitor, visit: Some(visit), number, rotation, born });
+    let issue = issue.and_then(|issue| match work.goodbye {
         // It opens nothing, and tells the next visit which one it follows.
-        Some(_) => Some(Token { visitor, visit: Some(visit), number, rotation: rotation.saturating_add(1), born }),
-        None if work.rotated || (token.is_some() && own.is_none()) => {
-            Some(Token { visitor, visit: Some(visit), number, rotation, born })
-        }
+        Some(_) => Some(Token { rotation: rotation.saturating_add(1), ..issue }),
+        None if work.rotated || follows.is_some() || (token.is_some() && own.is_none()) => Some(issue),
         None => None,
     });
     Committed { issue, refused: work.refused, ..plain(Outcome::Recorded, Some(visit)) }

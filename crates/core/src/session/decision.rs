@@ -1,7 +1,7 @@
 //! What was decided about a session, beside its new state.
 
 use super::state::Session;
-use crate::ids::{Fingerprint, VisitId};
+use crate::ids::{Fingerprint, VisitId, Visitor};
 use crate::model::{EndReason, Entry, Identity, UserId};
 use crate::ports::Token;
 use crate::time::Timestamp;
@@ -78,6 +78,8 @@ pub enum Change {
         token: Token,
         /// The session.
         visit: VisitId,
+        /// Its visitor: the token's, or who follows that one.
+        visitor: Visitor,
         /// From where.
         fingerprint: Fingerprint,
         /// When.

@@ -33,24 +33,26 @@ pub fn start(
     out: &mut Decision,
 ) -> (Session, Committed) {
     let token = commit.token.filter(|_| start.identity == Identity::Cookie);
-    let mut session = begin(start, token, &commit, out);
+    // Who follows a visitor that was too old has nothing of him.
+    let is_own = |token: &Token| token.visitor == start.visitor;
+    let known = token.filter(is_own);
+    let mut session = begin(start, known, &commit, out);
     if let Some(token) = token.filter(|_| renews) {
-        let Start { visit, fingerprint, .. } = start;
-        out.changes.push(Change::Renewed { token, visit, fingerprint, at: now });
+        let Start { visit, visitor, fingerprint, .. } = start;
+        out.changes.push(Change::Renewed { token, visit, visitor, fingerprint, at: now });
     }
     if !commit.on_start.is_empty() {
         let mut ops = std::mem::take(&mut commit.on_start);
         ops.append(&mut commit.ops);
         commit.ops = ops;
     }
-    let number = number_of(token, start.identity);
+    let (number, born) = (number_of(known, start.identity), Token::birth(known.as_ref(), now));
     let mut work = Work::new(&mut session, true, true, now, rules, random, out);
     work.carry_out(&mut commit);
-    let mut committed = reply(&work, commit.token, Some(start.visitor));
+    let mut committed = reply(&work, commit.token.filter(is_own), Some(start.visitor));
     work.finish();
     committed.outcome = Outcome::Started;
     if start.identity == Identity::Cookie && committed.issue.is_none() {
-        let born = Token::birth(commit.token.as_ref(), now);
         committed.issue = Some(Token { visitor: start.visitor, visit: Some(start.visit), number, rotation: 0, born });
     }
     (session, committed)

@@ -45,6 +45,8 @@ pub(super) struct Work<'a> {
     pub(super) goodbye: Option<EndReason>,
     logout: bool,
     changed: Changed,
+    /// Who follows the token's visitor, if that one is too old.
+    pub(super) successor: Option<Visitor>,
     /// The session that another user's login ended.
     before: Option<Session>,
 }
@@ -73,6 +75,7 @@ impl<'a> Work<'a> {
             goodbye: None,
             logout: false,
             changed: Changed::default(),
+            successor: None,
             before: None,
         }
     }
@@ -183,11 +186,13 @@ impl<'a> Work<'a> {
         end(self.session, EndReason::LoggedOut, self.now, self.rules.session, self.out);
         self.out.fate = Fate::Lives;
         self.rules.session = self.rules.host;
-        let visitor = commit.token.map_or(Visitor::drawn(0, old.partition()), |token| token.visitor);
+        let visitor = self.successor.or(commit.token.map(|token| token.visitor));
+        let visitor = visitor.unwrap_or(Visitor::drawn(0, old.partition()));
         let visit = VisitId::new(self.now, self.random, old.partition());
         let fingerprint = self.session.fingerprint;
         let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint };
-        let token = commit.token.map(|token| Token { visit: Some(old), ..token });
+        let token = commit.token.filter(|_| self.successor.is_none());
+        let token = token.map(|token| Token { visit: Some(old), ..token });
         let next = begin(start, token, commit, self.out);
         self.before = Some(std::mem::replace(self.session, next));
         self.session.flags.confirm(false);

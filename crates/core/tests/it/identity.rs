@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use visitlog_core::model::Entry;
-use visitlog_core::ports::{Class, Op, Outcome, Standing, Token};
-use visitlog_core::{Day, Host};
+use visitlog_core::model::{Entry, Start};
+use visitlog_core::ports::{Class, Clock as _, Op, Outcome, Standing, Token};
+use visitlog_core::{Day, Host, VisitId};
 
-use crate::browser::{START, World, is_live, login, set, view};
+use crate::browser::{Browser, START, World, is_live, login, set, view};
 
 const MINUTES_31: u64 = 31 * 60;
 
@@ -227,7 +227,7 @@ fn a_client_chosen_id_is_never_adopted() {
     let world = World::new();
     let mut browser = world.browser(1);
     browser.page("/");
-    let chosen = visitlog_core::VisitId::from_u128(42);
+    let chosen = VisitId::from_u128(42);
     browser.token = browser.token.map(|token| Token { visit: Some(chosen), ..token });
     let committed = browser.page("/");
     assert_eq!(committed.outcome, Outcome::Started);
@@ -286,4 +286,108 @@ fn a_birth_is_kept_and_one_that_lies_ahead_is_put_right() {
     browser.token = browser.token.map(|token| Token { born: Day::MAX, ..token });
     browser.page("/");
     assert_eq!(browser.token.unwrap().born.number(), today.number() + 4, "a clock was wrong: born today");
+}
+
+const TOO_OLD_DAYS: u32 = 396;
+
+/// The browser's visitor was born so long ago that no session may start for him any more.
+fn make_too_old(world: &World, browser: &mut Browser<'_>) {
+    let born = Day::from_number(Day::of(world.clock.now()).number() - TOO_OLD_DAYS);
+    browser.token = browser.token.map(|token| Token { born, ..token });
+}
+
+fn start_of(world: &World, visit: VisitId) -> Start {
+    let starts = world.store.entries().into_iter().filter(|(id, _)| *id == visit);
+    starts.into_iter().find_map(|(_, entry)| if let Entry::Start(start) = entry { Some(*start) } else { None }).unwrap()
+}
+
+#[test]
+fn a_visitor_who_is_too_old_goes_on_in_the_session_and_then_is_a_new_one() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.page("/");
+    let (first, old) = (browser.visit(), browser.token.unwrap());
+    make_too_old(&world, &mut browser);
+    assert_eq!(browser.page("/on").visit, Some(first), "the session goes on");
+    world.wait(MINUTES_31);
+    browser.page("/new");
+    let token = browser.token.unwrap();
+    assert_ne!(token.visitor, old.visitor);
+    assert_eq!((token.number, token.born), (1, Day::of(world.clock.now())), "born today");
+    let start = start_of(&world, browser.visit());
+    assert_eq!((start.previous, start.number, start.is_new_visitor), (None, 1, Some(true)), "nothing of the old one");
+    world.wait(MINUTES_31);
+    browser.page("/again");
+    assert_eq!(browser.token.unwrap().visitor, token.visitor, "and that one stays");
+    assert_eq!(start_of(&world, browser.visit()).previous, token.visit);
+}
+
+#[test]
+fn a_visitor_on_the_last_day_is_still_the_same() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.page("/");
+    let old = browser.token.unwrap();
+    let born = Day::from_number(Day::of(world.clock.now()).number() - TOO_OLD_DAYS + 1);
+    browser.token = Some(Token { born, ..old });
+    world.wait(MINUTES_31);
+    browser.page("/");
+    assert_eq!((browser.token.unwrap().visitor, browser.token.unwrap().born), (old.visitor, born), "never renewed");
+}
+
+#[test]
+fn twins_of_a_visitor_who_is_too_old_meet_in_one_session_of_one_new_visitor() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.page("/");
+    browser.asset();
+    make_too_old(&world, &mut browser);
+    let old = browser.token.unwrap();
+    world.wait(MINUTES_31);
+    let mut tabs: Vec<_> = (0..20).map(|_| browser.clone()).collect();
+    let requests: Vec<_> = tabs.iter().map(|tab| tab.begin(false)).collect();
+    let mut tokens = HashSet::new();
+    for (tab, request) in tabs.iter_mut().zip(requests) {
+        let at = request.begun.at;
+        tab.finish(request, Class::Page(view("/tab", at)), Vec::new());
+        tokens.insert(tab.token.map(|token| (token.visitor, token.visit, token.number)));
+    }
+    let mut late = browser.clone();
+    late.page("/late");
+    tokens.insert(late.token.map(|token| (token.visitor, token.visit, token.number)));
+    assert_eq!(tokens.len(), 1, "{tokens:?}");
+    assert!(tokens.iter().flatten().all(|(visitor, _, number)| *visitor != old.visitor && *number == 1));
+    assert_eq!(start_of(&world, late.visit()).previous, None);
+}
+
+#[test]
+fn another_users_login_starts_the_session_of_who_follows_a_visitor_who_is_too_old() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.with_ops("/", vec![login("alice")]);
+    make_too_old(&world, &mut browser);
+    let old = browser.token.unwrap();
+    let begun = browser.begin(false);
+    let successor = is_live(&begun.begun).unwrap().successor.expect("too old");
+    let committed = browser.finish(begun, Class::Other(None), vec![login("bob")]);
+    let token = browser.token.unwrap();
+    assert_ne!(committed.visit, old.visit);
+    assert_eq!((token.visitor, token.number, token.visit), (successor, 1, committed.visit));
+    let start = start_of(&world, browser.visit());
+    assert_eq!((start.previous, start.number, start.is_new_visitor), (None, 1, Some(true)));
+    assert_eq!(start.partition, successor.partition());
+    assert!(is_live(&browser.begin(false).begun).is_some_and(|live| live.current), "its token opens it");
+}
+
+#[test]
+fn a_token_without_a_visit_ages_too() {
+    let world = World::new();
+    let mut browser = world.browser(1);
+    browser.page("/");
+    browser.token = browser.token.map(|token| Token { visit: None, number: 0, ..token });
+    make_too_old(&world, &mut browser);
+    let old = browser.token.unwrap();
+    browser.page("/");
+    assert_ne!(browser.token.unwrap().visitor, old.visitor);
+    assert_eq!(start_of(&world, browser.visit()).is_new_visitor, Some(true));
 }

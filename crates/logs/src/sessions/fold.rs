@@ -234,7 +234,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             host: made.site.clone(),
             token: self.token,
             fingerprint: Default::default(),
-            standing: Standing::Fresh(Fresh { visit, visitor }),
+            standing: Standing::Fresh(Fresh { visit, visitor, succeeds: false }),
             class,
             ops: user.map(Op::Login).into_iter().collect(),
             on_start: Vec::new(),

@@ -103,6 +103,7 @@ fn a_store_that_panics_is_caught() {
     let fresh = visitlog_core::ports::Fresh {
         visit: visitlog_core::VisitId::from_u128(1),
         visitor: visitlog_core::Visitor::from_u128(2),
+        succeeds: false,
     };
     let begun = Begun {
         request: visitlog_core::ports::RequestId::from_u128(1),
