@@ -78,9 +78,8 @@ impl World {
                 (visitor.map(|visitor| self.keys.visitor_id(visitor)), None)
             }
             Standing::Fresh(fresh) => (Some(self.keys.visitor_id(fresh.visitor)), Some(fresh.visit)),
-            Standing::Shared { visitor } if commit.needs_own() => (Some(self.keys.visitor_id(*visitor)), None),
-            // The store knows it by its fingerprint.
-            Standing::Shared { .. } => (None, None),
+            // The store puts the fingerprint in its place, unless it turns out by then that the client keeps cookies.
+            Standing::Shared { visitor } => (Some(self.keys.visitor_id(*visitor)), None),
         };
         let facts = origin.start_facts(self, visitor_id.unwrap_or_default(), &commit.class);
         let starts = match &commit.standing {

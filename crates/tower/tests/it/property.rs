@@ -2,7 +2,8 @@
 //!
 //! A few browsers behind one address, some of them twins that look alike and one that keeps no cookie, do what they like
 //! in any order: requests overlap, sessions expire, users log in and out, and one browser plants its cookie in another
-//! (session fixation). Each logged-in user keeps a secret; who sees whose is checked on every answer.
+//! (session fixation). Each logged-in user keeps a secret; who sees whose is checked on every answer. Their cookies are of
+//! either version and of any age: nobody is known for longer than a visitor may be, and who follows has nothing of theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use std::time::Duration;
 use http::{Method, Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use visitlog_core::VisitId;
-use visitlog_core::ports::Token;
+use visitlog_core::model::Entry;
+use visitlog_core::ports::{Clock as _, Token};
+use visitlog_core::{Day, Host, VisitId, Visitor, limits};
+use visitlog_tower::token::Scope;
 use visitlog_tower::{Settings, Visit};
 
-use crate::world::{Answer, Browser, Pending, Site, html};
+use crate::world::{Answer, Browser, HOST, Pending, Site, html};
 
 const BROWSERS: usize = 5;
 
@@ -50,6 +53,10 @@ enum Step {
     Replay(usize, usize),
     /// A browser loses its cookie.
     Forget(usize),
+    /// A browser's cookie is one whose visitor was born so many days ago.
+    Age(usize, u32),
+    /// A browser's cookie is one of version 1.
+    Downgrade(usize),
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
@@ -70,6 +77,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (browser(), browser()).prop_map(|(from, to)| Step::Plant(from, to)),
         2 => (browser(), 0..8_usize).prop_map(|(who, which)| Step::Replay(who, which)),
         1 => browser().prop_map(Step::Forget),
+        4 => (browser(), prop_oneof![Just(0_u32), Just(200), Just(394), Just(395), Just(396), Just(900)])
+            .prop_map(|(who, days)| Step::Age(who, days)),
+        1 => browser().prop_map(Step::Downgrade),
     ]
 }
 
@@ -143,6 +153,14 @@ struct Run {
     plants: usize,
     /// Requests with the cookie of a session that somebody else has logged in to.
     outsiders: usize,
+    /// Whose each visit is, by the tokens that were issued for it.
+    visitor_of: BTreeMap<VisitId, Visitor>,
+    /// Tokens that were issued to another visitor than the one who came.
+    succeeded: usize,
+    /// The days of birth that cookies of a visitor have told.
+    births: BTreeMap<u128, BTreeSet<Day>>,
+    /// Visitors of whom there is a cookie without a day of birth.
+    ageless: BTreeSet<u128>,
 }
 
 impl Run {
@@ -161,6 +179,10 @@ impl Run {
             started_by: BTreeMap::new(),
             plants: 0,
             outsiders: 0,
+            visitor_of: BTreeMap::new(),
+            succeeded: 0,
+            births: BTreeMap::new(),
+            ageless: BTreeSet::new(),
         }
     }
 
@@ -218,7 +240,68 @@ impl Run {
                 self.browsers[who].cookie = Some(self.jars[who][which].clone());
             }
             Step::Forget(who) => self.browsers[who].cookie = None,
+            Step::Age(who, days) => {
+                let born = Day::from_number(self.today().number() - days);
+                self.reseal(who, |site, token| {
+                    let text = site.keys.seal(&Token { born, ..token }, Scope::Host(&Host::new(HOST)));
+                    text.as_str().to_owned()
+                });
+            }
+            Step::Downgrade(who) => {
+                if let Some(token) = self.reseal(who, |site, token| site.seal_1(&token)) {
+                    self.ageless.insert(token.visitor.as_u128());
+                }
+            }
             Step::Open(..) | Step::Finish(_) | Step::Drop(_) | Step::Replay(..) => {}
+        }
+        Ok(())
+    }
+
+    fn today(&self) -> Day {
+        Day::of(self.site.clock.now())
+    }
+
+    /// Gives a browser another text of the token that it has. Returns what that says.
+    fn reseal(&mut self, who: usize, seal: impl Fn(&Site, Token) -> String) -> Option<Token> {
+        let token = self.browsers[who].cookie.as_deref().and_then(|cookie| self.site.token(cookie))?;
+        let cookie = format!("visitlog={}", seal(&self.site, token));
+        let token = self.site.token(&cookie).expect("our own token");
+        self.births.entry(token.visitor.as_u128()).or_default().insert(token.born);
+        self.browsers[who].cookie = Some(cookie);
+        Some(token)
+    }
+
+    /// A token was issued: its visitor is no younger than before, and the visit is nobody else's.
+    fn check_birth(&mut self, token: &Token) -> Result<(), TestCaseError> {
+        let (today, visitor) = (self.today(), token.visitor.as_u128());
+        prop_assert!(token.born <= today);
+        if let Some(visit) = token.visit {
+            let whose = *self.visitor_of.entry(visit).or_insert(token.visitor);
+            prop_assert!(whose == token.visitor, "visit {} was issued to two visitors", visit);
+        }
+        match self.births.get_mut(&visitor) {
+            None => prop_assert_eq!(token.born, today, "a new visitor"),
+            Some(_) if self.ageless.contains(&visitor) => {}
+            Some(births) => prop_assert!(births.contains(&token.born), "{:?} of {:?}", token.born, births),
+        }
+        self.births.entry(visitor).or_default().insert(token.born);
+        Ok(())
+    }
+
+    /// No visit started for a visitor who was too old, and none follows somebody else's.
+    fn check_starts(&self) -> Result<(), TestCaseError> {
+        for (visit, entry) in self.site.store.entries() {
+            let (Entry::Start(start), Some(&visitor)) = (entry, self.visitor_of.get(&visit)) else { continue };
+            prop_assert_eq!(start.facts.visitor_id, self.site.keys.visitor_id(visitor), "the record of {}", visit);
+            prop_assert_eq!(start.is_new_visitor, Some(start.number == 1));
+            if let Some(before) = start.previous.and_then(|previous| self.visitor_of.get(&previous)) {
+                prop_assert!(visitor == *before, "visit {} follows another visitor's", visit);
+            }
+            if start.number > 1 && !self.ageless.contains(&visitor.as_u128()) {
+                let youngest = *self.births[&visitor.as_u128()].last().expect("a birth");
+                let age = Day::of(start.at).since(youngest);
+                prop_assert!(age <= limits::VISITOR_AGE_MAX, "visit {} of a visitor {:?} old", visit, age);
+            }
         }
         Ok(())
     }
@@ -251,6 +334,11 @@ impl Run {
         }
         let Some(cookie) = crate::world::set_cookie(answer) else { return Ok(()) };
         let token = self.site.token(&cookie).expect("our own token");
+        self.check_birth(&token)?;
+        let is_other = presented.token.is_some_and(|presented| {
+            presented.visitor != token.visitor && self.today().since(presented.born) > limits::VISITOR_AGE_MAX
+        });
+        self.succeeded += usize::from(is_other);
         if let Some(visit) = token.visit {
             let owners = self.entitled.get(&visit);
             let mine = self.may_have(who, visit, presented);
@@ -267,14 +355,14 @@ impl Run {
     /// it and nobody has logged in since.
     fn may_have(&self, who: usize, visit: VisitId, presented: &Presented) -> bool {
         let Some(owners) = self.entitled.get(&visit) else { return true };
-        let joins = presented.token.is_some() && self.started_by.get(&visit) == presented.token.as_ref();
+        let joins = presented.token.is_some() && self.started_by.get(&visit).copied() == presented.token.map(ageless);
         owners.contains(&who) || (joins && !self.logged_in.contains(&visit))
     }
 
     /// A browser got the cookie of a visit.
     fn give(&mut self, who: usize, ask: Ask, visit: VisitId, presented: &Presented) {
         if let (Some(token), false) = (presented.token, self.entitled.contains_key(&visit)) {
-            self.started_by.insert(visit, token);
+            self.started_by.insert(visit, ageless(token));
         }
         let owners = self.entitled.entry(visit).or_default();
         if matches!(ask, Ask::Login) {
@@ -283,6 +371,11 @@ impl Run {
         }
         owners.insert(who);
     }
+}
+
+/// A token but for what it tells of the visitor's birth: that opens nothing.
+fn ageless(token: Token) -> Token {
+    Token { born: Day::default(), ..token }
 }
 
 /// More with `PROPTEST_CASES`.
@@ -300,6 +393,7 @@ proptest! {
         for step in &steps {
             run.step(step)?;
         }
+        run.check_starts()?;
         // And nothing is held for ever.
         run.open.clear();
         for open in run.site.store.open() {
@@ -318,8 +412,8 @@ fn the_interleavings_reach_what_they_are_for() {
     use proptest::strategy::ValueTree as _;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let (mut logins, mut outsiders, mut planted) = (0, 0, 0);
-    for _ in 0..200 {
+    let (mut logins, mut outsiders, mut planted, mut succeeded) = (0, 0, 0, 0);
+    for _ in 0..600 {
         let steps = proptest::collection::vec(step(), 1..60).new_tree(&mut runner).unwrap().current();
         let mut run = Run::new();
         for step in &steps {
@@ -328,7 +422,8 @@ fn the_interleavings_reach_what_they_are_for() {
         logins += run.logged_in.len();
         planted += run.plants;
         outsiders += run.outsiders;
+        succeeded += run.succeeded;
     }
-    let reached = logins > 100 && planted > 50 && outsiders > 10;
-    assert!(reached, "{logins} logins, {planted} planted, {outsiders} by outsiders");
+    let reached = logins > 100 && planted > 50 && outsiders > 10 && succeeded > 5;
+    assert!(reached, "{logins} logins, {planted} planted, {outsiders} by outsiders, {succeeded} too old");
 }

@@ -146,6 +146,26 @@ impl Site {
     }
 }
 
+impl Site {
+    /// The text that version 1 of the format had for a token, made as the format says.
+    pub(crate) fn seal_1(&self, token: &Token) -> String {
+        let file = self.keys.to_text();
+        let key = file.lines().find_map(|line| line.strip_suffix(" sign")).expect("a key that signs");
+        let (id, secret) = key.split_once(' ').expect("an id and a key");
+        let secret = data_encoding::HEXLOWER.decode(secret.as_bytes()).expect("hexadecimal digits");
+        let key = blake3::derive_key("visitlog 2026-01-01 token mac v1", &secret);
+        let mut raw = vec![1];
+        raw.extend(id.parse::<u16>().expect("an id").to_be_bytes());
+        raw.extend(token.visitor.as_u128().to_be_bytes());
+        raw.extend(token.visit.map_or(0, VisitId::as_u128).to_be_bytes());
+        raw.extend(token.number.to_be_bytes());
+        raw.extend(token.rotation.to_be_bytes());
+        let message = [&raw[..], &[0], HOST.as_bytes()].concat();
+        raw.extend(&blake3::keyed_hash(&key, &message).as_bytes()[..16]);
+        data_encoding::BASE64URL_NOPAD.encode(&raw)
+    }
+}
+
 pub(crate) fn line(event: &Event) -> String {
     let mut words = vec![event.kind.as_str().to_owned()];
     words.extend(event.name.as_deref().map(str::to_owned));
