@@ -16,7 +16,8 @@ use tower_layer::Layer as _;
 use tower_service::Service;
 use visitlog_core::Day;
 use visitlog_core::ids::{Host, VisitId, Visitor};
-use visitlog_core::ports::{Arrival, AtOnce, Commit, Committed, Reply, SessionStore, StoreError, Ticket, Token};
+use visitlog_core::model::OpenVisit;
+use visitlog_core::ports::{Arrival, AtOnce, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore, StoreError, Token};
 use visitlog_tower::client::OverTls;
 use visitlog_tower::cookie::{CookieSettings, Secure};
 use visitlog_tower::token::Scope;
@@ -107,6 +108,8 @@ impl Text<'_> {
     }
 }
 
+const NOT_THERE: StoreError = StoreError::Unavailable { reason: "there is none" };
+
 /// A store that is never there: the request goes to the service within untracked.
 struct Nowhere;
 
@@ -115,14 +118,30 @@ impl SessionStore for Nowhere {
     type Commit = Ready<Result<Committed, StoreError>>;
 
     fn begin(&self, _arrival: Arrival) -> Reply<AtOnce> {
-        Reply::Now(Err(StoreError::Unavailable { reason: "there is none" }))
+        Reply::Now(Err(NOT_THERE))
     }
 
     fn commit(&self, _commit: Commit) -> Self::Commit {
-        ready(Err(StoreError::Unavailable { reason: "there is none" }))
+        ready(Err(NOT_THERE))
     }
 
-    fn release(&self, _ticket: Ticket) {}
+    fn release(&self, _hold: SessionHold) {}
+
+    fn outcome(&self, _request: RequestId) -> Inquiry<Option<Committed>> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
+    fn terminate(&self, _visit: VisitId) -> Inquiry<bool> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
+    fn list(&self, _from: Option<Cursor>, _at_most: usize) -> Inquiry<OpenPage> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
+    fn open_visit(&self, _visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
 }
 
 /// Answers with the request's headers.

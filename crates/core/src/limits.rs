@@ -67,6 +67,8 @@ pub const ROTATION_GRACE: Duration = Duration::from_secs(30);
 /// At most one touch record a second and session; recovery pads the last activity by as much.
 pub const TOUCH_EVERY: Duration = Duration::from_secs(1);
 
+/// Open sessions that a store lists at once: who wants more asks on, and traffic gets its turn in between.
+pub const OPEN_PAGE_MAX: usize = 1_000;
 /// How long a visitor is the same one, from its birth, by default: 13 months, beyond which the field's regulators want a
 /// visitor to be known no more. Counted in whole days, and never renewed.
 pub const VISITOR_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);

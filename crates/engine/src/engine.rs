@@ -1,5 +1,6 @@
 //! The store on one machine: the machine's shards, their indexes, and the journal under them.
 
+use std::future::ready;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, Log, Sessions, Shard};
-use visitlog_core::model::{EndReason, Entry};
+use visitlog_core::model::{EndReason, Entry, OpenVisit};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Begun, Clock, Commit, Committed, Disk, Entropy, Reply, SessionHold, SessionStore, Standing,
-    StoreError, VisitSink,
+    Arrival, AtOnce, Begun, Clock, Commit, Committed, Cursor, Disk, Entropy, Inquiry, OpenPage, Reply, RequestId,
+    SessionHold, SessionStore, Standing, StoreError, VisitSink,
 };
 use visitlog_core::session::Ended;
 use visitlog_core::{Lsn, Timestamp, VisitId};
@@ -216,6 +217,30 @@ impl SessionStore for Engine {
         self.counters.committed(&committed);
         let wait = (newest.is_some() && self.config.waits()).then(|| self.journal.wait(newest));
         CommitFuture { committed: Some(Ok(committed)), wait }
+    }
+
+    fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
+        Box::pin(ready(self.journal.check().map(|()| self.sessions.outcome(request))))
+    }
+
+    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
+        match self.terminate(visit, EndReason::Terminated) {
+            Ok((false, _)) => Box::pin(ready(Ok(false))),
+            Ok((true, durable)) => Box::pin(async { durable.await.map(|_is_durable| true) }),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {
+        Box::pin(ready(Ok(self.sessions.list(from, at_most))))
+    }
+
+    fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        let found = self.open_visit(visit).map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, %visit, "an open visit can't be read");
+            StoreError::Unavailable { reason: "the visit's records can't be read" }
+        });
+        Box::pin(ready(found))
     }
 
     fn release(&self, hold: SessionHold) {

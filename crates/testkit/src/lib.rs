@@ -5,6 +5,7 @@ pub mod clock;
 pub mod entropy;
 pub mod lossy_store;
 pub mod memory_store;
+pub mod port_cases;
 pub mod sim_disk;
 
 pub use clock::SimClock;

@@ -3,7 +3,11 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use visitlog_core::ports::{Arrival, Commit, Committed, Reply, SessionHold, SessionStore, StoreError};
+use visitlog_core::VisitId;
+use visitlog_core::model::OpenVisit;
+use visitlog_core::ports::{
+    Arrival, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore, StoreError,
+};
 
 /// What the wire does to commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,5 +70,21 @@ impl<S: SessionStore> SessionStore for LossyStore<S> {
 
     fn release(&self, hold: SessionHold) {
         self.store.release(hold);
+    }
+
+    fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
+        self.store.outcome(request)
+    }
+
+    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
+        SessionStore::terminate(&*self.store, visit)
+    }
+
+    fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {
+        self.store.list(from, at_most)
+    }
+
+    fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        self.store.open_visit(visit)
     }
 }

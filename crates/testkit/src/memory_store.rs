@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use visitlog_core::machine::{Call, Chain, HostIndex, Log, Open, Sessions, Shard, ShardConfig, UNBOUNDED};
-use visitlog_core::model::{EndReason, EndedVisit, Entry, sort_events};
+use visitlog_core::model::{EndReason, EndedVisit, Entry, OpenVisit, sort_events};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Carried, Clock, Commit, Committed, Entropy, Reply, SessionHold, SessionStore, StoreError,
-    TailRecord,
+    Arrival, AtOnce, Carried, Clock, Commit, Committed, Cursor, Entropy, Inquiry, OpenPage, Reply, RequestId,
+    SessionHold, SessionStore, StoreError, TailRecord,
 };
 use visitlog_core::{Host, Lsn, VisitId};
 
@@ -118,6 +118,30 @@ impl MemoryStore {
         open
     }
 
+    fn read_open(&self, visit: VisitId) -> Option<OpenVisit> {
+        let open = self.sessions().get(visit)?;
+        let mut start = None;
+        let mut events = Vec::new();
+        for (_, entry) in self.entries().into_iter().filter(|(id, _)| *id == visit) {
+            match entry {
+                Entry::Start(first) => start = Some(*first),
+                Entry::Event(event) => events.push(event),
+                Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } | Entry::End(_) => {}
+            }
+        }
+        sort_events(&mut events);
+        Some(OpenVisit {
+            visit,
+            start: start?,
+            site: self.sessions().site(open.host),
+            last_seen: open.last_seen,
+            confirmed: open.confirmed,
+            user: open.data.user.clone(),
+            values: open.data.values.clone(),
+            events,
+        })
+    }
+
     /// Everything that was recorded, in order.
     pub fn entries(&self) -> Vec<(VisitId, Entry)> {
         lock(&self.records.0).records.iter().map(|record| (record.visit, record.entry.clone())).collect()
@@ -178,6 +202,23 @@ impl SessionStore for MemoryStore {
 
     fn commit(&self, commit: Commit) -> Self::Commit {
         ready(self.check().map(|()| self.sessions().commit(&self.call(), commit, self.cookies).reply))
+    }
+
+    fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
+        Box::pin(ready(self.check().map(|()| self.sessions().outcome(request))))
+    }
+
+    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
+        let ended = || self.sessions().terminate(&self.call(), visit, EndReason::Terminated).reply;
+        Box::pin(ready(self.check().map(|()| ended())))
+    }
+
+    fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {
+        Box::pin(ready(self.check().map(|()| self.sessions().list(from, at_most))))
+    }
+
+    fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        Box::pin(ready(self.check().map(|()| self.read_open(visit))))
     }
 
     fn release(&self, hold: SessionHold) {

@@ -114,6 +114,11 @@ impl Sessions {
         lock(&self.shards[usize::from(partition) % self.shards.len()])
     }
 
+    /// The shard of a number, held.
+    pub(super) fn nth_shard(&self, number: usize) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[number])
+    }
+
     /// A request arrived: who is it?
     pub fn begin<L: Log>(&self, call: &Call<'_, L>, arrival: &Arrival) -> Begun {
         let at = call.now;

@@ -68,7 +68,7 @@ pub(super) struct Slots {
     free: Vec<u32>,
 }
 
-const CHUNK: usize = 1_024;
+pub(super) const CHUNK: usize = 1_024;
 
 impl Slots {
     pub(super) fn at(&self, index: u32) -> &Slot {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::shard::Shard;
 use super::sites::HostIndex;
-use super::slots::Chain;
+use super::slots::{CHUNK, Chain};
 use super::tombstones::Tombstone;
 use super::wheel::NONE;
 use crate::ids::{Fingerprint, Lsn, VisitId};
@@ -92,6 +92,17 @@ impl Shard {
     /// The open sessions of a page, in no order; at most 1,024.
     pub fn page(&self, page: usize) -> impl Iterator<Item = Open> + '_ {
         self.slots.page(page).map(|index| self.open_at(index))
+    }
+
+    /// The places of a page that are taken, in order.
+    pub(super) fn places(&self, page: usize) -> impl Iterator<Item = u32> + '_ {
+        self.slots.page(page)
+    }
+
+    /// The page of a place, and the first place of the page behind it.
+    pub(super) const fn page_of(&self, place: u32) -> (usize, u32) {
+        let page = place as usize / CHUNK;
+        (page, ((page + 1) * CHUNK) as u32)
     }
 
     /// Their chains.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::open::{Cursor, Inquiry, OpenPage};
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
-use crate::model::{Event, StartFacts, UserId, Values};
+use crate::model::{Event, OpenVisit, StartFacts, UserId, Values};
 use crate::time::{Day, Timestamp};
 
 /// Keeps sessions. One call when a request begins, one when the head of its answer is ready; each is one round trip
@@ -30,6 +31,23 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// A request that began will not be committed (its future was dropped).
     fn release(&self, hold: SessionHold);
+
+    /// What a request was answered whose commit had an unknown outcome. `None`: the store has nothing of it, or has
+    /// forgotten it; the same commit may be sent again as long as it has not been forgotten ([`Commit::request`]).
+    fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>>;
+
+    /// Ends a session from outside (`terminated`). Resolves once its `End` is as durable as the mode promises; to `false`
+    /// if no such session is open.
+    fn terminate(&self, visit: VisitId) -> Inquiry<bool>;
+
+    /// Some of the open sessions, from a place on that a page before told: at most so many, and at most
+    /// [`crate::limits::OPEN_PAGE_MAX`]. A session that is open all the time is on exactly one page; one that comes or
+    /// goes meanwhile may be on none.
+    fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage>;
+
+    /// An open session with its events so far; `None` if no such session is open. A store on this machine may read its
+    /// files within the call.
+    fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>>;
 }
 
 impl<S: SessionStore> SessionStore for Arc<S> {
@@ -46,6 +64,22 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn release(&self, hold: SessionHold) {
         S::release(self, hold);
+    }
+
+    fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
+        S::outcome(self, request)
+    }
+
+    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
+        S::terminate(self, visit)
+    }
+
+    fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {
+        S::list(self, from, at_most)
+    }
+
+    fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        S::open_visit(self, visit)
     }
 }
 

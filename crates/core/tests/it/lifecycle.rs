@@ -1,5 +1,6 @@
 //! How sessions start, go on and end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use visitlog_core::limits;
@@ -7,6 +8,7 @@ use visitlog_core::machine::{Budget, ShardConfig};
 use visitlog_core::model::{EventKind, Identity};
 use visitlog_core::ports::{Class, Op, Outcome, SessionStore, Standing};
 use visitlog_core::rules::SiteRules;
+use visitlog_testkit::port_cases::Tested;
 
 use crate::browser::{World, action, is_live, login, set, view};
 
@@ -371,4 +373,11 @@ fn only_an_expired_or_evicted_sessions_token_joins() {
     let mut tabs = [browser.clone(), browser.clone()];
     let visits: Vec<_> = tabs.iter_mut().map(|tab| tab.page("/").visit).collect();
     assert_ne!(visits[0], visits[1]);
+}
+
+#[test]
+fn the_store_in_memory_keeps_the_cases_of_the_port() {
+    let world = World::new();
+    let store = Arc::new(world.store);
+    Tested { store, settle: &|| {} }.run_all();
 }

@@ -73,7 +73,7 @@ impl Plan {
                 max_age: dice.pick(&[60, 120, 600].map(Duration::from_secs)),
                 logout_ends_session: !dice.one_in(5),
                 single_login: dice.one_in(3),
-                heartbeat_extends_session: false,
+                ..SiteRules::default()
             },
             cookies: !dice.one_in(25),
             capped: dice.one_in(12),

@@ -9,7 +9,7 @@ use visitlog_core::model::{Entry, OpenVisit};
 use visitlog_core::ports::{Class, Durability, LiveSource, Op, SessionStore, Token};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::journal::{Flags, Journal, Kind, Window};
-use visitlog_engine::{Driver, Upkeep};
+use visitlog_engine::{Driver, Engine, Upkeep};
 
 use crate::directed::place_of;
 use crate::lab::{Lab, arrival, commit_of, cut_copy, token_of};
@@ -278,7 +278,7 @@ fn a_session_under_fire_is_carried() {
         fire.join().expect("no panic")
     });
     assert_eq!(upkeep.carried(), 1);
-    let open = engine.open_visit(visit).expect("read").expect("open");
+    let open = Engine::open_visit(&engine, visit).expect("read").expect("open");
     assert_eq!(open.events.len(), 50 + pages, "nothing is lost on the way");
     // With the driver's threads it can be written and stopped.
     Driver::start(engine, lab.life.sinks).expect("threads").stop();

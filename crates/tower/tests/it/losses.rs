@@ -7,8 +7,12 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service as _, service_fn};
-use visitlog_core::model::Entry;
-use visitlog_core::ports::{Arrival, Begun, Commit, Committed, Reply, SessionHold, SessionStore, StoreError};
+use visitlog_core::VisitId;
+use visitlog_core::model::{Entry, OpenVisit};
+use visitlog_core::ports::{
+    Arrival, Begun, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore,
+    StoreError,
+};
 use visitlog_testkit::{LossyStore, MemoryStore, Wire};
 use visitlog_tower::{Keys, Visit, VisitLayer};
 
@@ -76,6 +80,8 @@ fn a_hook_that_panics_is_caught() {
     assert_eq!(site.layer.counts().panics, 1);
 }
 
+const NOT_THERE: StoreError = StoreError::Unavailable { reason: "there is none" };
+
 /// A store whose code is broken, in one way or another.
 struct Broken {
     begin: Option<Begun>,
@@ -96,17 +102,33 @@ impl SessionStore for Broken {
     fn release(&self, _hold: SessionHold) {
         panic!("the store's own mistake");
     }
+
+    fn outcome(&self, _request: RequestId) -> Inquiry<Option<Committed>> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
+    fn terminate(&self, _visit: VisitId) -> Inquiry<bool> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
+    fn list(&self, _from: Option<Cursor>, _at_most: usize) -> Inquiry<OpenPage> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
+    fn open_visit(&self, _visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
 }
 
 #[test]
 fn a_store_that_panics_is_caught() {
     let fresh = visitlog_core::ports::Fresh {
-        visit: visitlog_core::VisitId::from_u128(1),
+        visit: VisitId::from_u128(1),
         visitor: visitlog_core::Visitor::from_u128(2),
         succeeds: false,
     };
     let begun = Begun {
-        request: visitlog_core::ports::RequestId::from_u128(1),
+        request: RequestId::from_u128(1),
         at: visitlog_core::Timestamp::EPOCH,
         standing: visitlog_core::ports::Standing::Fresh(fresh),
     };
@@ -234,6 +256,22 @@ impl SessionStore for Undurable {
 
     fn release(&self, hold: SessionHold) {
         self.0.release(hold);
+    }
+
+    fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
+        self.0.outcome(request)
+    }
+
+    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
+        SessionStore::terminate(&*self.0, visit)
+    }
+
+    fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {
+        self.0.list(from, at_most)
+    }
+
+    fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        self.0.open_visit(visit)
     }
 }
 
