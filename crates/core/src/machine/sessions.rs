@@ -204,7 +204,9 @@ impl Sessions {
         fx: &mut Effects<'_, L>,
     ) -> Committed {
         let request = commit.request;
-        if let Some(reply) = self.shard(visitor.partition()).replied(request) {
+        // Let go of the shard before it is asked again.
+        let replied = self.shard(visitor.partition()).replied(request);
+        if let Some(reply) = replied {
             add(&self.indexes.counters.commits_repeated, 1);
             fx.reached(self.newest_of(&reply));
             return reply;
