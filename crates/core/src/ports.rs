@@ -13,4 +13,4 @@ pub use self::store::{
     Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, Live, Op, Outcome, Reply, RequestId,
     SessionData, SessionHold, SessionStore, Standing, StoreError, Token,
 };
-pub use self::world::{Clock, Disk, DiskFile, Entropy};
+pub use self::world::{Clock, Disk, DiskDir, DiskFile, Entropy};

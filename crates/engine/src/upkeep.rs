@@ -95,9 +95,15 @@ impl Upkeep {
             self.is_waiting = false;
             return Ok(false);
         }
+        engine.journal.keep_reserve(engine.now());
         let mut budget = Budget::of(engine);
         let has_room = !budget.is_spent();
-        self.write_base(engine, &mut budget);
+        if engine.journal.is_on_reserve() {
+            // A base is what frees a full disk: it has room where other maintenance has none.
+            self.write_base(engine, &mut Budget { left: engine.config.upkeep_bytes_at_once });
+        } else {
+            self.write_base(engine, &mut budget);
+        }
         if let Some(below) = engine.releasing()
             && engine.sinks.oldest_needed().is_some_and(|oldest| oldest < below)
         {

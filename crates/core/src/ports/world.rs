@@ -34,8 +34,20 @@ pub trait Disk: Send + Sync {
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Puts a folder's entries (files created, renamed, removed) on stable storage.
-    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Opens a folder that exists, to sync it. Whoever does that again and again keeps it open: for want of a descriptor
+    /// a folder can't be opened, which is no failed sync.
+    fn open_dir(&self, dir: &Path) -> io::Result<Arc<dyn DiskDir>>;
+    /// Puts a folder's entries (files and folders created, renamed, removed) on stable storage.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.open_dir(dir)?.sync()
+    }
+}
+
+/// An open folder.
+pub trait DiskDir: Send + Sync {
+    /// Puts its entries (files and folders created, renamed, removed) on stable storage. After an error nothing is known
+    /// about them.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// An open file.
@@ -52,6 +64,18 @@ pub trait DiskFile: Send + Sync {
     }
     /// Cuts the file, or fills it with zeros, to a length.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes room on the disk for so many bytes of the file, which is at least so long then. After an error any part of
+    /// it may be made.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let zeros = [0; 64 * 1024];
+        let mut end = self.len()?;
+        while end < len {
+            let more = (len - end).min(zeros.len() as u64);
+            self.write_at(&zeros[..more as usize], end)?;
+            end += more;
+        }
+        Ok(())
+    }
     /// Puts the file's data and length on stable storage. After an error nothing is known about what was written.
     fn sync_data(&self) -> io::Result<()>;
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 
 /// The system's files and folders. What it makes only its own user can read: it holds personal data.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +16,15 @@ pub struct RealDisk;
 
 #[derive(Debug)]
 struct RealFile(File);
+
+#[derive(Debug)]
+struct RealDir(File);
+
+impl DiskDir for RealDir {
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
 
 impl Disk for RealDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -55,8 +64,10 @@ impl Disk for RealDisk {
         fs::remove_file(path)
     }
 
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+    fn open_dir(&self, dir: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        // The parent of a name alone is the folder that the process is in.
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        Ok(Arc::new(RealDir(File::open(dir)?)))
     }
 }
 
@@ -86,6 +97,13 @@ impl DiskFile for RealFile {
         self.0.set_len(len)
     }
 
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        // A file system that can't do this fails, and then there is no reserve: a file of zeros would take long to write.
+        Ok(fallocate(&self.0, FallocateFlags::empty(), 0, len)?)
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -110,6 +128,8 @@ mod tests {
         assert_eq!(&buf[..8], b"\0\0\0hello");
         let again = RealDisk.open(&path.join("two")).expect("opened again");
         assert_eq!(again.len().expect("its length"), 8);
+        again.allocate(100_000).expect("there is room");
+        assert_eq!(again.len().expect("its length"), 100_000);
         again.set_len(4).expect("cut");
         assert_eq!(file.len().expect("its length"), 4);
         assert_eq!(RealDisk.list(&path).expect("listed"), [path.join("one"), path.join("two")]);

@@ -12,6 +12,9 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// event, 200,000 events), half of it maintenance's, before that pauses.
 pub const UNWRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// What is kept for a full disk: as much as may wait to be written when it turns out to be full.
+pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
 /// How a journal behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -21,6 +24,9 @@ pub struct Config {
     /// How many bytes may wait to be written: half of them traffic's, before [`super::Journal::check`] refuses, half of
     /// them maintenance's.
     pub unwritten_bytes_max: u64,
+    /// Bytes on the disk that are kept for when it is full, so that bases and acknowledgements can be written and old
+    /// segments go; 0 for none.
+    pub reserve_bytes: u64,
     /// What [`super::Journal::wait`] waits for.
     pub durability: Durability,
     /// Rules to break, for the test that shows that other tests notice.
@@ -33,6 +39,7 @@ impl Default for Config {
         Self {
             segment_bytes: SEGMENT_BYTES,
             unwritten_bytes_max: UNWRITTEN_BYTES_MAX,
+            reserve_bytes: RESERVE_BYTES,
             durability: Durability::default(),
             #[cfg(feature = "mutations")]
             mutations: Mutations::default(),

@@ -57,6 +57,12 @@ impl JournalError {
         Self::Io { doing, path: path.to_owned(), source }
     }
 
+    /// Whether the disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// Whether the same call may succeed later.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Io { .. })

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use visitlog_core::ports::{Disk, Durability, StoreError};
+use visitlog_core::ports::{Disk, DiskDir, Durability, StoreError};
 use visitlog_core::{Lsn, Timestamp};
 
 use super::ahead;
@@ -17,6 +17,7 @@ use super::error::JournalError;
 use super::format::Seed;
 use super::record::RecordRef;
 use super::recovery::{self, Opened, Recovered};
+use super::reserve::{Reserve, Spent};
 use super::segments::Segments;
 use super::wait::{Wait, Waiters, Wakeup};
 use super::writer::{Append, Chunk, Dirty, SinceBase, Write};
@@ -63,8 +64,11 @@ pub struct Journal {
     pub(super) synced: AtomicU64,
     /// Behind the last record that is no `Synced`: nothing beyond is worth a sync.
     pub(super) content_end: AtomicU64,
-    /// Of what is appended and not yet written, what maintenance has appended.
-    pub(super) maintenance: AtomicU64,
+    /// Bytes that maintenance has appended since it was opened, and those of them that are written.
+    pub(super) maintenance_appended: AtomicU64,
+    pub(super) maintenance_written: AtomicU64,
+    pub(super) folder: Arc<dyn DiskDir>,
+    reserve: Reserve,
     pub(super) waiters: Waiters,
     pub(super) wakeup: Wakeup,
     /// See [`Journal::let_answers_write`].
@@ -163,10 +167,10 @@ impl Journal {
     }
 
     fn opened(disk: Arc<dyn Disk>, dir: &Path, config: Config, opened: Opened) -> (Self, Recovered) {
-        let Opened { recovered, segments, seed, file } = opened;
+        let Opened { recovered, segments, seed, file, folder, reserve } = opened;
         let end = recovered.end.0;
         let journal = Self {
-            segments: Segments::new(Arc::clone(&disk), dir, segments),
+            segments: Segments::new(Arc::clone(&disk), dir, Arc::clone(&folder), segments),
             appending: Mutex::new(Append::new(end)),
             flight: RwLock::default(),
             writing: Mutex::new(Write::new(end, file)),
@@ -176,7 +180,10 @@ impl Journal {
             written: AtomicU64::new(end),
             synced: AtomicU64::new(end),
             content_end: AtomicU64::new(end),
-            maintenance: AtomicU64::new(0),
+            maintenance_appended: AtomicU64::new(0),
+            maintenance_written: AtomicU64::new(0),
+            folder,
+            reserve,
             waiters: Waiters::default(),
             wakeup: Wakeup::default(),
             answers_write: AtomicBool::new(false),
@@ -217,9 +224,13 @@ impl Journal {
         if self.is_closing.load(Ordering::SeqCst) {
             return Err(StoreError::Stopped { reason: CLOSED.into() });
         }
-        let maintenance = self.maintenance.load(Ordering::SeqCst);
-        if self.unwritten().saturating_sub(maintenance) > self.config.unwritten_share() {
+        if self.unwritten().saturating_sub(self.unwritten_maintenance()) > self.config.unwritten_share() {
             return Err(StoreError::Unavailable { reason: "the disk takes nothing and too much waits for it" });
+        }
+        if let Some(spent) = self.reserve.spent()
+            && self.traffic_appended().saturating_sub(spent.traffic) > self.reserve.share()
+        {
+            return Err(StoreError::Unavailable { reason: "the disk is full" });
         }
         Ok(())
     }
@@ -237,7 +248,43 @@ impl Journal {
         if self.poison.get().is_some() || self.is_closing.load(Ordering::SeqCst) {
             return 0;
         }
-        self.config.maintenance_pace().saturating_sub(self.maintenance.load(Ordering::SeqCst))
+        let room = self.config.maintenance_pace().saturating_sub(self.unwritten_maintenance());
+        match self.reserve.spent() {
+            None => room,
+            Some(spent) => {
+                let appended = self.maintenance_appended.load(Ordering::SeqCst).saturating_sub(spent.maintenance);
+                room.min(self.reserve.share().saturating_sub(appended))
+            }
+        }
+    }
+
+    fn unwritten_maintenance(&self) -> u64 {
+        let written = self.maintenance_written.load(Ordering::SeqCst);
+        self.maintenance_appended.load(Ordering::SeqCst).saturating_sub(written)
+    }
+
+    fn traffic_appended(&self) -> u64 {
+        let maintenance = self.maintenance_appended.load(Ordering::SeqCst);
+        self.appended.load(Ordering::SeqCst).saturating_sub(maintenance)
+    }
+
+    /// Whether the disk is full and what was kept for that is being used: traffic, and maintenance that frees nothing,
+    /// have a quarter of it each; the rest is for bases and acknowledgements, so that old segments can go. Over once
+    /// [`Journal::keep_reserve`] has it again.
+    pub fn is_on_reserve(&self) -> bool {
+        self.reserve.spent().is_some()
+    }
+
+    /// Makes the reserve where it is missing: a file beside the segments, as long as the settings say, that a full disk
+    /// gets back. Tries every few seconds at most. Whether it is there.
+    pub fn keep_reserve(&self, now: Timestamp) -> bool {
+        self.poison.get().is_none() && self.reserve.keep(&*self.disk, now)
+    }
+
+    /// Gives the reserve up. `false` if there is none.
+    pub(super) fn spend_reserve(&self) -> bool {
+        let maintenance = self.maintenance_appended.load(Ordering::SeqCst);
+        self.reserve.spend(&*self.disk, Spent { traffic: self.traffic_appended(), maintenance })
     }
 
     /// What a wait for `lsn` has come to, if it has.
@@ -417,7 +464,7 @@ impl Journal {
         Usage {
             bytes: appended - self.oldest().0,
             unwritten: self.unwritten(),
-            unwritten_maintenance: self.maintenance.load(Ordering::SeqCst).min(self.unwritten()),
+            unwritten_maintenance: self.unwritten_maintenance().min(self.unwritten()),
             unsynced: appended - synced,
             segments: self.segments.count(),
         }

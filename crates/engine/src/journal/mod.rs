@@ -23,6 +23,7 @@ pub mod meta;
 mod reader;
 mod record;
 mod recovery;
+mod reserve;
 mod scan;
 mod segments;
 mod sweep;
@@ -34,7 +35,7 @@ mod writer;
 pub use barrier::{Barrier, Whose};
 #[cfg(feature = "mutations")]
 pub use config::Mutations;
-pub use config::{Config, SEGMENT_BYTES, UNWRITTEN_BYTES_MAX};
+pub use config::{Config, RESERVE_BYTES, SEGMENT_BYTES, UNWRITTEN_BYTES_MAX};
 pub use error::{Corrupt, Fault, JournalError};
 pub use explain::{DumpFilter, Finding, Report, SegmentReport, Verdict, dump, verify};
 pub use format::{Flags, Kind};

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use visitlog_core::Lsn;
-use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 
 use super::ahead::Walker;
 use super::config::Config;
 use super::error::{Corrupt, Fault, JournalError};
 use super::format::{FIRST_LSN, HEADER_LEN, Header, Seed, file_name};
+use super::reserve::Reserve;
 use super::scan::{Beside, SegmentFile, Walk, survey, walk};
 use super::segments::Segment;
 
@@ -50,6 +51,10 @@ pub(super) struct Opened {
     pub(super) seed: Seed,
     /// The new segment.
     pub(super) file: Arc<dyn DiskFile>,
+    /// The journal's folder.
+    pub(super) folder: Arc<dyn DiskDir>,
+    /// What is kept for a full disk.
+    pub(super) reserve: Reserve,
 }
 
 pub(super) fn open(
@@ -60,9 +65,11 @@ pub(super) fn open(
     read: impl FnOnce(&Walker<'_>) -> Result<Walk, JournalError>,
 ) -> Result<Opened, JournalError> {
     disk.create_dir_all(dir).map_err(|error| JournalError::io("create", dir, error))?;
+    let folder = disk.open_dir(dir).map_err(|error| JournalError::io("open", dir, error))?;
+    let reserve = Reserve::find(disk, dir, config.reserve_bytes)?;
     let files = survey(disk, dir, Beside::Nobody)?;
     if is_new(&files)? {
-        return create(disk, dir, config, uuid);
+        return create(disk, dir, config, uuid, folder, reserve);
     }
     let (uuid, epoch) = identity(&files)?;
     let live: Vec<&SegmentFile> = files.iter().filter(|file| !file.void).collect();
@@ -76,13 +83,14 @@ pub(super) fn open(
     }
     let epoch = epoch + 1;
     let end = walked.end;
-    let file = begin_segment(disk, dir, Header { uuid, epoch, first: end })?;
+    let header = Header { uuid, epoch, first: end };
+    let file = reserve.spend_if_full(disk, || begin_segment(disk, dir, header))?;
     let leftover = files.iter().filter(|file| file.void || file.first > end).filter(|file| file.first != end);
     let removed = leftover.map(|file| file.path.clone()).collect::<Vec<_>>();
     for path in &removed {
         disk.remove(path).map_err(|error| JournalError::io("remove", path, error))?;
     }
-    sync_dir(disk, dir, config)?;
+    sync_folder(&*folder, dir, config)?;
     let seed = config.seed(uuid, epoch);
     let mut segments: Vec<Segment> = live
         .iter()
@@ -93,7 +101,7 @@ pub(super) fn open(
     let oldest = Lsn(segments[0].first);
     let Walk { records, mark, cut, .. } = walked;
     let recovered = Recovered { uuid, created: false, records, oldest, end, mark, epoch, cut, removed };
-    Ok(Opened { recovered, segments, seed, file })
+    Ok(Opened { recovered, segments, seed, file, folder, reserve })
 }
 
 /// Whether there is no journal: no file, or the first one of a journal whose making was interrupted.
@@ -134,13 +142,20 @@ pub(super) fn identity(files: &[SegmentFile]) -> Result<(u128, u64), JournalErro
     }
 }
 
-fn create(disk: &Arc<dyn Disk>, dir: &Path, config: &Config, uuid: u128) -> Result<Opened, JournalError> {
+fn create(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    config: &Config,
+    uuid: u128,
+    folder: Arc<dyn DiskDir>,
+    reserve: Reserve,
+) -> Result<Opened, JournalError> {
     let epoch = 1;
-    let file = begin_segment(disk, dir, Header { uuid, epoch, first: FIRST_LSN })?;
-    sync_dir(disk, dir, config)?;
-    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        sync_dir(disk, parent, config)?;
-    }
+    // Before there is a header, which makes a journal of it: a crash in between must not leave this undone.
+    sync_way_to(disk, dir, config)?;
+    let header = Header { uuid, epoch, first: FIRST_LSN };
+    let file = reserve.spend_if_full(disk, || begin_segment(disk, dir, header))?;
+    sync_folder(&*folder, dir, config)?;
     let seed = config.seed(uuid, epoch);
     let recovered = Recovered {
         uuid,
@@ -153,7 +168,26 @@ fn create(disk: &Arc<dyn Disk>, dir: &Path, config: &Config, uuid: u128) -> Resu
         cut: None,
         removed: Vec::new(),
     };
-    Ok(Opened { recovered, segments: vec![Segment { first: FIRST_LSN.0, seed }], seed, file })
+    Ok(Opened { recovered, segments: vec![Segment { first: FIRST_LSN.0, seed }], seed, file, folder, reserve })
+}
+
+/// Syncs the folders above the journal's: whoever has made one of them, now or in a life that was killed, its entry is in
+/// the one above it, and goes in a power cut with all that it holds. What this process may not sync it has not made.
+fn sync_way_to(disk: &Arc<dyn Disk>, dir: &Path, config: &Config) -> Result<(), JournalError> {
+    use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    for (above, folder) in dir.ancestors().skip(1).enumerate() {
+        let synced = if config.no_dir_sync() { Ok(()) } else { disk.sync_dir(folder) };
+        match synced {
+            Err(error)
+                if above > 0
+                    && matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported) =>
+            {
+                break;
+            }
+            other => other.map_err(|error| JournalError::io("sync", folder, error))?,
+        }
+    }
+    Ok(())
 }
 
 /// Writes what is above the mark again, header included where nothing proves it, and syncs it.
@@ -197,9 +231,9 @@ fn begin_segment(disk: &Arc<dyn Disk>, dir: &Path, header: Header) -> Result<Arc
     begin().map_err(|error| JournalError::io("create", &path, error))
 }
 
-fn sync_dir(disk: &Arc<dyn Disk>, dir: &Path, config: &Config) -> Result<(), JournalError> {
+fn sync_folder(folder: &dyn DiskDir, dir: &Path, config: &Config) -> Result<(), JournalError> {
     if config.no_dir_sync() {
         return Ok(());
     }
-    disk.sync_dir(dir).map_err(|error| JournalError::io("sync", dir, error))
+    folder.sync().map_err(|error| JournalError::io("sync", dir, error))
 }

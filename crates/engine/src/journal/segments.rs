@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use visitlog_core::Lsn;
-use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 
 use super::error::JournalError;
 use super::format::{HEADER_LEN, Seed, file_name};
@@ -40,7 +41,10 @@ impl Place {
 pub(super) struct Segments {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    folder: Arc<dyn DiskDir>,
     list: RwLock<Vec<Segment>>,
+    /// The first one's first position.
+    oldest: AtomicU64,
     /// The most recently used one last.
     files: Mutex<Vec<(u64, Arc<dyn DiskFile>)>>,
     collecting: Mutex<()>,
@@ -67,10 +71,12 @@ impl Drop for Held {
 }
 
 impl Segments {
-    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, list: Vec<Segment>) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, folder: Arc<dyn DiskDir>, list: Vec<Segment>) -> Self {
         Self {
             disk,
             dir: dir.to_owned(),
+            folder,
+            oldest: AtomicU64::new(list.first().map_or(0, |segment| segment.first)),
             list: RwLock::new(list),
             files: Mutex::default(),
             collecting: Mutex::default(),
@@ -96,7 +102,7 @@ impl Segments {
     }
 
     pub(super) fn oldest(&self) -> u64 {
-        self.list.read().first().map_or(0, |segment| segment.first)
+        self.oldest.load(Ordering::SeqCst)
     }
 
     /// Adds the newest one.
@@ -128,18 +134,22 @@ impl Segments {
                 if list.len() < 2 || list[1].first > held.map_or(bound, |held| bound.min(held)) {
                     return Ok(removed);
                 }
-                list.remove(0)
+                let oldest = list.remove(0);
+                self.oldest.store(list[0].first, Ordering::SeqCst);
+                oldest
             };
             self.files.lock().retain(|(open, _)| *open != oldest.first);
             let path = self.path(oldest.first);
             if let Err(error) = self.disk.remove(&path) {
                 // It is the oldest still: a later one must not go before it.
-                self.list.write().insert(0, oldest);
+                let mut list = self.list.write();
+                list.insert(0, oldest);
+                self.oldest.store(oldest.first, Ordering::SeqCst);
                 return Err(JournalError::io("remove", &path, error));
             }
             // Before the next: a power cut must not take a newer one and leave an older.
             if sync_dir {
-                self.disk.sync_dir(&self.dir).map_err(|error| JournalError::io("sync", &self.dir, error))?;
+                self.folder.sync().map_err(|error| JournalError::io("sync", &self.dir, error))?;
             }
             removed += 1;
         }

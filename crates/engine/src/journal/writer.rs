@@ -232,7 +232,7 @@ impl Drop for Appender<'_> {
             return;
         }
         // Before the bytes themselves count, so that they never count as traffic's.
-        journal.maintenance.fetch_add(self.maintenance, Ordering::SeqCst);
+        journal.maintenance_appended.fetch_add(self.maintenance, Ordering::SeqCst);
         if self.content {
             journal.content_end.store(end, Ordering::SeqCst);
         }
@@ -277,14 +277,17 @@ impl Journal {
             return Ok(false);
         };
         self.write_watch.begin();
-        let result = self.write_chunk(&mut write, &chunk);
+        let mut result = self.write_chunk(&mut write, &chunk);
+        if result.as_ref().is_err_and(JournalError::is_full) && self.spend_reserve() {
+            result = self.write_chunk(&mut write, &chunk);
+        }
         self.write_watch.end();
         if let Err(error) = result {
             self.stall(FAILED_WRITE);
             return Err(error);
         }
         *self.flight.write() = None;
-        self.maintenance.fetch_sub(chunk.maintenance, Ordering::SeqCst);
+        self.maintenance_written.fetch_add(chunk.maintenance, Ordering::SeqCst);
         if let Ok(chunk) = Arc::try_unwrap(chunk)
             && chunk.bytes.capacity() <= SPARE_BYTES_MAX
         {
@@ -387,7 +390,7 @@ impl Journal {
             file.sync_data().map_err(|error| JournalError::io("sync", &self.segments.path(*segment), error))?;
         }
         if dirty.dir && !self.config.no_dir_sync() {
-            self.disk.sync_dir(&self.dir).map_err(|error| JournalError::io("sync", &self.dir, error))?;
+            self.folder.sync().map_err(|error| JournalError::io("sync", &self.dir, error))?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use visitlog_core::model::{
     End, EndReason, EndedVisit, Entry, Event, EventKind, Identity, RequestFacts, Start, StartFacts, UserId, Via,
 };
-use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 use visitlog_core::{Fingerprint, Host, Redacted, Timestamp, VisitId, VisitorId};
 
 /// What a page is on this disk: small, so that a document is many of them.
@@ -255,9 +255,21 @@ impl Disk for MemDisk {
         self.0.lock().live.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.whole_step()?;
-        let mut state = self.0.lock();
+    fn open_dir(&self, dir: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        Ok(Arc::new(MemDir { disk: self.clone(), dir: dir.to_owned() }))
+    }
+}
+
+struct MemDir {
+    disk: MemDisk,
+    dir: PathBuf,
+}
+
+impl DiskDir for MemDir {
+    fn sync(&self) -> io::Result<()> {
+        let dir = &*self.dir;
+        self.disk.whole_step()?;
+        let mut state = self.disk.0.lock();
         let live: Vec<_> = state
             .live
             .iter()

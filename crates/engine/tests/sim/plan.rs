@@ -159,6 +159,7 @@ impl Plan {
         journal::Config {
             segment_bytes: self.segment_bytes,
             unwritten_bytes_max: self.unwritten_bytes_max,
+            reserve_bytes: 4 * self.segment_bytes,
             durability: self.durability,
             mutations: journal::Mutations {
                 no_epoch_in_checksum: self.broken == Broken::Epoch,

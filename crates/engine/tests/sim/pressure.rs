@@ -6,6 +6,7 @@ use visitlog_core::ports::{Durability, Op, SessionStore};
 
 use crate::lab::{Lab, arrival, commit_of};
 use crate::plan::Plan;
+use crate::world::Life;
 
 const STEP: Duration = Duration::from_millis(10);
 
@@ -44,4 +45,44 @@ fn a_storm_of_ends_on_a_slow_disk_refuses_nobody() {
         }
     }
     panic!("{ended} of {sessions} ended; {peak} bytes waited at most");
+}
+
+/// Everything that threads do, whatever the disk says.
+fn turns_in_trouble(lab: &mut Lab, seconds: u64) {
+    for _ in 0..seconds {
+        lab.wait(Duration::from_secs(1));
+        let Life { engine, sinks, upkeep, sweep, .. } = &mut lab.life;
+        let _ = engine.journal().write_step();
+        let _ = engine.journal().sync_step();
+        sweep.step(engine);
+        while sinks.step(engine.now()).worked {}
+        let _ = upkeep.step(engine);
+        lab.delivered.extend(lab.desk.take_file().into_iter().flat_map(|(_, batch)| batch));
+        lab.desk.take_hook();
+    }
+}
+
+#[test]
+fn a_full_disk_whose_journal_could_go_frees_itself() {
+    let mut lab = Lab::new(Plan::plain(Durability::Process));
+    let visits = 100;
+    // The reserve is made.
+    lab.turn();
+    for print in 0..visits {
+        lab.page(print, None, vec![Op::Abandon]);
+    }
+    lab.settle();
+    let full = lab.disk.used();
+    lab.disk.set_capacity(Some(full));
+    let before = lab.life.journal().usage();
+    assert!(before.segments > 10, "{before:?}");
+    turns_in_trouble(&mut lab, 120);
+    let after = lab.life.journal().usage();
+    assert!(after.segments <= 4, "before {before:?}, after {after:?}, {:?}", lab.life.engine.sinks());
+    assert_eq!(lab.delivered.len() as u64, visits);
+    assert!(!lab.life.journal().is_on_reserve(), "the reserve is back");
+    let visit = lab.page(visits, None, vec![]).visit.expect("a visitor comes");
+    lab.restart();
+    lab.turns(60, Duration::from_secs(1));
+    assert!(lab.delivered.iter().any(|ended| ended.visit == visit));
 }

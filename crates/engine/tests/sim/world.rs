@@ -231,6 +231,7 @@ impl World {
                 // Half of what may wait is traffic's.
                 StoreError::Unavailable { .. } => {
                     usage.unwritten - usage.unwritten_maintenance > self.plan.unwritten_bytes_max / 2
+                        || journal.is_on_reserve()
                 }
             },
             "refused without need: {error}, {usage:?}"

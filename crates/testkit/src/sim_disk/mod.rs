@@ -2,7 +2,8 @@
 //!
 //! What is written stays in a cache until it is synced. [`SimDisk::power_cut`] decides anew for each page that was
 //! written since whether it is lost, kept or torn at a sector, whatever its neighbours' fate, and likewise for each
-//! file's length and for each entry of a folder that was not synced. A sync that fails drops the pages as Linux does:
+//! file's length and for each entry of a folder that was not synced: a folder that was made and
+//! never synced into the one above goes with all that is in it. A sync that fails drops the pages as Linux does:
 //! they count as clean, are still read, and are on no disk. All of it depends on nothing but the seed and the calls.
 
 mod inode;
@@ -14,14 +15,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 
 use state::State;
 
 /// A call to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskCall {
-    /// [`Disk::open`], [`Disk::open_to_read`] and [`Disk::create`].
+    /// [`Disk::open`], [`Disk::open_to_read`], [`Disk::create`] and [`Disk::open_dir`].
     Open,
     /// [`DiskFile::read_at`].
     Read,
@@ -29,7 +30,7 @@ pub enum DiskCall {
     Write,
     /// [`DiskFile::sync_data`].
     Sync,
-    /// [`Disk::sync_dir`].
+    /// [`DiskDir::sync`].
     SyncDir,
     /// [`Disk::remove`].
     Remove,
@@ -71,6 +72,8 @@ pub struct DiskProbes {
     pub lost_lengths: u64,
     /// Files whose entry in the folder a power cut took.
     pub lost_creations: u64,
+    /// Folders whose entry in the one above a power cut took, with all that was in them.
+    pub lost_folders: u64,
     /// Removed files that a power cut brought back.
     pub lost_removals: u64,
     /// Syncs that failed.
@@ -191,7 +194,8 @@ impl Disk for SimDisk {
         self.file(true, |state| state.create(path))
     }
 
-    fn create_dir_all(&self, _path: &Path) -> io::Result<()> {
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.lock().create_dirs(path);
         Ok(())
     }
 
@@ -207,9 +211,31 @@ impl Disk for SimDisk {
         self.lock().remove(path)
     }
 
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.lock().sync_dir(dir)
+    fn open_dir(&self, dir: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        let mut state = self.lock();
+        state.open_dir()?;
+        Ok(Arc::new(SimDir { state: Arc::clone(&self.state), dir: dir.to_owned(), life: state.life }))
     }
+}
+
+/// An open folder of one life of the process.
+#[derive(Debug)]
+struct SimDir {
+    state: Arc<Mutex<State>>,
+    dir: PathBuf,
+    life: u64,
+}
+
+impl DiskDir for SimDir {
+    fn sync(&self) -> io::Result<()> {
+        lock_of(&self.state, self.life)?.sync_dir(&self.dir)
+    }
+}
+
+/// The disk, as an open file or folder of a life sees it.
+fn lock_of(state: &Mutex<State>, life: u64) -> io::Result<MutexGuard<'_, State>> {
+    let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.life == life { Ok(state) } else { Err(io::Error::other("a file of a process that is no more")) }
 }
 
 /// An open file of one life of the process.
@@ -223,8 +249,7 @@ struct SimFile {
 
 impl SimFile {
     fn lock(&self) -> io::Result<MutexGuard<'_, State>> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.life == self.life { Ok(state) } else { Err(io::Error::other("a file of a process that is no more")) }
+        lock_of(&self.state, self.life)
     }
 
     fn lock_to_write(&self) -> io::Result<MutexGuard<'_, State>> {

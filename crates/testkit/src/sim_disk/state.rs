@@ -1,6 +1,6 @@
 //! The files and folders of a simulated disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,10 @@ pub(super) struct State {
     durable_names: BTreeMap<PathBuf, usize>,
     /// What has been done to them since, in order.
     pending: Vec<(PathBuf, Option<usize>)>,
+    /// Folders that were made.
+    folders: BTreeSet<PathBuf>,
+    /// Of these, those whose entry in the folder above is not on the disk.
+    pending_folders: BTreeSet<PathBuf>,
     scheduled: Vec<Scheduled>,
     pub(super) life: u64,
     pub(super) faults: DiskFaults,
@@ -46,6 +50,8 @@ impl State {
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             pending: Vec::new(),
+            folders: BTreeSet::new(),
+            pending_folders: BTreeSet::new(),
             scheduled: Vec::new(),
             life: 0,
             faults: DiskFaults::default(),
@@ -81,6 +87,21 @@ impl State {
         Ok(inode)
     }
 
+    pub(super) fn open_dir(&mut self) -> io::Result<()> {
+        self.may_fail(DiskCall::Open, self.faults.open)
+    }
+
+    /// Makes a folder and those above it. One that holds a file is there, whether it was made or not.
+    pub(super) fn create_dirs(&mut self, path: &Path) {
+        for folder in path.ancestors().filter(|folder| folder.file_name().is_some()) {
+            if self.folders.contains(folder) || self.names.keys().any(|file| file.starts_with(folder)) {
+                break;
+            }
+            self.folders.insert(folder.to_owned());
+            self.pending_folders.insert(folder.to_owned());
+        }
+    }
+
     pub(super) fn list(&self, dir: &Path) -> Vec<PathBuf> {
         self.names.keys().filter(|path| path.parent() == Some(dir)).cloned().collect()
     }
@@ -99,6 +120,7 @@ impl State {
             self.probes.failed_dir_syncs += 1;
             return Err(error);
         }
+        self.pending_folders.retain(|folder| folder.parent() != Some(dir));
         for (path, inode) in self.pending.extract_if(.., |(path, _)| path.parent() == Some(dir)) {
             match inode {
                 Some(inode) => self.durable_names.insert(path, inode),
@@ -194,13 +216,21 @@ impl State {
                 None => {}
             }
         }
+        for folder in std::mem::take(&mut self.pending_folders) {
+            if self.folders.contains(&folder) && self.rng.random_bool(0.5) {
+                self.probes.lost_folders += 1;
+                self.folders.retain(|other| !other.starts_with(&folder));
+                self.durable_names.retain(|path, _| !path.starts_with(&folder));
+            }
+        }
         self.names.clone_from(&self.durable_names);
     }
 
     /// A disk that holds what the worst power cut would leave of this one.
     pub(super) fn synced(&self) -> Self {
         let mut copy = Self::new(0, self.page);
-        for (path, inode) in &self.durable_names {
+        let is_lost = |path: &Path| self.pending_folders.iter().any(|folder| path.starts_with(folder));
+        for (path, inode) in self.durable_names.iter().filter(|(path, _)| !is_lost(path)) {
             copy.put(path, self.inodes[*inode].durable());
         }
         copy

@@ -170,3 +170,29 @@ fn whoever_opens_makes_no_file_and_whoever_reads_changes_none() {
     assert!(file.set_len(0).is_err());
     assert_eq!(disk.contents(&path()), Some(b"hello".to_vec()));
 }
+
+#[test]
+fn a_folder_that_was_not_synced_into_the_one_above_may_go_with_all_that_is_in_it() {
+    let (above, folder) = (Path::new("/data"), Path::new("/data/journal"));
+    let path = folder.join("file");
+    let life = |seed, synced: &[&Path]| {
+        let disk = SimDisk::new(seed);
+        disk.create_dir_all(folder).expect("made");
+        let file = disk.create(&path).expect("made");
+        file.write_at(b"hello", 0).expect("written");
+        file.sync_data().expect("synced");
+        synced.iter().for_each(|folder| disk.sync_dir(folder).expect("synced"));
+        let worst = disk.synced_copy().contents(&path);
+        disk.power_cut();
+        disk.create_dir_all(folder).expect("made again");
+        (disk.contents(&path).is_some(), worst.is_some())
+    };
+    for seed in 0..50 {
+        assert_eq!(life(seed, &[folder, above, Path::new("/")]), (true, true));
+    }
+    for synced in [&[folder][..], &[folder, above], &[folder, Path::new("/")]] {
+        let kept = (0..50).filter(|seed| life(*seed, synced).0).count();
+        assert!((1..50).contains(&kept), "{kept} of 50 kept");
+        assert!(!life(1, synced).1);
+    }
+}

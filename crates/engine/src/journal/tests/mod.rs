@@ -6,6 +6,7 @@ mod fixtures;
 mod model;
 mod reading;
 mod recovery;
+mod room;
 mod support;
 mod tail;
 mod threads;
