@@ -19,6 +19,7 @@ use visitlog_core::session::Ended;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use crate::bound::Floor;
+use crate::clock::EngineClock;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::journal::{Appender, Flags, Journal, JournalError, Wait};
@@ -31,7 +32,7 @@ pub(crate) const SHARDS: usize = 16;
 /// The session store of one machine, without its threads: [`crate::Driver`] runs those. Share it by `Arc`.
 pub struct Engine {
     pub(crate) config: EngineConfig,
-    clock: EngineClock,
+    pub(crate) clock: EngineClock,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) sessions: Sessions,
@@ -49,23 +50,6 @@ pub struct Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-/// The injected clock, put forward so that it never tells less than the journal's last record.
-pub(crate) struct EngineClock {
-    inner: Arc<dyn Clock>,
-    ahead: Duration,
-}
-
-impl EngineClock {
-    pub(crate) fn not_before(inner: Arc<dyn Clock>, last: Timestamp) -> Self {
-        let ahead = last.since(inner.now());
-        Self { inner, ahead }
-    }
-
-    fn now(&self) -> Timestamp {
-        self.inner.now().after(self.ahead)
     }
 }
 
@@ -93,7 +77,7 @@ impl Engine {
         recovered.barriers.iter().for_each(|barrier| driver.hub().bar(*barrier));
         // What an erasure has begun goes on after a crash: the journal's own copies go.
         let release_below = recovered.barriers.iter().map(|barrier| barrier.below.0).max().unwrap_or_default();
-        let clock = EngineClock::not_before(clock, recovered.last_moment);
+        let clock = EngineClock::start(clock, recovered.last_moment);
         let engine = Self {
             clock,
             entropy,
@@ -116,6 +100,11 @@ impl Engine {
     /// The engine's time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// How far its time is ahead of the wall clock, in microseconds; negative where it is behind. It follows slowly.
+    pub fn ahead_of_wall_us(&self) -> i64 {
+        self.clock.ahead_us()
     }
 
     /// The journal under it.

@@ -7,6 +7,7 @@ pub mod adapters;
 mod base;
 mod bound;
 mod carry;
+mod clock;
 pub mod config;
 mod counters;
 pub mod document;

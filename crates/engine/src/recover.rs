@@ -9,6 +9,7 @@ use visitlog_core::model::Entry;
 use visitlog_core::ports::{Carried, Disk, Entropy, Follow, Seen, TailRecord};
 use visitlog_core::{Host, Lsn, Timestamp, VisitId};
 
+use crate::clock::AHEAD_MAX;
 use crate::config::EngineConfig;
 use crate::engine::SHARDS;
 use crate::journal::codec::CodecError;
@@ -164,7 +165,11 @@ impl Replay {
                     self.barriers.push(barrier);
                 }
             }
-            BaseItem::Time(at) => self.last_moment = self.last_moment.max(at),
+            BaseItem::Time(at) => {
+                // A life that began under the right clock after one under a wrong one: see `clock`.
+                let was_put_back = self.last_moment.since(at) > AHEAD_MAX;
+                self.last_moment = if was_put_back { at } else { self.last_moment.max(at) };
+            }
         }
     }
 

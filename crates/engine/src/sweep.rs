@@ -27,6 +27,7 @@ impl Sweep {
 
     /// Ends what is due in every shard, as far as the pace allows. Returns how many ended, and whether more are due.
     pub fn step(&mut self, engine: &Engine) -> (usize, bool) {
+        engine.clock.follow();
         let now = engine.now();
         let log = Maintenance(engine);
         self.earn(now, engine.config.ends_per_second);

@@ -114,13 +114,18 @@ impl Shard {
         // As they started, near enough, and not as they hash: who falls due together then stands together in the
         // journal, too, where the sinks read it.
         let indexes: Vec<u32> = self.indexes().collect();
+        // The wheel began when the first session did, perhaps by a clock that was wrong.
+        indexes.iter().for_each(|index| self.wheel.disarm(&mut self.slots, *index));
+        self.wheel.restart();
         for index in indexes {
             let session = &mut self.slots.at_mut(index).session;
             session.in_flight = 0;
+            session.read_at(now);
             if self.config.mutations.touch_padding() {
                 session.pad();
             }
-            self.rearm(index, now);
+            let deadline = self.deadline(index).0;
+            self.wheel.arm(&mut self.slots, index, deadline, now);
         }
     }
 }

@@ -50,6 +50,11 @@ impl Wheel {
         }
     }
 
+    /// An empty one begins anew with the next session, whatever time it is then.
+    pub(super) const fn restart(&mut self) {
+        self.started = false;
+    }
+
     /// Takes an entry out of its slot.
     pub(super) fn disarm(&mut self, entries: &mut impl Linked, index: u32) {
         let (next, prev, slot) = entries.links(index);

@@ -10,6 +10,10 @@ use crate::time::Timestamp;
 pub trait Clock: Send + Sync {
     /// The moment now, UTC.
     fn now(&self) -> Timestamp;
+    /// What the wall clock says now, which people and daemons set, forward and back. Whoever follows it does so slowly.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// Draws unguessable bits.

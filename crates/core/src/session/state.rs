@@ -91,6 +91,9 @@ impl Flags {
     }
 }
 
+/// Activity that lies so far ahead was recorded under a clock that was wrong.
+const WRONG_CLOCK: Duration = Duration::from_secs(24 * 3_600);
+
 impl Session {
     /// A session that starts; nothing of it is recorded yet.
     pub fn new(visit: VisitId, at: Timestamp, fingerprint: Fingerprint, identity: Identity) -> Self {
@@ -138,6 +141,15 @@ impl Session {
         self.unjournaled_us = 0;
         let padded = self.last_seen.after(limits::TOUCH_EVERY);
         self.slide(padded);
+    }
+
+    /// It was read back at `now`. Activity far ahead of that was recorded under a clock that was wrong: it counts as of
+    /// now, so that the session does not live until then.
+    pub fn read_at(&mut self, now: Timestamp) {
+        if self.journaled().since(now) > WRONG_CLOCK {
+            (self.last_seen, self.unjournaled_us) = (now, 0);
+        }
+        self.rotated_at_s = self.rotated_at_s.min(u32::try_from(now.secs()).unwrap_or(0));
     }
 
     /// When it is due if nothing more happens, and why. A request in flight holds off idle expiry only.

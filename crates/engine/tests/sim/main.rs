@@ -11,6 +11,7 @@
 mod audit;
 mod books;
 mod clients;
+mod clocks;
 mod dice;
 mod directed;
 mod erasure;
