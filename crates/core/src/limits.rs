@@ -66,6 +66,9 @@ pub const REJOIN_WITHIN: Duration = Duration::from_secs(10);
 pub const ROTATION_GRACE: Duration = Duration::from_secs(30);
 /// At most one touch record a second and session; recovery pads the last activity by as much.
 pub const TOUCH_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of the journal, by default: a day of 1,000 events a second, and no session lives longer. From half of it on sinks
+/// that lag are parked; beyond it strangers start no sessions (`journal_quota`), beyond nine eighths of it nobody does.
+pub const JOURNAL_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 
 /// Open sessions that a store lists at once: who wants more asks on, and traffic gets its turn in between.
 pub const OPEN_PAGE_MAX: usize = 1_000;

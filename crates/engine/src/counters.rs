@@ -18,6 +18,7 @@ pub struct Counters {
     gone: AtomicU64,
     refused: AtomicU64,
     unavailable: AtomicU64,
+    over_quota: AtomicU64,
 }
 
 /// All counters at one moment.
@@ -37,6 +38,8 @@ pub struct Counts {
     pub refused: u64,
     /// Calls refused because the journal could not take more.
     pub unavailable: u64,
+    /// Of these, sessions that were not started because the journal was as long as it may be.
+    pub over_quota: u64,
 }
 
 impl Counters {
@@ -70,6 +73,10 @@ impl Counters {
         self.unavailable.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn over_quota(&self) {
+        self.over_quota.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// All counters now.
     pub fn snapshot(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -82,6 +89,7 @@ impl Counters {
             gone: read(&self.gone),
             refused: read(&self.refused),
             unavailable: read(&self.unavailable),
+            over_quota: read(&self.over_quota),
         }
     }
 }

@@ -175,7 +175,7 @@ impl Engine {
     }
 
     fn begin_at_once(&self, arrival: &Arrival) -> Result<Begun, StoreError> {
-        self.journal.check().map_err(|error| self.refuse(error))?;
+        self.journal.check().and_then(|()| self.check_quota(arrival)).map_err(|error| self.refuse(error))?;
         Ok(self.sessions.begin(&self.call(), arrival))
     }
 

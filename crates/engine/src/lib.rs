@@ -19,6 +19,7 @@ pub mod journal;
 mod live;
 pub mod local;
 pub mod lock;
+mod quota;
 mod recover;
 pub mod sinks;
 mod stop;

@@ -7,7 +7,7 @@ use visitlog_core::{Lsn, VisitId};
 use crate::base::Base;
 use crate::carry::{Carry, Progress};
 use crate::engine::{Engine, SHARDS};
-use crate::journal::JournalError;
+use crate::journal::{Fill, JournalError};
 
 /// Steps that wait for room before it is looked again what may go.
 const PLAN_EVERY: u32 = 16;
@@ -108,6 +108,10 @@ impl Upkeep {
             && engine.sinks.oldest_needed().is_some_and(|oldest| oldest < below)
         {
             // What ends now may have begun there.
+            engine.sinks.hasten(engine.journal.appended());
+        }
+        if engine.journal.fill() >= Fill::Half {
+            // Whoever lags is parked, so that what it holds back can go.
             engine.sinks.hasten(engine.journal.appended());
         }
         self.carry(engine, &mut budget);

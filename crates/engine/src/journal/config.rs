@@ -1,5 +1,6 @@
 //! What a journal is told when it is opened.
 
+use visitlog_core::limits;
 use visitlog_core::ports::Durability;
 
 use super::format::Seed;
@@ -27,6 +28,8 @@ pub struct Config {
     /// Bytes on the disk that are kept for when it is full, so that bases and acknowledgements can be written and old
     /// segments go; 0 for none.
     pub reserve_bytes: u64,
+    /// How many bytes of records it should keep at most: what is done to stay below is said by [`super::Fill`].
+    pub bytes_max: u64,
     /// What [`super::Journal::wait`] waits for.
     pub durability: Durability,
     /// Rules to break, for the test that shows that other tests notice.
@@ -40,6 +43,7 @@ impl Default for Config {
             segment_bytes: SEGMENT_BYTES,
             unwritten_bytes_max: UNWRITTEN_BYTES_MAX,
             reserve_bytes: RESERVE_BYTES,
+            bytes_max: limits::JOURNAL_BYTES_MAX,
             durability: Durability::default(),
             #[cfg(feature = "mutations")]
             mutations: Mutations::default(),

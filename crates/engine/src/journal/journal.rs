@@ -68,7 +68,7 @@ pub struct Journal {
     pub(super) maintenance_appended: AtomicU64,
     pub(super) maintenance_written: AtomicU64,
     pub(super) folder: Arc<dyn DiskDir>,
-    reserve: Reserve,
+    pub(super) reserve: Reserve,
     pub(super) waiters: Waiters,
     pub(super) wakeup: Wakeup,
     /// See [`Journal::let_answers_write`].
@@ -104,6 +104,19 @@ pub struct Usage {
     pub unsynced: u64,
     /// Segments.
     pub segments: usize,
+}
+
+/// How much of what the journal may be it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fill {
+    /// There is room.
+    Room,
+    /// More than half: what holds old segments back is to be hastened.
+    Half,
+    /// All: nobody unknown is to start a session.
+    Full,
+    /// An eighth more than all: nobody is.
+    Over,
 }
 
 /// Where a base begins, from [`Journal::begin_base`].
@@ -281,10 +294,9 @@ impl Journal {
         self.poison.get().is_none() && self.reserve.keep(&*self.disk, now)
     }
 
-    /// Gives the reserve up. `false` if there is none.
-    pub(super) fn spend_reserve(&self) -> bool {
-        let maintenance = self.maintenance_appended.load(Ordering::SeqCst);
-        self.reserve.spend(&*self.disk, Spent { traffic: self.traffic_appended(), maintenance })
+    /// What a reserve that is spent now is spent at.
+    pub(super) fn spent_now(&self) -> Spent {
+        Spent { traffic: self.traffic_appended(), maintenance: self.maintenance_appended.load(Ordering::SeqCst) }
     }
 
     /// What a wait for `lsn` has come to, if it has.
@@ -467,6 +479,21 @@ impl Journal {
             unwritten_maintenance: self.unwritten_maintenance().min(self.unwritten()),
             unsynced: appended - synced,
             segments: self.segments.count(),
+        }
+    }
+
+    /// How much of what it may be it is. Cheap.
+    pub fn fill(&self) -> Fill {
+        let bytes = self.appended().0.saturating_sub(self.oldest().0);
+        let max = self.config.bytes_max;
+        if bytes <= max / 2 {
+            Fill::Room
+        } else if bytes <= max {
+            Fill::Half
+        } else if bytes <= max.saturating_add(max / 8) {
+            Fill::Full
+        } else {
+            Fill::Over
         }
     }
 

@@ -39,7 +39,7 @@ pub use config::{Config, RESERVE_BYTES, SEGMENT_BYTES, UNWRITTEN_BYTES_MAX};
 pub use error::{Corrupt, Fault, JournalError};
 pub use explain::{DumpFilter, Finding, Report, SegmentReport, Verdict, dump, verify};
 pub use format::{Flags, Kind};
-pub use journal::{BaseStart, Journal, Usage};
+pub use journal::{BaseStart, Fill, Journal, Usage};
 pub use meta::{Ack, BaseItem};
 pub use reader::Window;
 pub use record::{ChainEntry, RecordRef};

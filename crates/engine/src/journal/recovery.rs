@@ -14,7 +14,7 @@ use super::ahead::Walker;
 use super::config::Config;
 use super::error::{Corrupt, Fault, JournalError};
 use super::format::{FIRST_LSN, HEADER_LEN, Header, Seed, file_name};
-use super::reserve::Reserve;
+use super::reserve::{Reserve, Spent};
 use super::scan::{Beside, SegmentFile, Walk, survey, walk};
 use super::segments::Segment;
 
@@ -84,7 +84,7 @@ pub(super) fn open(
     let epoch = epoch + 1;
     let end = walked.end;
     let header = Header { uuid, epoch, first: end };
-    let file = reserve.spend_if_full(disk, || begin_segment(disk, dir, header))?;
+    let file = reserve.spend_if_full(Spent::default(), || begin_segment(disk, dir, header))?;
     let leftover = files.iter().filter(|file| file.void || file.first > end).filter(|file| file.first != end);
     let removed = leftover.map(|file| file.path.clone()).collect::<Vec<_>>();
     for path in &removed {
@@ -154,7 +154,7 @@ fn create(
     // Before there is a header, which makes a journal of it: a crash in between must not leave this undone.
     sync_way_to(disk, dir, config)?;
     let header = Header { uuid, epoch, first: FIRST_LSN };
-    let file = reserve.spend_if_full(disk, || begin_segment(disk, dir, header))?;
+    let file = reserve.spend_if_full(Spent::default(), || begin_segment(disk, dir, header))?;
     sync_folder(&*folder, dir, config)?;
     let seed = config.seed(uuid, epoch);
     let recovered = Recovered {

@@ -1,8 +1,9 @@
 //! Room on the disk that is kept for when it is full.
 //!
 //! A full disk can only get free by segments that go, and before they go a base and acknowledgements must be written. The
-//! reserve is a file beside the segments that holds nothing; when a write finds the disk full it is removed, and what it
-//! occupied is used for just that. It is made again as soon as there is room.
+//! reserve is a file beside the segments that holds nothing. Each time a write finds the disk full, an eighth of it is given
+//! up (not all at once: whoever else writes to that disk takes of it, too), and used for just that. It is made whole
+//! again as soon as there is room.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use visitlog_core::Timestamp;
-use visitlog_core::ports::Disk;
+use visitlog_core::ports::{Disk, DiskFile};
 
 use super::error::JournalError;
 
 /// Its file's name.
 const NAME: &str = "reserve";
+
+/// It is given up in so many steps.
+const STEPS: u64 = 8;
 
 /// After a try to make it that failed, until the next one.
 const TRY_EVERY: Duration = Duration::from_secs(5);
@@ -25,15 +29,23 @@ const TRY_EVERY: Duration = Duration::from_secs(5);
 /// What is kept.
 pub(super) struct Reserve {
     path: PathBuf,
+    /// How long it is to be.
     bytes: u64,
-    is_held: AtomicBool,
-    /// Whether `spent` is something: asked with each request.
+    /// Whether `State::spent` is something: asked with each request.
     is_spent: AtomicBool,
-    spent: Mutex<Option<Spent>>,
-    try_at: Mutex<Timestamp>,
+    state: Mutex<State>,
 }
 
-/// How much had been appended, since the journal was opened, when it was given up.
+struct State {
+    /// None where there is no file.
+    file: Option<Arc<dyn DiskFile>>,
+    /// How long it is.
+    left: u64,
+    spent: Option<Spent>,
+    try_at: Timestamp,
+}
+
+/// How much had been appended, since the journal was opened, when the first of it was given up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Spent {
     pub(super) traffic: u64,
@@ -44,20 +56,14 @@ impl Reserve {
     /// What a former life left of it.
     pub(super) fn find(disk: &Arc<dyn Disk>, dir: &Path, bytes: u64) -> Result<Self, JournalError> {
         let path = dir.join(NAME);
-        let found = match disk.open_to_read(&path) {
-            Ok(file) => file.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        let find = || match disk.open(&path) {
+            Ok(file) => Ok((file.len()?, Some(file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((0, None)),
             Err(error) => Err(error),
         };
-        let found = found.map_err(|error| JournalError::io("look at", &path, error))?;
-        Ok(Self {
-            path,
-            bytes,
-            is_held: AtomicBool::new(found > 0 && found == bytes),
-            is_spent: AtomicBool::new(false),
-            spent: Mutex::default(),
-            try_at: Mutex::new(Timestamp::EPOCH),
-        })
+        let (left, file) = find().map_err(|error| JournalError::io("look at", &path, error))?;
+        let state = State { file, left, spent: None, try_at: Timestamp::EPOCH };
+        Ok(Self { path, bytes, is_spent: AtomicBool::new(false), state: Mutex::new(state) })
     }
 
     /// What traffic may have of it, and as much maintenance that frees nothing.
@@ -65,70 +71,81 @@ impl Reserve {
         self.bytes / 4
     }
 
-    /// When it was given up, if it is not back yet.
+    /// When it was begun to be given up, if it is not whole again.
     pub(super) fn spent(&self) -> Option<Spent> {
-        if self.is_spent.load(Ordering::Relaxed) { *self.spent.lock() } else { None }
+        if self.is_spent.load(Ordering::Relaxed) { self.state.lock().spent } else { None }
     }
 
-    /// Gives it up. `false` if there is none, or it can't be.
-    pub(super) fn spend(&self, disk: &dyn Disk, at: Spent) -> bool {
-        let mut spent = self.spent.lock();
-        if !self.is_held.load(Ordering::SeqCst) || disk.remove(&self.path).is_err() {
+    /// Gives up a part of it. `false` if there is none, or it can't be.
+    pub(super) fn spend(&self, at: Spent) -> bool {
+        let mut state = self.state.lock();
+        let left = state.left.saturating_sub(self.bytes.div_ceil(STEPS).max(1));
+        let Some(file) = state.file.as_ref().filter(|_| state.left > 0) else { return false };
+        if let Err(error) = file.set_len(left) {
+            tracing::error!(%error, "the journal's reserve can't be given up");
             return false;
         }
-        self.is_held.store(false, Ordering::SeqCst);
-        *spent = Some(at);
-        self.is_spent.store(true, Ordering::SeqCst);
-        tracing::warn!(
-            bytes = self.bytes,
-            "the disk is full: the journal's reserve is used so that old segments can go"
-        );
+        state.left = left;
+        if state.spent.is_none() {
+            state.spent = Some(at);
+            self.is_spent.store(true, Ordering::SeqCst);
+            tracing::warn!(
+                bytes = self.bytes,
+                "the disk is full: the journal's reserve is used so that old segments can go"
+            );
+        }
         true
     }
 
-    /// Does what needs room; where the disk is full, once more without the reserve.
+    /// Does what needs room; where the disk is full, again with what the reserve gives.
     pub(super) fn spend_if_full<T>(
         &self,
-        disk: &Arc<dyn Disk>,
-        work: impl Fn() -> Result<T, JournalError>,
+        at: Spent,
+        mut work: impl FnMut() -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        match work() {
-            Err(error) if error.is_full() && self.spend(&**disk, Spent::default()) => work(),
-            other => other,
+        loop {
+            match work() {
+                Err(error) if error.is_full() && self.spend(at) => {}
+                other => return other,
+            }
         }
     }
 
-    /// Makes it where it is missing.
+    /// Makes it whole where it is not. Whether it is.
     pub(super) fn keep(&self, disk: &dyn Disk, now: Timestamp) -> bool {
-        if self.is_held.load(Ordering::SeqCst) || self.bytes == 0 {
-            return self.bytes > 0;
+        let mut state = self.state.lock();
+        if state.left == self.bytes || now < state.try_at {
+            return state.left == self.bytes;
         }
-        {
-            let mut try_at = self.try_at.lock();
-            if now < *try_at {
-                return false;
+        state.try_at = now.after(TRY_EVERY);
+        if let Err(error) = self.fill_up(disk, &mut state) {
+            tracing::debug!(%error, "the journal's reserve can't be made");
+            // What there is of it more than before must not be what fills the disk.
+            if let Some(file) = &state.file
+                && let Err(error) = file.set_len(state.left)
+            {
+                tracing::error!(%error, "the journal's reserve can't be cut");
             }
-            *try_at = now.after(TRY_EVERY);
-        }
-        let made = disk.create(&self.path).and_then(|file| {
-            if file.len()? > self.bytes {
-                file.set_len(self.bytes)?;
-            }
-            file.allocate(self.bytes)?;
-            file.sync_data()
-        });
-        if let Err(error) = made {
-            // What there is of it must not be what fills the disk.
-            let removed = disk.remove(&self.path);
-            tracing::debug!(%error, ?removed, "the journal's reserve can't be made");
             return false;
         }
-        let mut spent = self.spent.lock();
-        self.is_held.store(true, Ordering::SeqCst);
+        state.left = self.bytes;
         self.is_spent.store(false, Ordering::SeqCst);
-        if spent.take().is_some() {
+        if state.spent.take().is_some() {
             tracing::info!(bytes = self.bytes, "there is room on the disk again: the journal has its reserve back");
         }
         true
+    }
+
+    fn fill_up(&self, disk: &dyn Disk, state: &mut State) -> io::Result<()> {
+        let file = match &state.file {
+            Some(file) => Arc::clone(file),
+            None => disk.create(&self.path)?,
+        };
+        state.file = Some(Arc::clone(&file));
+        if state.left > self.bytes {
+            return file.set_len(self.bytes);
+        }
+        file.allocate(self.bytes)?;
+        file.sync_data()
     }
 }

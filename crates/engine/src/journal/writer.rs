@@ -277,10 +277,7 @@ impl Journal {
             return Ok(false);
         };
         self.write_watch.begin();
-        let mut result = self.write_chunk(&mut write, &chunk);
-        if result.as_ref().is_err_and(JournalError::is_full) && self.spend_reserve() {
-            result = self.write_chunk(&mut write, &chunk);
-        }
+        let result = self.reserve.spend_if_full(self.spent_now(), || self.write_chunk(&mut write, &chunk));
         self.write_watch.end();
         if let Err(error) = result {
             self.stall(FAILED_WRITE);

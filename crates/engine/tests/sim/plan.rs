@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) unwritten_bytes_max: u64,
     pub(crate) carry_from_bytes: u64,
     pub(crate) upkeep_bytes_at_once: u64,
+    /// The journal's quota.
+    pub(crate) journal_bytes_max: u64,
     pub(crate) page_bytes: usize,
     pub(crate) steps: usize,
     /// Crashes, in a thousand steps.
@@ -81,6 +83,7 @@ impl Plan {
             ends_per_second: dice.pick(&[2, 100, 10_000]),
             segment_bytes: dice.pick(&[2, 4, 8, 16]) * 1_024,
             unwritten_bytes_max: dice.pick(&[4 * 1_024, 64 * 1_024, 1 << 20]),
+            journal_bytes_max: u64::MAX,
             carry_from_bytes: dice.pick(&[6, 16, 48]) * 1_024,
             upkeep_bytes_at_once: dice.pick(&[1, 600, 1 << 20]),
             page_bytes: dice.pick(&[512, 1_024, 4_096]),
@@ -112,6 +115,7 @@ impl Plan {
             unwritten_bytes_max: 1 << 20,
             carry_from_bytes: 1 << 20,
             upkeep_bytes_at_once: 1 << 20,
+            journal_bytes_max: u64::MAX,
             page_bytes: 512,
             steps: 0,
             crashes: 0,
@@ -160,6 +164,7 @@ impl Plan {
             segment_bytes: self.segment_bytes,
             unwritten_bytes_max: self.unwritten_bytes_max,
             reserve_bytes: 4 * self.segment_bytes,
+            bytes_max: self.journal_bytes_max,
             durability: self.durability,
             mutations: journal::Mutations {
                 no_epoch_in_checksum: self.broken == Broken::Epoch,

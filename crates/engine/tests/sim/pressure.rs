@@ -1,12 +1,18 @@
 //! Disks that are too slow or too small for what is asked of them.
 
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use visitlog_core::ports::{Durability, Op, SessionStore};
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::{Delivery, Durability, Op, SessionStore, SinkError, VisitSink};
+use visitlog_core::{Lsn, VisitId};
+use visitlog_engine::{Engine, Sweep, Upkeep};
+use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
-use crate::lab::{Lab, arrival, commit_of};
+use crate::lab::{Lab, MORNING, arrival, commit_of};
 use crate::plan::Plan;
-use crate::world::Life;
+use crate::world::JOURNAL;
 
 const STEP: Duration = Duration::from_millis(10);
 
@@ -47,42 +53,103 @@ fn a_storm_of_ends_on_a_slow_disk_refuses_nobody() {
     panic!("{ended} of {sessions} ended; {peak} bytes waited at most");
 }
 
-/// Everything that threads do, whatever the disk says.
-fn turns_in_trouble(lab: &mut Lab, seconds: u64) {
-    for _ in 0..seconds {
-        lab.wait(Duration::from_secs(1));
-        let Life { engine, sinks, upkeep, sweep, .. } = &mut lab.life;
-        let _ = engine.journal().write_step();
-        let _ = engine.journal().sync_step();
-        sweep.step(engine);
-        while sinks.step(engine.now()).worked {}
-        let _ = upkeep.step(engine);
-        lab.delivered.extend(lab.desk.take_file().into_iter().flat_map(|(_, batch)| batch));
-        lab.desk.take_hook();
+/// Keeps what it gets in memory.
+struct InMemory(Arc<Mutex<Vec<VisitId>>>);
+
+impl VisitSink for InMemory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn resume(&mut self, _: Option<&[u8]>, _: &[VisitId]) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        self.0.lock().expect("not poisoned").extend(batch.iter().map(|(_, visit)| visit.visit));
+        Ok(Delivery::Stored(vec![]))
     }
 }
 
 #[test]
 fn a_full_disk_whose_journal_could_go_frees_itself() {
-    let mut lab = Lab::new(Plan::plain(Durability::Process));
-    let visits = 100;
-    // The reserve is made.
-    lab.turn();
-    for print in 0..visits {
-        lab.page(print, None, vec![Op::Abandon]);
-    }
-    lab.settle();
-    let full = lab.disk.used();
-    lab.disk.set_capacity(Some(full));
-    let before = lab.life.journal().usage();
+    let plan = Plan::plain(Durability::Process);
+    let (disk, clock) = (SimDisk::new(1), Arc::new(SimClock::new(MORNING)));
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let (engine, mut sinks, _) = Engine::open(
+        Arc::new(disk.clone()),
+        Path::new(JOURNAL),
+        plan.engine(),
+        vec![Box::new(InMemory(Arc::clone(&got)))],
+        clock.clone(),
+        Arc::new(SimEntropy::new(9)),
+    )
+    .expect("opened");
+    let (mut sweep, mut upkeep) = (Sweep::new(engine.now()), Upkeep::default());
+    let journal = Arc::clone(engine.journal());
+    let mut turns = |seconds: u64| {
+        for _ in 0..seconds {
+            clock.advance(Duration::from_secs(1));
+            // Whatever the disk says.
+            let _ = (journal.write_step(), journal.sync_step());
+            sweep.step(&engine);
+            while sinks.step(engine.now()).worked {}
+            let _ = upkeep.step(&engine);
+        }
+    };
+    let visits = |engine: &Engine, range: std::ops::Range<u64>| {
+        for print in range {
+            let begun = engine.begin(arrival(print, None, "shop.example")).into_inner().expect("a visitor comes");
+            drop(engine.commit(commit_of(print, None, "shop.example", &begun, vec![Op::Abandon])));
+        }
+    };
+    turns(1);
+    visits(&engine, 0..100);
+    while engine.journal().write_step().expect("written") || engine.journal().sync_step().expect("synced") {}
+    disk.set_capacity(Some(disk.used()));
+    let before = engine.journal().usage();
     assert!(before.segments > 10, "{before:?}");
-    turns_in_trouble(&mut lab, 120);
-    let after = lab.life.journal().usage();
-    assert!(after.segments <= 4, "before {before:?}, after {after:?}, {:?}", lab.life.engine.sinks());
-    assert_eq!(lab.delivered.len() as u64, visits);
-    assert!(!lab.life.journal().is_on_reserve(), "the reserve is back");
-    let visit = lab.page(visits, None, vec![]).visit.expect("a visitor comes");
-    lab.restart();
+    turns(120);
+    let after = engine.journal().usage();
+    assert!(after.segments <= 4, "before {before:?}, after {after:?}, {:?}", engine.sinks());
+    assert!(!engine.journal().is_on_reserve(), "the reserve is back");
+    visits(&engine, 100..110);
+    turns(20);
+    assert_eq!(got.lock().expect("not poisoned").len(), 110);
+}
+
+#[test]
+fn a_journal_that_is_as_long_as_it_may_be_takes_no_strangers_and_then_nobody_new() {
+    let mut plan = Plan::plain(Durability::Process);
+    plan.journal_bytes_max = 60_000;
+    let mut lab = Lab::new(plan);
+    let known = lab.page(1, None, vec![]);
+    let left = lab.page(2, None, vec![Op::Abandon]);
+    // Nothing takes ends any more, and nothing is parked: the journal can't go.
+    lab.desk.file_is_down.store(true, std::sync::atomic::Ordering::SeqCst);
+    let comes = |lab: &Lab, print, committed: Option<&visitlog_core::ports::Committed>| {
+        let token = committed.and_then(crate::lab::token_of);
+        let begun = lab.life.engine.begin(arrival(print, token, "shop.example")).into_inner();
+        begun.map(|begun| drop(lab.finish(print, token, &begun, vec![]))).is_ok()
+    };
+    let mut print = 10;
+    while comes(&lab, print, None) {
+        lab.settle();
+        print += 1;
+        assert!(print < 1_000, "{:?}", lab.life.journal().usage());
+    }
+    assert!((60_000..61_000).contains(&lab.life.journal().usage().bytes));
+    assert!(comes(&lab, 2, Some(&left)), "who was here before starts another session");
+    while lab.life.journal().usage().bytes <= 67_500 {
+        assert!(comes(&lab, 1, Some(&known)), "open sessions go on");
+        lab.settle();
+    }
+    assert!(!comes(&lab, 2, Some(&lab.page(1, crate::lab::token_of(&known), vec![Op::Abandon]))), "nobody starts one");
+    assert!(!comes(&lab, 3, None));
+    assert_eq!(lab.life.engine.counters().snapshot().over_quota, 3);
+    // The file is back: the journal gets short, and everybody is welcome.
+    lab.desk.file_is_down.store(false, std::sync::atomic::Ordering::SeqCst);
     lab.turns(60, Duration::from_secs(1));
-    assert!(lab.delivered.iter().any(|ended| ended.visit == visit));
+    assert!(lab.life.journal().usage().bytes < 30_000, "{:?}", lab.life.journal().usage());
+    assert!(comes(&lab, 3, None));
 }

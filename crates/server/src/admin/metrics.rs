@@ -38,6 +38,12 @@ pub const JOURNAL_SEGMENTS: &str = "visitlog_journal_segments";
 pub const JOURNAL_STALLED: &str = "visitlog_journal_stalled";
 /// 1 once a failed sync has stopped the journal.
 pub const JOURNAL_POISONED: &str = "visitlog_journal_poisoned";
+/// 1 while the disk is full and the journal's reserve is used.
+pub const JOURNAL_ON_RESERVE: &str = "visitlog_journal_on_reserve";
+/// Answers that left before what they tell of was durable.
+pub const ANSWERS_UNDURABLE: &str = "visitlog_answers_undurable_total";
+/// How far the server's time is ahead of the wall clock, in seconds; negative where it is behind.
+pub const CLOCK_AHEAD: &str = "visitlog_clock_ahead_seconds";
 /// Visits that a sink still has to get.
 pub const SINK_BACKLOG: &str = "visitlog_sink_backlog_visits";
 /// Bytes of journal that a sink holds back.
@@ -112,6 +118,12 @@ fn journal(page: &mut Page, admin: &Admin) {
     page.single(JOURNAL_STALLED, "gauge", "1 while the disk takes nothing.", u8::from(journal.is_stalled()));
     let poisoned = u8::from(journal.poisoned().is_some());
     page.single(JOURNAL_POISONED, "gauge", "1 once a failed sync has stopped the journal.", poisoned);
+    let on_reserve = u8::from(journal.is_on_reserve());
+    page.single(JOURNAL_ON_RESERVE, "gauge", "1 while the disk is full and the journal's reserve is used.", on_reserve);
+    let help = "Answers that left before what they tell of was durable.";
+    page.single(ANSWERS_UNDURABLE, "counter", help, journal.undurable_answers());
+    let help = "How far the server's time is ahead of the wall clock; negative where it is behind.";
+    page.single(CLOCK_AHEAD, "gauge", help, admin.engine.ahead_of_wall_us() as f64 / 1e6);
 }
 
 fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
@@ -144,7 +156,8 @@ pub fn losses_by_reason(engine: &Engine, layer: Counts) -> Vec<(&'static str, u6
     vec![
         ("gone", engine.gone),
         ("refused", engine.refused),
-        ("store_unavailable", engine.unavailable),
+        ("store_unavailable", engine.unavailable - engine.over_quota),
+        ("journal_quota", engine.over_quota),
         ("untracked", layer.untracked),
         ("events_lost", layer.events_lost),
         ("ops_lost", layer.ops_lost),
