@@ -34,11 +34,13 @@ pub(crate) enum Pace {
 /// The injected clock, as far ahead of it as has come about.
 pub(crate) struct EngineClock {
     inner: Arc<dyn Clock>,
-    /// Odd while the next three change.
+    /// Odd while the next four change.
     turn: AtomicU64,
     /// The inner clock's time, and this one's, at the last change of pace.
     from: AtomicI64,
     at: AtomicI64,
+    /// The wall clock's then: where a pace that is not steady ends.
+    wall: AtomicI64,
     pace: AtomicI64,
     turning: Mutex<Pace>,
 }
@@ -89,6 +91,7 @@ impl EngineClock {
             turn: AtomicU64::new(0),
             from: AtomicI64::new(steady.micros()),
             at: AtomicI64::new(at.micros()),
+            wall: AtomicI64::new(wall.micros()),
             pace: AtomicI64::new(Pace::Steady as i64),
             turning: Mutex::new(Pace::Steady),
         };
@@ -102,12 +105,11 @@ impl EngineClock {
             let steady = self.inner.now().micros();
             let from = self.from.load(Ordering::Relaxed);
             let at = self.at.load(Ordering::Relaxed);
+            let wall = self.wall.load(Ordering::Relaxed);
             let pace = self.pace.load(Ordering::Relaxed);
             fence(Ordering::Acquire);
             if turn.is_multiple_of(2) && self.turn.load(Ordering::Relaxed) == turn {
-                let since = steady.saturating_sub(from).max(0);
-                let gone = if pace == Pace::Steady as i64 { since } else { since.saturating_mul(pace) / 1_000 };
-                return Timestamp::from_micros(at.saturating_add(gone));
+                return Timestamp::from_micros(told(steady.saturating_sub(from).max(0), at, wall, pace));
             }
             std::hint::spin_loop();
         }
@@ -131,9 +133,10 @@ impl EngineClock {
         self.turn.fetch_add(1, Ordering::SeqCst);
         let steady = self.inner.now().micros();
         let since = steady.saturating_sub(self.from.load(Ordering::Relaxed)).max(0);
-        let at = self.at.load(Ordering::Relaxed).saturating_add(since.saturating_mul(*pace as i64) / 1_000);
+        let (at, met) = (self.at.load(Ordering::Relaxed), self.wall.load(Ordering::Relaxed));
         self.from.store(steady, Ordering::Relaxed);
-        self.at.store(at, Ordering::Relaxed);
+        self.at.store(told(since, at, met, *pace as i64), Ordering::Relaxed);
+        self.wall.store(wall.micros(), Ordering::Relaxed);
         self.pace.store(next as i64, Ordering::Relaxed);
         self.turn.fetch_add(1, Ordering::SeqCst);
         *pace = next;
@@ -144,6 +147,16 @@ impl EngineClock {
             Pace::Fast => tracing::info!(seconds, "time is behind the wall clock: it runs a tenth faster"),
         }
     }
+}
+
+/// What it tells so many microseconds after a change of pace: no pace goes beyond where the wall clock is met.
+fn told(since: i64, at: i64, wall: i64, pace: i64) -> i64 {
+    if pace == Pace::Steady as i64 {
+        return at.saturating_add(since);
+    }
+    let paced = at.saturating_add(since.saturating_mul(pace) / 1_000);
+    let met = wall.saturating_add(since);
+    if pace < Pace::Steady as i64 { paced.max(met) } else { paced.min(met) }
 }
 
 /// The pace at so many microseconds ahead.
@@ -190,6 +203,21 @@ mod tests {
         assert_eq!(pass(&clock, &inner, 3_600), 1_800);
         assert_eq!(pass(&clock, &inner, 3_600), 0);
         assert_eq!(pass(&clock, &inner, 600), 0, "and they agree");
+    }
+
+    #[test]
+    fn nobody_has_to_look_when_they_meet() {
+        for (ahead, us) in [(HOUR, 0), (Duration::ZERO, 60_000_000)] {
+            let inner = Arc::new(SimClock::new(NOON));
+            let clock = EngineClock::start(inner.clone(), NOON.after(ahead));
+            inner.set_wall_ahead(us);
+            clock.follow();
+            inner.advance(10 * HOUR);
+            assert_eq!(clock.ahead_us(), 0);
+            clock.follow();
+            inner.advance(10 * HOUR);
+            assert_eq!(clock.ahead_us(), 0);
+        }
     }
 
     #[test]

@@ -109,7 +109,8 @@ impl Shard {
     }
 
     /// All that was recorded has been seen. A touch may have been lost for as long as touches are apart: every
-    /// session's last activity is padded by that, so that none ends early.
+    /// session's last activity is padded by that, so that none ends early. What was recorded under a clock that was wrong
+    /// may lie far ahead of `now`: it counts as of now, so that nothing lives until then.
     pub fn restored(&mut self, now: Timestamp) {
         // As they started, near enough, and not as they hash: who falls due together then stands together in the
         // journal, too, where the sinks read it.
@@ -117,6 +118,7 @@ impl Shard {
         // The wheel began when the first session did, perhaps by a clock that was wrong.
         indexes.iter().for_each(|index| self.wheel.disarm(&mut self.slots, *index));
         self.wheel.restart();
+        self.tombs.read_at(now);
         for index in indexes {
             let session = &mut self.slots.at_mut(index).session;
             session.in_flight = 0;

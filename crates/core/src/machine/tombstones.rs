@@ -95,6 +95,14 @@ impl Tombstones {
         self.unconfirmed.order.retain(|tomb| keep(tomb.visit));
     }
 
+    /// They were read back at `now`: none was closed after that, nor is any remembered for longer than from then.
+    pub(super) fn read_at(&mut self, now: Timestamp) {
+        for tomb in self.confirmed.order.iter_mut().chain(&mut self.unconfirmed.order) {
+            let ahead = tomb.closed_at.since(now);
+            (tomb.closed_at, tomb.until) = (tomb.closed_at.before(ahead), tomb.until.before(ahead));
+        }
+    }
+
     /// All that are remembered.
     pub(super) fn iter(&self) -> impl Iterator<Item = Tombstone> + '_ {
         self.unconfirmed.order.iter().chain(&self.confirmed.order).copied()

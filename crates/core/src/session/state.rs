@@ -1,6 +1,7 @@
 //! What is known of one open session. Its events are in the journal, not here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::ids::{Fingerprint, VisitId};
 use crate::limits;

@@ -25,6 +25,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use visitlog_core::model::{
@@ -173,7 +174,16 @@ pub fn skim(kind: Kind, payload: &[u8]) -> Result<Entry, CodecError> {
 pub(super) fn moment(kind: Kind, payload: &[u8]) -> Option<Timestamp> {
     let mut input = Input::new(payload);
     match kind {
-        Kind::Start | Kind::Event | Kind::Set | Kind::Touch | Kind::Rotate | Kind::End => input.moment().ok(),
+        Kind::Event => {
+            let time = input.moment().ok()?;
+            input.u8("kind").ok()?;
+            if input.varint("bits").ok()? & event_bits::REQUEST == 0 {
+                return Some(time);
+            }
+            input.varint("status").ok()?;
+            Some(time.after(Duration::from_micros(input.varint("duration").ok()?)))
+        }
+        Kind::Start | Kind::Set | Kind::Touch | Kind::Rotate | Kind::End => input.moment().ok(),
         Kind::Ack | Kind::Synced | Kind::Base => None,
     }
 }

@@ -30,8 +30,8 @@ impl RecordRef<'_> {
         Lsn(self.lsn.0 + (RECORD_LEN_MIN + self.payload.len()) as u64)
     }
 
-    /// The moment that it stands for, without decoding the rest, by the store's clock: for an event when it happened,
-    /// whatever it says of how long it took; for an end when it was decided. `None` for the journal's own records.
+    /// The moment that it stands for, without decoding the rest: for an event its activity (when the answer was ready),
+    /// for an end when it was decided. `None` for the journal's own records.
     pub fn moment(&self) -> Option<Timestamp> {
         codec::moment(self.kind, self.payload)
     }

@@ -99,12 +99,13 @@ fn a_full_disk_whose_journal_could_go_frees_itself() {
     };
     let visits = |engine: &Engine, range: std::ops::Range<u64>| {
         for print in range {
-            let begun = engine.begin(arrival(print, None, "shop.example")).into_inner().expect("a visitor comes");
+            let begun =
+                engine.begin(arrival(print, None, "shop.example")).now().expect("at once").expect("a visitor comes");
             drop(engine.commit(commit_of(print, None, "shop.example", &begun, vec![Op::Abandon])));
         }
     };
     turns(1);
-    visits(&engine, 0..100);
+    visits(&engine, 0..300);
     while engine.journal().write_step().expect("written") || engine.journal().sync_step().expect("synced") {}
     disk.set_capacity(Some(disk.used()));
     let before = engine.journal().usage();
@@ -113,9 +114,9 @@ fn a_full_disk_whose_journal_could_go_frees_itself() {
     let after = engine.journal().usage();
     assert!(after.segments <= 4, "before {before:?}, after {after:?}, {:?}", engine.sinks());
     assert!(!engine.journal().is_on_reserve(), "the reserve is back");
-    visits(&engine, 100..110);
+    visits(&engine, 300..310);
     turns(20);
-    assert_eq!(got.lock().expect("not poisoned").len(), 110);
+    assert_eq!(got.lock().expect("not poisoned").len(), 310);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn a_journal_that_is_as_long_as_it_may_be_takes_no_strangers_and_then_nobody_new
     lab.desk.file_is_down.store(true, std::sync::atomic::Ordering::SeqCst);
     let comes = |lab: &Lab, print, committed: Option<&visitlog_core::ports::Committed>| {
         let token = committed.and_then(crate::lab::token_of);
-        let begun = lab.life.engine.begin(arrival(print, token, "shop.example")).into_inner();
+        let begun = lab.life.engine.begin(arrival(print, token, "shop.example")).now().expect("at once");
         begun.map(|begun| drop(lab.finish(print, token, &begun, vec![]))).is_ok()
     };
     let mut print = 10;

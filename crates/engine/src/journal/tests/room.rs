@@ -138,10 +138,10 @@ fn a_reserve_that_can_not_be_made_fills_no_disk() {
     assert!(!journal.keep_reserve(moment(4)));
     assert!(journal.keep_reserve(moment(5)));
     assert_eq!(disk.used(), used + RESERVE);
-    disk.fail(DiskCall::Write, 0, 3, io::ErrorKind::StorageFull);
+    disk.fail(DiskCall::Write, 0, 1, io::ErrorKind::StorageFull);
     append(&journal, visit(9), Lsn::NONE, &page(1));
     journal.write_step().expect("the reserve's room");
-    assert_eq!(disk.contents(&dir().join("reserve")).map(|bytes| bytes.len()), Some(RESERVE as usize / 8 * 5));
+    assert_eq!(disk.contents(&dir().join("reserve")).map(|bytes| bytes.len()), Some(RESERVE as usize / 8 * 7));
     assert!(journal.keep_reserve(moment(10)));
     // A power cut may bring back, or take, what was not synced; whichever, it is made whole again.
     disk.fail(DiskCall::Write, 0, 1, io::ErrorKind::StorageFull);
