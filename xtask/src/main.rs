@@ -9,6 +9,7 @@ mod edges;
 mod generated;
 mod hygiene;
 mod install;
+mod mutants;
 mod pass;
 mod procs;
 mod run;
@@ -37,6 +38,8 @@ enum Task {
     Sim(pass::SimArgs),
     /// The kill -9 test for longer than the test run gives it.
     Torture(pass::TortureArgs),
+    /// A sample of the mutants of core, engine and sinks: which of them does no test notice?
+    Mutants(mutants::Args),
     /// The benchmarks (release build).
     Bench(pass::BenchArgs),
     /// Write the reference pages that are made from the code.
@@ -63,6 +66,7 @@ fn start(task: Task) -> anyhow::Result<()> {
         Task::Demo(rest) => pass::demo(&rest),
         Task::Sim(args) => pass::sim(&args),
         Task::Torture(args) => pass::torture(&args),
+        Task::Mutants(args) => mutants::main(&args),
         Task::Bench(args) => pass::bench(&args),
         Task::Docs => test::write_docs(),
         Task::Fuzz(args) => pass::fuzz(&args),
