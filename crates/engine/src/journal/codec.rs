@@ -34,41 +34,9 @@ use visitlog_core::model::{
 };
 use visitlog_core::{Fingerprint, Host, Timestamp, VisitId, VisitorId};
 
-use super::format::Kind;
+use super::kind::Kind;
+pub use super::wire::CodecError;
 use super::wire::{Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
-
-/// Why a payload can't be understood.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CodecError {
-    /// It ends too early.
-    #[error("{what} expected, the end found")]
-    End {
-        /// What was expected.
-        what: &'static str,
-    },
-    /// A code that this program does not know.
-    #[error("a known {what} expected, code {found} found")]
-    Code {
-        /// Of what.
-        what: &'static str,
-        /// The code.
-        found: u64,
-    },
-    /// Bytes that are no text.
-    #[error("text expected as {what}, other bytes found")]
-    Text {
-        /// As what.
-        what: &'static str,
-    },
-    /// A record of another kind.
-    #[error("a record of kind {expected} expected, one of kind {} found", found.as_str())]
-    Kind {
-        /// What was asked for.
-        expected: &'static str,
-        /// What it is.
-        found: Kind,
-    },
-}
 
 /// The kind of record that an entry becomes.
 pub fn kind_of(entry: &Entry) -> Kind {

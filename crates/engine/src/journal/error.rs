@@ -154,7 +154,7 @@ pub enum Fault {
     },
     /// A record's payload cannot be understood though its checksum is right.
     #[error("payload: {0}")]
-    Payload(super::codec::CodecError),
+    Payload(super::wire::CodecError),
 }
 
 impl Fault {

@@ -12,6 +12,7 @@ use visitlog_core::ports::{Disk, DiskDir, Durability, StoreError};
 use visitlog_core::{Lsn, Timestamp};
 
 use super::ahead;
+use super::buffer::{Append, Chunk, Dirty, SinceBase, Write};
 use super::config::Config;
 use super::error::JournalError;
 use super::format::Seed;
@@ -19,8 +20,7 @@ use super::record::RecordRef;
 use super::recovery::{self, Opened, Recovered};
 use super::reserve::{Reserve, Spent};
 use super::segments::Segments;
-use super::wait::{Wait, Waiters, Wakeup};
-use super::writer::{Append, Chunk, Dirty, SinceBase, Write};
+use super::wakeup::{Waiters, Wakeup};
 
 /// Where no answer waits for the writer's thread it is woken before its time when so much has gathered.
 const GATHER_BYTES: u64 = 2 * 1024 * 1024;
@@ -246,11 +246,6 @@ impl Journal {
             return Err(StoreError::Unavailable { reason: "the disk is full" });
         }
         Ok(())
-    }
-
-    /// Waits until the record at `lsn` is durable in the configured mode.
-    pub fn wait(self: &Arc<Self>, lsn: Lsn) -> Wait {
-        Wait::new(Arc::clone(self), lsn)
     }
 
     /// Bytes that maintenance (ends that fall due, copies that carry chains forward, bases) may append now: none when

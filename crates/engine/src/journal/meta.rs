@@ -14,8 +14,8 @@ use visitlog_core::model::EndReason;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::barrier::Barrier;
-use super::codec::{CodecError, end_code, end_of};
-use super::wire::{Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
+use super::codec::{end_code, end_of};
+use super::wire::{CodecError, Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
 
 /// A sink has all Ends up to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 
 mod ahead;
 mod barrier;
+mod buffer;
 pub mod codec;
 mod config;
 mod error;
@@ -18,6 +19,7 @@ mod explain;
 pub mod format;
 #[expect(clippy::module_inception, reason = "the journal's type, beside its writer, reader and recovery")]
 mod journal;
+mod kind;
 mod lines;
 pub mod meta;
 mod reader;
@@ -29,6 +31,7 @@ mod segments;
 mod sweep;
 mod tail;
 mod wait;
+mod wakeup;
 mod wire;
 mod writer;
 

@@ -4,8 +4,11 @@ use visitlog_core::model::Entry;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::codec::{self, CodecError};
-use super::format::{Flags, Kind, RECORD_LEN_MIN};
+use super::kind::{Flags, Kind};
 use super::meta::{self, Ack, BaseItem};
+
+/// Bytes of a record before its payload.
+pub const RECORD_LEN_MIN: usize = 42;
 
 /// A valid record, its payload not yet decoded.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,43 @@
-//! Bytes in and out: what [`super::codec`] and [`super::meta`] are made of.
+//! Bytes in and out: what payloads are made of.
 
 use std::net::IpAddr;
 
 use visitlog_core::Timestamp;
 
-use super::codec::CodecError;
+use super::kind::Kind;
+
+/// Why a payload can't be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// It ends too early.
+    #[error("{what} expected, the end found")]
+    End {
+        /// What was expected.
+        what: &'static str,
+    },
+    /// A code that this program does not know.
+    #[error("a known {what} expected, code {found} found")]
+    Code {
+        /// Of what.
+        what: &'static str,
+        /// The code.
+        found: u64,
+    },
+    /// Bytes that are no text.
+    #[error("text expected as {what}, other bytes found")]
+    Text {
+        /// As what.
+        what: &'static str,
+    },
+    /// A record of another kind.
+    #[error("a record of kind {expected} expected, one of kind {} found", found.as_str())]
+    Kind {
+        /// What was asked for.
+        expected: &'static str,
+        /// What it is.
+        found: Kind,
+    },
+}
 
 pub(super) fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
