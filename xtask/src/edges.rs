@@ -10,6 +10,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("visitlog-core", &[]),
     ("visitlog-engine", &["visitlog-core"]),
+    ("visitlog-sinks", &["visitlog-core"]),
     ("visitlog-tower", &["visitlog-core"]),
     ("visitlog-logs", &["visitlog-core"]),
     ("visitlog-enrich", &["visitlog-core"]),
@@ -19,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "visitlog-core",
             "visitlog-engine",
+            "visitlog-sinks",
             "visitlog-tower",
             "visitlog-warehouse",
             "visitlog-logs",
@@ -26,12 +28,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // The example is a user's application; the binary carries it for `visitlog demo`.
-    ("visitlog-shop", &["visitlog-core", "visitlog-tower", "visitlog-engine"]),
+    ("visitlog-shop", &["visitlog-core", "visitlog-tower", "visitlog-engine", "visitlog-sinks"]),
     (
         "visitlog",
         &[
             "visitlog-core",
             "visitlog-engine",
+            "visitlog-sinks",
             "visitlog-server",
             "visitlog-warehouse",
             "visitlog-logs",
@@ -46,7 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 type Tree = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// What these crates must not pull into an application; what begins with such a name and a dash counts too.
-const NOT_IN_TREE: [Tree; 4] = [
+const NOT_IN_TREE: [Tree; 5] = [
     ("visitlog-tower", &["--no-default-features"], &["visitlog-engine", "tokio", "datafusion", "deltalake", "arrow"]),
     // Not with `connect-info`, which is for those who have axum's server, and so tokio, already.
     (
@@ -58,7 +61,12 @@ const NOT_IN_TREE: [Tree; 4] = [
     (
         "visitlog-engine",
         &["--all-features"],
-        &["tokio", "async-std", "smol", "http", "datafusion", "deltalake", "arrow"],
+        &["tokio", "async-std", "smol", "http", "datafusion", "deltalake", "arrow", "visitlog-sinks"],
+    ),
+    (
+        "visitlog-sinks",
+        &["--no-default-features"],
+        &["tokio", "async-std", "smol", "http", "datafusion", "deltalake", "arrow", "visitlog-engine"],
     ),
 ];
 
@@ -114,6 +122,8 @@ mod tests {
             ("visitlog-core", "visitlog-engine"),
             ("visitlog-server", "visitlog-testkit"),
             ("visitlog-engine", "visitlog-server"),
+            ("visitlog-engine", "visitlog-sinks"),
+            ("visitlog-sinks", "visitlog-engine"),
             ("visitlog-new", "visitlog-core"),
         ] {
             assert!(verdict(from, to, Normal).is_some(), "{from} -> {to}");

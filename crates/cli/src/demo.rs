@@ -11,11 +11,11 @@ use anyhow::Context as _;
 use visitlog_core::ports::VisitSink;
 use visitlog_core::rules::SiteRules;
 use visitlog_engine::EngineConfig;
-use visitlog_engine::document::Document;
-use visitlog_engine::sinks::HookSink;
 use visitlog_server::listen::ListenSettings;
 use visitlog_server::proxy::ProxySettings;
 use visitlog_server::{LayerSettings, ServeSettings, Server};
+use visitlog_sinks::HookSink;
+use visitlog_sinks::document::Document;
 
 use crate::args::DemoArgs;
 use crate::{render, serve, shoppers};

@@ -50,12 +50,12 @@ fn say(done: &ErasureReport) -> anyhow::Result<()> {
 
 fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
     let data = args.whose.data.as_deref().context("--data DIR expected")?;
-    let (local, mut sinks, warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
+    let (local, lanes, warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
     let engine = local.engine();
     let mut upkeep = Upkeep::default();
     // What the server's threads would do.
     let mut turn = || {
-        sinks.step(engine.now());
+        lanes.step(engine.now());
         engine.journal().write_step()?;
         engine.journal().sync_step()?;
         upkeep.step(engine)?;

@@ -14,13 +14,13 @@ use visitlog_core::VisitId;
 use visitlog_engine::local::journal_dir;
 use visitlog_engine::lock::{self, Holder};
 #[cfg(feature = "warehouse")]
-use visitlog_engine::sinks::SinkDriver;
-#[cfg(feature = "warehouse")]
 use visitlog_engine::{EngineConfig, Local};
 #[cfg(feature = "warehouse")]
 use visitlog_server::lookup::{self, Wanted};
 #[cfg(feature = "warehouse")]
 use visitlog_server::warehouse::{Warehouse, WarehouseSettings};
+#[cfg(feature = "warehouse")]
+use visitlog_sinks::Lanes;
 
 use crate::args::TerminateArgs;
 #[cfg(feature = "warehouse")]
@@ -140,7 +140,7 @@ fn ask(address: &str, method: &str, path: &str) -> anyhow::Result<Option<String>
 pub(crate) fn open_warehouse(
     data: &Path,
     settings: &WarehouseSettings,
-) -> anyhow::Result<(Local, SinkDriver, Warehouse)> {
+) -> anyhow::Result<(Local, Arc<Lanes>, Warehouse)> {
     check_folder(data)?;
     let enricher = Arc::new(visitlog_server::Enricher::open(visitlog_server::EnrichSettings::default())?);
     let engine = EngineConfig { lock_patience: PATIENCE, ..EngineConfig::default() };

@@ -7,6 +7,7 @@
 //! The words (visit, session, event, visitor, user) are those of the project's glossary: a *session* is the live state
 //! of one visitor's stay, a *visit* is the record that it leaves.
 
+pub mod codec;
 pub mod ids;
 pub mod invariants;
 pub mod limits;

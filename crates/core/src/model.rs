@@ -1,8 +1,10 @@
 //! What is written down: the entries of a session's chain, and the visit that they make.
 
+mod assemble;
 mod hints;
 mod place;
 mod view;
+mod whose;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,9 +15,11 @@ use crate::ids::{Fingerprint, Host, VisitId, VisitorId};
 use crate::redacted::Redacted;
 use crate::time::Timestamp;
 
+pub use assemble::{BrokenChain, assemble};
 pub use hints::Hints;
 pub use place::{CountryCode, Place};
 pub use view::{EndView, VisitView};
+pub use whose::Whose;
 
 /// The session's values by key, JSON each.
 pub type Values = BTreeMap<Arc<str>, serde_json::Value>;
@@ -261,6 +265,14 @@ impl Event {
         match &self.request {
             Some(request) => self.time.after(Duration::from_micros(request.duration_us)),
             None => self.time,
+        }
+    }
+
+    /// The user that a login or logout names.
+    pub fn user(&self) -> Option<&str> {
+        match self.kind {
+            EventKind::Login | EventKind::Logout => self.name.as_deref(),
+            _ => None,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What the core needs of the world. Adapters live in other crates and are held to the conformance suites.
 
+mod ended;
 mod live;
 mod open;
 mod sink;
 mod store;
 mod world;
 
+pub use self::ended::{EndedVisits, Feed, Found, Keeper, Mark, Most, RawEntry, SourceError, StreamId, Waiting};
 pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
 pub use self::open::{Cursor, Inquiry, OpenPage, OpenSession, page_size};
 pub use self::sink::{Delivery, Gathering, SinkError, VisitSink};

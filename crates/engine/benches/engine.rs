@@ -7,19 +7,19 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark stops where something fails")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts};
 use visitlog_core::ports::{
-    Arrival, Class, Clock, Commit, Disk, Durability, Fresh, Live, Op, RequestId, SessionStore, Standing, Token,
+    Arrival, Class, Clock, Commit, Disk, Durability, Feed, Fresh, Live, Op, RequestId, SessionStore, Standing, Token,
     VisitSink,
 };
 use visitlog_core::{Day, Fingerprint, Fingerprints, Host, Timestamp, VisitId, Visitor};
 use visitlog_engine::adapters::{RealDisk, SystemEntropy};
-use visitlog_engine::sinks::{NullSink, SinkDriver};
 use visitlog_engine::{Driver, Engine, EngineConfig};
+use visitlog_sinks::{LaneSettings, Lanes, NullSink};
 
 const EVENTS: u64 = 10;
 const RUNS: usize = 3;
@@ -42,7 +42,7 @@ impl SetClock {
 struct Bench {
     clock: Arc<SetClock>,
     engine: Arc<Engine>,
-    sinks: Mutex<Option<SinkDriver>>,
+    sinks: Lanes,
     host: Host,
 }
 
@@ -62,29 +62,28 @@ fn open(dir: &Path, durability: Durability, at: u64) -> Bench {
     let mut config = EngineConfig { ends_per_second: 1_000_000, ..EngineConfig::default() };
     // As `Local` has it.
     config.readers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
-    config.sinks.readers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    config.ledger.readers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     config.journal.durability = durability;
     let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(NullSink)];
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let entropy = Arc::new(SystemEntropy::new().unwrap());
-    let (engine, sinks, _) = Engine::open(disk, dir, config, sinks, clock.clone(), entropy).unwrap();
-    Bench { clock, engine: Arc::new(engine), sinks: Mutex::new(Some(sinks)), host: Host::new("shop.example") }
+    let (engine, _) = Engine::open(Arc::clone(&disk), dir, config, clock.clone(), entropy).unwrap();
+    let engine = Arc::new(engine);
+    let visits = Arc::clone(engine.ended()) as _;
+    let feed = Feed { visits, clock: engine.clone(), disk, data: dir.to_owned(), parks: dir.to_owned() };
+    let sinks = Lanes::open(&feed, &LaneSettings::default(), sinks).unwrap();
+    Bench { clock, engine, sinks, host: Host::new("shop.example") }
 }
 
 const START_US: u64 = 1_763_719_200_000_000;
 
 impl Bench {
-    /// Starts the threads; the sinks' driver stays here, to be stepped where it is measured.
+    /// Starts the threads; without sinks their lanes stay here, to be stepped where it is measured.
     fn start(&self, with_sinks: bool) -> Driver {
-        let sinks = match with_sinks {
-            true => self.take_sinks(),
-            false => SinkDriver::new(self.engine.journal().clone(), Arc::new(RealDisk), ".", Default::default()),
-        };
-        Driver::start(self.engine.clone(), sinks).unwrap()
-    }
-
-    fn take_sinks(&self) -> SinkDriver {
-        self.sinks.lock().unwrap().take().unwrap()
+        if with_sinks {
+            self.sinks.start().unwrap();
+        }
+        Driver::start(self.engine.clone()).unwrap()
     }
 
     fn page(&self, path: &str) -> Event {
@@ -336,7 +335,7 @@ fn ends(dir: &Path, count: u64, now: u64, cold: bool) {
     let driver = bench.start(true);
     let before = bench.engine.journal().appended().0;
     let begun = Instant::now();
-    while bench.engine.sinks()[0].delivered < count {
+    while bench.sinks.status()[0].delivered < count {
         // The pace of ends goes by the clock.
         std::thread::sleep(Duration::from_millis(2));
         bench.clock.advance(Duration::from_millis(2));

@@ -28,7 +28,7 @@ impl Base {
         let start = journal.begin_base();
         let before = journal.appended();
         journal.appender().append_base(&[BaseItem::Time(engine.now())]);
-        engine.sinks.append_base(journal);
+        engine.ledger.append_base();
         {
             let sites = engine.sessions.known_sites();
             let items: Vec<_> = sites.iter().map(Host::to_string).map(BaseItem::Site).collect();
@@ -62,7 +62,7 @@ impl Base {
         let mut appender = engine.journal.appender();
         let before = appender.next_lsn();
         // Under the append lock: an erasure that has begun a new segment since leaves nothing of it there.
-        let left = piece.into_iter().filter(|tomb| !engine.sinks.is_erased(tomb.visit));
+        let left = piece.into_iter().filter(|tomb| !engine.ledger.is_erased(tomb.visit));
         let items: Vec<_> = left
             .map(|Tombstone { visit, reason, closed_at, .. }| BaseItem::Tombstone { visit, reason, closed_at })
             .collect();

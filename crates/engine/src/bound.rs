@@ -18,7 +18,7 @@ impl Engine {
     pub(crate) fn collection_bound(&self) -> (Lsn, Lsn) {
         // Shards before sinks: a session that ends in between is seen by one of them.
         let bound = self.oldest_open();
-        let needed = self.sinks.oldest_needed();
+        let needed = self.ledger.oldest_needed();
         // Not up to the journal's end: its last record may say that all before it is synced, and then no sync follows
         // until there is something else.
         (bound.min(needed.unwrap_or(bound)), self.journal.content_end())

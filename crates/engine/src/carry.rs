@@ -239,7 +239,7 @@ impl Copied {
     fn append(&self, engine: &Engine, to: &mut Appender<'_>, visit: VisitId, prev: Lsn, flags: Flags) -> Lsn {
         if self.kind == Kind::Start
             && let Ok(Entry::Start(mut start)) = crate::journal::codec::decode(self.kind, &self.payload)
-            && start.previous.take_if(|previous| engine.sinks.is_erased(*previous)).is_some()
+            && start.previous.take_if(|previous| engine.ledger.is_erased(*previous)).is_some()
         {
             return to.append(visit, prev, flags, &Entry::Start(start));
         }

@@ -9,7 +9,7 @@ use visitlog_core::machine::{Budget, ShardConfig};
 use visitlog_core::rules::SiteRules;
 
 use crate::journal;
-use crate::sinks::SinkSettings;
+use crate::ledger::LedgerSettings;
 
 /// The settings of an [`crate::Engine`].
 #[derive(Debug, Clone)]
@@ -36,8 +36,8 @@ pub struct EngineConfig {
     pub readers: usize,
     /// How long [`crate::Local`] waits for a look-up that has the data folder. Default: not at all.
     pub lock_patience: Duration,
-    /// How sinks are driven.
-    pub sinks: SinkSettings,
+    /// How ended visits are read for sinks.
+    pub ledger: LedgerSettings,
     /// For the mutation check.
     #[cfg(feature = "mutations")]
     pub mutations: Mutations,
@@ -57,7 +57,7 @@ impl Default for EngineConfig {
             upkeep_bytes_at_once: 1024 * 1024,
             readers: 1,
             lock_patience: Duration::ZERO,
-            sinks: SinkSettings::default(),
+            ledger: LedgerSettings::default(),
             #[cfg(feature = "mutations")]
             mutations: Mutations::default(),
         }

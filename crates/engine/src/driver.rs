@@ -1,5 +1,4 @@
-//! The engine's threads: one writes (in `power` it syncs too), one syncs, one ends sessions, one brings ended visits to the sinks and keeps the
-//! journal short.
+//! The engine's threads: one writes (in `power` it syncs too), one syncs, one ends sessions, one keeps the journal short.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::time::{Duration, Instant};
 use visitlog_core::ports::Durability;
 
 use crate::engine::Engine;
-use crate::sinks::SinkDriver;
 use crate::stop::Stop;
 use crate::sweep::Sweep;
 use crate::undurable::UndurableLog;
@@ -19,8 +17,8 @@ use crate::upkeep::Upkeep;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How often the sweep looks for sessions that are due.
 const SWEEP_EVERY: Duration = Duration::from_millis(200);
-/// How often sinks and upkeep look for work of their own accord.
-const SINKS_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked whether ends wait for a sync, or an erasure for the upkeep.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the upkeep looks whether old segments can go; it looks at every open session to know.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// So many ends that wait for a sync get one at once.
@@ -44,13 +42,13 @@ impl Driver {
     ///
     /// # Errors
     /// When the system has no threads to give.
-    pub fn start(engine: Arc<Engine>, sinks: SinkDriver) -> io::Result<Self> {
+    pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
         let mut driver = Self { engine, stop: Arc::default(), threads: Vec::new() };
         driver.spawn("visitlog-write", write_loop)?;
         driver.engine.journal().let_answers_write();
         driver.spawn("visitlog-sync", sync_loop)?;
         driver.spawn("visitlog-sweep", sweep_loop)?;
-        driver.spawn("visitlog-sinks", move |engine, stop| sink_loop(engine, stop, sinks))?;
+        driver.spawn("visitlog-upkeep", upkeep_loop)?;
         Ok(driver)
     }
 
@@ -124,6 +122,7 @@ fn sync_loop(engine: &Engine, stop: &Stop) {
 
 fn sync(engine: &Engine) -> bool {
     let synced = engine.journal().sync_step();
+    engine.ledger.tell_synced();
     if let Err(error) = &synced {
         let error = error as &dyn std::error::Error;
         tracing::error!(error, "the journal can't be synced: it takes nothing more until a restart");
@@ -147,28 +146,29 @@ fn sweep_loop(engine: &Engine, stop: &Stop) {
     }
 }
 
-fn sink_loop(engine: &Engine, stop: &Stop, mut sinks: SinkDriver) {
+fn upkeep_loop(engine: &Engine, stop: &Stop) {
     let mut upkeep = Upkeep::default();
     let (mut more, mut upkeep_at) = (false, engine.now());
     let mut in_storm = false;
-    while !stop.wait(if more { Duration::ZERO } else { SINKS_EVERY }) {
+    while !stop.wait(if more { Duration::ZERO } else { LOOK_EVERY }) {
         let now = engine.now();
         // Sinks see only what is synced. A storm of ends, and its rest, does not wait for the next sync.
-        let has_unsynced = |many| engine.sinks.has_unsynced(engine.journal().synced(), many);
+        let has_unsynced = |many| engine.ledger.has_unsynced(many);
         let was_in_storm = std::mem::replace(&mut in_storm, has_unsynced(STORM_ENDS));
         if (in_storm || was_in_storm && has_unsynced(1)) && !sync(engine) {
             return;
         }
-        more = sinks.step(now).worked;
         if now < upkeep_at && engine.releasing().is_none() {
             continue;
         }
         match upkeep.step(engine) {
-            Ok(true) => more = true,
-            Ok(false) if upkeep.is_waiting() => upkeep_at = now,
-            Ok(false) => upkeep_at = now.after(UPKEEP_EVERY),
+            Ok(is_more) => {
+                more = is_more;
+                upkeep_at = if more || upkeep.is_waiting() { now } else { now.after(UPKEEP_EVERY) };
+            }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "old segments of the journal can't go");
+                more = false;
                 upkeep_at = now.after(UPKEEP_EVERY);
             }
         }

@@ -13,7 +13,7 @@ use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, Log, Sessions, Sha
 use visitlog_core::model::{EndReason, Entry, OpenVisit};
 use visitlog_core::ports::{
     Arrival, AtOnce, Begun, Clock, Commit, Committed, Cursor, Disk, Entropy, Inquiry, OpenPage, Reply, RequestId,
-    SessionHold, SessionStore, Standing, StoreError, VisitSink,
+    SessionHold, SessionStore, Standing, StoreError,
 };
 use visitlog_core::session::Ended;
 use visitlog_core::{Lsn, Timestamp, VisitId};
@@ -23,8 +23,8 @@ use crate::clock::EngineClock;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::journal::{Appender, Flags, Journal, JournalError, Wait};
+use crate::ledger::{Ledger, PendingEnd};
 use crate::recover::{self, Report};
-use crate::sinks::{PendingEnd, SinkDriver, SinkHub, SinkStatus};
 
 /// How many shards there are. A visit's partition modulo this is its shard.
 pub(crate) const SHARDS: usize = 16;
@@ -36,8 +36,8 @@ pub struct Engine {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) sessions: Sessions,
-    /// Where ends are told to the sinks.
-    pub(crate) sinks: Arc<SinkHub>,
+    /// Where ends wait for the sinks.
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) counters: Counters,
     /// How far behind the sweep is, in microseconds.
     pub(crate) sweep_lag_us: AtomicU64,
@@ -54,8 +54,8 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens the engine of a folder, which exists: reads its journal, or makes a new one. Ended visits go to `sinks`,
-    /// once somebody steps the driver that is returned.
+    /// Opens the engine of a folder, which exists: reads its journal, or makes a new one. Ended visits wait in the journal
+    /// until somebody has taken them from [`Engine::ended`].
     ///
     /// # Errors
     /// When the disk refuses, or the journal is damaged below its last synced mark.
@@ -63,18 +63,14 @@ impl Engine {
         disk: Arc<dyn Disk>,
         dir: &Path,
         config: EngineConfig,
-        sinks: Vec<Box<dyn VisitSink>>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-    ) -> Result<(Self, SinkDriver, Report), JournalError> {
-        let recovered = recover::recover(Arc::clone(&disk), dir, &config, &*entropy)?;
+    ) -> Result<(Self, Report), JournalError> {
+        let recovered = recover::recover(disk, dir, &config, &*entropy)?;
         let journal = Arc::new(recovered.journal);
-        let mut driver = SinkDriver::new(journal.clone(), disk, dir, config.sinks.clone());
-        for sink in sinks {
-            driver.add(sink, &recovered.acks);
-        }
-        recovered.ends.iter().for_each(|end| driver.hub().push(*end));
-        recovered.barriers.iter().for_each(|barrier| driver.hub().bar(*barrier));
+        let ends = recovered.ends.iter().copied();
+        let ledger = Ledger::new(Arc::clone(&journal), config.ledger, recovered.acks.into_values(), ends);
+        recovered.barriers.iter().for_each(|barrier| ledger.bar(*barrier));
         // What an erasure has begun goes on after a crash: the journal's own copies go.
         let release_below = recovered.barriers.iter().map(|barrier| barrier.below.0).max().unwrap_or_default();
         let clock = EngineClock::start(clock, recovered.last_moment);
@@ -83,7 +79,7 @@ impl Engine {
             entropy,
             journal,
             sessions: Sessions::recovered(&config.sessions(), recovered.shards, recovered.sites),
-            sinks: driver.hub(),
+            ledger: Arc::new(ledger),
             counters: Counters::default(),
             sweep_lag_us: AtomicU64::new(0),
             release_below: AtomicU64::new(release_below),
@@ -94,7 +90,7 @@ impl Engine {
         if !recovered.barriers.is_empty() {
             engine.forget_barred(&recovered.ends);
         }
-        Ok((engine, driver, recovered.report))
+        Ok((engine, recovered.report))
     }
 
     /// The engine's time.
@@ -154,14 +150,9 @@ impl Engine {
         Ok((reply, self.journal.wait(newest)))
     }
 
-    /// Where the sinks' share is kept.
-    pub const fn sink_hub(&self) -> &Arc<SinkHub> {
-        &self.sinks
-    }
-
-    /// How the sinks are doing.
-    pub fn sinks(&self) -> Vec<SinkStatus> {
-        self.sinks.status(self.journal.appended())
+    /// The source of ended visits: one stream, that of the journal.
+    pub const fn ended(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// The shard of a partition, held.
@@ -237,6 +228,12 @@ impl SessionStore for Engine {
     }
 }
 
+impl Clock for Engine {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
 /// What [`Engine`]'s commit returns: resolves when the session's newest record is durable.
 #[derive(Debug)]
 pub struct CommitFuture {
@@ -285,7 +282,7 @@ impl Engine {
         if let Entry::End(_) = entry {
             // Still under the append lock, so that the sinks see ends in the order of the journal, without a gap.
             let Chain { visit, first, events, .. } = *chain;
-            self.sinks.push(PendingEnd { end: lsn, first, visit, events: events.into() });
+            self.ledger.push(PendingEnd { end: lsn, first, visit, events: events.into() });
         }
         drop(appender);
         match entry {

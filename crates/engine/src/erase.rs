@@ -3,8 +3,7 @@
 //!
 //! 1. [`Engine::begin_erasure`] ends their sessions and journals a [`Barrier`]: from there on no sink gets a visit of
 //!    theirs that ended before, whatever crashes.
-//! 2. Once every sink is past the barrier ([`crate::sinks::SinkHub::without`]), what the sinks have stored can be erased there: no
-//!    copy can follow.
+//! 2. Once every sink is past the barrier, what the sinks have stored can be erased there: no copy can follow.
 //! 3. [`Engine::release_journal`] begins a new segment. The upkeep then carries the other open sessions into it, and lets
 //!    everything before it go. [`Engine::is_released`] says when.
 //!
@@ -14,13 +13,13 @@
 use std::sync::atomic::Ordering;
 
 use hashbrown::HashSet;
-use visitlog_core::model::EndReason;
+use visitlog_core::model::{EndReason, assemble};
 use visitlog_core::ports::StoreError;
 use visitlog_core::{Lsn, VisitId};
 
 use crate::engine::Engine;
 use crate::journal::{Barrier, BaseItem, ChainEntry, JournalError, Kind, Whose};
-use crate::sinks::{PendingEnd, assemble};
+use crate::ledger::PendingEnd;
 
 /// Journal read at once.
 const READ_BYTES: usize = 1024 * 1024;
@@ -73,14 +72,14 @@ impl Engine {
     /// # Errors
     /// When a chain can't be read.
     pub fn ended_of(&self, whose: Whose<'_>, below: Lsn) -> Result<Vec<VisitId>, JournalError> {
-        let ends: Vec<_> = self.sinks.below(below).into_iter().map(|end| (end.visit, end.end)).collect();
+        let ends: Vec<_> = self.ledger.below(below).into_iter().map(|end| (end.visit, end.end)).collect();
         let mut theirs = Vec::new();
         self.journal.each_chain(&ends, |(visit, end), found| {
             match found {
                 Ok(chain) if owns(whose, &chain) => theirs.push(visit),
                 Ok(_) => {}
                 // It has arrived, and its segments could go.
-                Err(_) if !self.sinks.below(below).iter().any(|left| left.end == end) => {}
+                Err(_) if !self.ledger.below(below).iter().any(|left| left.end == end) => {}
                 Err(error) => return Err(error),
             }
             Ok(())
@@ -103,7 +102,7 @@ impl Engine {
             let below = appender.next_lsn();
             let barrier = Barrier::new(whose, below, self.entropy.random());
             appender.append_base(&[BaseItem::Erased(barrier)]);
-            self.sinks.bar(barrier);
+            self.ledger.bar(barrier);
             below
         };
         let visits = self.recorded_of(whose)?;
@@ -164,7 +163,7 @@ impl Engine {
             // What can't be read any more is old: its segments went in part.
             let Ok(chain) = chain else { return Ok::<_, std::convert::Infallible>(()) };
             let ended = assemble(visit, chain.into_iter().map(|record| record.entry).collect());
-            if ended.is_ok_and(|ended| self.sinks.is_barred(end, &ended)) {
+            if ended.is_ok_and(|ended| self.ledger.is_barred(end, &ended)) {
                 barred.insert(visit);
             }
             Ok(())
@@ -175,7 +174,7 @@ impl Engine {
     /// Nothing names these visits any more.
     fn forget(&self, visits: HashSet<VisitId>) {
         self.sessions.for_each_shard(|shard| shard.forget_tombstones(|visit| visits.contains(&visit)));
-        self.sinks.erased(visits);
+        self.ledger.erased(visits);
     }
 
     /// A session's chain as it is now; `None` if it is not open any more.

@@ -1,10 +1,12 @@
 //! The engine as most use it: in this process, on the system's clock and disk, in one data folder.
 
+use std::any::Any;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use visitlog_core::ports::{Disk, VisitSink};
+use visitlog_core::ports::{Disk, Feed};
 
 use crate::adapters::{RealDisk, SystemClock, SystemEntropy};
 use crate::config::EngineConfig;
@@ -13,13 +15,13 @@ use crate::engine::Engine;
 use crate::journal::JournalError;
 use crate::lock::{DataLock, LockError};
 use crate::recover::Report;
-use crate::sinks::{NdjsonSink, SinkDriver};
 
 /// An engine that owns a data folder. Dropping it is [`Local::close`].
 ///
-/// The folder holds `lock`, `journal/` and `visits-YYYY-MM-DD.ndjson`, a line for each visit that has ended.
-#[derive(Debug)]
+/// The folder holds `lock` and `journal/`; sinks may keep theirs beside.
 pub struct Local {
+    /// Dropped first: it takes from the engine.
+    sinks: Option<Box<dyn Any + Send>>,
     engine: Arc<Engine>,
     lock: DataLock,
     driver: Option<Driver>,
@@ -37,7 +39,7 @@ pub enum OpenError {
     Journal(#[from] JournalError),
     /// What ended visits go to can't be opened.
     #[error("what ended visits go to can't be opened")]
-    Sinks(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Sinks(#[source] AnyError),
     /// The system refused something else.
     #[error("{doing}")]
     System {
@@ -49,8 +51,8 @@ pub enum OpenError {
     },
 }
 
-/// Sinks, or why they can't be opened.
-pub type Sinks = Result<Vec<Box<dyn VisitSink>>, Box<dyn std::error::Error + Send + Sync>>;
+/// Why something that is handed in can't be opened.
+pub type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Threads that read what sinks get: beyond, the one that hands it over is the slower part.
 const READERS_MAX: usize = 4;
@@ -61,63 +63,61 @@ pub fn journal_dir(data: &Path) -> PathBuf {
 }
 
 impl Local {
-    /// Opens a data folder, which is created where it is missing, and starts the engine's threads. Ended visits go to
-    /// the folder's own files, and to `sinks`.
+    /// Opens a data folder, which is created where it is missing, and starts the engine's threads. `sinks` says who takes
+    /// the visits that end; what it returns is kept until the end.
     ///
     /// # Errors
-    /// When another process has the folder, the journal is damaged, or the system refuses.
-    pub fn open(data: &Path, config: EngineConfig, sinks: Vec<Box<dyn VisitSink>>) -> Result<Self, OpenError> {
-        let (mut local, driver) = Self::open_quietly(data, config, sinks)?;
-        local.start(driver)?;
+    /// When another process has the folder, the journal is damaged, the sinks can't be opened, or the system refuses.
+    pub fn open<S: Send + 'static>(
+        data: &Path,
+        config: EngineConfig,
+        sinks: impl FnOnce(&Feed) -> Result<S, AnyError>,
+    ) -> Result<Self, OpenError> {
+        let mut local = Self::open_quietly(data, config)?;
+        local.sinks = Some(Box::new(sinks(&local.feed(data)).map_err(OpenError::Sinks)?));
+        local.start()?;
         Ok(local)
     }
 
-    /// Starts the engine's threads, where it was opened without.
-    ///
-    /// # Errors
-    /// When the system has no threads to give.
-    pub fn start(&mut self, sinks: SinkDriver) -> Result<(), OpenError> {
-        let system = |source| OpenError::System { doing: "start the engine's threads", source };
-        self.driver = Some(Driver::start(Arc::clone(&self.engine), sinks).map_err(system)?);
-        Ok(())
-    }
-
-    /// The same without threads: for a look at a folder that nobody serves, or to start them later. Until then the sinks'
-    /// driver is the caller's to step.
+    /// The same without threads, for a look at a folder that nobody serves or to start them later, and without anybody
+    /// who takes what has ended: it waits in the journal.
     ///
     /// # Errors
     /// As for [`Local::open`].
-    pub fn open_quietly(
-        data: &Path,
-        config: EngineConfig,
-        sinks: Vec<Box<dyn VisitSink>>,
-    ) -> Result<(Self, SinkDriver), OpenError> {
-        Self::open_quietly_with(data, config, || Ok(sinks))
-    }
-
-    /// The same with sinks that are opened once the folder is this process's.
-    ///
-    /// # Errors
-    /// As for [`Local::open`], or when a sink can't be opened.
-    pub fn open_quietly_with(
-        data: &Path,
-        mut config: EngineConfig,
-        sinks: impl FnOnce() -> Sinks,
-    ) -> Result<(Self, SinkDriver), OpenError> {
+    pub fn open_quietly(data: &Path, mut config: EngineConfig) -> Result<Self, OpenError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.readers = config.readers.max(cores.min(READERS_MAX));
-        config.sinks.readers = config.sinks.readers.max(cores.min(READERS_MAX));
+        config.ledger.readers = config.ledger.readers.max(cores.min(READERS_MAX));
         let lock = DataLock::acquire(data, config.lock_patience)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let journal = journal_dir(data);
         let system = |doing| move |source| OpenError::System { doing, source };
         disk.create_dir_all(&journal).map_err(system("create the journal's folder"))?;
         let entropy = SystemEntropy::new().map_err(system("draw random bits"))?;
-        let mut all: Vec<Box<dyn VisitSink>> = vec![Box::new(NdjsonSink::new(Arc::clone(&disk), data))];
-        all.extend(sinks().map_err(OpenError::Sinks)?);
         let clock = Arc::new(SystemClock::start());
-        let (engine, driver, report) = Engine::open(disk, &journal, config, all, clock, Arc::new(entropy))?;
-        Ok((Self { engine: Arc::new(engine), lock, driver: None, report }, driver))
+        let (engine, report) = Engine::open(disk, &journal, config, clock, Arc::new(entropy))?;
+        Ok(Self { sinks: None, engine: Arc::new(engine), lock, driver: None, report })
+    }
+
+    /// Starts the engine's threads, where it was opened without.
+    ///
+    /// # Errors
+    /// When the system has no threads to give.
+    pub fn start(&mut self) -> Result<(), OpenError> {
+        let system = |source| OpenError::System { doing: "start the engine's threads", source };
+        self.driver = Some(Driver::start(Arc::clone(&self.engine)).map_err(system)?);
+        Ok(())
+    }
+
+    /// What feeds sinks, for its data folder.
+    pub fn feed(&self, data: &Path) -> Feed {
+        Feed {
+            visits: Arc::clone(self.engine.ended()) as _,
+            clock: Arc::clone(&self.engine) as _,
+            disk: Arc::new(RealDisk),
+            data: data.to_owned(),
+            parks: journal_dir(data),
+        }
     }
 
     /// The session store.
@@ -144,9 +144,16 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
+        drop(self.sinks.take());
         drop(self.driver.take());
         // There may have been no driver. The lock goes after this.
         self.engine.close();
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").field("engine", &self.engine).field("lock", &self.lock).finish_non_exhaustive()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::EngineConfig;
 use crate::engine::SHARDS;
 use crate::journal::codec::CodecError;
 use crate::journal::{Ack, Barrier, BaseItem, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
-use crate::sinks::PendingEnd;
+use crate::ledger::PendingEnd;
 
 /// What recovery found.
 #[derive(Debug, Clone)]

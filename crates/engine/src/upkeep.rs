@@ -105,14 +105,14 @@ impl Upkeep {
             self.write_base(engine, &mut budget);
         }
         if let Some(below) = engine.releasing()
-            && engine.sinks.oldest_needed().is_some_and(|oldest| oldest < below)
+            && engine.ledger.oldest_needed().is_some_and(|oldest| oldest < below)
         {
             // What ends now may have begun there.
-            engine.sinks.hasten(engine.journal.appended());
+            engine.ledger.hasten(engine.journal.appended());
         }
         if engine.journal.fill() >= Fill::Half {
             // Whoever lags is parked, so that what it holds back can go.
-            engine.sinks.hasten(engine.journal.appended());
+            engine.ledger.hasten(engine.journal.appended());
         }
         self.carry(engine, &mut budget);
         self.collect(engine)?;

@@ -14,6 +14,7 @@ use axum::routing::get;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 use visitlog_core::ports::Durability;
 use visitlog_engine::{EngineConfig, Local};
+use visitlog_sinks::Lanes;
 use visitlog_tower::{Keys, Visit, VisitLayer};
 
 type Error = Box<dyn std::error::Error>;
@@ -47,7 +48,7 @@ fn recorded(app: Router, durability: Durability, data: Option<String>) -> Result
     let data = data.ok_or("expected a data folder")?;
     let mut config = EngineConfig::default();
     config.journal.durability = durability;
-    let local = Local::open(Path::new(&data), config, Vec::new())?;
+    let local = Local::open(Path::new(&data), config, Lanes::to_files)?;
     let keys = Keys::load_or_create(&Path::new(&data).join("keys"))?;
     let layer = VisitLayer::new(local.engine().clone(), keys)
         .peer_from(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()));

@@ -12,6 +12,9 @@ use visitlog_engine::local::OpenError;
 use visitlog_engine::lock::LockError;
 use visitlog_engine::{EngineConfig, Local, Report};
 use visitlog_enrich::{EnrichError, EnrichSettings, Enricher};
+#[cfg(not(feature = "warehouse"))]
+use visitlog_sinks::{LaneSettings, NdjsonSink};
+use visitlog_sinks::{Lanes, LanesError};
 use visitlog_tower::keyfile::KeyFileError;
 use visitlog_tower::{Keys, Locator, Settings, SettingsError, VisitLayer};
 
@@ -54,6 +57,9 @@ pub enum ServeError {
     /// The data folder.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// What ended visits go to.
+    #[error(transparent)]
+    Lanes(#[from] LanesError),
     /// The lock file.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -94,6 +100,7 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Server {
     settings: ServeSettings,
+    lanes: Arc<Lanes>,
     local: Local,
     layer: VisitLayer<visitlog_engine::Engine>,
     proxy: Proxy,
@@ -127,15 +134,15 @@ impl Server {
             tracing::warn!("{missing}");
         }
         #[cfg(feature = "warehouse")]
-        let (local, warehouse) = outside_runtime(|| {
+        let (mut local, lanes, warehouse) = outside_runtime(|| {
             let (data, engine) = (&settings.data, settings.engine.clone());
             let enricher = Arc::clone(&enricher);
-            let (mut local, driver, warehouse) = Warehouse::open(data, engine, &settings.warehouse, enricher, sinks)?;
-            local.start(driver)?;
-            Ok::<_, ServeError>((local, warehouse))
+            Ok::<_, ServeError>(Warehouse::open(data, engine, &settings.warehouse, enricher, sinks)?)
         })?;
         #[cfg(not(feature = "warehouse"))]
-        let local = Local::open(&settings.data, settings.engine.clone(), sinks)?;
+        let (mut local, lanes) = open_folder(&settings, sinks)?;
+        local.start()?;
+        lanes.start()?;
         let keys = Keys::load_or_create(&settings.data.join("keys"))?;
         let places = Arc::clone(&enricher);
         let layer_settings =
@@ -147,6 +154,7 @@ impl Server {
         local.lock().write_address(&address.to_string())?;
         Ok(Self {
             settings,
+            lanes,
             local,
             layer,
             proxy,
@@ -185,6 +193,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
         let Self {
             mut settings,
+            lanes,
             local,
             layer,
             proxy,
@@ -198,11 +207,12 @@ impl Server {
         let counting = layer.clone();
         #[cfg(feature = "warehouse")]
         {
-            let (layer, engine) = (layer.clone(), Arc::clone(local.engine()));
-            warehouse.look_after(Arc::new(move || metrics::losses_by_reason(&engine, layer.counts())))?;
+            let (layer, engine, lanes) = (layer.clone(), Arc::clone(local.engine()), Arc::clone(&lanes));
+            warehouse.look_after(Arc::new(move || metrics::losses_by_reason(&engine, &lanes, layer.counts())))?;
         }
         let pages = Admin {
             engine: Arc::clone(local.engine()),
+            lanes: Arc::clone(&lanes),
             data: settings.data,
             layer_counts: Arc::new(move || counting.counts()),
             #[cfg(feature = "warehouse")]
@@ -220,11 +230,26 @@ impl Server {
         let _ = stop.send(());
         // An admin page that is slow to end must not keep the journal from being closed.
         let _ = tokio::time::timeout(Duration::from_secs(1), pages).await;
-        tokio::task::spawn_blocking(move || local.close())
+        let close = move || {
+            lanes.stop();
+            local.close();
+        };
+        tokio::task::spawn_blocking(close)
             .await
             .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;
         Ok(Ended { drained })
     }
+}
+
+/// The folder with its own files alone, and who is handed in.
+#[cfg(not(feature = "warehouse"))]
+fn open_folder(settings: &ServeSettings, sinks: Vec<Box<dyn VisitSink>>) -> Result<(Local, Arc<Lanes>), ServeError> {
+    let local = Local::open_quietly(&settings.data, settings.engine.clone())?;
+    let feed = local.feed(&settings.data);
+    let mut all: Vec<Box<dyn VisitSink>> = vec![Box::new(NdjsonSink::new(Arc::clone(&feed.disk), &settings.data))];
+    all.extend(sinks);
+    let lanes = Arc::new(Lanes::open(&feed, &LaneSettings::default(), all)?);
+    Ok((local, lanes))
 }
 
 /// Runs what blocks on a runtime of its own, which a thread that a runtime drives must not do.

@@ -22,9 +22,9 @@ pub use visitlog_warehouse::{WarehouseSettings as TableSettings, logs, report, s
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::journal::JournalError;
 use visitlog_engine::local::OpenError as FolderError;
-use visitlog_engine::sinks::SinkDriver;
 use visitlog_engine::{Engine, EngineConfig, Local};
 use visitlog_enrich::Enricher;
+use visitlog_sinks::{LaneSettings, Lanes, LanesError, NdjsonSink};
 
 pub use self::erase::{ErasureError, ErasureReport};
 pub use self::runner::{Parts, Runner};
@@ -57,6 +57,9 @@ pub enum WarehouseError {
     /// The data folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// What ended visits go to.
+    #[error(transparent)]
+    Lanes(#[from] LanesError),
     /// SQL.
     #[error(transparent)]
     Sql(#[from] OpenError),
@@ -87,7 +90,7 @@ pub struct Warehouse {
 impl Warehouse {
     /// Opens a data folder and its warehouse, which feed each other: the tables are opened once the folder is ours, and
     /// shown once the engine is there. Ended visits go to the folder's own files, to the tables and to `sinks`. No
-    /// thread of the engine runs yet, and no runtime drives this one.
+    /// thread of the engine or of a sink runs yet, and no runtime drives this one.
     ///
     /// # Errors
     /// When another process has the folder, something in it can't be used, or the system refuses.
@@ -96,19 +99,18 @@ impl Warehouse {
         engine: EngineConfig,
         settings: &WarehouseSettings,
         enricher: Arc<Enricher>,
-        mut sinks: Vec<Box<dyn VisitSink>>,
-    ) -> Result<(Local, SinkDriver, Self), WarehouseError> {
-        let mut storage = None;
-        let (local, driver) = Local::open_quietly_with(data, engine, || {
-            let opened = Storage::open(data, settings, enricher)?;
-            // Also where it is not fed: so that what it still has to get is seen.
-            sinks.push(opened.sink());
-            storage = Some(opened);
-            Ok(sinks)
-        })?;
-        let nobody = || WarehouseError::System { doing: "open the tables", source: io::Error::other("nobody asked") };
-        let warehouse = Self::of(data, settings, storage.ok_or_else(nobody)?, Arc::clone(local.engine()))?;
-        Ok((local, driver, warehouse))
+        sinks: Vec<Box<dyn VisitSink>>,
+    ) -> Result<(Local, Arc<Lanes>, Self), WarehouseError> {
+        let local = Local::open_quietly(data, engine)?;
+        let storage = Storage::open(data, settings, enricher)?;
+        let feed = local.feed(data);
+        let mut all: Vec<Box<dyn VisitSink>> = vec![Box::new(NdjsonSink::new(Arc::clone(&feed.disk), data))];
+        all.extend(sinks);
+        // Also where it is not fed: so that what it still has to get is seen.
+        all.push(storage.sink());
+        let lanes = Arc::new(Lanes::open(&feed, &LaneSettings::default(), all)?);
+        let warehouse = Self::of(data, settings, storage, Arc::clone(local.engine()), Arc::clone(&lanes))?;
+        Ok((local, lanes, warehouse))
     }
 
     /// The warehouse of an engine, whose sinks are the storage's. `data` is the data folder.
@@ -117,6 +119,7 @@ impl Warehouse {
         settings: &WarehouseSettings,
         storage: Storage,
         engine: Arc<Engine>,
+        lanes: Arc<Lanes>,
     ) -> Result<Self, WarehouseError> {
         let system = |doing| move |source| WarehouseError::System { doing, source };
         let spill_dir = data.join(SPILL);
@@ -134,7 +137,7 @@ impl Warehouse {
             zone: settings.zone.clone(),
         };
         let runner = Runner::open(&sql)?;
-        let shown = Arc::new(storage.views(engine, runner.sql()));
+        let shown = Arc::new(storage.views(engine, lanes, runner.sql()));
         Ok(Self { runner, shown, upkeep_every: settings.upkeep_every, keeper: None })
     }
 

@@ -4,12 +4,15 @@
 pub mod clock;
 pub mod entropy;
 pub mod lossy_store;
+pub mod memory_source;
 pub mod memory_store;
 pub mod port_cases;
+pub mod samples;
 pub mod sim_disk;
 
 pub use clock::SimClock;
 pub use entropy::SimEntropy;
 pub use lossy_store::{LossyStore, Wire};
+pub use memory_source::MemorySource;
 pub use memory_store::MemoryStore;
 pub use sim_disk::{DiskCall, DiskFaults, DiskProbes, SimDisk};

@@ -44,7 +44,7 @@ impl Site {
         let host = Host::new("shop.example");
         let sites = vec![(host.clone(), None)];
         let config = EngineConfig { sites, ..EngineConfig::default() };
-        let (engine, ..) = Engine::open(disk, dir, config, Vec::new(), clock.clone(), entropy).unwrap();
+        let (engine, ..) = Engine::open(disk, dir, config, clock.clone(), entropy).unwrap();
         Self { engine: Arc::new(engine), clock, host }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Gathering, SinkError, StreamId, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_enrich::Enricher;
 
@@ -92,12 +92,12 @@ impl VisitSink for WarehouseSink {
         Self::NAME
     }
 
-    fn attach(&mut self, journal: u128, newest: Lsn) -> Result<(), SinkError> {
+    fn attach(&mut self, stream: StreamId, newest: Lsn) -> Result<(), SinkError> {
         self.warehouse
             .with_tables(async |tables| {
                 for table in tables.both() {
                     table.refresh().await?;
-                    let cursor = table.cursor(journal).await?.unwrap_or(Lsn::NONE);
+                    let cursor = table.cursor(stream.0).await?.unwrap_or(Lsn::NONE);
                     if cursor > newest {
                         let table_lsn = i64::try_from(cursor.0).unwrap_or(i64::MAX);
                         return Err(WarehouseError::Ahead { table: table.kind.name, journal: newest.0, table_lsn });
@@ -106,7 +106,7 @@ impl VisitSink for WarehouseSink {
                 Ok(())
             })
             .map_err(|error| Self::failed("asking the tables where they stand", error))?;
-        self.journal = Some(journal);
+        self.journal = Some(stream.0);
         Ok(())
     }
 

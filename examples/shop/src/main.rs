@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use visitlog_core::rules::SiteRules;
 use visitlog_engine::{EngineConfig, Local};
 use visitlog_shop::{layered, plain};
+use visitlog_sinks::Lanes;
 use visitlog_tower::{Keys, VisitLayer};
 
 /// A small shop.
@@ -42,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
 /// All that an application adds: open the store, put the layer around the router, close the store at the end.
 async fn serve_layered(listener: TcpListener, data: &Path, idle_timeout: Duration) -> anyhow::Result<()> {
     let rules = SiteRules { idle_timeout, ..SiteRules::default() };
-    let visits = Local::open(data, EngineConfig { rules, ..EngineConfig::default() }, Vec::new())?;
+    let visits = Local::open(data, EngineConfig { rules, ..EngineConfig::default() }, Lanes::to_files)?;
     let keys = Keys::load_or_create(&data.join("keys"))?;
     let shop = layered::router().layer(VisitLayer::new(Arc::clone(visits.engine()), keys));
 

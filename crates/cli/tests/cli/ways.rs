@@ -11,6 +11,7 @@ use axum::response::Html;
 use tokio::sync::oneshot;
 use visitlog_core::Host;
 use visitlog_engine::{EngineConfig, Local};
+use visitlog_sinks::Lanes;
 use visitlog_tower::{Keys, VisitLayer};
 
 use crate::http::Browser;
@@ -72,7 +73,7 @@ struct Layered {
 impl Layered {
     fn start(data: &Path) -> Self {
         let sites = vec![(Host::new(SITE), None)];
-        let visits = Local::open(data, EngineConfig { sites, ..EngineConfig::default() }, Vec::new()).unwrap();
+        let visits = Local::open(data, EngineConfig { sites, ..EngineConfig::default() }, Lanes::to_files).unwrap();
         let keys = Keys::load_or_create(&data.join("keys")).unwrap();
         let layer = VisitLayer::new(Arc::clone(visits.engine()), keys);
         let answer = async |headers: HeaderMap| {

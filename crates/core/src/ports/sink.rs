@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use crate::ids::{Lsn, VisitId};
 use crate::model::EndedVisit;
+use crate::ports::StreamId;
 
-/// Where ended visits go. Called by one thread, in the order of the journal.
+/// Where ended visits go. Called by one thread at a time, in the order of one stream.
 pub trait VisitSink: Send {
-    /// Its name in the journal's acknowledgements: stable across restarts.
+    /// Its name in the source's acknowledgements: stable across restarts.
     fn name(&self) -> &str;
 
-    /// Tells which journal feeds it and where that one's newest record stands; called before each
+    /// Tells which stream feeds it and where that one's newest record stands; called before each
     /// [`VisitSink::resume`].
     ///
     /// # Errors
-    /// When what it holds of that journal is newer than the journal: another copy of it is the right one.
-    fn attach(&mut self, journal: u128, newest: Lsn) -> Result<(), SinkError> {
-        let _ = (journal, newest);
+    /// When what it holds of that stream is newer than the stream: another copy of it is the right one.
+    fn attach(&mut self, stream: StreamId, newest: Lsn) -> Result<(), SinkError> {
+        let _ = (stream, newest);
         Ok(())
     }
 

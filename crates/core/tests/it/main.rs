@@ -1,6 +1,7 @@
 //! The session rules, as tables and as properties, on the machine alone.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod assemble;
 mod browser;
 mod identity;
 mod lifecycle;

@@ -5,41 +5,12 @@
 //! holds 128 bits of a BLAKE3 hash over a salt of its own and the id. A visitor's id can't be found by that; a user's
 //! name could be tried by who has the record, which is why it goes with the segments that it was needed for.
 
-use visitlog_core::model::{EndedVisit, Entry, Event, EventKind, UserId};
+use visitlog_core::model::{EndedVisit, Event};
 use visitlog_core::{Lsn, VisitorId};
 
+pub use visitlog_core::model::Whose;
+
 const CONTEXT: &[u8] = b"visitlog erasure 1\0";
-
-/// Whose visits are to be erased.
-#[derive(Debug, Clone, Copy)]
-pub enum Whose<'a> {
-    /// A visitor's.
-    Visitor(VisitorId),
-    /// Those in which a user was logged in.
-    User(&'a UserId),
-}
-
-impl Whose<'_> {
-    /// Whether an entry says that its session is theirs.
-    pub fn owns_entry(self, entry: &Entry) -> bool {
-        let is = |name: Option<&str>| matches!(self, Self::User(user) if name == Some(user.as_str()));
-        match entry {
-            Entry::Start(start) => matches!(self, Self::Visitor(visitor) if start.facts.visitor_id == visitor),
-            Entry::Event(event) => is(user_of(event)),
-            Entry::Rotate { user, .. } => is(user.as_ref().map(UserId::as_str)),
-            Entry::End(end) => is(end.user.as_ref().map(UserId::as_str)),
-            Entry::Set { .. } | Entry::Touch { .. } => false,
-        }
-    }
-}
-
-/// The user that an event names.
-fn user_of(event: &Event) -> Option<&str> {
-    match event.kind {
-        EventKind::Login | EventKind::Logout => event.name.as_deref(),
-        _ => None,
-    }
-}
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +39,7 @@ impl Barrier {
         end < self.below
             && (mark_of_visitor(self.salt, visit.start.facts.visitor_id) == self.mark
                 || visit.end.user.as_ref().is_some_and(|user| is(user.as_str()))
-                || visit.events.iter().filter_map(user_of).any(is))
+                || visit.events.iter().filter_map(Event::user).any(is))
     }
 }
 
@@ -90,8 +61,10 @@ fn mark(salt: u128, what: u8, id: &[u8]) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use visitlog_core::model::{EventKind, UserId};
+
     use super::*;
-    use crate::sinks::testing::{MORNING, visit};
+    use visitlog_testkit::samples::{MORNING, visit};
 
     #[test]
     fn bars_only_whom_it_is_for_and_only_below() {

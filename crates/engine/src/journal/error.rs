@@ -154,7 +154,7 @@ pub enum Fault {
     },
     /// A record's payload cannot be understood though its checksum is right.
     #[error("payload: {0}")]
-    Payload(super::wire::CodecError),
+    Payload(super::codec::CodecError),
 }
 
 impl Fault {

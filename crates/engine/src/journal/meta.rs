@@ -10,12 +10,12 @@
 //! 4 a moment; 5 (since 1.2) an erasure: LSN 8 bytes, salt 16 bytes, mark 16 bytes, see [`super::Barrier`]. Other items
 //! are left out: a newer minor version added them.
 
+use visitlog_core::codec::wire::{Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
 use visitlog_core::model::EndReason;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::barrier::Barrier;
-use super::codec::{end_code, end_of};
-use super::wire::{CodecError, Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
+use super::codec::{CodecError, end_code, end_of};
 
 /// A sink has all Ends up to a place.
 #[derive(Debug, Clone, PartialEq, Eq)]

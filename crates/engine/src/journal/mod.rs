@@ -32,7 +32,6 @@ mod sweep;
 mod tail;
 mod wait;
 mod wakeup;
-mod wire;
 mod writer;
 
 pub use barrier::{Barrier, Whose};

@@ -259,7 +259,7 @@ impl Journal {
         JournalError::Corrupt(Corrupt { segment: Lsn(segment), byte, fault })
     }
 
-    pub(super) fn outside(&self, lsn: Lsn) -> JournalError {
+    pub(crate) fn outside(&self, lsn: Lsn) -> JournalError {
         JournalError::Outside { lsn, oldest: self.oldest(), end: self.appended() }
     }
 }

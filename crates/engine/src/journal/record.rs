@@ -91,7 +91,11 @@ impl RecordRef<'_> {
     }
 
     fn must_be(&self, kind: Kind) -> Result<(), CodecError> {
-        if self.kind == kind { Ok(()) } else { Err(CodecError::Kind { expected: kind.as_str(), found: self.kind }) }
+        if self.kind == kind {
+            Ok(())
+        } else {
+            Err(CodecError::Kind { expected: kind.as_str(), found: self.kind.as_str() })
+        }
     }
 }
 

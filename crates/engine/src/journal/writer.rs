@@ -144,7 +144,7 @@ impl Journal {
     }
 
     pub(super) fn append_synced(&self, end: Lsn) {
-        self.appender().own(Kind::Synced, |out| super::wire::put_u64(out, end.0));
+        self.appender().own(Kind::Synced, |out| visitlog_core::codec::wire::put_u64(out, end.0));
     }
 
     /// Writes what has gathered, and wakes who waited for that. True if anything was written. To be called by one

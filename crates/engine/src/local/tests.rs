@@ -22,9 +22,10 @@ fn an_engine_that_outlives_its_lock_is_refused_and_writes_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let open = || {
             if threads {
-                return Local::open(dir.path(), EngineConfig::default(), vec![]).expect("opened");
+                return Local::open(dir.path(), EngineConfig::default(), visitlog_sinks::Lanes::to_files)
+                    .expect("opened");
             }
-            Local::open_quietly(dir.path(), EngineConfig::default(), vec![]).expect("opened").0
+            Local::open_quietly(dir.path(), EngineConfig::default()).expect("opened")
         };
         let local = open();
         let engine = Arc::clone(local.engine());

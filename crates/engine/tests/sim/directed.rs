@@ -272,7 +272,7 @@ fn a_park_that_can_not_be_read_is_not_removed() {
         })
         .collect();
     lab.turns(80, SECOND);
-    assert!(lab.life.engine.sinks()[0].parked > 0, "{:?}", lab.life.engine.sinks());
+    assert!(lab.life.sinks.status()[0].parked > 0, "{:?}", lab.life.sinks.status());
     for skip in 0..6 {
         lab.restart();
         lab.disk.fail(DiskCall::Read, skip, 1, std::io::ErrorKind::Other);
@@ -312,8 +312,8 @@ fn parallel_requests_with_a_logged_out_token_start_one_each() {
 
 /// Fifty threads, a request each, over the engine's own threads.
 fn fifty_at_once(lab: Lab, token: Option<visitlog_core::ports::Token>) -> Vec<(Outcome, Option<VisitId>)> {
-    let engine = Arc::new(lab.life.engine);
-    let driver = visitlog_engine::Driver::start(Arc::clone(&engine), lab.life.sinks).expect("threads");
+    let engine = lab.life.engine;
+    let driver = visitlog_engine::Driver::start(Arc::clone(&engine)).expect("threads");
     let begun = std::sync::Barrier::new(50);
     let outcomes = std::thread::scope(|scope| {
         let ask = || {

@@ -53,7 +53,7 @@ fn scene() -> (Lab, Vec<VisitId>, Vec<VisitId>) {
 fn erase(lab: &Lab) -> Lsn {
     let alice = UserId::new("alice-in-chains");
     let begun = lab.life.engine.begin_erasure(Whose::User(&alice)).expect("it begins");
-    lab.life.engine.sink_hub().hasten(begun.below);
+    lab.life.engine.ended().hasten(begun.below);
     begun.below
 }
 
@@ -77,7 +77,7 @@ fn no_sink_gets_the_erased_and_the_journal_lets_them_go() {
     assert_eq!(known, all, "ended ones and the open one");
     open_again(&lab);
     lab.turns(60, SECOND);
-    assert_eq!(lab.life.engine.sink_hub().without(begun.below), Vec::<String>::new());
+    assert_eq!(lab.life.sinks.without(begun.below), Vec::<String>::new());
     let below = lab.life.engine.release_journal(begun.visits);
     let mut turns = 0;
     while !lab.life.engine.is_released(below) {
@@ -142,7 +142,7 @@ fn a_visit_that_came_before_is_not_named_any_more() {
     lab.turns(2, SECOND);
     let below = erase(&lab);
     lab.turns(3, SECOND);
-    assert!(lab.life.engine.sink_hub().without(below).is_empty());
+    assert!(lab.life.sinks.without(below).is_empty());
     let below = lab.life.engine.release_journal([old]);
     lab.turns(4, SECOND);
     assert!(lab.life.engine.is_released(below));

@@ -6,7 +6,7 @@ use visitlog_core::model::{Entry, UserId};
 use visitlog_core::ports::{Follow, LiveError, LiveSource, Seen, TailRecord};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::Engine;
-use visitlog_engine::sinks::NdjsonSink;
+use visitlog_sinks::NdjsonSink;
 
 use crate::oracle::{Check, ensure};
 use crate::world::World;

@@ -6,7 +6,7 @@ use visitlog_core::machine::Open;
 use visitlog_core::model::{EndReason, EndedVisit, Event, Identity};
 use visitlog_core::ports::{Begun, Live, Standing, Token};
 use visitlog_core::{Timestamp, VisitId, invariants, limits};
-use visitlog_engine::document::Document;
+use visitlog_sinks::document::Document;
 
 use crate::books::{Books, Fate};
 use crate::plan::Plan;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use visitlog_core::machine::Budget;
 use visitlog_core::ports::{Durability, Gathering};
 use visitlog_core::rules::SiteRules;
+use visitlog_engine::LedgerSettings;
 use visitlog_engine::config::{EngineConfig, Mutations};
 use visitlog_engine::journal;
-use visitlog_engine::sinks::SinkSettings;
+use visitlog_sinks::LaneSettings;
 
 use crate::dice::Dice;
 
@@ -145,17 +146,20 @@ impl Plan {
             upkeep_bytes_at_once: self.upkeep_bytes_at_once,
             readers: 1,
             lock_patience: Duration::ZERO,
-            sinks: SinkSettings {
-                batch_visits_max: 4,
-                batch_events_max: 40,
-                retry_min: Duration::from_millis(100),
-                retry_max: Duration::from_secs(2),
-                park_after: Duration::from_secs(10),
-                held_bytes_max: 16 * 1_024,
-                sees_unsynced: self.broken == Broken::OnlySynced,
-                ..SinkSettings::default()
-            },
+            ledger: LedgerSettings { sees_unsynced: self.broken == Broken::OnlySynced, ..LedgerSettings::default() },
             mutations: Mutations { machine, no_wait: self.broken == Broken::Wait },
+        }
+    }
+
+    pub(crate) fn lanes(&self) -> LaneSettings {
+        LaneSettings {
+            batch_visits_max: 4,
+            batch_bytes_max: 20 * 1_024,
+            retry_min: Duration::from_millis(100),
+            retry_max: Duration::from_secs(2),
+            park_after: Duration::from_secs(10),
+            held_bytes_max: 16 * 1_024,
+            ..LaneSettings::default()
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use visitlog_core::ports::Disk as _;
-use visitlog_engine::sinks::SinkState;
+use visitlog_sinks::SinkState;
 
 use crate::oracle::{Check, ensure};
 use crate::plan::Broken;
@@ -98,14 +98,14 @@ impl World {
             }
         }
         let open = self.life.engine.open_list();
-        Err(format!("still there: sessions {open:?}, sinks {:?}", self.life.engine.sinks()))
+        Err(format!("still there: sessions {open:?}, sinks {:?}", self.life.sinks.status()))
     }
 
     fn is_drained(&self) -> bool {
         let is_done = |state: &SinkState| *state == SinkState::Running;
         self.life.engine.open_sessions() == 0
             && self.pending.is_empty()
-            && self.life.engine.sinks().iter().all(|sink| sink.backlog == 0 && is_done(&sink.state))
+            && self.life.sinks.status().iter().all(|sink| sink.backlog == 0 && is_done(&sink.state))
     }
 
     fn check_end(&mut self) -> Check {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
-use visitlog_engine::sinks::NdjsonSink;
+use visitlog_sinks::NdjsonSink;
 
 /// What the world does to the sinks, and what they saw.
 #[derive(Debug, Default)]

@@ -7,11 +7,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use visitlog_core::machine::Open;
-use visitlog_core::ports::{Clock as _, Gathering, LiveSource, StoreError};
+use visitlog_core::ports::{Clock as _, Disk, Feed, Gathering, LiveSource, StoreError, VisitSink};
 use visitlog_core::{Timestamp, VisitId, invariants};
 use visitlog_engine::journal::{Journal, JournalError};
-use visitlog_engine::sinks::{NdjsonSink, SinkDriver, SinkState};
 use visitlog_engine::{CommitFuture, Engine, Report, Sweep, Upkeep};
+use visitlog_sinks::{Lanes, NdjsonSink, SinkState};
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::clients::{Client, Jar, Pending, Request, crowd};
@@ -32,8 +32,8 @@ pub(crate) const VISITS: &str = "data/visits";
 
 /// One life of the process.
 pub(crate) struct Life {
-    pub(crate) engine: Engine,
-    pub(crate) sinks: SinkDriver,
+    pub(crate) sinks: Lanes,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) sweep: Sweep,
     pub(crate) upkeep: Upkeep,
     /// Behind the last records that were carried.
@@ -92,18 +92,18 @@ pub(crate) fn open(
         gathers: plan.gathers,
         gathered: Vec::new(),
     };
-    let (engine, sinks, report) = Engine::open(
-        Arc::new(disk.clone()),
-        Path::new(JOURNAL),
-        plan.engine(),
-        vec![Box::new(files), Box::new(Hook(Arc::clone(desk)))],
-        clock.clone(),
-        entropy.clone(),
-    )?;
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let parks = Path::new(JOURNAL);
+    let (engine, report) = Engine::open(Arc::clone(&disk), parks, plan.engine(), clock.clone(), entropy.clone())?;
+    let engine = Arc::new(engine);
+    let visits = Arc::clone(engine.ended()) as _;
+    let feed = Feed { visits, clock: engine.clone(), disk, data: VISITS.into(), parks: parks.to_owned() };
+    let all: Vec<Box<dyn VisitSink>> = vec![Box::new(files), Box::new(Hook(Arc::clone(desk)))];
+    let sinks = Lanes::open(&feed, &plan.lanes(), all).expect("sinks with names of their own");
     let sweep = Sweep::new(engine.now());
     let life = Life {
-        engine,
         sinks,
+        engine,
         sweep,
         upkeep: Upkeep::default(),
         carried_upto: 0,
@@ -278,7 +278,7 @@ impl World {
     }
 
     pub(crate) fn deliver(&mut self) -> Check {
-        let before = self.life.engine.sinks();
+        let before = self.life.sinks.status();
         let now = self.now();
         let result = self.life.sinks.step(now);
         self.trace.note(format_args!("sinks: {result:?}"));
@@ -302,7 +302,7 @@ impl World {
                 }
             }
         }
-        for status in self.life.engine.sinks() {
+        for status in self.life.sinks.status() {
             ensure!(!matches!(status.state, SinkState::Stopped { .. }), "a sink stopped: {status:?}");
             ensure!(status.lost_quota == 0, "a sink lost visits: {status:?}");
             self.probes.sink_failures += u64::from(matches!(status.state, SinkState::Failing { .. }));

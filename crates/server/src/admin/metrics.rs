@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use visitlog_core::model::EndReason;
 use visitlog_engine::Engine;
-use visitlog_engine::sinks::{SinkState, SinkStatus};
+use visitlog_sinks::{Lanes, SinkState, SinkStatus};
 use visitlog_tower::Counts;
 
 use super::Admin;
@@ -86,7 +86,7 @@ fn render(admin: &Admin) -> String {
     let mut page = Page(String::with_capacity(4096));
     sessions(&mut page, admin);
     journal(&mut page, admin);
-    sinks(&mut page, &admin.engine.sinks());
+    sinks(&mut page, &admin.lanes.status());
     losses(&mut page, admin, (admin.layer_counts)());
     page.0
 }
@@ -144,14 +144,14 @@ fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
 
 fn losses(page: &mut Page, admin: &Admin, layer: Counts) {
     page.family(LOSSES, "counter", "What was not recorded, and why.");
-    for (reason, count) in losses_by_reason(&admin.engine, layer) {
+    for (reason, count) in losses_by_reason(&admin.engine, &admin.lanes, layer) {
         page.value(LOSSES, &[("reason", reason)], count);
     }
 }
 
 /// What was not recorded since the start, by reason.
-pub fn losses_by_reason(engine: &Engine, layer: Counts) -> Vec<(&'static str, u64)> {
-    let quota = engine.sinks().iter().map(|sink| sink.lost_quota).sum();
+pub fn losses_by_reason(engine: &Engine, lanes: &Lanes, layer: Counts) -> Vec<(&'static str, u64)> {
+    let quota = lanes.status().iter().map(|sink| sink.lost_quota).sum();
     let engine = engine.counters().snapshot();
     vec![
         ("gone", engine.gone),

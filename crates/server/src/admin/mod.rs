@@ -20,6 +20,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use visitlog_engine::Engine;
+use visitlog_sinks::Lanes;
 use visitlog_tower::Counts;
 
 #[cfg(feature = "warehouse")]
@@ -30,6 +31,8 @@ pub use query::{QUERY_HEADER, Queries};
 pub struct Admin {
     /// The engine.
     pub engine: Arc<Engine>,
+    /// Where ended visits go.
+    pub lanes: Arc<Lanes>,
     /// The data folder.
     pub data: PathBuf,
     /// What the layer counted.

@@ -12,8 +12,8 @@ use visitlog_core::{Lsn, Timestamp, VisitId};
 use visitlog_engine::EraseError;
 use visitlog_engine::adapters::RealDisk;
 use visitlog_engine::journal::{JournalError, Whose};
-use visitlog_engine::sinks::erase_lines;
 use visitlog_logs::import::{self, ImportFolder};
+use visitlog_sinks::erase_lines;
 use visitlog_warehouse::rows::RowBuilder;
 use visitlog_warehouse::{Subject, WarehouseError, WarehouseSink};
 
@@ -113,10 +113,10 @@ impl Shown {
     ) -> Result<(visitlog_warehouse::Erased, u64), ErasureError> {
         let journal = self.engine.journal();
         self.wait(turn, || journal.synced() > below, || "a disk that takes the journal".to_owned())?;
-        let hub = self.engine.sink_hub();
-        hub.hasten(below);
-        let late = || format!("sinks {} that have taken what ended before", hub.without(below).join(", "));
-        self.wait(turn, || hub.without(below).is_empty(), late)?;
+        let lanes = &self.lanes;
+        self.engine.ended().hasten(below);
+        let late = || format!("sinks {} that have taken what ended before", lanes.without(below).join(", "));
+        self.wait(turn, || lanes.without(below).is_empty(), late)?;
         let [(_, visits), (_, events)] = self.tables.cursors(journal.uuid())?;
         if let Some(live) = &self.views.live {
             live.flushed(visits.min(events).unwrap_or(Lsn::NONE));

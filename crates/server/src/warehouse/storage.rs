@@ -13,6 +13,7 @@ use visitlog_core::ports::{LiveSource, VisitSink};
 use visitlog_engine::adapters::{SystemClock, SystemEntropy};
 use visitlog_engine::{Engine, Stop};
 use visitlog_enrich::Enricher;
+use visitlog_sinks::Lanes;
 use visitlog_warehouse::live::{Live, LiveSettings};
 use visitlog_warehouse::sql::{Catalog, CatalogError, Sql, Table};
 use visitlog_warehouse::views::{DeltaTables, Losses, Views};
@@ -64,7 +65,7 @@ impl Storage {
     }
 
     /// The tables of SQL, once the engine is there.
-    pub(super) fn views(self, engine: Arc<Engine>, sql: &Sql) -> Shown {
+    pub(super) fn views(self, engine: Arc<Engine>, lanes: Arc<Lanes>, sql: &Sql) -> Shown {
         let journal = engine.journal().uuid();
         let source: Arc<dyn LiveSource> = Arc::clone(&engine) as _;
         let enricher = Arc::clone(&self.enricher);
@@ -72,7 +73,7 @@ impl Storage {
         let stored = DeltaTables::of(&self.tables, journal, Arc::new(sql.state().clone()));
         let losses = Arc::new(Losses::default());
         let views = Views { live: Some(live), tables: Some(Arc::new(stored)), losses };
-        Shown { views, tables: self.tables, engine, enricher, erasing: Mutex::default() }
+        Shown { views, tables: self.tables, engine, lanes, enricher, erasing: Mutex::default() }
     }
 }
 
@@ -90,6 +91,7 @@ pub(super) struct Shown {
     pub(super) views: Views,
     pub(super) tables: Arc<Tables>,
     pub(super) engine: Arc<Engine>,
+    pub(super) lanes: Arc<Lanes>,
     pub(super) enricher: Arc<Enricher>,
     /// One erasure at a time.
     pub(super) erasing: Mutex<()>,

@@ -10,7 +10,7 @@ use deltalake::logstore::object_store::ObjectStore;
 use deltalake::logstore::object_store::memory::InMemory;
 use futures_util::TryStreamExt as _;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Gathering, SinkError, VisitSink as _};
+use visitlog_core::ports::{Gathering, SinkError, StreamId, VisitSink as _};
 use visitlog_core::{Lsn, Timestamp};
 use visitlog_enrich::Enricher;
 use visitlog_testkit::{SimClock, SimEntropy};
@@ -86,7 +86,7 @@ impl Lab {
     pub(super) fn start_on(&self, store: &FaultStore, newest: u64) -> Result<Process, Trouble> {
         let warehouse = self.open_on(store)?;
         let mut sink = WarehouseSink::new(Arc::clone(&warehouse), Arc::new(Enricher::empty()), None);
-        sink.attach(JOURNAL, nth(newest).0)?;
+        sink.attach(StreamId(JOURNAL), nth(newest).0)?;
         sink.resume(Some(&*self.acknowledged_place).filter(|place| !place.is_empty()), &[])?;
         Ok(Process { warehouse, sink })
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use deltalake::datafusion::prelude::SessionContext;
 use visitlog_core::Lsn;
-use visitlog_core::ports::{Delivery, SinkError, VisitSink as _};
+use visitlog_core::ports::{Delivery, SinkError, StreamId, VisitSink as _};
 
 use super::lab::{JOURNAL, Lab, Trouble, check, nth};
 use crate::store::DurableStore;
@@ -192,7 +192,7 @@ fn a_journal_that_is_older_than_the_tables_is_refused_and_another_one_is_not() {
     };
     assert!(matches!(error, SinkError::Changed { .. }), "{error}");
     assert!(error.to_string().contains("lsn 1100 expected, up to 2000 found"), "{error}");
-    process.sink.attach(JOURNAL + 1, Lsn(1)).expect("another journal");
+    process.sink.attach(StreamId(JOURNAL + 1), Lsn(1)).expect("another journal");
 }
 
 #[test]

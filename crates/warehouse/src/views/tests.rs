@@ -13,7 +13,7 @@ use deltalake::datafusion::error::{DataFusionError, Result};
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use parking_lot::Mutex;
 use visitlog_core::model::EventKind;
-use visitlog_core::ports::VisitSink as _;
+use visitlog_core::ports::{StreamId, VisitSink as _};
 use visitlog_core::{Lsn, Timestamp};
 use visitlog_enrich::Enricher;
 use visitlog_testkit::{SimClock, SimEntropy};
@@ -247,7 +247,7 @@ fn with_delta_tables_a_flush_changes_no_row() {
     let (clock, entropy) = (Arc::new(SimClock::new(MORNING)), Arc::new(SimEntropy::new(5)));
     let warehouse = Warehouse::open(folder.path(), WarehouseSettings::default(), clock, entropy).expect("tables");
     let mut sink = WarehouseSink::new(warehouse.clone(), Arc::new(Enricher::empty()), Some("alpha".into()));
-    sink.attach(JOURNAL, Lsn(u64::MAX)).expect("attached");
+    sink.attach(StreamId(JOURNAL), Lsn(u64::MAX)).expect("attached");
     sink.resume(None, &[]).expect("ready");
     let mut delivered = Lsn::NONE;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");

@@ -14,12 +14,13 @@ use deltalake::datafusion::error::{DataFusionError, Result};
 use deltalake::datafusion::prelude::SessionContext;
 use visitlog_core::model::{EndedVisit, Event, EventKind, RequestFacts};
 use visitlog_core::ports::{
-    Arrival, Class, Clock as _, Commit, Delivery, Entropy as _, Op, SessionStore, SinkError, Standing, Token, VisitSink,
+    Arrival, Class, Clock as _, Commit, Delivery, Entropy as _, Feed, Op, SessionStore, SinkError, Standing, Token,
+    VisitSink,
 };
 use visitlog_core::{Fingerprint, Fingerprints, Host, Lsn, Timestamp, VisitId};
-use visitlog_engine::sinks::SinkDriver;
 use visitlog_engine::{Engine, EngineConfig, Sweep, Upkeep};
 use visitlog_enrich::Enricher;
+use visitlog_sinks::{LaneSettings, Lanes};
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 use visitlog_warehouse::live::{Live, LiveSettings};
 use visitlog_warehouse::rows::RowBuilder;
@@ -90,7 +91,7 @@ struct World {
     entropy: Arc<SimEntropy>,
     shelf: Arc<Shelf>,
     engine: Arc<Engine>,
-    sinks: SinkDriver,
+    sinks: Lanes,
     sweep: Sweep,
     upkeep: Upkeep,
     views: Views,
@@ -105,14 +106,18 @@ fn engine(
     clock: &Arc<SimClock>,
     entropy: &Arc<SimEntropy>,
     shelf: &Arc<Shelf>,
-) -> (Arc<Engine>, SinkDriver) {
+) -> (Arc<Engine>, Lanes) {
     let mut config = EngineConfig { carry_from_bytes: 20_000, ..EngineConfig::default() };
     config.journal.segment_bytes = 6_000;
     let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(ShelfSink(shelf.clone()))];
     let disk = Arc::new(disk.clone());
-    let (engine, sinks, _) =
-        Engine::open(disk, Path::new("data/journal"), config, sinks, clock.clone(), entropy.clone()).expect("opens");
-    (Arc::new(engine), sinks)
+    let parks = Path::new("data/journal");
+    let (engine, _) = Engine::open(disk.clone(), parks, config, clock.clone(), entropy.clone()).expect("opens");
+    let engine = Arc::new(engine);
+    let visits = Arc::clone(engine.ended()) as _;
+    let feed = Feed { visits, clock: engine.clone(), disk, data: "data".into(), parks: parks.to_owned() };
+    let sinks = Lanes::open(&feed, &LaneSettings::default(), sinks).expect("one sink");
+    (engine, sinks)
 }
 
 impl World {

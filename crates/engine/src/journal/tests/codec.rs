@@ -97,8 +97,8 @@ fn a_page_view_costs_little() {
 #[test]
 fn a_count_that_the_bytes_do_not_justify_allocates_nothing() {
     let mut bytes = Vec::new();
-    super::super::wire::put_moment(&mut bytes, moment(1));
-    super::super::wire::put_varint(&mut bytes, u64::MAX);
+    visitlog_core::codec::wire::put_moment(&mut bytes, moment(1));
+    visitlog_core::codec::wire::put_varint(&mut bytes, u64::MAX);
     assert_eq!(codec::decode(Kind::Set, &bytes), Err(CodecError::End { what: "fields" }));
 }
 

@@ -1,17 +1,15 @@
-//! For this module's tests: a small disk in memory that can crash, lose power and fill up, and visits to write.
+//! For this crate's tests: a small disk in memory that can crash, lose power and fill up, and what stands on it.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use visitlog_core::model::{
-    End, EndReason, EndedVisit, Entry, Event, EventKind, Identity, RequestFacts, Start, StartFacts, UserId, Via,
-};
-use visitlog_core::ports::{Disk, DiskDir, DiskFile};
-use visitlog_core::{Fingerprint, Host, Redacted, Timestamp, VisitId, VisitorId};
+use visitlog_core::VisitId;
+use visitlog_core::ports::{Disk, DiskDir, DiskFile, EndedVisits, Feed};
+use visitlog_testkit::samples::MORNING;
+use visitlog_testkit::{MemorySource, SimClock};
 
 /// What a page is on this disk: small, so that a document is many of them.
 const PAGE: usize = 16;
@@ -334,76 +332,15 @@ impl DiskFile for MemFile {
     }
 }
 
-/// 2025-11-21T10:00:00Z.
-pub(crate) const MORNING: Timestamp = Timestamp::from_secs(1_763_719_200);
-
-/// The `n`th visit's id.
-pub(crate) fn id(n: u64) -> VisitId {
-    VisitId::from_u128(0x019a_a5c2_2500_7000_8000_0000_0000_0000 + u128::from(n))
+/// What feeds lanes in the tests: a source, a disk, and a clock that nobody asks.
+pub(crate) fn feed(source: &MemorySource, disk: &MemDisk) -> Feed {
+    feed_of(Arc::new(source.clone()), disk.shared())
 }
 
-/// The chain of the `n`th visit, closed at `closed_at`: a start, a page view, an action, an end.
-pub(crate) fn chain(n: u64, closed_at: Timestamp) -> Vec<Entry> {
-    let at = closed_at.before(Duration::from_secs(60));
-    let facts = StartFacts {
-        visitor_id: VisitorId::from_u128(u128::from(n)),
-        ip: Redacted::new("203.0.113.7".parse().ok()),
-        user_agent: Redacted::new(Some("Mozilla/5.0 \"quoted\"\n".into())),
-        language: Some("de".into()),
-        referrer: Some("https://example.org/?q=ü".into()),
-        via: Via::Proxy,
-        place: None,
-        hints: None,
-    };
-    let start = Start {
-        at,
-        partition: 7,
-        identity: Identity::Cookie,
-        host: Host::new("shop.example"),
-        fingerprint: Fingerprint(n),
-        previous: Some(id(n + 1_000_000)),
-        number: 2,
-        is_new_visitor: Some(false),
-        facts,
-    };
-    let request = RequestFacts {
-        host: Some(Host::new("shop.example")),
-        path: "/produkte".into(),
-        query: Some("a=1&b=%20".into()),
-        method: "GET".into(),
-        status: 200,
-        duration_us: 1_234,
-        bytes: Some(512),
-        ..RequestFacts::default()
-    };
-    let event = |time, kind| Event { time, kind, name: None, type_: None, request: None, properties: None };
-    let view = Event { request: Some(Box::new(request)), ..event(at, EventKind::PageView) };
-    let action = Event {
-        name: Some("Profile picture deleted".into()),
-        type_: Some("deletion".into()),
-        properties: Some(r#"{"size":512}"#.into()),
-        ..event(at.after(Duration::from_secs(1)), EventKind::Action)
-    };
-    let end = End {
-        reason: EndReason::Expired,
-        ended_at: at.after(Duration::from_secs(1)),
-        closed_at,
-        site: "shop.example".into(),
-        confirmed: true,
-        user: Some(UserId::new("alice")),
-        values: Arc::new([("plan".into(), serde_json::json!("pro"))].into()),
-    };
-    vec![Entry::Start(Box::new(start)), Entry::Event(view), Entry::Event(action), Entry::End(Box::new(end))]
-}
-
-/// The `n`th visit, closed at `closed_at`.
-pub(crate) fn visit(n: u64, closed_at: Timestamp) -> EndedVisit {
-    super::assemble(id(n), chain(n, closed_at)).expect("a whole chain")
-}
-
-/// Visits `range`, a second apart, the first closed at `from`.
-pub(crate) fn visits(range: std::ops::Range<u64>, from: Timestamp) -> Vec<EndedVisit> {
-    range.clone().map(|n| visit(n, from.after(Duration::from_secs(n - range.start)))).collect()
+/// The same of any source and disk.
+pub(crate) fn feed_of(visits: Arc<dyn EndedVisits>, disk: Arc<dyn Disk>) -> Feed {
+    let clock = Arc::new(SimClock::new(MORNING));
+    Feed { visits, clock, disk, data: "data".into(), parks: "data".into() }
 }
 
 /// The visits whose lines the files of a folder hold, in the order of files and lines; panics at a line that is no

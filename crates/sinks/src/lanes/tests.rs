@@ -3,12 +3,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use parking_lot::Mutex;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, SinkError};
+use visitlog_core::ports::{Delivery, Keeper, SinkError, StoreError};
+use visitlog_testkit::memory_source::VISIT_BYTES;
 
 use super::*;
-use crate::sinks::fake_journal::FakeJournal;
-use crate::sinks::hub::{SinkState, SinkStatus};
-use crate::sinks::testing::{MORNING, MemDisk, id};
+use crate::testing::{MemDisk, feed};
+use visitlog_testkit::MemorySource;
+use visitlog_testkit::samples::{MORNING, id};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -49,7 +50,7 @@ impl VisitSink for Recorder {
         let (sink, what) = ("recorder".to_owned(), "out of order".to_owned());
         match mode {
             0 => Ok(Delivery::Stored(last(batch).0.to_le_bytes().to_vec())),
-            1 => Err(SinkError::Unavailable { sink, what, source: Some(std::io::ErrorKind::TimedOut.into()) }),
+            1 => Err(SinkError::Unavailable { sink, what, source: Some(io::ErrorKind::TimedOut.into()) }),
             _ => Err(SinkError::Changed { sink, what }),
         }
     }
@@ -61,38 +62,38 @@ fn last(batch: &[(Lsn, EndedVisit)]) -> Lsn {
 }
 
 struct World {
-    journal: FakeJournal,
+    journal: MemorySource,
     disk: MemDisk,
     log: Arc<Log>,
-    driver: SinkDriver,
-    hub: Arc<SinkHub>,
+    lanes: Lanes,
+    settings: LaneSettings,
     now: Timestamp,
 }
 
-fn settings() -> SinkSettings {
-    SinkSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 60 * SECOND, ..SinkSettings::default() }
+fn settings() -> LaneSettings {
+    LaneSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 60 * SECOND, ..LaneSettings::default() }
 }
 
 impl World {
-    fn new(journal: FakeJournal, disk: MemDisk, settings: SinkSettings) -> Self {
+    fn new(journal: MemorySource, disk: MemDisk, settings: LaneSettings) -> Self {
         let log = Arc::<Log>::default();
-        let mut driver = SinkDriver::new(journal.shared(), disk.shared(), "data", settings);
-        driver.add(Box::new(Recorder(Arc::clone(&log))), &journal.acks());
-        let hub = driver.hub();
-        journal.tell(&hub);
-        Self { journal, disk, log, driver, hub, now: MORNING }
+        let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(Recorder(Arc::clone(&log)))];
+        let lanes = Lanes::open(&feed(&journal, &disk), &settings, sinks).expect("one sink");
+        Self { journal, disk, log, lanes, settings, now: MORNING }
     }
 
     fn empty() -> Self {
-        Self::new(FakeJournal::default(), MemDisk::default(), settings())
+        Self::new(MemorySource::default(), MemDisk::default(), settings())
     }
 
     fn ends(&self, range: std::ops::Range<u64>) {
-        range.for_each(|n| self.journal.end(&self.hub, n));
+        for n in range {
+            self.journal.end(n);
+        }
     }
 
     fn step(&mut self) -> StepResult {
-        self.driver.step(self.now)
+        self.lanes.step(self.now)
     }
 
     fn run(&mut self) {
@@ -113,16 +114,16 @@ impl World {
     }
 
     fn status(&self) -> SinkStatus {
-        self.hub.status(EndSource::appended(&self.journal)).remove(0)
+        self.lanes.status().remove(0)
     }
 
     fn collect(&self) {
-        self.journal.collect(&self.hub);
+        self.journal.collect();
     }
 
     fn crash(self, is_power_cut: bool) -> Self {
         let disk = if is_power_cut { self.disk.after_power_cut(3) } else { self.disk.after_kill() };
-        Self::new(self.journal.after_crash(is_power_cut), disk, self.driver.shared.settings)
+        Self::new(self.journal.after_crash(is_power_cut), disk, self.settings)
     }
 }
 
@@ -152,8 +153,8 @@ fn delivers_what_is_synced_in_order_and_in_batches() {
 #[test]
 fn a_batch_is_bounded_by_events_too_but_never_empty() {
     for (events, batches) in [(5, vec![2, 2, 1]), (1, vec![1; 5])] {
-        let settings = SinkSettings { batch_events_max: events, ..settings() };
-        let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+        let settings = LaneSettings { batch_bytes_max: events * VISIT_BYTES / 2, ..settings() };
+        let mut world = World::new(MemorySource::default(), MemDisk::default(), settings);
         world.ends(0..5);
         world.journal.sync();
         world.run();
@@ -166,17 +167,17 @@ fn the_journal_is_needed_until_the_acknowledgement_is_synced() {
     let mut world = World::empty();
     world.ends(0..3);
     world.journal.sync();
-    let first = world.hub.oldest_needed().expect("nothing delivered");
+    let first = world.journal.oldest_needed().expect("nothing delivered");
     world.run();
     assert_eq!(world.seen(), ids(0..3));
-    assert_eq!(world.hub.oldest_needed(), Some(first), "a power cut would take the acknowledgement back");
+    assert_eq!(world.journal.oldest_needed(), Some(first), "a power cut would take the acknowledgement back");
     world.collect();
     let mut world = world.crash(true);
     world.run();
     assert_eq!(*world.log.seen.lock(), [(id(0), true), (id(1), true), (id(2), true)]);
     world.journal.sync();
     world.run();
-    assert_eq!(world.hub.oldest_needed(), None);
+    assert_eq!(world.journal.oldest_needed(), None);
     world.collect();
     let mut world = world.crash(true);
     world.run();
@@ -203,9 +204,12 @@ fn goes_on_behind_its_acknowledgement_after_a_crash() {
 
 #[test]
 fn a_sink_added_later_starts_at_now_even_if_it_crashes_at_once() {
-    let journal = FakeJournal::default();
-    (0..3).for_each(|n| journal.end(&SinkHub::default(), n));
+    let journal = MemorySource::default();
+    for n in 0..3 {
+        journal.end(n);
+    }
     journal.sync();
+    let journal = journal.after_crash(true);
     let mut world = World::new(journal, MemDisk::default(), settings());
     world.ends(3..5);
     world.journal.sync();
@@ -257,7 +261,7 @@ fn a_changed_sink_stops_until_a_person_has_looked() {
     world.wait(50 * SECOND);
     assert_eq!(world.seen(), []);
     assert!(matches!(&world.status().state, SinkState::Stopped { what, .. } if what.contains("out of order")));
-    assert!(!world.driver.reopen("another") && world.driver.reopen("recorder"));
+    assert!(!world.lanes.reopen("another") && world.lanes.reopen("recorder"));
     world.run();
     assert_eq!(world.seen(), ids(0..2));
     assert_eq!(world.log.resumed.lock().len(), 2);
@@ -269,12 +273,10 @@ fn a_sink_ahead_of_the_journal_stops() {
     world.ends(0..4);
     world.journal.sync();
     world.run();
-    let acks = world.journal.acks();
-    let older = FakeJournal::default();
-    let mut driver = SinkDriver::new(older.shared(), MemDisk::default().shared(), "data", settings());
-    driver.add(Box::new(Recorder(Arc::default())), &acks);
-    driver.step(MORNING);
-    let state = driver.hub().status(Lsn(1)).remove(0).state;
+    let older = MemorySource::with_marks_of(&world.journal);
+    let mut world = World::new(older, MemDisk::default(), settings());
+    world.step();
+    let state = world.status().state;
     assert!(matches!(&state, SinkState::Stopped { what, .. } if what.contains("not the one")), "{state:?}");
 }
 
@@ -307,14 +309,14 @@ fn a_sink_that_is_down_for_long_is_parked_and_then_served_in_order() {
         assert_eq!((world.status().parked, world.status().backlog), (10, 10));
         world.journal.sync();
         world.run();
-        assert_eq!(world.hub.oldest_needed(), None, "the journal may go");
+        assert_eq!(world.journal.oldest_needed(), None, "the journal may go");
         world.collect();
         world.ends(10..13);
         world.journal.sync();
         world.run();
         assert_eq!((world.status().parked, world.status().backlog), (10, 13), "the next ones wait in the journal");
         world.mode(0);
-        world.driver.reopen("recorder");
+        world.lanes.reopen("recorder");
         world.wait(2 * SECOND);
         assert_eq!(world.seen(), ids(0..13));
         assert_eq!((world.status().parked, world.status().backlog), (0, 0));
@@ -326,8 +328,8 @@ fn a_sink_that_is_down_for_long_is_parked_and_then_served_in_order() {
 
 #[test]
 fn a_backlog_that_holds_back_too_much_is_parked_at_once() {
-    let settings = SinkSettings { held_bytes_max: 500, ..settings() };
-    let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+    let settings = LaneSettings { held_bytes_max: 500, ..settings() };
+    let mut world = World::new(MemorySource::default(), MemDisk::default(), settings);
     world.mode(1);
     world.ends(0..3);
     world.journal.sync();
@@ -372,8 +374,8 @@ fn a_parked_backlog_survives_crashes() {
 
 #[test]
 fn beyond_the_quota_visits_are_dropped_and_counted() {
-    let settings = SinkSettings { held_bytes_max: 1_000, park_bytes_max: 4_000, ..settings() };
-    let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+    let settings = LaneSettings { held_bytes_max: 1_000, park_bytes_max: 4_000, ..settings() };
+    let mut world = World::new(MemorySource::default(), MemDisk::default(), settings);
     world.mode(1);
     for n in 0..60 {
         world.ends(n..n + 1);
@@ -396,8 +398,8 @@ fn beyond_the_quota_visits_are_dropped_and_counted() {
 
 #[test]
 fn a_sink_that_has_all_of_its_park_has_what_was_dropped_behind_it() {
-    let settings = SinkSettings { held_bytes_max: 0, park_bytes_max: 4_000, ..settings() };
-    let mut world = World::new(FakeJournal::default(), MemDisk::default(), settings);
+    let settings = LaneSettings { held_bytes_max: 0, park_bytes_max: 4_000, ..settings() };
+    let mut world = World::new(MemorySource::default(), MemDisk::default(), settings);
     world.mode(1);
     for n in 0..20 {
         world.ends(n..n + 1);
@@ -408,8 +410,8 @@ fn a_sink_that_has_all_of_its_park_has_what_was_dropped_behind_it() {
     world.wait(2 * SECOND);
     let status = world.status();
     assert!(status.lost_quota > 0 && status.backlog == 0, "{status:?}");
-    let acks = world.journal.acks();
-    assert!(acks["recorder"].lsn >= acks["recorder.park"].lsn, "else the next start would miss the park: {acks:?}");
+    let upto = |keeper| world.journal.mark("recorder", keeper).expect("it has acknowledged").upto;
+    assert!(upto(Keeper::Sink) >= upto(Keeper::Park), "else the next start would miss the park");
     world.journal.sync();
     world.run();
     let mut world = world.crash(true);
@@ -443,7 +445,7 @@ fn a_park_that_is_not_as_it_was_left_stops_the_sink() {
         assert_eq!(world.disk.read(path), Some(changed), "left alone");
     }
     world.disk.put(path, &bytes);
-    world.driver.reopen("recorder");
+    world.lanes.reopen("recorder");
     world.run();
     assert_eq!(world.seen(), ids(0..3));
 }

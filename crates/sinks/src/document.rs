@@ -213,7 +213,7 @@ mod tests {
     use visitlog_core::model::Values;
 
     use super::*;
-    use crate::sinks::testing::{MORNING, id, visit};
+    use visitlog_testkit::samples::{MORNING, id, visit};
 
     #[test]
     fn an_ended_visit_is_one_line_of_fixed_fields() {

@@ -7,15 +7,14 @@ use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, SinkError};
 
 use super::*;
-use crate::sinks::fake_journal::FakeJournal;
-use crate::sinks::hub::SinkState;
-use crate::sinks::ndjson::NdjsonSink;
-use crate::sinks::testing::{MORNING, MemDisk, id, written};
+use crate::testing::{MemDisk, feed, written};
+use visitlog_testkit::MemorySource;
+use visitlog_testkit::samples::{MORNING, id};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn settings() -> SinkSettings {
-    SinkSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 60 * SECOND, ..SinkSettings::default() }
+fn settings() -> LaneSettings {
+    LaneSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 60 * SECOND, ..LaneSettings::default() }
 }
 
 fn ids(range: std::ops::Range<u64>) -> Vec<VisitId> {
@@ -44,45 +43,43 @@ impl<S: VisitSink> VisitSink for Gate<S> {
 }
 
 /// Feeds visits to an ndjson sink, which is down for a while; stops where the disk crashes.
-fn live(journal: &FakeJournal, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64) {
+fn live(journal: &MemorySource, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64) {
     live_for(journal, disk, visits, seed, usize::MAX);
 }
 
 /// The same; stops after so many steps of the driver, too.
-fn live_for(journal: &FakeJournal, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64, mut steps: usize) {
+fn live_for(journal: &MemorySource, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64, mut steps: usize) {
     let is_shut = Arc::new(AtomicBool::new(false));
-    let mut driver = SinkDriver::new(journal.shared(), disk.shared(), "data", settings());
-    driver.add(Box::new(Gate(NdjsonSink::new(disk.shared(), "data"), Arc::clone(&is_shut))), &journal.acks());
-    let hub = driver.hub();
-    journal.tell(&hub);
+    let gate = Gate(NdjsonSink::new(disk.shared(), "data"), Arc::clone(&is_shut));
+    let lanes = Lanes::open(&feed(journal, disk), &settings(), vec![Box::new(gate)]).expect("one sink");
     let mut now = MORNING;
     for n in visits {
-        journal.end(&hub, n);
+        journal.end(n);
         is_shut.store(n % 50 >= 20 && n % 50 < 35, Ordering::Relaxed);
         now = now.after(11 * SECOND);
         if !(n + seed).is_multiple_of(3) {
             journal.sync();
         }
         for _ in 0..3 {
-            driver.step(now);
+            lanes.step(now);
             steps -= 1;
             if disk.has_crashed() || steps == 0 {
                 return;
             }
             if (n + seed).is_multiple_of(2) {
-                journal.collect(&hub);
+                journal.collect();
             }
         }
     }
     for _ in 0..40 {
         journal.sync();
         now = now.after(SECOND);
-        driver.step(now);
+        lanes.step(now);
         if disk.has_crashed() {
             return;
         }
     }
-    let status = hub.status(Lsn(u64::MAX)).remove(0);
+    let status = lanes.status().remove(0);
     assert_eq!((status.state, status.backlog), (SinkState::Running, 0), "all is delivered");
 }
 
@@ -90,7 +87,7 @@ fn live_for(journal: &FakeJournal, disk: &MemDisk, visits: std::ops::Range<u64>,
 fn once_and_in_order_whatever_step_a_crash_interrupts() {
     let steps = {
         let disk = MemDisk::default();
-        live(&FakeJournal::default(), &disk, 0..60, 0);
+        live(&MemorySource::default(), &disk, 0..60, 0);
         assert_eq!(written(&disk, "data"), ids(0..60));
         assert!(disk.paths().iter().all(|path| path.extension().is_some_and(|e| e == "ndjson")), "no park is left");
         disk.steps()
@@ -98,7 +95,7 @@ fn once_and_in_order_whatever_step_a_crash_interrupts() {
     assert!(steps > 60, "{steps}");
     for step in 1..=steps {
         for seed in 0..3 {
-            let (journal, disk) = (FakeJournal::default(), MemDisk::default());
+            let (journal, disk) = (MemorySource::default(), MemDisk::default());
             disk.crash_at(step);
             live(&journal, &disk, 0..60, seed);
             recovers(&journal, &disk, step, seed);
@@ -110,7 +107,7 @@ fn once_and_in_order_whatever_step_a_crash_interrupts() {
 fn once_and_in_order_between_whichever_steps_a_crash_comes() {
     for steps in (1..180).step_by(2) {
         for seed in 0..3 {
-            let (journal, disk) = (FakeJournal::default(), MemDisk::default());
+            let (journal, disk) = (MemorySource::default(), MemDisk::default());
             live_for(&journal, &disk, 0..60, seed, steps);
             recovers(&journal, &disk, steps as u64, seed);
         }
@@ -118,7 +115,7 @@ fn once_and_in_order_between_whichever_steps_a_crash_comes() {
 }
 
 /// After a crash, and another one during recovery, each visit whose end survived stands once.
-fn recovers(journal: &FakeJournal, disk: &MemDisk, step: u64, seed: u64) {
+fn recovers(journal: &MemorySource, disk: &MemDisk, step: u64, seed: u64) {
     let is_power_cut = seed > 0;
     let ever = journal.everything(is_power_cut);
     let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
@@ -136,7 +133,7 @@ fn recovers(journal: &FakeJournal, disk: &MemDisk, step: u64, seed: u64) {
 #[test]
 fn once_and_in_order_whatever_step_fails() {
     for step in 1..=80 {
-        let (journal, disk) = (FakeJournal::default(), MemDisk::default());
+        let (journal, disk) = (MemorySource::default(), MemDisk::default());
         disk.fail_at(step, if step % 2 == 0 { 5 } else { 28 });
         live(&journal, &disk, 0..60, step);
         assert_eq!(written(&disk, "data"), ids(0..60), "step {step}");

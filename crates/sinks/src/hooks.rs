@@ -71,7 +71,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::sinks::testing::{MORNING, id, visits};
+    use visitlog_testkit::samples::{MORNING, id, visits};
 
     #[test]
     fn a_panic_in_a_hook_costs_one_visit_only() {

@@ -3,8 +3,9 @@ use std::time::Duration;
 use visitlog_core::Timestamp;
 
 use super::*;
-use crate::journal::Whose;
-use crate::sinks::testing::{MORNING, MemDisk, id, visits, written};
+use crate::testing::{MemDisk, written};
+use visitlog_core::model::Whose;
+use visitlog_testkit::samples::{MORNING, id, visits};
 
 const TODAY: &str = "data/visits-2025-11-21.ndjson";
 const TOMORROW: &str = "data/visits-2025-11-22.ndjson";

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use visitlog_core::VisitId;
 use visitlog_core::ports::{Disk, DiskFile};
 
-use crate::journal::Whose;
+use visitlog_core::model::Whose;
 
 /// What an erased line begins with; blanks follow, up to its old length.
 pub(super) const ERASED: &[u8] = br#"{"erased":true}"#;

@@ -8,9 +8,9 @@ use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, SinkError};
 
 use super::*;
-use crate::sinks::fake_journal::FakeJournal;
-use crate::sinks::hub::{SinkState, SinkStatus};
-use crate::sinks::testing::{MORNING, MemDisk, id};
+use crate::testing::{MemDisk, feed};
+use visitlog_testkit::MemorySource;
+use visitlog_testkit::samples::{MORNING, id};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -86,39 +86,35 @@ impl VisitSink for Gatherer {
 }
 
 struct World {
-    journal: FakeJournal,
+    journal: MemorySource,
     disk: MemDisk,
     table: Arc<Table>,
-    driver: SinkDriver,
-    hub: Arc<SinkHub>,
+    lanes: Lanes,
     now: Timestamp,
     full_at: usize,
-    settings: SinkSettings,
+    settings: LaneSettings,
 }
 
-fn settings() -> SinkSettings {
-    SinkSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 30 * SECOND, ..SinkSettings::default() }
+fn settings() -> LaneSettings {
+    LaneSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 30 * SECOND, ..LaneSettings::default() }
 }
 
 impl World {
-    fn new(settings: SinkSettings, full_at: usize) -> Self {
-        Self::with(FakeJournal::default(), MemDisk::default(), Arc::default(), MORNING, full_at, settings)
+    fn new(settings: LaneSettings, full_at: usize) -> Self {
+        Self::with(MemorySource::default(), MemDisk::default(), Arc::default(), MORNING, full_at, settings)
     }
 
     fn with(
-        journal: FakeJournal,
+        journal: MemorySource,
         disk: MemDisk,
         table: Arc<Table>,
         now: Timestamp,
         full_at: usize,
-        settings: SinkSettings,
+        settings: LaneSettings,
     ) -> Self {
-        let mut driver = SinkDriver::new(journal.shared(), disk.shared(), "data", settings.clone());
         let sink = Gatherer { table: Arc::clone(&table), gathered: Vec::new(), full_at };
-        driver.add(Box::new(sink), &journal.acks());
-        let hub = driver.hub();
-        journal.tell(&hub);
-        Self { journal, disk, table, driver, hub, now, full_at, settings }
+        let lanes = Lanes::open(&feed(&journal, &disk), &settings, vec![Box::new(sink)]).expect("one sink");
+        Self { journal, disk, table, lanes, now, full_at, settings }
     }
 
     fn crash(self, is_power_cut: bool) -> Self {
@@ -128,12 +124,14 @@ impl World {
     }
 
     fn ends(&self, range: std::ops::Range<u64>) {
-        range.for_each(|n| self.journal.end(&self.hub, n));
+        for n in range {
+            self.journal.end(n);
+        }
         self.journal.sync();
     }
 
     fn run(&mut self) {
-        while self.driver.step(self.now).worked {}
+        while self.lanes.step(self.now).worked {}
     }
 
     fn wait(&mut self, by: Duration) {
@@ -148,7 +146,7 @@ impl World {
     }
 
     fn status(&self) -> SinkStatus {
-        self.hub.status(EndSource::appended(&self.journal)).remove(0)
+        self.lanes.status().remove(0)
     }
 }
 
@@ -163,20 +161,20 @@ fn waits_until_there_are_enough_or_one_has_waited_long_enough() {
     world.run();
     assert_eq!(world.rows(), [], "nine are not ten");
     assert_eq!((world.status().backlog, world.status().waiting_since), (9, Some(MORNING)));
-    let first = world.hub.oldest_needed().expect("the journal keeps them");
+    let first = world.journal.oldest_needed().expect("the journal keeps them");
     world.ends(9..13);
     world.run();
     assert_eq!(*world.table.flushes.lock(), [10], "in batches of four, until there are ten");
     assert_eq!(world.status().backlog, 3);
-    assert_eq!(world.hub.oldest_needed(), Some(first), "until the acknowledgement is synced");
+    assert_eq!(world.journal.oldest_needed(), Some(first), "until the acknowledgement is synced");
     world.wait(59 * SECOND);
     assert_eq!(world.rows(), ids(0..10));
-    let step = world.driver.step(world.now);
+    let step = world.lanes.step(world.now);
     assert_eq!(step.wake_at, Some(MORNING.after(60 * SECOND)));
     world.wait(SECOND);
     assert_eq!(world.rows(), ids(0..13), "one has waited a minute");
     assert_eq!((world.status().backlog, world.status().waiting_since), (0, None));
-    assert_eq!(world.hub.oldest_needed(), None);
+    assert_eq!(world.journal.oldest_needed(), None);
 }
 
 #[test]
@@ -184,9 +182,9 @@ fn can_be_hastened_and_flushes_early_when_it_is_full() {
     let mut world = World::new(settings(), 4);
     world.ends(0..3);
     world.run();
-    let upto = EndSource::appended(&world.journal);
+    let upto = world.journal.newest(MemorySource::STREAM);
     world.ends(3..4);
-    world.hub.hasten(upto);
+    world.journal.hasten(upto);
     world.run();
     assert_eq!(*world.table.flushes.lock(), [4], "all there was");
     world.ends(4..5);
@@ -200,7 +198,7 @@ fn can_be_hastened_and_flushes_early_when_it_is_full() {
 
 #[test]
 fn flushes_before_the_journal_grows_too_large() {
-    let mut world = World::new(SinkSettings { held_bytes_max: 1_000, ..settings() }, 100);
+    let mut world = World::new(LaneSettings { held_bytes_max: 1_000, ..settings() }, 100);
     world.ends(0..5);
     world.run();
     assert_eq!(world.rows(), []);
@@ -219,7 +217,7 @@ fn once_and_in_order_whichever_call_fails_and_whenever_a_crash_comes() {
                 world.ends(n..n + 1);
                 world.now = world.now.after(SECOND);
                 for _ in 0..3 {
-                    world.driver.step(world.now);
+                    world.lanes.step(world.now);
                 }
                 if crash.is_some() && n == fails + 6 {
                     world = world.crash(crash == Some(true));
@@ -236,7 +234,7 @@ fn once_and_in_order_whichever_call_fails_and_whenever_a_crash_comes() {
 
 #[test]
 fn a_gathering_sink_that_stays_down_is_parked_and_gets_all_later() {
-    let mut world = World::new(SinkSettings { held_bytes_max: 2_000, ..settings() }, 100);
+    let mut world = World::new(LaneSettings { held_bytes_max: 2_000, ..settings() }, 100);
     let down = |world: &World, call| *world.table.fails.lock() = Some((call, false));
     world.ends(0..25);
     for call in 1..60 {
@@ -266,7 +264,7 @@ fn a_sink_that_gathers_but_can_not_flush_is_left_alone_for_longer_each_time() {
         world.run();
         let state = world.status().state;
         assert!(matches!(state, SinkState::Failing { since: MORNING, .. }), "failing from the first on: {state:?}");
-        let again = world.driver.step(world.now).wake_at.expect("it is tried again");
+        let again = world.lanes.step(world.now).wake_at.expect("it is tried again");
         delays.push(again.millis() - world.now.millis());
         world.now = again;
     }

@@ -1,7 +1,7 @@
 //! Makes a visit of a session's chain.
 
-use visitlog_core::VisitId;
-use visitlog_core::model::{self, EndedVisit, Entry};
+use super::{EndedVisit, Entry, sort_events};
+use crate::ids::VisitId;
 
 /// A chain that is no whole session: the journal lost, doubled or mixed something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub fn assemble(visit: VisitId, entries: Vec<Entry>) -> Result<EndedVisit, Broke
     }
     let start = start.ok_or_else(|| broken(1, "start", "nothing"))?;
     let end = end.ok_or_else(|| broken(of + 1, "end", "nothing"))?;
-    model::sort_events(&mut events);
+    sort_events(&mut events);
     Ok(EndedVisit { visit, start: *start, end: *end, events, redelivered: false })
 }
 
@@ -55,44 +55,5 @@ const fn kind(entry: &Entry) -> &'static str {
         Entry::Touch { .. } => "touch",
         Entry::Rotate { .. } => "rotate",
         Entry::End(_) => "end",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use visitlog_core::Timestamp;
-
-    use super::*;
-    use crate::sinks::testing::{MORNING, chain, id};
-
-    #[test]
-    fn a_whole_chain_is_a_visit_with_its_events_in_the_order_of_time() {
-        let mut entries = chain(1, MORNING);
-        entries.swap(1, 2);
-        entries.insert(2, Entry::Touch { at: MORNING, slides: true });
-        let visit = assemble(id(1), entries).expect("whole");
-        let times: Vec<Timestamp> = visit.events.iter().map(|event| event.time).collect();
-        assert_eq!(times, [MORNING.before(Duration::from_secs(60)), MORNING.before(Duration::from_secs(59))]);
-        assert_eq!((visit.visit, visit.end.closed_at, visit.redelivered), (id(1), MORNING, false));
-    }
-
-    #[test]
-    fn a_chain_that_is_not_whole_is_refused_and_says_where() {
-        let whole = chain(1, MORNING);
-        let (start, end) = (whole[0].clone(), whole[3].clone());
-        let check = |entries: Vec<Entry>, expected: &str| {
-            let error = assemble(id(1), entries).expect_err(expected);
-            assert_eq!(error.to_string(), format!("visit {}: {expected}", id(1)));
-        };
-        check(Vec::new(), "entry 1 of 0: start expected, nothing found");
-        check(vec![start.clone()], "entry 2 of 1: end expected, nothing found");
-        check(whole[1..].to_vec(), "entry 1 of 3: start expected, event found");
-        check(whole[..3].to_vec(), "entry 3 of 3: end expected, event found");
-        let middle = "entry 2 of 3: event, set, touch or rotate expected";
-        check(vec![start.clone(), start.clone(), end.clone()], &format!("{middle}, start found"));
-        check(vec![start, end.clone(), end.clone()], &format!("{middle}, end found"));
-        check(vec![end], "entry 1 of 1: start expected, end found");
     }
 }

@@ -1,21 +1,27 @@
-//! One sink being driven.
+//! One sink being driven: what it is given, when, and what is done while it does not take it.
+//!
+//! A lane has no thread and no clock: somebody calls [`Lane::step`], again at once while it has worked, else at the time
+//! that it names or when the source has news.
+//!
+//! A sink may ask for its visits in few large batches. It is then given nothing until there are enough, or one of them
+//! has waited long enough; then all there is, in several batches of the usual size, and told to flush. What it has only
+//! gathered is not acknowledged: the source keeps it, and after any failure the sink gets it again.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
+use visitlog_core::ports::{
+    Delivery, EndedVisits, Feed, Found, Gathering, Keeper, Mark, Most, SinkError, SourceError, StoreError, StreamId,
+    VisitSink,
+};
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
-use super::{Shared, SinkSettings, StepResult};
-use crate::journal::{Ack, JournalError};
-use crate::sinks::assemble::{BrokenChain, assemble};
-use crate::sinks::hub::{Lane, PendingEnd, SinkState};
-use crate::sinks::park::{Park, ParkError};
-use crate::sinks::source::EndSource;
+use crate::park::{Park, ParkError};
+use crate::settings::LaneSettings;
+use crate::status::{SinkState, SinkStatus};
 
 /// About how many bytes of a park are read for a batch.
 const PARK_READ_BYTES: usize = 32 * 1024 * 1024;
@@ -26,9 +32,7 @@ enum Failure {
     #[error(transparent)]
     Sink(#[from] SinkError),
     #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Broken(#[from] BrokenChain),
+    Source(#[from] SourceError),
     #[error(transparent)]
     Park(#[from] ParkError),
     #[error("acknowledged up to lsn {acknowledged}, but the journal ends at {newest}: it is not the one that it was")]
@@ -39,9 +43,9 @@ impl Failure {
     const fn is_retryable(&self) -> bool {
         match self {
             Self::Sink(error) => error.is_retryable(),
-            Self::Journal(error) => error.is_retryable(),
+            Self::Source(error) => error.is_retryable(),
             Self::Park(error) => error.is_retryable(),
-            Self::Broken(_) | Self::Ahead { .. } => false,
+            Self::Ahead { .. } => false,
         }
     }
 }
@@ -54,14 +58,27 @@ struct Failing {
     what: Arc<str>,
 }
 
-pub(super) struct Worker {
-    lane: usize,
+/// What a step did, and when the next one is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StepResult {
+    /// Something was done: there may be more to do at once.
+    pub worked: bool,
+    /// When to come again even if nothing else happens.
+    pub wake_at: Option<Timestamp>,
+}
+
+pub(crate) struct Lane {
+    source: Arc<dyn EndedVisits>,
+    stream: StreamId,
+    settings: LaneSettings,
     sink: Box<dyn VisitSink>,
     /// What the last acknowledgement said.
     place: Vec<u8>,
     acknowledged: Lsn,
-    /// Acknowledgements on their way to stable storage: where each stands, and the last End that it lets go.
-    released: VecDeque<(Lsn, Lsn)>,
+    /// Ends up to this one were delivered or parked.
+    taken: Lsn,
+    /// The last acknowledgement, of whichever keeper, may not be on stable storage yet.
+    unsettled: bool,
     is_ready: bool,
     failing: Option<Failing>,
     /// Ends up to this one may have been delivered before.
@@ -71,6 +88,7 @@ pub(super) struct Worker {
     round: Round,
     park: Park,
     parking: Parking,
+    delivered: u64,
 }
 
 /// What a gathering sink has taken since its last flush.
@@ -93,7 +111,7 @@ struct Round {
 #[derive(Default)]
 struct Parking {
     /// The park's acknowledgement, until the file has been read.
-    recovered: Option<Ack>,
+    recovered: Option<Mark>,
     is_read: bool,
     /// Until all that is there is parked.
     is_on: bool,
@@ -104,55 +122,56 @@ struct Parking {
     lost: u64,
 }
 
-impl Worker {
-    pub(super) fn new(lane: usize, sink: Box<dyn VisitSink>, park: Park) -> Self {
+impl Lane {
+    /// The lane of a sink that the source has been told of.
+    pub(crate) fn new(feed: &Feed, stream: StreamId, settings: LaneSettings, sink: Box<dyn VisitSink>) -> Self {
+        let source = Arc::clone(&feed.visits);
+        let park = Park::new(Arc::clone(&feed.disk), &feed.parks, sink.name(), stream.0);
+        let Mark { upto, place } = source.acknowledged(stream, sink.name(), Keeper::Sink).unwrap_or_default();
+        let parked = source.acknowledged(stream, sink.name(), Keeper::Park);
         Self {
-            lane,
-            sink,
-            place: Vec::new(),
-            acknowledged: Lsn::NONE,
-            released: VecDeque::new(),
+            stream,
+            settings,
+            place,
+            acknowledged: upto,
+            taken: parked.as_ref().map_or(upto, |parked| parked.upto.max(upto)),
+            unsettled: true,
             is_ready: false,
             failing: None,
-            redelivered_to: Lsn::NONE,
+            redelivered_to: source.recovered(stream),
             again: None,
             round: Round::default(),
             park,
-            parking: Parking::default(),
+            parking: Parking { recovered: parked, ..Parking::default() },
+            delivered: 0,
+            source,
+            sink,
         }
     }
 
-    pub(super) fn starts_at(&mut self, newest: Lsn) {
-        self.acknowledged = newest;
-    }
-
-    /// Goes on where a former life stopped; the journal's last record then was at most at `newest`.
-    pub(super) fn recovered(&mut self, ack: &Ack, parked: Option<Ack>, newest: Lsn) {
-        self.acknowledged = ack.lsn;
-        self.place.clone_from(&ack.place);
-        self.parking.recovered = parked;
-        self.redelivered_to = newest;
-    }
-
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.sink.name()
     }
 
-    pub(super) const fn acknowledged(&self) -> Lsn {
-        self.acknowledged
-    }
-
-    pub(super) fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.failing = None;
         self.is_ready = false;
         self.forget_round();
     }
 
-    pub(super) fn step(&mut self, shared: &Shared, now: Timestamp) -> StepResult {
+    /// Does a bounded piece of work: one batch at most.
+    pub(crate) fn step(&mut self, now: Timestamp) -> StepResult {
+        match self.source.check() {
+            Ok(()) => {}
+            Err(StoreError::Unavailable { .. } | StoreError::Unknown) => {
+                return StepResult { worked: false, wake_at: Some(now.after(self.settings.retry_max)) };
+            }
+            Err(StoreError::Stopped { .. }) => return StepResult::default(),
+        }
         let mut worked = false;
-        self.release(shared, now);
+        self.release(now);
         if self.failing.as_ref().is_none_or(|failing| failing.retry_at.is_some_and(|at| at <= now)) {
-            match self.deliver(shared, now) {
+            match self.deliver(now) {
                 Ok(has_worked) => {
                     worked |= has_worked;
                     // To have gathered visits is no sign of health: a sink is back once it has stored them.
@@ -160,42 +179,46 @@ impl Worker {
                         tracing::info!(sink = self.name(), "the sink is back");
                     }
                 }
-                Err(failure) => self.fail(&failure, &shared.settings, now),
+                Err(failure) => self.fail(&failure, now),
             }
         }
-        if self.wants_parking(shared, now) {
-            worked |= self.park(shared, now);
+        if self.wants_parking(now) {
+            worked |= self.park(now);
         }
-        self.report(shared);
-        StepResult { worked, wake_at: self.wake_at(shared, now) }
+        StepResult { worked, wake_at: self.wake_at(now) }
     }
 
-    /// Lets go what acknowledgements that are now on stable storage say.
-    fn release(&mut self, shared: &Shared, now: Timestamp) {
-        let synced = shared.source.synced();
-        let mut last = None;
-        while let Some((_, end)) = self.released.pop_front_if(|(at, _)| *at < synced) {
-            last = Some(end);
+    /// Whether all that was acknowledged survives whatever happens.
+    fn is_settled(&mut self) -> bool {
+        if self.unsettled {
+            let is_there = |keeper| {
+                let upto =
+                    self.source.acknowledged(self.stream, self.name(), keeper).map_or(Lsn::NONE, |mark| mark.upto);
+                self.source.settled(self.stream, self.name(), keeper) >= upto
+            };
+            self.unsettled = !(is_there(Keeper::Sink) && is_there(Keeper::Park));
         }
-        if let Some(end) = last {
-            self.with_lane(shared, |lane| lane.release(end));
-        }
+        !self.unsettled
+    }
+
+    /// Lets a park go that nobody needs any more.
+    fn release(&mut self, now: Timestamp) {
         // One that could not be read yet only seems empty.
-        let is_done = self.parking.is_read && self.park.bytes() > 0 && self.park.is_empty() && self.released.is_empty();
+        let is_done = self.parking.is_read && self.park.bytes() > 0 && self.park.is_empty() && self.is_settled();
         if is_done
             && self.parking.not_before <= now
             && let Err(error) = self.park.remove()
         {
-            self.park_failed(&error.into(), shared, now);
+            self.park_failed(&error.into(), now);
         }
     }
 
     /// Delivers one batch, or flushes what was gathered; whether there was anything to do.
-    fn deliver(&mut self, shared: &Shared, now: Timestamp) -> Result<bool, Failure> {
-        self.make_ready(shared)?;
+    fn deliver(&mut self, now: Timestamp) -> Result<bool, Failure> {
+        self.make_ready()?;
         let gathering = self.sink.gathers();
         if let Some(gathering) = gathering
-            && !self.is_round_due(gathering, shared, now)
+            && !self.is_round_due(gathering, now)
         {
             return Ok(false);
         }
@@ -203,19 +226,18 @@ impl Worker {
         let batch = if is_complete || self.round.is_full {
             Vec::new()
         } else {
-            match self.next_batch(shared) {
+            match self.next_batch() {
                 // What it has gathered must not wait for a person to look.
                 Err(_) if self.round.gathered > 0 => Vec::new(),
                 batch => batch?,
             }
         };
-        let Some((last, _)) = batch.last() else { return self.flush(shared) };
+        let Some((last, _)) = batch.last() else { return self.flush() };
         let (last, count) = (*last, batch.len());
         let visits: Vec<(Lsn, EndedVisit)> = batch
             .into_iter()
-            .filter(|(end, visit)| !shared.hub.is_barred(*end, visit))
+            .filter_map(|(end, visit)| Some((end, self.source.admit(self.stream, end, visit)?)))
             .map(|(end, visit)| (end, EndedVisit { redelivered: end <= self.redelivered_to, ..visit }))
-            .map(|(end, visit)| (end, without_erased(shared, visit)))
             .collect();
         let delivery = if visits.is_empty() {
             // All of them are erased: the sink stays where it is, and its position goes on.
@@ -236,7 +258,7 @@ impl Worker {
         self.round.gathered += count;
         self.round.last = last;
         match delivery {
-            Delivery::Stored(place) => self.stored(shared, place),
+            Delivery::Stored(place) => self.stored(place),
             Delivery::Gathered => {}
             Delivery::Full => self.round.is_full = true,
         }
@@ -244,46 +266,42 @@ impl Worker {
     }
 
     /// The next visits that the sink has not been given.
-    fn next_batch(&self, shared: &Shared) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
-        let mut max = self.again.unwrap_or(shared.settings.batch_visits_max);
+    fn next_batch(&self) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
+        let mut max = self.again.unwrap_or(self.settings.batch_visits_max);
         if let Some(gathering) = self.sink.gathers() {
             max = max.min(gathering.visits_max - self.round.gathered);
         }
         if self.park.is_empty() {
-            let ends = self.next_ends(shared, self.round.gathered, max);
-            assemble_all(shared, &ends)
+            let after = if self.round.gathered > 0 { self.round.last } else { self.taken };
+            self.read_source(after, max)
         } else {
             Ok(self.park.read(self.round.gathered, max, PARK_READ_BYTES)?)
         }
     }
 
     /// Whether the sink is to get what there is, or to wait for more.
-    fn is_round_due(&mut self, gathering: Gathering, shared: &Shared, now: Timestamp) -> bool {
+    fn is_round_due(&mut self, gathering: Gathering, now: Timestamp) -> bool {
         if self.round.gathered > 0 || self.round.is_due {
             return true;
         }
-        let below = shared.deliverable();
-        let (waiting, first) = self.with_lane(shared, |lane| {
-            let waiting = lane.queue.partition_point(|end| end.end < below).saturating_sub(lane.taken);
-            (waiting, lane.queue.get(lane.taken).map(|end| end.end))
-        });
-        if waiting == 0 && self.park.is_empty() {
+        let waiting = self.source.waiting(self.stream, self.taken);
+        if waiting.readable == 0 && self.park.is_empty() {
             self.round.since = None;
             return false;
         }
         let since = *self.round.since.get_or_insert(now);
-        let held = self.with_lane(shared, |lane| lane.held(shared.source.appended()));
+        let held = self.held_bytes();
         self.round.is_due = !self.park.is_empty()
-            || waiting >= gathering.visits_max
+            || waiting.readable >= gathering.visits_max as u64
             || since.after(gathering.wait_max) <= now
-            || first.is_some_and(|first| first <= shared.hub.hastened())
+            || waiting.first.is_some_and(|first| first <= self.source.hastened(self.stream))
             // Half, so that it is on stable storage before the backlog would have to be parked.
-            || held > shared.settings.held_bytes_max / 2;
+            || held > self.settings.held_bytes_max / 2;
         self.round.is_due
     }
 
     /// Has the sink flush what it has gathered, if anything.
-    fn flush(&mut self, shared: &Shared) -> Result<bool, Failure> {
+    fn flush(&mut self) -> Result<bool, Failure> {
         if self.round.gathered == 0 {
             self.round = Round::default();
             return Ok(false);
@@ -293,7 +311,7 @@ impl Worker {
             self.redelivered_to = self.redelivered_to.max(last);
             self.forget_round();
         })?;
-        self.stored(shared, place);
+        self.stored(place);
         Ok(true)
     }
 
@@ -303,7 +321,7 @@ impl Worker {
     }
 
     /// All that the sink was given is on stable storage.
-    fn stored(&mut self, shared: &Shared, place: Vec<u8>) {
+    fn stored(&mut self, place: Vec<u8>) {
         self.place = place;
         let Round { gathered: count, barred, last, .. } = std::mem::take(&mut self.round);
         let is_parked = !self.park.is_empty();
@@ -314,25 +332,23 @@ impl Worker {
                 acknowledged = last.max(self.park.last);
             }
         }
-        self.acknowledge(shared, acknowledged);
-        self.with_lane(shared, |lane| {
-            lane.taken += if is_parked { 0 } else { count };
-            lane.delivered += (count - barred) as u64;
-        });
+        self.taken = self.taken.max(acknowledged);
+        self.acknowledge(acknowledged);
+        self.delivered += (count - barred) as u64;
     }
 
-    fn make_ready(&mut self, shared: &Shared) -> Result<(), Failure> {
+    fn make_ready(&mut self) -> Result<(), Failure> {
         if self.is_ready {
             return Ok(());
         }
-        let newest = Lsn(shared.source.appended().0.saturating_sub(1));
+        let newest = self.source.newest(self.stream);
         if self.acknowledged > newest {
             return Err(Failure::Ahead { acknowledged: self.acknowledged, newest });
         }
         self.read_park()?;
         let mut pending: Vec<VisitId> = self.park.visits().collect();
-        self.with_lane(shared, |lane| pending.extend(lane.queue.range(lane.taken..).map(|end| end.visit)));
-        self.sink.attach(shared.source.uuid(), newest)?;
+        pending.extend(self.source.pending(self.stream, self.taken));
+        self.sink.attach(self.stream, newest)?;
         let place = Some(&*self.place).filter(|place| !place.is_empty());
         self.sink.resume(place, &pending)?;
         self.is_ready = true;
@@ -351,32 +367,30 @@ impl Worker {
         Ok(())
     }
 
-    /// The next Ends that may be delivered behind the first `skip`, as many as fit into a batch.
-    fn next_ends(&self, shared: &Shared, skip: usize, max: usize) -> Vec<PendingEnd> {
-        let below = shared.deliverable();
-        self.with_lane(shared, |lane| {
-            let mut events = 0;
-            let fits = |end: &&PendingEnd| {
-                let is_first = events == 0;
-                events += u64::from(end.events).max(1);
-                end.end < below && (is_first || events <= shared.settings.batch_events_max)
-            };
-            lane.queue.range(lane.taken + skip..).take(max).take_while(fits).copied().collect()
-        })
+    /// Reads on in the source, until the first visit that can't be had.
+    fn read_source(&self, after: Lsn, visits: usize) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
+        let most = Most { visits, bytes: self.settings.batch_bytes_max };
+        let found = self.source.read(self.stream, after, most);
+        found.into_iter().map(|Found { end, what, .. }| Ok((end, what?))).collect()
     }
 
-    fn acknowledge(&mut self, shared: &Shared, lsn: Lsn) {
-        self.acknowledged = lsn;
-        let ack = Ack { sink: self.name().to_owned(), lsn, place: self.place.clone() };
-        let at = shared.hub.acknowledge(&*shared.source, ack);
-        self.released.push_back((at, lsn));
+    /// Bytes that it makes the source keep.
+    fn held_bytes(&self) -> u64 {
+        self.source.held_bytes(self.stream, self.sink.name())
     }
 
-    fn fail(&mut self, failure: &Failure, settings: &SinkSettings, now: Timestamp) {
+    fn acknowledge(&mut self, upto: Lsn) {
+        self.acknowledged = upto;
+        let mark = Mark { upto, place: self.place.clone() };
+        self.source.acknowledge(self.stream, self.sink.name(), Keeper::Sink, mark);
+        self.unsettled = true;
+    }
+
+    fn fail(&mut self, failure: &Failure, now: Timestamp) {
         let what: Arc<str> = explain(failure).into();
         let (since, delay) = match &self.failing {
-            Some(failing) => (failing.since, failing.delay.saturating_mul(2).min(settings.retry_max)),
-            None => (now, settings.retry_min),
+            Some(failing) => (failing.since, failing.delay.saturating_mul(2).min(self.settings.retry_max)),
+            None => (now, self.settings.retry_min),
         };
         let retry_at = failure.is_retryable().then(|| now.after(delay));
         match retry_at {
@@ -386,13 +400,13 @@ impl Worker {
         self.failing = Some(Failing { since, retry_at, delay, what });
     }
 
-    fn wants_parking(&mut self, shared: &Shared, now: Timestamp) -> bool {
+    fn wants_parking(&mut self, now: Timestamp) -> bool {
         if self.round.gathered > 0 {
             // What the sink holds would be parked too, and come twice.
             return false;
         }
-        let settings = &shared.settings;
-        let held = self.with_lane(shared, |lane| lane.held(shared.source.appended()));
+        let held = self.held_bytes();
+        let settings = &self.settings;
         let is_over = held > settings.held_bytes_max;
         self.parking.over_since = is_over.then(|| self.parking.over_since.unwrap_or(now));
         let is_due = match &self.failing {
@@ -403,8 +417,8 @@ impl Worker {
     }
 
     /// Parks one batch; whether there was any.
-    fn park(&mut self, shared: &Shared, now: Timestamp) -> bool {
-        match self.park_batch(shared) {
+    fn park(&mut self, now: Timestamp) -> bool {
+        match self.park_batch() {
             Ok(is_any) => {
                 self.parking.is_on = is_any;
                 if is_any {
@@ -413,73 +427,73 @@ impl Worker {
                 is_any
             }
             Err(failure) => {
-                self.park_failed(&failure, shared, now);
+                self.park_failed(&failure, now);
                 false
             }
         }
     }
 
-    fn park_batch(&mut self, shared: &Shared) -> Result<bool, Failure> {
+    fn park_batch(&mut self) -> Result<bool, Failure> {
         self.read_park()?;
-        let ends = self.next_ends(shared, 0, shared.settings.batch_visits_max);
-        if ends.is_empty() {
-            return Ok(false);
-        }
-        let visits = assemble_all(shared, &ends)?;
-        let barred = visits.iter().take_while(|(end, visit)| shared.hub.is_barred(*end, visit)).count();
-        if barred > 0 {
-            self.pass(shared, ends[barred - 1].end, barred);
+        let batch = self.read_source(self.taken, self.settings.batch_visits_max)?;
+        let Some((last, _)) = batch.last() else { return Ok(false) };
+        let last = *last;
+        let visits: Vec<_> = batch
+            .into_iter()
+            .filter_map(|(end, visit)| Some((end, self.source.admit(self.stream, end, visit)?)))
+            .collect();
+        if visits.is_empty() {
+            // All of them are erased.
+            self.pass(last);
             return Ok(true);
         }
-        let visits: Vec<_> = visits.into_iter().take_while(|(end, visit)| !shared.hub.is_barred(*end, visit)).collect();
         let mut fit = visits.len();
-        while fit > 0 && !self.park.append(&visits[..fit], shared.settings.park_bytes_max)? {
+        while fit > 0 && !self.park.append(&visits[..fit], self.settings.park_bytes_max)? {
             fit /= 2;
         }
         if fit > 0 {
             tracing::warn!(sink = self.name(), visits = fit, "parked the backlog of a sink that is down");
-            self.acknowledge_park(shared, ends[fit - 1].end, fit);
+            self.acknowledge_park(if fit == visits.len() { last } else { visits[fit - 1].0 });
             return Ok(true);
         }
-        // What was parked a moment ago may let the journal go yet.
-        let held = self.with_lane(shared, |lane| lane.held(shared.source.appended()));
-        if held <= shared.settings.held_bytes_max || !self.released.is_empty() {
+        // What was parked a moment ago may let the source go yet.
+        if self.held_bytes() <= self.settings.held_bytes_max || !self.is_settled() {
             return Ok(false);
         }
         let lost = visits.len();
-        let last = ends[lost - 1].end;
         tracing::error!(sink = self.name(), visits = lost, "the park is full: a sink will never get these visits");
         self.parking.lost += lost as u64;
-        self.pass(shared, last, lost);
+        self.pass(last);
         Ok(true)
     }
 
-    /// The sink will never get the next `count` visits, up to `last`.
-    fn pass(&mut self, shared: &Shared, last: Lsn, count: usize) {
+    /// The sink will never get what ended up to `last`.
+    fn pass(&mut self, last: Lsn) {
         if self.park.is_empty() {
-            self.acknowledge(shared, last);
-            self.with_lane(shared, |lane| lane.taken += count);
+            self.acknowledge(last);
+            self.taken = last;
         } else {
-            self.acknowledge_park(shared, last, count);
+            self.acknowledge_park(last);
         }
     }
 
-    /// Journals that all Ends up to `last`, the next `count`, are parked or dropped.
-    fn acknowledge_park(&mut self, shared: &Shared, last: Lsn, count: usize) {
+    /// Tells the source that all Ends up to `last` are parked or dropped.
+    fn acknowledge_park(&mut self, last: Lsn) {
         self.park.last = last;
-        let ack = Ack { sink: Park::name(self.name()), lsn: last, place: self.park.place() };
-        let at = shared.hub.acknowledge(&*shared.source, ack);
-        self.released.push_back((at, last));
-        self.with_lane(shared, |lane| lane.taken += count);
+        let mark = Mark { upto: last, place: self.park.place() };
+        self.source.acknowledge(self.stream, self.sink.name(), Keeper::Park, mark);
+        self.unsettled = true;
+        self.taken = last;
     }
 
-    fn park_failed(&mut self, failure: &Failure, shared: &Shared, now: Timestamp) {
+    fn park_failed(&mut self, failure: &Failure, now: Timestamp) {
         tracing::error!(sink = self.name(), error = explain(failure), "the backlog of a sink could not be parked");
         self.parking.is_on = false;
-        self.parking.not_before = now.after(shared.settings.retry_max);
+        self.parking.not_before = now.after(self.settings.retry_max);
     }
 
-    fn report(&self, shared: &Shared) {
+    /// How it is doing, apart from what the source says of it.
+    pub(crate) fn status(&self) -> SinkStatus {
         let state = match &self.failing {
             None if self.is_ready => SinkState::Running,
             None => SinkState::Starting,
@@ -488,73 +502,30 @@ impl Worker {
             }
             Some(Failing { since, what, .. }) => SinkState::Stopped { since: *since, what: Arc::clone(what) },
         };
-        self.with_lane(shared, |lane| {
-            lane.state = state;
-            lane.acknowledged = self.acknowledged;
-            lane.parked = self.park.count();
-            lane.parked_bytes = self.park.bytes();
-            lane.lost_quota = self.parking.lost;
-            lane.waiting_since = self.round.since;
-        });
+        SinkStatus {
+            name: self.name().to_owned(),
+            state,
+            acknowledged: self.acknowledged,
+            taken: self.taken,
+            parked: self.park.count(),
+            parked_bytes: self.park.bytes(),
+            delivered: self.delivered,
+            lost_quota: self.parking.lost,
+            waiting_since: self.round.since,
+            ..SinkStatus::default()
+        }
     }
 
-    fn wake_at(&self, shared: &Shared, now: Timestamp) -> Option<Timestamp> {
+    fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         let Some(failing) = &self.failing else {
             let gathering = self.sink.gathers()?;
             return self.round.since.map(|since| since.after(gathering.wait_max));
         };
-        let park_at = failing.since.max(self.parking.last_at).after(shared.settings.park_after);
-        let has_more = self.with_lane(shared, |lane| lane.queue.len() > lane.taken);
+        let park_at = failing.since.max(self.parking.last_at).after(self.settings.park_after);
+        let has_more = self.source.waiting(self.stream, self.taken).visits > 0;
         let park_at = has_more.then(|| park_at.max(self.parking.not_before).max(now));
         [failing.retry_at, park_at].into_iter().flatten().min()
     }
-
-    fn with_lane<T>(&self, shared: &Shared, call: impl FnOnce(&mut Lane) -> T) -> T {
-        call(&mut shared.hub.lanes.lock()[self.lane])
-    }
-}
-
-/// The visit, which does not name one before it that was erased.
-fn without_erased(shared: &Shared, mut visit: EndedVisit) -> EndedVisit {
-    visit.start.previous = visit.start.previous.filter(|previous| !shared.hub.is_erased(*previous));
-    visit
-}
-
-/// Fewer chains than this for a thread are read faster than it is started.
-const CHAINS_PER_READER_MIN: usize = 256;
-
-/// The visits of these `End`s: as many of the first ones as fit in memory.
-fn assemble_all(shared: &Shared, ends: &[PendingEnd]) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
-    let readers = shared.settings.readers.min(ends.len() / CHAINS_PER_READER_MIN).max(1);
-    let (source, bytes) = (&*shared.source, shared.settings.batch_bytes_max / readers);
-    let (first, others) = ends.split_at(ends.len().div_ceil(readers));
-    if others.is_empty() {
-        return assemble_some(source, first, bytes);
-    }
-    std::thread::scope(|scope| {
-        let parts = others.chunks(first.len());
-        let others: Vec<_> =
-            parts.map(|part| (part.len(), scope.spawn(move || assemble_some(source, part, bytes)))).collect();
-        let mut visits = assemble_some(source, first, bytes);
-        let mut expected = first.len();
-        for (len, other) in others {
-            let more = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            if let Ok(visits) = &mut visits
-                && visits.len() == expected
-            {
-                visits.extend(more?);
-                expected += len;
-            }
-        }
-        visits
-    })
-}
-
-fn assemble_some(source: &dyn EndSource, ends: &[PendingEnd], bytes: usize) -> Result<Vec<(Lsn, EndedVisit)>, Failure> {
-    let questions: Vec<(VisitId, Lsn)> = ends.iter().map(|end| (end.visit, end.end)).collect();
-    let chains = if ends.is_empty() { Vec::new() } else { source.chains(&questions, bytes) };
-    let visit = |(chain, end): (Result<Vec<_>, JournalError>, &PendingEnd)| Ok((end.end, assemble(end.visit, chain?)?));
-    chains.into_iter().zip(ends).map(visit).collect()
 }
 
 /// An error with what caused it.

@@ -16,9 +16,9 @@
 //! | 4..8 | CRC-32C over bytes 8..32 and the payload |
 //! | 8..16 | LSN of the visit's `End` |
 //! | 16..32 | the visit's id |
-//! | 32.. | payload: for each entry its kind (u8), a length (u32) and the journal's bytes for it, see [`codec`] |
+//! | 32.. | payload: for each entry its kind (u8), a length (u32) and its bytes, see [`codec`] |
 //!
-//! How long the file is says the journal: an acknowledgement under the name `<sink>.park` names the last `End` that
+//! How long the file is says the source: the park's acknowledgement (in a journal, under the name `<sink>.park`) names the last `End` that
 //! was parked (or dropped, where the quota was reached), and as its place the version `1` (u8) and the file's length
 //! (u64). What lies behind that length is void: a write that was not acknowledged, whose visits are still in the
 //! journal. Which frames the sink has already is told by its own acknowledgement. When it has them all, the file goes.
@@ -28,13 +28,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use visitlog_core::model::{EndedVisit, Entry};
-use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::codec::{self, CodecError, EntryKind};
+use visitlog_core::model::{BrokenChain, EndedVisit, Entry, assemble};
+use visitlog_core::ports::{Disk, DiskFile, Mark};
 use visitlog_core::{Lsn, VisitId};
-
-use super::assemble::{BrokenChain, assemble};
-use crate::journal::codec::{self, CodecError};
-use crate::journal::{Ack, Kind};
 
 const MAGIC: [u8; 8] = *b"VLPARK\r\n";
 const VERSION: u32 = 1;
@@ -43,7 +40,7 @@ const FRAME_BYTES: usize = 32;
 
 /// What can be wrong with a park.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ParkError {
+pub(crate) enum ParkError {
     /// The disk refused.
     #[error("{doing} {} failed", path.display())]
     Io {
@@ -75,7 +72,7 @@ pub(super) enum ParkError {
 }
 
 impl ParkError {
-    pub(super) const fn is_retryable(&self) -> bool {
+    pub(crate) const fn is_retryable(&self) -> bool {
         matches!(self, Self::Io { .. })
     }
 }
@@ -91,7 +88,7 @@ struct Frame {
 }
 
 /// A sink's backlog on disk.
-pub(super) struct Park {
+pub(crate) struct Park {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     path: PathBuf,
@@ -102,17 +99,12 @@ pub(super) struct Park {
     /// Frames that the sink has not.
     frames: VecDeque<Frame>,
     /// The last End that was parked or dropped.
-    pub(super) last: Lsn,
+    pub(crate) last: Lsn,
 }
 
 impl Park {
-    /// The name under which a sink's park acknowledges.
-    pub(super) fn name(sink: &str) -> String {
-        format!("{sink}.park")
-    }
-
     /// An empty one; touches nothing.
-    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, sink: &str, uuid: u128) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, sink: &str, uuid: u128) -> Self {
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(&MAGIC);
         header[8..12].copy_from_slice(&VERSION.to_le_bytes());
@@ -124,16 +116,16 @@ impl Park {
     }
 
     /// Reads what a former life left: `parked` is the park's acknowledgement, `acknowledged` the sink's.
-    pub(super) fn recover(&mut self, parked: Option<&Ack>, acknowledged: Lsn) -> Result<(), ParkError> {
+    pub(crate) fn recover(&mut self, parked: Option<&Mark>, acknowledged: Lsn) -> Result<(), ParkError> {
         self.len = 0;
         self.frames.clear();
-        let needed = parked.filter(|parked| parked.lsn > acknowledged);
+        let needed = parked.filter(|parked| parked.upto > acknowledged);
         let expected = match needed {
             Some(parked) => self.expected_len(parked)?,
             None => 0,
         };
         if expected > 0 {
-            self.last = needed.map_or(Lsn::NONE, |parked| parked.lsn);
+            self.last = needed.map_or(Lsn::NONE, |parked| parked.upto);
         }
         if !self.disk.exists(&self.path).map_err(|source| self.io("looking for", source))? {
             return match expected {
@@ -168,7 +160,7 @@ impl Park {
     }
 
     /// Appends visits and syncs them. `false`, and nothing written, when that would exceed `quota` bytes.
-    pub(super) fn append(&mut self, visits: &[(Lsn, EndedVisit)], quota: u64) -> Result<bool, ParkError> {
+    pub(crate) fn append(&mut self, visits: &[(Lsn, EndedVisit)], quota: u64) -> Result<bool, ParkError> {
         let mut bytes = Vec::new();
         let mut frames = Vec::with_capacity(visits.len());
         let is_new = self.len == 0;
@@ -195,7 +187,7 @@ impl Park {
 
     /// The next visits that the sink has not, behind the first `skip`: up to `max`, about `bytes_max` bytes, at least
     /// one if there is any.
-    pub(super) fn read(&self, skip: usize, max: usize, bytes_max: usize) -> Result<Vec<(Lsn, EndedVisit)>, ParkError> {
+    pub(crate) fn read(&self, skip: usize, max: usize, bytes_max: usize) -> Result<Vec<(Lsn, EndedVisit)>, ParkError> {
         let mut visits = Vec::new();
         if self.frames.len() <= skip {
             return Ok(visits);
@@ -219,45 +211,45 @@ impl Park {
     }
 
     /// The sink has the next `count`.
-    pub(super) fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.frames.drain(..count.min(self.frames.len()));
     }
 
     /// Visits that the sink has not.
-    pub(super) fn visits(&self) -> impl Iterator<Item = VisitId> + '_ {
+    pub(crate) fn visits(&self) -> impl Iterator<Item = VisitId> + '_ {
         self.frames.iter().map(|frame| frame.visit)
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.frames.len() as u64
     }
 
     /// Bytes of the file.
-    pub(super) const fn bytes(&self) -> u64 {
+    pub(crate) const fn bytes(&self) -> u64 {
         self.len
     }
 
     /// Whether the sink has all of it.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
     /// The place that the park's acknowledgement names.
-    pub(super) fn place(&self) -> Vec<u8> {
+    pub(crate) fn place(&self) -> Vec<u8> {
         let mut place = vec![1];
         place.extend_from_slice(&self.len.to_le_bytes());
         place
     }
 
     /// Removes the file, which the sink needs no more.
-    pub(super) fn remove(&mut self) -> Result<(), ParkError> {
+    pub(crate) fn remove(&mut self) -> Result<(), ParkError> {
         self.disk.remove(&self.path).map_err(|source| self.io("removing", source))?;
         self.len = 0;
         self.frames.clear();
         self.disk.sync_dir(&self.dir).map_err(|source| self.io("syncing the folder of", source))
     }
 
-    fn expected_len(&self, parked: &Ack) -> Result<u64, ParkError> {
+    fn expected_len(&self, parked: &Mark) -> Result<u64, ParkError> {
         match parked.place.split_first() {
             Some((1, len)) if let Ok(len) = len.try_into() => Ok(u64::from_le_bytes(len)),
             _ => {
@@ -331,7 +323,7 @@ fn put_frame(out: &mut Vec<u8>, base: u64, end: Lsn, visit: &EndedVisit) -> Fram
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
-    out.push(codec::kind_of(entry) as u8);
+    out.push(EntryKind::of(entry) as u8);
     let len_at = out.len();
     out.extend_from_slice(&[0; 4]);
     codec::encode(entry, out);
@@ -342,7 +334,7 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
 fn take_entries(mut payload: &[u8]) -> Result<Vec<Entry>, CodecError> {
     let mut entries = Vec::new();
     while let Some((kind, rest)) = payload.split_first() {
-        let kind = Kind::from_code(*kind).ok_or(CodecError::Code { what: "kind", found: u64::from(*kind) })?;
+        let kind = EntryKind::from_code(*kind)?;
         let (len, rest) = rest.split_first_chunk().ok_or(CodecError::End { what: "length" })?;
         let len = u32::from_le_bytes(*len) as usize;
         let (bytes, rest) = rest.split_at_checked(len).ok_or(CodecError::End { what: "entry" })?;

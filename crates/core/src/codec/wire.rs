@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use visitlog_core::Timestamp;
-
-use super::kind::Kind;
+use crate::Timestamp;
 
 /// Why a payload can't be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,28 +28,32 @@ pub enum CodecError {
         what: &'static str,
     },
     /// A record of another kind.
-    #[error("a record of kind {expected} expected, one of kind {} found", found.as_str())]
+    #[error("a record of kind {expected} expected, one of kind {found} found")]
     Kind {
         /// What was asked for.
         expected: &'static str,
         /// What it is.
-        found: Kind,
+        found: &'static str,
     },
 }
 
-pub(super) fn put_u64(out: &mut Vec<u8>, value: u64) {
+/// Appends 8 bytes.
+pub fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-pub(super) fn put_u128(out: &mut Vec<u8>, value: u128) {
+/// Appends 16 bytes.
+pub fn put_u128(out: &mut Vec<u8>, value: u128) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-pub(super) fn put_moment(out: &mut Vec<u8>, at: Timestamp) {
+/// Appends a moment.
+pub fn put_moment(out: &mut Vec<u8>, at: Timestamp) {
     out.extend_from_slice(&at.micros().to_le_bytes());
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+/// Appends a number, seven bits a byte.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -59,27 +61,34 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// A varint length and the bytes.
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends a varint length and the bytes.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// What is left of a payload.
-pub(super) struct Input<'a> {
+#[derive(Debug)]
+pub struct Input<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    /// All of a payload.
+    pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    /// Whether nothing is left.
+    pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    pub(super) fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
+    /// So many bytes.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
         let (taken, rest) = self.bytes.split_at_checked(len).ok_or(CodecError::End { what })?;
         self.bytes = rest;
         Ok(taken)
@@ -91,27 +100,51 @@ impl<'a> Input<'a> {
         Ok(*taken)
     }
 
-    pub(super) fn u8(&mut self, what: &'static str) -> Result<u8, CodecError> {
+    /// A byte.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn u8(&mut self, what: &'static str) -> Result<u8, CodecError> {
         Ok(self.array::<1>(what)?[0])
     }
 
-    pub(super) fn flag(&mut self, what: &'static str) -> Result<bool, CodecError> {
+    /// A byte that says yes or no.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn flag(&mut self, what: &'static str) -> Result<bool, CodecError> {
         Ok(self.u8(what)? != 0)
     }
 
-    pub(super) fn u64(&mut self, what: &'static str) -> Result<u64, CodecError> {
+    /// 8 bytes.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn u64(&mut self, what: &'static str) -> Result<u64, CodecError> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
-    pub(super) fn u128(&mut self, what: &'static str) -> Result<u128, CodecError> {
+    /// 16 bytes.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn u128(&mut self, what: &'static str) -> Result<u128, CodecError> {
         Ok(u128::from_le_bytes(self.array(what)?))
     }
 
-    pub(super) fn moment(&mut self) -> Result<Timestamp, CodecError> {
+    /// A moment.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn moment(&mut self) -> Result<Timestamp, CodecError> {
         Ok(Timestamp::from_micros(i64::from_le_bytes(self.array("a moment")?)))
     }
 
-    pub(super) fn varint(&mut self, what: &'static str) -> Result<u64, CodecError> {
+    /// A number of seven bits a byte.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn varint(&mut self, what: &'static str) -> Result<u64, CodecError> {
         let mut value = 0_u64;
         for (i, &byte) in self.bytes.iter().enumerate().take(10) {
             value |= u64::from(byte & 0x7f).unbounded_shl(7 * i as u32);
@@ -124,32 +157,54 @@ impl<'a> Input<'a> {
     }
 
     /// A number of things of at least `each` bytes: no more than there can be.
-    pub(super) fn count(&mut self, each: usize, what: &'static str) -> Result<usize, CodecError> {
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn count(&mut self, each: usize, what: &'static str) -> Result<usize, CodecError> {
         let count = self.varint(what)?;
         let possible = self.bytes.len() / each;
         usize::try_from(count).ok().filter(|count| *count <= possible).ok_or(CodecError::End { what })
     }
 
-    pub(super) fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], CodecError> {
+    /// A varint length and that many bytes.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], CodecError> {
         let len = usize::try_from(self.varint(what)?).map_err(|_| CodecError::End { what })?;
         self.take(len, what)
     }
 
-    pub(super) fn text(&mut self, what: &'static str) -> Result<&'a str, CodecError> {
+    /// The same as text.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn text(&mut self, what: &'static str) -> Result<&'a str, CodecError> {
         std::str::from_utf8(self.bytes(what)?).map_err(|_| CodecError::Text { what })
     }
 
-    pub(super) fn text_if(&mut self, is_there: bool, what: &'static str) -> Result<Option<Box<str>>, CodecError> {
+    /// The same, where it is there at all.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn text_if(&mut self, is_there: bool, what: &'static str) -> Result<Option<Box<str>>, CodecError> {
         if is_there { Ok(Some(self.text(what)?.into())) } else { Ok(None) }
     }
 
     /// Text with a length of four bytes.
-    pub(super) fn long_text(&mut self, what: &'static str) -> Result<&'a str, CodecError> {
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn long_text(&mut self, what: &'static str) -> Result<&'a str, CodecError> {
         let len = u32::from_le_bytes(self.array(what)?);
         std::str::from_utf8(self.take(len as usize, what)?).map_err(|_| CodecError::Text { what })
     }
 
-    pub(super) fn address(&mut self) -> Result<IpAddr, CodecError> {
+    /// An IP address.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn address(&mut self) -> Result<IpAddr, CodecError> {
         match self.u8("address")? {
             4 => Ok(IpAddr::from(self.array::<4>("address")?)),
             6 => Ok(IpAddr::from(self.array::<16>("address")?)),

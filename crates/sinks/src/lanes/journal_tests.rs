@@ -1,21 +1,22 @@
 //! The driver over the real journal, on a disk that crashes: seeded lives of appending, syncing, delivering, parking,
 //! collecting, and dying.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use visitlog_core::VisitId;
 use visitlog_core::model::Entry;
+use visitlog_core::ports::Disk;
 use visitlog_testkit::sim_disk::SimDisk;
 
 use super::crash_tests::Gate;
 use super::*;
-use crate::journal::{BaseItem, Config, Flags, Journal, Kind};
-use crate::sinks::fake_journal::closed_at;
-use crate::sinks::hub::{PendingEnd, SinkState};
-use crate::sinks::ndjson::NdjsonSink;
-use crate::sinks::testing::{MORNING, chain, id, written};
+use crate::testing::{feed_of, written};
+use visitlog_engine::journal::{Ack, BaseItem, Config, Flags, Journal, Kind};
+use visitlog_engine::{Ledger, LedgerSettings, PendingEnd};
+use visitlog_testkit::memory_source::closed_at;
+use visitlog_testkit::samples::{MORNING, chain, id};
 
 struct Dice(u64);
 
@@ -37,24 +38,25 @@ struct Probes {
 
 struct Life {
     journal: Arc<Journal>,
-    driver: SinkDriver,
+    ledger: Arc<Ledger>,
+    lanes: Lanes,
     is_shut: Arc<AtomicBool>,
     now: Timestamp,
 }
 
-fn settings() -> SinkSettings {
-    SinkSettings {
+fn settings() -> LaneSettings {
+    LaneSettings {
         batch_visits_max: 5,
         retry_max: Duration::from_secs(1),
         park_after: Duration::from_secs(20),
         held_bytes_max: 20_000,
-        ..SinkSettings::default()
+        ..LaneSettings::default()
     }
 }
 
 impl Life {
     /// Starts on what a former life left; tells which visits' ends are there.
-    fn start(disk: &SimDisk, now: Timestamp, settings: &SinkSettings) -> (Self, Vec<VisitId>) {
+    fn start(disk: &SimDisk, now: Timestamp, sees_unsynced: bool) -> (Self, Vec<VisitId>) {
         let config = Config { segment_bytes: 8 * 1024, ..Config::default() };
         let (mut acks, mut firsts, mut ends) = (HashMap::new(), HashMap::new(), Vec::new());
         let enter = |acks: &mut HashMap<String, Ack>, ack: Ack| drop(acks.insert(ack.sink.clone(), ack));
@@ -74,36 +76,37 @@ impl Life {
         });
         let journal = Arc::new(opened.expect("a journal that a crash left").0);
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut driver =
-            SinkDriver::new(Arc::<Journal>::clone(&journal), Arc::clone(&shared), "data", settings.clone());
+        let found = ends.iter().map(|end| end.visit).collect();
+        let reading = LedgerSettings { sees_unsynced, ..LedgerSettings::default() };
+        let ledger = Arc::new(Ledger::new(Arc::clone(&journal), reading, acks.into_values(), ends));
         let is_shut = Arc::new(AtomicBool::new(false));
-        driver.add(Box::new(Gate(NdjsonSink::new(shared, "data"), Arc::clone(&is_shut))), &acks);
-        ends.iter().for_each(|end| driver.hub().push(*end));
-        (Self { journal, driver, is_shut, now }, ends.iter().map(|end| end.visit).collect())
+        let gate = Gate(NdjsonSink::new(Arc::clone(&shared), "data"), Arc::clone(&is_shut));
+        let feed = feed_of(Arc::clone(&ledger) as _, shared);
+        let lanes = Lanes::open(&feed, &settings(), vec![Box::new(gate)]).expect("one sink");
+        (Self { journal, ledger, lanes, is_shut, now }, found)
     }
 
     fn append(&self, n: u64) {
         let visit = id(n);
         let mut appender = self.journal.appender();
         let (mut first, mut prev) = (Lsn::NONE, Lsn::NONE);
-        for entry in chain(n, closed_at(visit)) {
+        for entry in chain(n, closed_at(n)) {
             prev = appender.append(visit, prev, Flags::NONE, &entry);
             first = if first.is_some() { first } else { prev };
             if let Entry::End(_) = entry {
-                self.driver.hub().push(PendingEnd { end: prev, first, visit, events: 2 });
+                self.ledger.push(PendingEnd { end: prev, first, visit, events: 2 });
             }
         }
     }
 
     fn collect(&self) -> usize {
-        let hub = self.driver.hub();
         if self.journal.base_due() {
             let base = self.journal.begin_base();
-            hub.append_base(&self.journal);
+            self.ledger.append_base();
             self.journal.finish_base(base);
         }
         let bound = self.journal.appended();
-        self.journal.collect(hub.oldest_needed().unwrap_or(bound).min(bound)).expect("a working disk")
+        self.journal.collect(self.ledger.oldest_needed().unwrap_or(bound).min(bound)).expect("a working disk")
     }
 
     fn step(&mut self, dice: &mut Dice, n: &mut u64, probes: &mut Probes) {
@@ -117,9 +120,9 @@ impl Life {
             6 => drop(self.journal.sync_step().expect("a working disk")),
             7 => probes.collected += self.collect(),
             8 if dice.roll(20) == 0 => drop(self.is_shut.fetch_xor(true, Ordering::Relaxed)),
-            _ => drop(self.driver.step(self.now)),
+            _ => drop(self.lanes.step(self.now)),
         }
-        let status = self.driver.hub().status(self.journal.appended()).remove(0);
+        let status = self.lanes.status().remove(0);
         assert!(!matches!(status.state, SinkState::Stopped { .. }), "{status:?}");
         probes.parked += status.parked;
         assert_eq!(status.lost_quota, 0);
@@ -131,14 +134,14 @@ impl Life {
             self.now = self.now.after(Duration::from_secs(1));
             self.journal.write_step().expect("a working disk");
             self.journal.sync_step().expect("a working disk");
-            self.driver.step(self.now);
+            self.lanes.step(self.now);
         }
-        let status = self.driver.hub().status(self.journal.appended()).remove(0);
+        let status = self.lanes.status().remove(0);
         assert_eq!((&status.state, status.backlog), (&SinkState::Running, 0), "{status:?}");
     }
 }
 
-fn run(seed: u64, settings: &SinkSettings, probes: &mut Probes) {
+fn run(seed: u64, sees_unsynced: bool, probes: &mut Probes) {
     let mut dice = Dice(seed);
     let disk = SimDisk::with_page_bytes(seed, 64);
     Disk::create_dir_all(&disk, Path::new("data")).expect("a folder");
@@ -146,7 +149,7 @@ fn run(seed: u64, settings: &SinkSettings, probes: &mut Probes) {
     let (mut n, mut now) = (0, MORNING);
     let mut survived = BTreeSet::new();
     for _ in 0..6 {
-        let (mut life, found) = Life::start(&disk, now, settings);
+        let (mut life, found) = Life::start(&disk, now, sees_unsynced);
         probes.redone += found.len();
         survived.extend(found);
         let steps = dice.roll(400);
@@ -155,7 +158,7 @@ fn run(seed: u64, settings: &SinkSettings, probes: &mut Probes) {
         drop(life);
         if dice.roll(2) == 0 { disk.power_cut() } else { disk.kill() }
     }
-    let (mut life, found) = Life::start(&disk, now, settings);
+    let (mut life, found) = Life::start(&disk, now, sees_unsynced);
     survived.extend(found);
     life.finish();
     let written = written(&disk, "data");
@@ -169,15 +172,13 @@ fn run(seed: u64, settings: &SinkSettings, probes: &mut Probes) {
 #[test]
 fn once_over_the_real_journal_whatever_crashes() {
     let mut probes = Probes::default();
-    (0..24).for_each(|seed| run(seed, &settings(), &mut probes));
+    (0..24).for_each(|seed| run(seed, false, &mut probes));
     let Probes { collected, parked, redone, lost } = probes;
     assert!(collected > 0 && parked > 0 && redone > 0 && lost > 0, "{probes:?}");
 }
 
-#[cfg(feature = "mutations")]
 #[test]
 fn a_driver_that_delivers_what_is_not_synced_is_found_out() {
-    let settings = SinkSettings { sees_unsynced: true, ..settings() };
-    let fails = |seed| std::panic::catch_unwind(|| run(seed, &settings, &mut Probes::default())).is_err();
+    let fails = |seed| std::panic::catch_unwind(|| run(seed, true, &mut Probes::default())).is_err();
     assert!((0..24).any(fails), "no test would notice");
 }

@@ -1,0 +1,369 @@
+//! Which `End`s of the journal some sink still has to get, and how far each sink has come.
+//!
+//! An acknowledgement is a record of the journal, with the sink's own place; a park's stands under the name
+//! `<sink>.park`. After a crash a sink goes on behind its last acknowledgement that survived. So the journal's records
+//! are needed until an acknowledgement is itself on stable storage: that is what [`Ledger::oldest_needed`] says.
+
+mod source;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use hashbrown::{HashMap, HashSet};
+use parking_lot::{Mutex, RwLock};
+use visitlog_core::model::EndedVisit;
+use visitlog_core::ports::{Keeper, Mark};
+use visitlog_core::{Lsn, VisitId};
+
+use crate::journal::{Ack, Barrier, BaseItem, Journal};
+
+/// What follows a sink's name in the acknowledgements of its park.
+const PARK: &str = ".park";
+
+/// An `End` in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingEnd {
+    /// Its position.
+    pub end: Lsn,
+    /// The first position of its session's chain.
+    pub first: Lsn,
+    /// The visit.
+    pub visit: VisitId,
+    /// How many events its chain has, about: it limits how much is read at once.
+    pub events: u32,
+}
+
+/// The `End`s that sinks still have to get, and their acknowledgements: the journal as a source of ended visits. One for
+/// a journal; any thread may call it.
+pub struct Ledger {
+    journal: Arc<Journal>,
+    settings: LedgerSettings,
+    /// Behind the last record that was there when the journal was opened.
+    opened_at: Lsn,
+    /// Taken before `ends`, and before the append lock.
+    accounts: Mutex<Accounts>,
+    /// Taken last.
+    ends: Mutex<Ends>,
+    /// Ends up to this one wait for no others.
+    hastened: AtomicU64,
+    /// Whose visits no sink gets any more.
+    barriers: RwLock<Vec<Barrier>>,
+    /// Visits that were erased, for those that name one as their previous.
+    erased: RwLock<HashSet<VisitId>>,
+    wakers: Mutex<Vec<Waker>>,
+    /// Ends below were told of.
+    told: AtomicU64,
+}
+
+/// How chains are read for sinks.
+#[derive(Debug, Clone, Copy)]
+pub struct LedgerSettings {
+    /// Threads that read what a sink gets. More than one makes the order of reads a matter of chance.
+    pub readers: usize,
+    /// Gives `End`s that are only written: a rule to break, for the test that shows that other tests notice.
+    #[cfg(feature = "mutations")]
+    pub sees_unsynced: bool,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self {
+            readers: 1,
+            #[cfg(feature = "mutations")]
+            sees_unsynced: false,
+        }
+    }
+}
+
+/// Who has come how far.
+#[derive(Default)]
+struct Accounts {
+    /// The sinks that there are; `None` until somebody has said.
+    sinks: Option<Vec<String>>,
+    /// By the name in the journal, which for a park is not the sink's.
+    by_name: BTreeMap<String, Account>,
+}
+
+struct Account {
+    mark: Mark,
+    /// The mark that survives whatever happens.
+    settled: Lsn,
+    /// Acknowledgements on their way to stable storage: where each stands, and the last End that it lets go.
+    unsettled: VecDeque<(Lsn, Lsn)>,
+}
+
+#[derive(Default)]
+struct Ends {
+    /// In the order of the journal.
+    queue: VecDeque<PendingEnd>,
+    /// The least first positions of the queue's ends: `(end, first)`, both rising.
+    least: VecDeque<(Lsn, Lsn)>,
+    by_visit: HashMap<VisitId, Lsn>,
+}
+
+impl Ledger {
+    /// The ledger of a journal. `acks` is the latest acknowledgement of each name that recovery found in it, `ends` the
+    /// Ends, in order.
+    pub fn new(
+        journal: Arc<Journal>,
+        settings: LedgerSettings,
+        acks: impl IntoIterator<Item = Ack>,
+        ends: impl IntoIterator<Item = PendingEnd>,
+    ) -> Self {
+        let opened_at = Lsn(journal.appended().0.saturating_sub(1));
+        let mut accounts = Accounts::default();
+        for Ack { sink, lsn, place } in acks {
+            let account = Account { mark: Mark { upto: lsn, place }, settled: lsn, unsettled: VecDeque::new() };
+            accounts.by_name.insert(sink, account);
+        }
+        let ledger = Self {
+            journal,
+            settings,
+            opened_at,
+            accounts: Mutex::new(accounts),
+            ends: Mutex::default(),
+            hastened: AtomicU64::new(0),
+            barriers: RwLock::default(),
+            erased: RwLock::default(),
+            wakers: Mutex::default(),
+            told: AtomicU64::new(0),
+        };
+        ends.into_iter().for_each(|end| ledger.push(end));
+        ledger
+    }
+
+    /// An `End` was appended.
+    ///
+    /// To be called in the order of the journal, and before the record can be synced: while the append lock that it was
+    /// appended under is still held. An `End` that came later than a newer one could be skipped for ever.
+    pub fn push(&self, end: PendingEnd) {
+        self.ends.lock().push(end);
+    }
+
+    /// The oldest position that some sink still needs: segments at or behind it must stay. `None`: none needs any.
+    ///
+    /// To be asked after the same was asked of the open sessions, so that one that ends in between is seen here.
+    pub fn oldest_needed(&self) -> Option<Lsn> {
+        self.settle();
+        self.ends.lock().oldest_behind(Lsn::NONE)
+    }
+
+    /// The newest Ends behind a position, the newest first.
+    pub(crate) fn newest_behind(&self, after: Lsn, limit: usize) -> Vec<PendingEnd> {
+        let ends = self.ends.lock();
+        ends.queue.iter().rev().take(limit).take_while(|end| end.end > after).copied().collect()
+    }
+
+    /// The End of a visit, if it is behind a position.
+    pub(crate) fn find_behind(&self, after: Lsn, visit: VisitId) -> Option<PendingEnd> {
+        let ends = self.ends.lock();
+        let end = *ends.by_visit.get(&visit)?;
+        (end > after).then(|| ends.queue[ends.behind(Lsn(end.0 - 1))])
+    }
+
+    /// All Ends below a position that some sink still has to get.
+    pub(crate) fn below(&self, below: Lsn) -> Vec<PendingEnd> {
+        self.settle();
+        self.ends.lock().queue.iter().take_while(|end| end.end < below).copied().collect()
+    }
+
+    /// Whether so many Ends wait for a sync before some sink may have them.
+    pub(crate) fn has_unsynced(&self, many: usize) -> bool {
+        let synced = self.journal.synced();
+        let ends = self.ends.lock();
+        ends.queue.iter().nth_back(many.max(1) - 1).is_some_and(|end| end.end >= synced)
+    }
+
+    /// All Ends up to this one are to be delivered without waiting for more.
+    pub fn hasten(&self, end: Lsn) {
+        if self.hastened.fetch_max(end.0, Ordering::Relaxed) < end.0 {
+            self.wake();
+        }
+    }
+
+    /// More of the journal is on stable storage: wakes who waits for it, if that is news to anybody.
+    pub fn tell_synced(&self) {
+        let synced = self.deliverable();
+        let told = Lsn(self.told.fetch_max(synced.0, Ordering::Relaxed));
+        let is_news = {
+            let ends = self.ends.lock();
+            ends.queue.get(ends.behind(Lsn(told.0.saturating_sub(1)))).is_some_and(|end| end.end < synced)
+        };
+        if is_news {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        self.wakers.lock().iter().for_each(Waker::wake_by_ref);
+    }
+
+    /// From now on no sink gets what a barrier bars. To be called under the append lock that the barrier was appended
+    /// under.
+    pub(crate) fn bar(&self, barrier: Barrier) {
+        self.barriers.write().push(barrier);
+    }
+
+    pub(crate) fn is_barred(&self, end: Lsn, visit: &EndedVisit) -> bool {
+        self.barriers.read().iter().any(|barrier| barrier.bars(end, visit))
+    }
+
+    /// These visits were erased: nobody is told any more that one came before another.
+    pub(crate) fn erased(&self, visits: impl IntoIterator<Item = VisitId>) {
+        self.erased.write().extend(visits);
+    }
+
+    pub(crate) fn is_erased(&self, visit: VisitId) -> bool {
+        self.erased.read().contains(&visit)
+    }
+
+    /// Appends the sinks' state to a base that has begun.
+    pub fn append_base(&self) {
+        self.settle();
+        let accounts = self.accounts.lock();
+        // A barrier that all sinks are past, on stable storage, has done its work.
+        let passed = |barrier: &Barrier| accounts.are_past(barrier.below, &self.ends.lock());
+        self.barriers.write().retain(|barrier| !passed(barrier));
+        let barriers = self.barriers.read().clone();
+        let ack = |(sink, account): (&String, &Account)| {
+            let Mark { upto, place } = account.mark.clone();
+            BaseItem::Ack(Ack { sink: sink.clone(), lsn: upto, place })
+        };
+        let acks = accounts.by_name.iter().filter(|(name, _)| accounts.is_kept(name)).map(ack);
+        let items: Vec<BaseItem> = acks.chain(barriers.into_iter().map(BaseItem::Erased)).collect();
+        self.journal.appender().append_base(&items);
+    }
+
+    /// Lets go what acknowledgements that are now on stable storage say.
+    fn settle(&self) {
+        let synced = self.journal.synced();
+        let mut accounts = self.accounts.lock();
+        accounts.by_name.values_mut().for_each(|account| account.settle(synced));
+        if let Some(upto) = accounts.settled_by_all() {
+            self.ends.lock().release(upto);
+        }
+    }
+
+    /// Ends below may be delivered.
+    fn deliverable(&self) -> Lsn {
+        #[cfg(feature = "mutations")]
+        if self.settings.sees_unsynced {
+            return self.journal.written();
+        }
+        self.journal.synced()
+    }
+}
+
+impl Accounts {
+    fn name(sink: &str, keeper: Keeper) -> String {
+        match keeper {
+            Keeper::Sink => sink.to_owned(),
+            Keeper::Park => format!("{sink}{PARK}"),
+        }
+    }
+
+    fn get(&self, sink: &str, keeper: Keeper) -> Option<&Account> {
+        match keeper {
+            Keeper::Sink => self.by_name.get(sink),
+            Keeper::Park => self.by_name.get(&Self::name(sink, keeper)),
+        }
+    }
+
+    /// Up to where a sink, or its park for it, has all Ends, and that is on stable storage.
+    fn settled(&self, sink: &str) -> Lsn {
+        let of = |keeper| self.get(sink, keeper).map_or(Lsn::NONE, |account| account.settled);
+        of(Keeper::Sink).max(of(Keeper::Park))
+    }
+
+    /// Up to where all sinks have all Ends; `None` as long as nobody has said which there are, or if there are none.
+    fn settled_by_all(&self) -> Option<Lsn> {
+        let sinks = self.sinks.as_ref()?;
+        Some(sinks.iter().map(|sink| self.settled(sink)).min().unwrap_or(Lsn(u64::MAX)))
+    }
+
+    /// Whether all Ends below a position are with the sinks themselves, and that is on stable storage.
+    fn are_past(&self, below: Lsn, ends: &Ends) -> bool {
+        let Some(sinks) = &self.sinks else { return false };
+        sinks.iter().all(|sink| {
+            let settled = self.get(sink, Keeper::Sink).map_or(Lsn::NONE, |account| account.settled);
+            let parked = self.get(sink, Keeper::Park).map_or(Lsn::NONE, |account| account.mark.upto);
+            parked <= settled && ends.queue.get(ends.behind(settled)).is_none_or(|end| end.end >= below)
+        })
+    }
+
+    /// Whether a base is to repeat an acknowledgement.
+    fn is_kept(&self, name: &str) -> bool {
+        let sink = name.strip_suffix(PARK).unwrap_or(name);
+        self.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(|known| known == sink))
+    }
+}
+
+impl Account {
+    fn settle(&mut self, synced: Lsn) {
+        while let Some((_, upto)) = self.unsettled.pop_front_if(|(at, _)| *at < synced) {
+            self.settled = upto;
+        }
+    }
+}
+
+impl Ends {
+    fn push(&mut self, end: PendingEnd) {
+        debug_assert!(self.queue.back().is_none_or(|last| last.end < end.end), "Ends come in the order of the journal");
+        while self.least.back().is_some_and(|(_, first)| *first >= end.first) {
+            self.least.pop_back();
+        }
+        self.least.push_back((end.end, end.first));
+        self.by_visit.insert(end.visit, end.end);
+        self.queue.push_back(end);
+    }
+
+    /// Forgets all Ends up to this one.
+    fn release(&mut self, upto: Lsn) {
+        while let Some(end) = self.queue.pop_front_if(|front| front.end <= upto) {
+            self.by_visit.remove(&end.visit);
+        }
+        while self.least.pop_front_if(|(end, _)| *end <= upto).is_some() {}
+    }
+
+    /// Where in the queue the first End behind a position stands.
+    fn behind(&self, after: Lsn) -> usize {
+        self.queue.partition_point(|end| end.end <= after)
+    }
+
+    /// The oldest position that an End behind this one needs.
+    fn oldest_behind(&self, after: Lsn) -> Option<Lsn> {
+        let at = self.least.partition_point(|(end, _)| *end <= after);
+        self.least.get(at).map(|(_, first)| *first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use visitlog_testkit::samples::id;
+
+    use super::*;
+
+    fn end(end: u64, first: u64) -> PendingEnd {
+        PendingEnd { end: Lsn(end), first: Lsn(first), visit: id(end), events: 1 }
+    }
+
+    #[test]
+    fn the_oldest_needed_is_the_least_first_position_of_what_is_left() {
+        let mut ends = Ends::default();
+        assert_eq!(ends.oldest_behind(Lsn::NONE), None);
+        let all = [end(10, 5), end(20, 8), end(30, 2), end(40, 35), end(50, 33), end(60, 55)];
+        all.into_iter().for_each(|end| ends.push(end));
+        for after in 0..=60 {
+            let left = all.iter().filter(|end| end.end.0 > after).map(|end| end.first).min();
+            assert_eq!(ends.oldest_behind(Lsn(after)), left, "behind {after}");
+        }
+        for released in 0..=60 {
+            ends.release(Lsn(released));
+            let left = all.iter().filter(|end| end.end.0 > released).map(|end| end.first).min();
+            assert_eq!(ends.oldest_behind(Lsn::NONE), left, "released up to {released}");
+            assert_eq!(ends.by_visit.len(), ends.queue.len());
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! How a sink is doing.
+
+use std::sync::Arc;
+
+use visitlog_core::{Lsn, Timestamp};
+
+/// How a sink is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SinkState {
+    /// It has not been made ready yet.
+    #[default]
+    Starting,
+    /// It takes what comes.
+    Running,
+    /// It fails, and is tried again.
+    Failing {
+        /// Since when.
+        since: Timestamp,
+        /// How it failed last.
+        what: Arc<str>,
+    },
+    /// It is not tried again before a person has looked.
+    Stopped {
+        /// Since when.
+        since: Timestamp,
+        /// Why, and what to do.
+        what: Arc<str>,
+    },
+}
+
+/// A sink, as metrics and a person see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// How it is doing.
+    pub state: SinkState,
+    /// The last End that it has acknowledged.
+    pub acknowledged: Lsn,
+    /// The last End that it was given, or that was parked or passed for it.
+    pub taken: Lsn,
+    /// Visits that it still has to get, parked ones included.
+    pub backlog: u64,
+    /// The oldest position of the source that it still needs.
+    pub oldest_needed: Option<Lsn>,
+    /// Bytes of the source from there to the newest record.
+    pub held_bytes: u64,
+    /// Visits in its park.
+    pub parked: u64,
+    /// Bytes of its park.
+    pub parked_bytes: u64,
+    /// Visits delivered since the start of the process.
+    pub delivered: u64,
+    /// Visits that it will never get, because its park was full: loss reason `sink_quota`.
+    pub lost_quota: u64,
+    /// For a sink that gathers: since when visits have waited for others.
+    pub waiting_since: Option<Timestamp>,
+}
