@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Erase(EraseArgs),
     /// All that there is of a visitor or a user, as JSON
     Export(ExportArgs),
+    /// How the sinks of ended visits are doing; pause one, try it again, look at what was set aside for it
+    Sinks(SinksArgs),
     /// Look into a journal
     Journal(JournalArgs),
 }

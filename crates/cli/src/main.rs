@@ -22,6 +22,8 @@ mod render;
 mod serve;
 mod shoppers;
 #[cfg(feature = "warehouse")]
+mod sinks;
+#[cfg(feature = "warehouse")]
 mod sql;
 #[cfg(feature = "warehouse")]
 mod written;
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
         Command::Erase(args) => erase::erase(&args),
         #[cfg(feature = "warehouse")]
         Command::Export(args) => erase::export(&args),
+        #[cfg(feature = "warehouse")]
+        Command::Sinks(args) => sinks::run(&args),
         #[cfg(not(feature = "warehouse"))]
         Command::Visits(_)
         | Command::Visit(_)
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         | Command::Report(_)
         | Command::Erase(_)
         | Command::Export(_)
+        | Command::Sinks(_)
         | Command::Describe(_)
         | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
@@ -85,7 +90,7 @@ fn main() -> ExitCode {
 }
 
 /// What is said without `VISITLOG_LOG`: the libraries speak only of what went wrong.
-const LOG: &str = "warn,visitlog=info,visitlog_core=info,visitlog_engine=info,visitlog_server=info,\
+const LOG: &str = "warn,visitlog=info,visitlog_core=info,visitlog_engine=info,visitlog_sinks=info,visitlog_server=info,\
                    visitlog_tower=info,visitlog_warehouse=info,visitlog_logs=info";
 
 /// The log goes to standard error; `VISITLOG_LOG=debug` says more.

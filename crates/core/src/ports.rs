@@ -7,7 +7,9 @@ mod sink;
 mod store;
 mod world;
 
-pub use self::ended::{EndedVisits, Feed, Found, Keeper, Mark, Most, RawEntry, SourceError, StreamId, Waiting};
+pub use self::ended::{
+    EndedVisits, Feed, Found, Keeper, LeftOut, Mark, Most, RawEntry, SourceError, StreamId, Waiting,
+};
 pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
 pub use self::open::{Cursor, Inquiry, OpenPage, OpenSession, page_size};
 pub use self::sink::{Delivery, Gathering, SinkError, VisitSink};

@@ -3,6 +3,10 @@
 //! An acknowledgement is a record of the journal, with the sink's own place; a park's stands under the name
 //! `<sink>.park`. After a crash a sink goes on behind its last acknowledgement that survived. So the journal's records
 //! are needed until an acknowledgement is itself on stable storage: that is what [`Ledger::oldest_needed`] says.
+//!
+//! A sink that was there once and is not now is *left out*. What its park holds waits for it. What ends meanwhile is kept
+//! for nobody: from the first base on that is written meanwhile (before which nothing is collected) it is missed, which is
+//! counted in the bases, so that the sink can say so when it is back.
 
 mod source;
 
@@ -21,6 +25,11 @@ use crate::journal::{Ack, Barrier, BaseItem, Journal};
 
 /// What follows a sink's name in the acknowledgements of its park.
 const PARK: &str = ".park";
+/// What follows a sink's name where it is written how many visits ended while it was left out: the last of them, and as
+/// place the version `1` (u8) and how many (u64, little-endian).
+const MISSED: &str = ".missed";
+/// So many sinks that are left out and have no park are remembered: names that were used once must not gather for ever.
+const LEFT_OUT_MAX: usize = 32;
 
 /// An `End` in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +93,18 @@ struct Accounts {
     sinks: Option<Vec<String>>,
     /// By the name in the journal, which for a park is not the sink's.
     by_name: BTreeMap<String, Account>,
+    /// What sinks have missed.
+    missed: BTreeMap<String, Missed>,
+    /// The sinks that are left out, each with the Ends of this life that were there before it began to miss them.
+    left_out: BTreeMap<String, u64>,
+}
+
+/// What ended while a sink was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Missed {
+    /// The last of them.
+    upto: Lsn,
+    count: u64,
 }
 
 struct Account {
@@ -101,6 +122,9 @@ struct Ends {
     /// The least first positions of the queue's ends: `(end, first)`, both rising.
     least: VecDeque<(Lsn, Lsn)>,
     by_visit: HashMap<VisitId, Lsn>,
+    /// The last one, and how many there were since the journal was opened, recovered ones included.
+    last: Lsn,
+    total: u64,
 }
 
 impl Ledger {
@@ -115,6 +139,12 @@ impl Ledger {
         let opened_at = Lsn(journal.appended().0.saturating_sub(1));
         let mut accounts = Accounts::default();
         for Ack { sink, lsn, place } in acks {
+            if let Some(name) = sink.strip_suffix(MISSED) {
+                let count = place.split_first().and_then(|(_, count)| count.try_into().ok());
+                let missed = Missed { upto: lsn, count: count.map_or(0, u64::from_le_bytes) };
+                accounts.missed.insert(name.to_owned(), missed);
+                continue;
+            }
             let account = Account { mark: Mark { upto: lsn, place }, settled: lsn, unsettled: VecDeque::new() };
             accounts.by_name.insert(sink, account);
         }
@@ -206,6 +236,11 @@ impl Ledger {
         self.barriers.write().push(barrier);
     }
 
+    /// Erasures that some sink is not past yet, as of the last base.
+    pub fn barriers(&self) -> usize {
+        self.barriers.read().len()
+    }
+
     pub(crate) fn is_barred(&self, end: Lsn, visit: &EndedVisit) -> bool {
         self.barriers.read().iter().any(|barrier| barrier.bars(end, visit))
     }
@@ -222,7 +257,8 @@ impl Ledger {
     /// Appends the sinks' state to a base that has begun.
     pub fn append_base(&self) {
         self.settle();
-        let accounts = self.accounts.lock();
+        let mut accounts = self.accounts.lock();
+        accounts.count_missed(&self.ends.lock());
         // A barrier that all sinks are past, on stable storage, has done its work.
         let passed = |barrier: &Barrier| accounts.are_past(barrier.below, &self.ends.lock());
         self.barriers.write().retain(|barrier| !passed(barrier));
@@ -231,7 +267,11 @@ impl Ledger {
             let Mark { upto, place } = account.mark.clone();
             BaseItem::Ack(Ack { sink: sink.clone(), lsn: upto, place })
         };
-        let acks = accounts.by_name.iter().filter(|(name, _)| accounts.is_kept(name)).map(ack);
+        let missed = |(sink, missed): (&String, &Missed)| {
+            let place = std::iter::once(1).chain(missed.count.to_le_bytes()).collect();
+            BaseItem::Ack(Ack { sink: format!("{sink}{MISSED}"), lsn: missed.upto, place })
+        };
+        let acks = accounts.by_name.iter().map(ack).chain(accounts.missed.iter().map(missed));
         let items: Vec<BaseItem> = acks.chain(barriers.into_iter().map(BaseItem::Erased)).collect();
         self.journal.appender().append_base(&items);
     }
@@ -274,7 +314,52 @@ impl Accounts {
     /// Up to where a sink, or its park for it, has all Ends, and that is on stable storage.
     fn settled(&self, sink: &str) -> Lsn {
         let of = |keeper| self.get(sink, keeper).map_or(Lsn::NONE, |account| account.settled);
-        of(Keeper::Sink).max(of(Keeper::Park))
+        of(Keeper::Sink).max(of(Keeper::Park)).max(self.missed(sink).upto)
+    }
+
+    fn missed(&self, sink: &str) -> Missed {
+        self.missed.get(sink).copied().unwrap_or_default()
+    }
+
+    /// What a sink's park said last, if there is anything in it that the sink has not.
+    fn parked(&self, sink: &str) -> Option<&Mark> {
+        let upto = self.get(sink, Keeper::Sink).map_or(Lsn::NONE, |account| account.mark.upto);
+        self.get(sink, Keeper::Park).map(|account| &account.mark).filter(|parked| parked.upto > upto)
+    }
+
+    /// These are the sinks that there are: the others are left out.
+    fn subscribe(&mut self, sinks: &[String], ends: &Ends) {
+        self.sinks = Some(sinks.to_vec());
+        let sink_of = |name: &String| name.strip_suffix(PARK).unwrap_or(name).to_owned();
+        let mut others: Vec<_> = self.by_name.keys().map(sink_of).filter(|sink| !sinks.contains(sink)).collect();
+        others.dedup();
+        // Those that were there last are remembered.
+        let (parked, mut idle): (Vec<_>, Vec<_>) = others.into_iter().partition(|sink| self.parked(sink).is_some());
+        idle.sort_by_key(|sink| std::cmp::Reverse(self.settled(sink)));
+        for sink in idle.split_off(idle.len().min(LEFT_OUT_MAX)) {
+            self.by_name.remove(&sink);
+            self.by_name.remove(&Self::name(&sink, Keeper::Park));
+            self.missed.remove(&sink);
+        }
+        let uncounted = |sink: &String| (ends.queue.len() - ends.behind(self.settled(sink))) as u64;
+        let all = parked.into_iter().chain(idle);
+        self.left_out = all
+            .map(|sink| {
+                let before = ends.total - uncounted(&sink);
+                (sink, before)
+            })
+            .collect();
+    }
+
+    /// What those who are left out miss from now on, for the journal may let it go.
+    fn count_missed(&mut self, ends: &Ends) {
+        for (sink, counted) in &mut self.left_out {
+            let more = ends.total - std::mem::replace(counted, ends.total);
+            if more > 0 {
+                let missed = self.missed.entry(sink.clone()).or_default();
+                *missed = Missed { upto: ends.last, count: missed.count + more };
+            }
+        }
     }
 
     /// Up to where all sinks have all Ends; `None` as long as nobody has said which there are, or if there are none.
@@ -283,20 +368,15 @@ impl Accounts {
         Some(sinks.iter().map(|sink| self.settled(sink)).min().unwrap_or(Lsn(u64::MAX)))
     }
 
-    /// Whether all Ends below a position are with the sinks themselves, and that is on stable storage.
+    /// Whether all Ends below a position are with the sinks themselves, and that is on stable storage; and no park of one
+    /// that is left out waits for it.
     fn are_past(&self, below: Lsn, ends: &Ends) -> bool {
         let Some(sinks) = &self.sinks else { return false };
-        sinks.iter().all(|sink| {
+        let is_past = |sink: &String| {
             let settled = self.get(sink, Keeper::Sink).map_or(Lsn::NONE, |account| account.settled);
-            let parked = self.get(sink, Keeper::Park).map_or(Lsn::NONE, |account| account.mark.upto);
-            parked <= settled && ends.queue.get(ends.behind(settled)).is_none_or(|end| end.end >= below)
-        })
-    }
-
-    /// Whether a base is to repeat an acknowledgement.
-    fn is_kept(&self, name: &str) -> bool {
-        let sink = name.strip_suffix(PARK).unwrap_or(name);
-        self.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(|known| known == sink))
+            ends.queue.get(ends.behind(settled)).is_none_or(|end| end.end >= below)
+        };
+        sinks.iter().chain(self.left_out.keys()).all(|sink| self.parked(sink).is_none()) && sinks.iter().all(is_past)
     }
 }
 
@@ -316,6 +396,7 @@ impl Ends {
         }
         self.least.push_back((end.end, end.first));
         self.by_visit.insert(end.visit, end.end);
+        (self.last, self.total) = (end.end, self.total + 1);
         self.queue.push_back(end);
     }
 

@@ -1,6 +1,8 @@
 //! All lanes of a source: opened, driven by threads or step by step, looked at and told what to do.
 
 #[cfg(test)]
+mod aside_tests;
+#[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod gather_tests;
@@ -8,19 +10,26 @@ mod gather_tests;
 mod journal_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threads_tests;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use visitlog_core::ports::{Clock, EndedVisits, Feed, StreamId, VisitSink};
-use visitlog_core::{Lsn, Timestamp};
+use visitlog_core::model::Whose;
+use visitlog_core::ports::{Clock, EndedVisits, Feed, Keeper, LeftOut, StreamId, VisitSink};
+use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use crate::lane::{Lane, StepResult};
 use crate::ndjson::NdjsonSink;
+use crate::park::Park;
+use crate::quarantine::SetAside;
 use crate::settings::LaneSettings;
 use crate::status::{SinkState, SinkStatus};
 
@@ -46,7 +55,7 @@ pub enum LanesError {
         /// The name.
         name: String,
     },
-    /// The source has no stream.
+    /// The source has no stream, or several.
     #[error("one stream of ended visits expected, {found} found")]
     Streams {
         /// How many there are.
@@ -71,8 +80,12 @@ struct Driven {
     name: String,
     lane: Mutex<Lane>,
     shown: Mutex<SinkStatus>,
+    /// What it has set aside.
+    aside: Mutex<Vec<SetAside>>,
     told: Mutex<Told>,
     bell: Condvar,
+    /// Its sink's thread is to end.
+    stop: Arc<AtomicBool>,
     pace: Duration,
 }
 
@@ -81,11 +94,21 @@ struct Driven {
 struct Told {
     /// There may be something new.
     news: bool,
-    /// A person has looked: try again.
-    reopen: bool,
+    /// What people want.
+    orders: Vec<Order>,
     stop: bool,
     /// Its thread has ended.
     ended: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Pause,
+    Resume,
+    /// A person has looked: try again.
+    Reopen,
+    /// Give it once more what was set aside.
+    Replay,
 }
 
 impl Lanes {
@@ -103,8 +126,17 @@ impl Lanes {
         let lane = |(name, sink)| {
             let lane = Lane::new(feed, stream, settings.clone(), sink);
             let shown = Mutex::new(lane.status());
-            let (lane, pace) = (Mutex::new(lane), settings.pace);
-            Arc::new(Driven { name, lane, shown, told: Mutex::default(), bell: Condvar::new(), pace })
+            let driven = Driven {
+                name,
+                lane: Mutex::new(lane),
+                shown,
+                aside: Mutex::default(),
+                told: Mutex::default(),
+                bell: Condvar::new(),
+                stop: Arc::default(),
+                pace: settings.pace,
+            };
+            Arc::new(driven)
         };
         let lanes: Vec<_> = names.into_iter().zip(sinks).map(lane).collect();
         for lane in &lanes {
@@ -131,8 +163,9 @@ impl Lanes {
     /// When the system has no threads to give.
     pub fn start(&self) -> Result<(), LanesError> {
         for lane in &self.lanes {
+            lane.lane.lock().start(Arc::clone(&lane.stop)).map_err(LanesError::Threads)?;
             let (driven, clock) = (Arc::clone(lane), Arc::clone(&self.clock));
-            let named = std::thread::Builder::new().name(format!("sink-{}", lane.name));
+            let named = std::thread::Builder::new().name(format!("lane-{}", lane.name));
             let thread = named.spawn(move || driven.run(&*clock)).map_err(LanesError::Threads)?;
             self.threads.lock().push((Arc::clone(lane), thread));
         }
@@ -150,19 +183,63 @@ impl Lanes {
         result
     }
 
+    /// Leaves a sink alone until [`Lanes::resume`] or the next start; its backlog is parked like that of one that is
+    /// down. `false`: there is no such sink.
+    pub fn pause(&self, name: &str) -> bool {
+        self.order(name, Order::Pause)
+    }
+
+    /// Ends a pause. `false`: there is no such sink.
+    pub fn resume(&self, name: &str) -> bool {
+        self.order(name, Order::Resume)
+    }
+
     /// Tries a stopped sink again, once a person has looked. `false`: there is no such sink.
     pub fn reopen(&self, name: &str) -> bool {
-        self.tell(name, |told| told.reopen = true)
+        self.order(name, Order::Reopen)
     }
 
-    fn tell(&self, name: &str, what: impl FnOnce(&mut Told)) -> bool {
+    /// Gives a sink once more what was set aside for it, once what was wrong has been mended. What it takes is set aside
+    /// no longer. At least once: a crash in between gives it again. `false`: there is no such sink.
+    pub fn replay(&self, name: &str) -> bool {
+        self.order(name, Order::Replay)
+    }
+
+    fn order(&self, name: &str, order: Order) -> bool {
         let lane = self.lanes.iter().find(|lane| lane.name == name);
-        lane.map(|lane| lane.tell(what)).is_some()
+        lane.map(|lane| lane.tell(|told| told.orders.push(order))).is_some()
     }
 
-    /// How the sinks are doing. Never waits for one.
+    /// What was set aside for a sink. `None`: there is no such sink.
+    pub fn set_aside(&self, name: &str) -> Option<Vec<SetAside>> {
+        let lane = self.lanes.iter().find(|lane| lane.name == name)?;
+        Some(lane.aside.lock().clone())
+    }
+
+    /// Takes out of the quarantines what is somebody's, and what may be because it does not say whose it is. Waits for
+    /// lanes that are at work. Which visits went.
+    ///
+    /// # Errors
+    /// When a quarantine can't be read or written.
+    pub fn erase_set_aside(&self, whose: Whose<'_>) -> io::Result<Vec<VisitId>> {
+        let mut gone = Vec::new();
+        for lane in &self.lanes {
+            gone.extend(lane.lane.lock().erase_set_aside(whose)?);
+        }
+        Ok(gone)
+    }
+
+    /// How the sinks are doing, those included that are left out at present. Never waits for one.
     pub fn status(&self) -> Vec<SinkStatus> {
-        self.lanes.iter().map(|lane| self.status_of(lane)).collect()
+        let left_out =
+            self.source.left_out(self.stream).into_iter().map(|LeftOut { sink, parked, missed }| SinkStatus {
+                name: sink,
+                state: SinkState::LeftOut,
+                parked_bytes: parked.map_or(0, |parked| Park::bytes_at(&parked.place)),
+                lost_left_out: missed,
+                ..SinkStatus::default()
+            });
+        self.lanes.iter().map(|lane| self.status_of(lane)).chain(left_out).collect()
     }
 
     fn status_of(&self, lane: &Driven) -> SinkStatus {
@@ -172,6 +249,7 @@ impl Lanes {
             backlog: shown.parked + waiting,
             oldest_needed: self.source.needed_from(self.stream, &lane.name),
             held_bytes: self.source.held_bytes(self.stream, &lane.name),
+            lost_left_out: self.source.missed(self.stream, &lane.name),
             ..shown
         }
     }
@@ -181,7 +259,7 @@ impl Lanes {
     pub fn without(&self, below: Lsn) -> Vec<String> {
         let has_all = |lane: &Driven| {
             let shown = lane.shown.lock().clone();
-            let settled = self.source.settled(self.stream, &lane.name, visitlog_core::ports::Keeper::Sink);
+            let settled = self.source.settled(self.stream, &lane.name, Keeper::Sink);
             let next = self.source.next_end(self.stream, settled);
             shown.state == SinkState::Running && shown.parked == 0 && next.is_none_or(|next| next >= below)
         };
@@ -191,6 +269,7 @@ impl Lanes {
     /// Stops the threads.
     pub fn stop(&self) {
         for (lane, _) in &*self.threads.lock() {
+            lane.stop.store(true, Ordering::SeqCst);
             lane.tell(|told| told.stop = true);
         }
         for (lane, thread) in self.threads.lock().drain(..) {
@@ -228,22 +307,48 @@ fn check_names(names: &[String]) -> Result<(), LanesError> {
     Ok(())
 }
 
+impl Told {
+    /// Whether it must not sleep on.
+    const fn is_called(&self) -> bool {
+        self.stop || !self.orders.is_empty()
+    }
+}
+
 impl Driven {
     fn step(&self, now: Timestamp) -> StepResult {
-        let reopen = std::mem::take(&mut self.told.lock().reopen);
+        let orders = std::mem::take(&mut self.told.lock().orders);
         let mut lane = self.lane.lock();
-        if reopen {
-            lane.reopen();
+        for order in orders {
+            tracing::info!(sink = self.name, ?order, "a sink was told");
+            match order {
+                Order::Pause => lane.pause(true, now),
+                Order::Resume => lane.pause(false, now),
+                Order::Reopen => lane.reopen(),
+                Order::Replay => lane.replay(),
+            }
         }
         let result = lane.step(now);
-        *self.shown.lock() = lane.status();
+        let status = lane.status();
+        let mut shown = self.shown.lock();
+        if shown.set_aside != status.set_aside {
+            *self.aside.lock() = lane.set_aside_list();
+        }
+        *shown = status;
         result
     }
 
     fn run(&self, clock: &dyn Clock) {
         let mut result = StepResult::default();
         while !self.sleep(&result, clock.now()) {
-            result = self.step(clock.now());
+            result = match catch_unwind(AssertUnwindSafe(|| self.step(clock.now()))) {
+                Ok(result) => result,
+                Err(_) => {
+                    // A fault of our own. What was not acknowledged comes again, once the sink was made ready anew.
+                    tracing::error!(sink = self.name, "the lane of a sink panicked");
+                    self.lane.lock().reopen();
+                    StepResult::default()
+                }
+            };
         }
         self.tell(|told| told.ended = true);
     }
@@ -253,12 +358,12 @@ impl Driven {
         let mut told = self.told.lock();
         if !last.worked {
             let wake = last.wake_at.map_or(LOOK_EVERY, |at| at.since(now).min(LOOK_EVERY));
-            if !told.news && !told.stop && !told.reopen {
+            if !told.news && !told.is_called() {
                 self.bell.wait_for(&mut told, wake);
             }
             // What ends meanwhile makes the batch larger.
-            if !told.stop && !told.reopen {
-                self.bell.wait_while_for(&mut told, |told| !told.stop && !told.reopen, self.pace);
+            if !told.is_called() {
+                self.bell.wait_while_for(&mut told, |told| !told.is_called(), self.pace);
             }
         }
         told.news = false;

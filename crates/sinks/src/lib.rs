@@ -4,12 +4,14 @@
 //! ([`visitlog_core::ports::VisitSink`]). Each sink has a lane of its own, with its own thread, pace and back-off, so
 //! that none waits for another; the backlog of one that is down is parked, so that the source need not keep it.
 
+mod call;
 pub mod document;
 mod hooks;
 mod lane;
 mod lanes;
 mod ndjson;
 mod park;
+mod quarantine;
 mod settings;
 mod status;
 #[cfg(test)]
@@ -19,5 +21,6 @@ pub use hooks::{HookSink, NullSink};
 pub use lane::StepResult;
 pub use lanes::{Lanes, LanesError};
 pub use ndjson::{ErasedLines, NdjsonSink, erase_lines};
+pub use quarantine::{SetAside, Why};
 pub use settings::LaneSettings;
 pub use status::{SinkState, SinkStatus};

@@ -29,9 +29,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use visitlog_core::codec::{self, CodecError, EntryKind};
-use visitlog_core::model::{BrokenChain, EndedVisit, Entry, assemble};
-use visitlog_core::ports::{Disk, DiskFile, Mark};
+use visitlog_core::model::{EndedVisit, Entry, assemble};
+use visitlog_core::ports::{Disk, DiskFile, Mark, RawEntry};
 use visitlog_core::{Lsn, VisitId};
+
+use crate::quarantine::Why;
 
 const MAGIC: [u8; 8] = *b"VLPARK\r\n";
 const VERSION: u32 = 1;
@@ -58,23 +60,19 @@ pub(crate) enum ParkError {
     /// The file is not as it was written.
     #[error("{} at byte {at}: {what}; restore the file, or move it away and lose its visits", path.display())]
     Damaged { path: PathBuf, at: u64, what: String },
-    /// A payload can't be understood.
-    #[error("{} at byte {at}", path.display())]
-    Payload {
-        path: PathBuf,
-        at: u64,
-        #[source]
-        source: CodecError,
-    },
-    /// A payload is no whole visit.
-    #[error(transparent)]
-    Broken(#[from] BrokenChain),
 }
 
 impl ParkError {
     pub(crate) const fn is_retryable(&self) -> bool {
         matches!(self, Self::Io { .. })
     }
+}
+
+/// A visit that was read: what it was, or why nobody knows.
+pub(crate) struct Parked {
+    pub(crate) end: Lsn,
+    pub(crate) visit: VisitId,
+    pub(crate) what: Result<EndedVisit, (Why, String)>,
 }
 
 /// A visit in the file that the sink has not.
@@ -187,7 +185,7 @@ impl Park {
 
     /// The next visits that the sink has not, behind the first `skip`: up to `max`, about `bytes_max` bytes, at least
     /// one if there is any.
-    pub(crate) fn read(&self, skip: usize, max: usize, bytes_max: usize) -> Result<Vec<(Lsn, EndedVisit)>, ParkError> {
+    pub(crate) fn read(&self, skip: usize, max: usize, bytes_max: u64) -> Result<Vec<Parked>, ParkError> {
         let mut visits = Vec::new();
         if self.frames.len() <= skip {
             return Ok(visits);
@@ -195,19 +193,37 @@ impl Park {
         let file = self.opened(self.disk.open_to_read(&self.path))?;
         let mut bytes = 0;
         for frame in self.frames.iter().skip(skip).take(max) {
-            bytes += frame.len;
+            bytes += frame.len as u64;
             if bytes > bytes_max && !visits.is_empty() {
                 break;
             }
             let payload = self.read_payload(&*file, frame)?;
-            let entries = take_entries(&payload).map_err(|source| ParkError::Payload {
-                path: self.path.clone(),
-                at: frame.at,
-                source,
-            })?;
-            visits.push((frame.end, assemble(frame.visit, entries)?));
+            let what = match take_entries(&payload) {
+                Ok(entries) => assemble(frame.visit, entries).map_err(|error| (Why::Broken, error.to_string())),
+                Err(error) => Err((Why::Unreadable, format!("{} at byte {}: {error}", self.path.display(), frame.at))),
+            };
+            visits.push(Parked { end: frame.end, visit: frame.visit, what });
         }
         Ok(visits)
+    }
+
+    /// Whether a visit is in it that the sink has not.
+    pub(crate) fn holds(&self, end: Lsn) -> bool {
+        self.frames.iter().any(|frame| frame.end == end)
+    }
+
+    /// The entries of a visit, as far as they can be read.
+    pub(crate) fn raw(&self, end: Lsn) -> Vec<RawEntry> {
+        let frame = self.frames.iter().find(|frame| frame.end == end);
+        let payload = frame
+            .and_then(|frame| self.read_payload(&*self.disk.open_to_read(&self.path).ok()?, frame).ok())
+            .unwrap_or_default();
+        let (mut entries, mut rest) = (Vec::new(), &payload[..]);
+        while let Ok(Some((kind, payload, more))) = take_raw(rest) {
+            entries.push(RawEntry { at: Lsn::NONE, kind, payload: payload.to_vec() });
+            rest = more;
+        }
+        entries
     }
 
     /// The sink has the next `count`.
@@ -247,6 +263,12 @@ impl Park {
         self.len = 0;
         self.frames.clear();
         self.disk.sync_dir(&self.dir).map_err(|source| self.io("syncing the folder of", source))
+    }
+
+    /// How long the file is that a place names; 0 where it names none.
+    pub(crate) fn bytes_at(place: &[u8]) -> u64 {
+        let len = place.split_first().and_then(|(_, len)| len.try_into().ok());
+        len.map_or(0, u64::from_le_bytes)
     }
 
     fn expected_len(&self, parked: &Mark) -> Result<u64, ParkError> {
@@ -333,15 +355,23 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
 
 fn take_entries(mut payload: &[u8]) -> Result<Vec<Entry>, CodecError> {
     let mut entries = Vec::new();
-    while let Some((kind, rest)) = payload.split_first() {
-        let kind = EntryKind::from_code(*kind)?;
-        let (len, rest) = rest.split_first_chunk().ok_or(CodecError::End { what: "length" })?;
-        let len = u32::from_le_bytes(*len) as usize;
-        let (bytes, rest) = rest.split_at_checked(len).ok_or(CodecError::End { what: "entry" })?;
-        entries.push(codec::decode(kind, bytes)?);
+    while let Some((kind, bytes, rest)) = take_raw(payload)? {
+        entries.push(codec::decode(EntryKind::from_code(kind)?, bytes)?);
         payload = rest;
     }
     Ok(entries)
+}
+
+/// An entry's kind and bytes, and what is behind it.
+type Raw<'a> = (u8, &'a [u8], &'a [u8]);
+
+/// The next entry.
+fn take_raw(payload: &[u8]) -> Result<Option<Raw<'_>>, CodecError> {
+    let Some((kind, rest)) = payload.split_first() else { return Ok(None) };
+    let (len, rest) = rest.split_first_chunk().ok_or(CodecError::End { what: "length" })?;
+    let len = u32::from_le_bytes(*len) as usize;
+    let (bytes, rest) = rest.split_at_checked(len).ok_or(CodecError::End { what: "entry" })?;
+    Ok(Some((*kind, bytes, rest)))
 }
 
 fn checksum(end: Lsn, visit: VisitId, payload: &[u8]) -> u32 {

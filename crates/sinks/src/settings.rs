@@ -19,8 +19,13 @@ pub struct LaneSettings {
     pub park_after: Duration,
     /// How many bytes of the source's records a sink's backlog may hold back before it is parked.
     pub held_bytes_max: u64,
-    /// The longest that a sink's park may be, in bytes.
+    /// The longest that a sink's park may be, in bytes. What comes then is lost to it, and counted.
     pub park_bytes_max: u64,
+    /// The longest that a sink's quarantine may be, in bytes: what is set aside then is lost to it, and counted. The
+    /// oldest stays, for it tells how it began. A visit whose records can't be read is kept up to a quarter of it.
+    pub quarantine_bytes_max: u64,
+    /// A sink that has not answered for so long hangs: it is down, until it comes back.
+    pub hangs_after: Duration,
 }
 
 impl Default for LaneSettings {
@@ -34,6 +39,8 @@ impl Default for LaneSettings {
             park_after: Duration::from_secs(300),
             held_bytes_max: 1 << 30,
             park_bytes_max: 1 << 30,
+            quarantine_bytes_max: 64 * 1024 * 1024,
+            hangs_after: Duration::from_secs(60),
         }
     }
 }

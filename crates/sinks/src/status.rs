@@ -19,6 +19,13 @@ pub enum SinkState {
         /// How it failed last.
         what: Arc<str>,
     },
+    /// A person wants it to be left alone, until the next start at most.
+    Paused {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It is not configured at present; what its park holds waits for it.
+    LeftOut,
     /// It is not tried again before a person has looked.
     Stopped {
         /// Since when.
@@ -49,10 +56,22 @@ pub struct SinkStatus {
     pub parked: u64,
     /// Bytes of its park.
     pub parked_bytes: u64,
+    /// Visits that were set aside.
+    pub set_aside: u64,
+    /// Bytes that they take.
+    pub set_aside_bytes: u64,
+    /// Visits that were set aside and can't be read any more.
+    pub set_aside_damaged: u64,
+    /// Panics since the start of the process.
+    pub panics: u64,
     /// Visits delivered since the start of the process.
     pub delivered: u64,
     /// Visits that it will never get, because its park was full: loss reason `sink_quota`.
     pub lost_quota: u64,
+    /// Visits that were to be set aside when there was no room for that: loss reason `sink_quarantine`.
+    pub lost_quarantine: u64,
+    /// Visits that ended while it was left out: loss reason `sink_left_out`.
+    pub lost_left_out: u64,
     /// For a sink that gathers: since when visits have waited for others.
     pub waiting_since: Option<Timestamp>,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use visitlog_core::model::{BrokenChain, EndedVisit, assemble};
 use visitlog_core::ports::{
-    EndedVisits, Found, Keeper, Mark, Most, RawEntry, SourceError, StoreError, StreamId, Waiting,
+    EndedVisits, Found, Keeper, LeftOut, Mark, Most, RawEntry, SourceError, StoreError, StreamId, Waiting,
 };
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
@@ -314,6 +314,26 @@ impl EndedVisits for MemorySource {
 
     fn needed_from(&self, _stream: StreamId, sink: &str) -> Option<Lsn> {
         self.lock().first_needed(sink)
+    }
+
+    fn left_out(&self, _stream: StreamId) -> Vec<LeftOut> {
+        let state = self.lock();
+        let known = state.sinks.clone().unwrap_or_default();
+        let sinks = state.marks.keys().filter(|(sink, keeper)| *keeper == Keeper::Sink && !known.contains(sink));
+        let left_out = |(sink, _): &Name| LeftOut {
+            sink: sink.clone(),
+            parked: state.marks.get(&(sink.clone(), Keeper::Park)).cloned(),
+            missed: 0,
+        };
+        sinks.map(left_out).collect()
+    }
+
+    fn missed(&self, _stream: StreamId, _sink: &str) -> u64 {
+        0
+    }
+
+    fn missed_upto(&self, _stream: StreamId, _sink: &str) -> Lsn {
+        Lsn::NONE
     }
 
     fn hastened(&self, _stream: StreamId) -> Lsn {

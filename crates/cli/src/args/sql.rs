@@ -206,6 +206,37 @@ pub(crate) struct EraseArgs {
     pub(crate) tables: TablesArgs,
 }
 
+/// What is wanted of the sinks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SinkAction {
+    /// How they are doing
+    #[default]
+    List,
+    /// Leave one alone, until it is resumed or the server starts again; its backlog is parked
+    Pause,
+    /// Go on with it
+    Resume,
+    /// Try one again that has stopped, once what was wrong has been looked at
+    Reopen,
+    /// What was set aside for it: visits that it could not be given
+    Quarantine,
+    /// Give it those again, once what was wrong has been mended
+    Replay,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SinksArgs {
+    /// What to do
+    #[arg(value_enum, default_value_t)]
+    pub(crate) action: SinkAction,
+    /// To which sink
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+    #[command(flatten)]
+    pub(crate) tables: TablesArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
     #[command(flatten)]

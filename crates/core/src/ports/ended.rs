@@ -106,6 +106,17 @@ pub struct Found {
     pub what: Result<EndedVisit, SourceError>,
 }
 
+/// A sink that was there once and is not now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its name.
+    pub sink: String,
+    /// What its park said last, if there are visits in it that the sink has not.
+    pub parked: Option<Mark>,
+    /// Visits that ended meanwhile, and that it will never get.
+    pub missed: u64,
+}
+
 /// A source of ended visits: some streams of them, each in an order of its own. It keeps each visit until all sinks that
 /// it knows have acknowledged it; until [`EndedVisits::subscribe`] was called once, all of them.
 ///
@@ -116,7 +127,8 @@ pub trait EndedVisits: Send + Sync {
     fn streams(&self) -> Vec<StreamId>;
 
     /// Says which sinks there are. One that was never there before starts behind what had ended when the source was
-    /// opened. For others that were there once, nothing is kept any more than what their parks hold.
+    /// opened. For others that were there once, nothing more is kept than what their parks hold: see
+    /// [`EndedVisits::left_out`].
     fn subscribe(&self, sinks: &[String]);
 
     /// Whether acknowledgements can be taken now.
@@ -164,6 +176,15 @@ pub trait EndedVisits: Send + Sync {
 
     /// The oldest position that a sink makes the source keep.
     fn needed_from(&self, stream: StreamId, sink: &str) -> Option<Lsn>;
+
+    /// The sinks that were there once and are not now.
+    fn left_out(&self, stream: StreamId) -> Vec<LeftOut>;
+
+    /// Visits that ended while a sink was left out, which it will never get.
+    fn missed(&self, stream: StreamId, sink: &str) -> u64;
+
+    /// Up to where it has missed what it neither has nor finds in its park.
+    fn missed_upto(&self, stream: StreamId, sink: &str) -> Lsn;
 
     /// What ended up to here is to be delivered without waiting for more.
     fn hastened(&self, stream: StreamId) -> Lsn;

@@ -95,6 +95,16 @@ pub enum SinkError {
         #[source]
         source: Option<io::Error>,
     },
+    /// It will never take some of the visits: they are set aside, and it gets the others again.
+    #[error("sink {sink}: {what}")]
+    Refused {
+        /// Which.
+        sink: String,
+        /// The positions of those that it refuses; none where it does not know which.
+        at: Vec<Lsn>,
+        /// Why.
+        what: String,
+    },
     /// What it holds is not what it left: a person must look.
     #[error("sink {sink}: {what}")]
     Changed {
@@ -108,6 +118,6 @@ pub enum SinkError {
 impl SinkError {
     /// Whether to try again.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Refused { .. })
     }
 }

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use visitlog_core::model::{EndedVisit, assemble};
 use visitlog_core::ports::{
-    EndedVisits, Found, Keeper, Mark, Most, RawEntry, SourceError, StoreError, StreamId, Waiting,
+    EndedVisits, Found, Keeper, LeftOut, Mark, Most, RawEntry, SourceError, StoreError, StreamId, Waiting,
 };
 use visitlog_core::{Lsn, VisitId};
 
@@ -27,7 +27,7 @@ impl EndedVisits for Ledger {
             for sink in new {
                 self.append(&mut accounts, sink, Mark { upto: self.opened_at, place: Vec::new() });
             }
-            accounts.sinks = Some(sinks.to_vec());
+            accounts.subscribe(sinks, &self.ends.lock());
         }
         self.settle();
         self.wake();
@@ -130,6 +130,25 @@ impl EndedVisits for Ledger {
         self.settle();
         let settled = self.accounts.lock().settled(sink);
         self.ends.lock().oldest_behind(settled)
+    }
+
+    fn left_out(&self, _stream: StreamId) -> Vec<LeftOut> {
+        let accounts = self.accounts.lock();
+        let total = self.ends.lock().total;
+        let left_out = |(sink, counted): (&String, &u64)| LeftOut {
+            sink: sink.clone(),
+            parked: accounts.parked(sink).cloned(),
+            missed: accounts.missed(sink).count + (total - counted),
+        };
+        accounts.left_out.iter().map(left_out).collect()
+    }
+
+    fn missed(&self, _stream: StreamId, sink: &str) -> u64 {
+        self.accounts.lock().missed(sink).count
+    }
+
+    fn missed_upto(&self, _stream: StreamId, sink: &str) -> Lsn {
+        self.accounts.lock().missed(sink).upto
     }
 
     fn hastened(&self, _stream: StreamId) -> Lsn {

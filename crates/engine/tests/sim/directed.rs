@@ -312,7 +312,7 @@ fn parallel_requests_with_a_logged_out_token_start_one_each() {
 
 /// Fifty threads, a request each, over the engine's own threads.
 fn fifty_at_once(lab: Lab, token: Option<visitlog_core::ports::Token>) -> Vec<(Outcome, Option<VisitId>)> {
-    let engine = lab.life.engine;
+    let engine = lab.life.engine.0;
     let driver = visitlog_engine::Driver::start(Arc::clone(&engine)).expect("threads");
     let begun = std::sync::Barrier::new(50);
     let outcomes = std::thread::scope(|scope| {
@@ -391,7 +391,7 @@ pub(crate) fn stale_records(plan: &Plan) -> usize {
 fn the_engine_keeps_the_cases_of_the_port() {
     let mut plan = Plan::plain(Durability::Process);
     plan.rules = SiteRules::default();
-    let store = Arc::new(Lab::new(plan).life.engine);
+    let store = Lab::new(plan).life.engine.0;
     let journal = Arc::clone(store.journal());
     let settle = || {
         journal.write_step().expect("written");

@@ -1,6 +1,5 @@
 //! Disks that are too slow or too small for what is asked of them.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::lab::{Lab, MORNING, arrival, commit_of};
 use crate::plan::Plan;
-use crate::world::JOURNAL;
+use crate::world::open_with;
 
 const STEP: Duration = Duration::from_millis(10);
 
@@ -76,15 +75,9 @@ fn a_full_disk_whose_journal_could_go_frees_itself() {
     let plan = Plan::plain(Durability::Process);
     let (disk, clock) = (SimDisk::new(1), Arc::new(SimClock::new(MORNING)));
     let got = Arc::new(Mutex::new(Vec::new()));
-    let (engine, mut sinks, _) = Engine::open(
-        Arc::new(disk.clone()),
-        Path::new(JOURNAL),
-        plan.engine(),
-        vec![Box::new(InMemory(Arc::clone(&got)))],
-        clock.clone(),
-        Arc::new(SimEntropy::new(9)),
-    )
-    .expect("opened");
+    let memory: Vec<Box<dyn VisitSink>> = vec![Box::new(InMemory(Arc::clone(&got)))];
+    let entropy = Arc::new(SimEntropy::new(9));
+    let (engine, sinks, _) = open_with(&plan, &disk, &clock, &entropy, memory).expect("opened");
     let (mut sweep, mut upkeep) = (Sweep::new(engine.now()), Upkeep::default());
     let journal = Arc::clone(engine.journal());
     let mut turns = |seconds: u64| {
@@ -112,7 +105,7 @@ fn a_full_disk_whose_journal_could_go_frees_itself() {
     assert!(before.segments > 10, "{before:?}");
     turns(120);
     let after = engine.journal().usage();
-    assert!(after.segments <= 4, "before {before:?}, after {after:?}, {:?}", engine.sinks());
+    assert!(after.segments <= 4, "before {before:?}, after {after:?}, {:?}", sinks.status());
     assert!(!engine.journal().is_on_reserve(), "the reserve is back");
     visits(&engine, 300..310);
     turns(20);

@@ -15,8 +15,8 @@ use crate::world::JOURNAL;
 fn recovered(disk: SimDisk, plan: &Plan, readers: usize) -> String {
     let (clock, entropy) = (Arc::new(SimClock::new(MORNING)), Arc::new(SimEntropy::new(9)));
     let config = EngineConfig { readers, ..plan.engine() };
-    match Engine::open(Arc::new(disk), Path::new(JOURNAL), config, Vec::new(), clock, entropy) {
-        Ok((engine, _, report)) => format!("{report:?} {:?} {:?}", engine.now(), engine.open_list()),
+    match Engine::open(Arc::new(disk), Path::new(JOURNAL), config, clock, entropy) {
+        Ok((engine, report)) => format!("{report:?} {:?} {:?}", engine.now(), engine.open_list()),
         Err(error) => error.to_string(),
     }
 }

@@ -257,7 +257,7 @@ fn a_session_under_fire_is_carried() {
     plan.unwritten_bytes_max = 1 << 30;
     plan.upkeep_bytes_at_once = 4_096;
     let (lab, visit, token) = long_session(plan, 50);
-    let engine = Arc::new(lab.life.engine);
+    let engine = lab.life.engine.0;
     let (stop, mut upkeep) = (AtomicBool::new(false), Upkeep::default());
     let pages = std::thread::scope(|scope| {
         let fire = scope.spawn(|| {
@@ -281,7 +281,7 @@ fn a_session_under_fire_is_carried() {
     let open = Engine::open_visit(&engine, visit).expect("read").expect("open");
     assert_eq!(open.events.len(), 50 + pages, "nothing is lost on the way");
     // With the driver's threads it can be written and stopped.
-    Driver::start(engine, lab.life.sinks).expect("threads").stop();
+    Driver::start(engine).expect("threads").stop();
 }
 
 #[test]
@@ -298,13 +298,13 @@ fn the_bound_is_as_high_as_it_can_be_once_all_is_quiet() {
         while lab.life.sinks.step(lab.life.engine.now()).worked {}
         let open = lab.life.engine.open_list();
         let least = open.iter().map(|open| open.chain.first).min().expect("some are open");
-        assert_eq!(LiveSource::oldest(&lab.life.engine), least, "after {print}");
+        assert_eq!(LiveSource::oldest(&*lab.life.engine), least, "after {print}");
     }
     lab.wait(Duration::from_secs(600));
     lab.turns(3, SECOND);
     assert_eq!(lab.life.engine.open_sessions(), 0);
     let newest = lab.life.journal().appended();
-    assert_eq!(LiveSource::oldest(&lab.life.engine), newest);
+    assert_eq!(LiveSource::oldest(&*lab.life.engine), newest);
 }
 
 /// The site of a session whose records before the copies are gone, confirmed by one of them that is not the last.

@@ -30,10 +30,22 @@ const EVENING: Timestamp = Timestamp::from_secs(1_763_769_300);
 pub(crate) const JOURNAL: &str = "data/journal";
 pub(crate) const VISITS: &str = "data/visits";
 
+/// An engine that its sinks' lanes share. What is called is the engine's own, not the port's, which any `Arc` of a store
+/// has.
+pub(crate) struct Shared(pub(crate) Arc<Engine>);
+
+impl std::ops::Deref for Shared {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.0
+    }
+}
+
 /// One life of the process.
 pub(crate) struct Life {
     pub(crate) sinks: Lanes,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) engine: Shared,
     pub(crate) sweep: Sweep,
     pub(crate) upkeep: Upkeep,
     /// Behind the last records that were carried.
@@ -78,6 +90,24 @@ pub(crate) struct World {
     pub(crate) in_trouble: bool,
 }
 
+/// Opens the engine as it stands on the disk, and lanes for these sinks.
+pub(crate) fn open_with(
+    plan: &Plan,
+    disk: &SimDisk,
+    clock: &Arc<SimClock>,
+    entropy: &Arc<SimEntropy>,
+    sinks: Vec<Box<dyn VisitSink>>,
+) -> Result<(Arc<Engine>, Lanes, Report), JournalError> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let parks = Path::new(JOURNAL);
+    let (engine, report) = Engine::open(Arc::clone(&disk), parks, plan.engine(), clock.clone(), entropy.clone())?;
+    let engine = Arc::new(engine);
+    let visits = Arc::clone(engine.ended()) as _;
+    let feed = Feed { visits, clock: engine.clone(), disk, data: VISITS.into(), parks: parks.to_owned() };
+    let lanes = Lanes::open(&feed, &plan.lanes(), sinks).expect("sinks with names of their own");
+    Ok((engine, lanes, report))
+}
+
 /// Opens the engine as it stands on the disk.
 pub(crate) fn open(
     plan: &Plan,
@@ -92,18 +122,12 @@ pub(crate) fn open(
         gathers: plan.gathers,
         gathered: Vec::new(),
     };
-    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let parks = Path::new(JOURNAL);
-    let (engine, report) = Engine::open(Arc::clone(&disk), parks, plan.engine(), clock.clone(), entropy.clone())?;
-    let engine = Arc::new(engine);
-    let visits = Arc::clone(engine.ended()) as _;
-    let feed = Feed { visits, clock: engine.clone(), disk, data: VISITS.into(), parks: parks.to_owned() };
     let all: Vec<Box<dyn VisitSink>> = vec![Box::new(files), Box::new(Hook(Arc::clone(desk)))];
-    let sinks = Lanes::open(&feed, &plan.lanes(), all).expect("sinks with names of their own");
+    let (engine, sinks, report) = open_with(plan, disk, clock, entropy, all)?;
     let sweep = Sweep::new(engine.now());
     let life = Life {
         sinks,
-        engine,
+        engine: Shared(engine),
         sweep,
         upkeep: Upkeep::default(),
         carried_upto: 0,
@@ -305,6 +329,7 @@ impl World {
         for status in self.life.sinks.status() {
             ensure!(!matches!(status.state, SinkState::Stopped { .. }), "a sink stopped: {status:?}");
             ensure!(status.lost_quota == 0, "a sink lost visits: {status:?}");
+            ensure!(status.set_aside + status.lost_quarantine == 0, "a visit was set aside: {status:?}");
             self.probes.sink_failures += u64::from(matches!(status.state, SinkState::Failing { .. }));
             self.probes.parked_backlogs += u64::from(status.parked > 0);
         }
@@ -337,7 +362,7 @@ impl World {
 
     /// Nothing that an open session needs is below the position from which on the journal is said to be needed.
     fn check_bound(&self) -> Check {
-        let oldest = LiveSource::oldest(&self.life.engine);
+        let oldest = LiveSource::oldest(&*self.life.engine);
         for open in self.life.engine.open_list() {
             ensure!(open.chain.first >= oldest, "all from {oldest} on is needed, and {open:?} begins before");
         }

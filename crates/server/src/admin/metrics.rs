@@ -52,6 +52,12 @@ pub const SINK_HELD: &str = "visitlog_sink_held_bytes";
 pub const SINK_UP: &str = "visitlog_sink_up";
 /// Visits delivered to a sink.
 pub const SINK_DELIVERED: &str = "visitlog_sink_delivered_total";
+/// Visits that wait in a sink's park.
+pub const SINK_PARKED: &str = "visitlog_sink_parked_visits";
+/// Visits that were set aside because a sink can't be given them.
+pub const SINK_SET_ASIDE: &str = "visitlog_sink_set_aside_visits";
+/// Panics in a sink.
+pub const SINK_PANICS: &str = "visitlog_sink_panics_total";
 /// What was lost or refused, by reason.
 pub const LOSSES: &str = "visitlog_losses_total";
 
@@ -128,11 +134,14 @@ fn journal(page: &mut Page, admin: &Admin) {
 
 fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
     type Read = fn(&SinkStatus) -> u64;
-    let families: [(&str, &str, &str, Read); 4] = [
+    let families: [(&str, &str, &str, Read); 7] = [
         (SINK_BACKLOG, "gauge", "Visits that a sink still has to get.", |sink| sink.backlog),
         (SINK_HELD, "gauge", "Bytes of journal that a sink holds back.", |sink| sink.held_bytes),
         (SINK_UP, "gauge", "1 while a sink takes what comes.", |sink| u64::from(sink.state == SinkState::Running)),
         (SINK_DELIVERED, "counter", "Visits delivered since the start.", |sink| sink.delivered),
+        (SINK_PARKED, "gauge", "Visits that wait in a sink's park.", |sink| sink.parked),
+        (SINK_SET_ASIDE, "gauge", "Visits set aside because a sink can't be given them.", |sink| sink.set_aside),
+        (SINK_PANICS, "counter", "Panics in a sink since the start.", |sink| sink.panics),
     ];
     for (name, kind, help, read) in families {
         page.family(name, kind, help);
@@ -151,7 +160,8 @@ fn losses(page: &mut Page, admin: &Admin, layer: Counts) {
 
 /// What was not recorded since the start, by reason.
 pub fn losses_by_reason(engine: &Engine, lanes: &Lanes, layer: Counts) -> Vec<(&'static str, u64)> {
-    let quota = lanes.status().iter().map(|sink| sink.lost_quota).sum();
+    let sinks = lanes.status();
+    let lost = |of: fn(&SinkStatus) -> u64| sinks.iter().map(of).sum();
     let engine = engine.counters().snapshot();
     vec![
         ("gone", engine.gone),
@@ -165,7 +175,9 @@ pub fn losses_by_reason(engine: &Engine, lanes: &Lanes, layer: Counts) -> Vec<(&
         ("cookies_withheld", layer.cookies_withheld),
         ("headers_ignored", layer.headers_ignored),
         ("panics", layer.panics),
-        ("sink_quota", quota),
+        ("sink_quota", lost(|sink| sink.lost_quota)),
+        ("sink_quarantine", lost(|sink| sink.lost_quarantine)),
+        ("sink_left_out", lost(|sink| sink.lost_left_out)),
     ]
 }
 

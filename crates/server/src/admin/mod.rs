@@ -8,6 +8,7 @@ mod import;
 pub mod metrics;
 #[cfg(feature = "warehouse")]
 mod query;
+pub mod sinks;
 mod visits;
 
 use std::net::SocketAddr;
@@ -47,6 +48,9 @@ pub fn router(admin: Admin, address: SocketAddr) -> Router {
     let pages = Router::new()
         .route("/healthz", get(visits::health))
         .route("/metrics", get(metrics::page))
+        .route("/api/v1/sinks", get(sinks::list))
+        .route("/api/v1/sinks/{name}/quarantine", get(sinks::quarantine))
+        .route("/api/v1/sinks/{name}/{order}", post(sinks::order))
         .route("/api/v1/visits/{id}/terminate", post(visits::terminate));
     #[cfg(feature = "warehouse")]
     let pages = pages

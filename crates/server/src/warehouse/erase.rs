@@ -53,6 +53,9 @@ pub enum ErasureError {
     /// The files of ended visits.
     #[error("erase from the files of ended visits")]
     Lines(#[source] std::io::Error),
+    /// What was set aside for sinks.
+    #[error("erase from what was set aside for sinks")]
+    SetAside(#[source] std::io::Error),
     /// What an import has left.
     #[error(transparent)]
     Import(#[from] StoreError),
@@ -126,6 +129,7 @@ impl Shown {
         let lines = erase_lines(&RealDisk, data, whose(who)).map_err(ErasureError::Lines)?;
         RealDisk.sync_dir(data).map_err(ErasureError::Lines)?;
         ids.extend(&lines.visits);
+        ids.extend(lanes.erase_set_aside(whose(who)).map_err(ErasureError::SetAside)?);
         Ok((rows, lines.lines))
     }
 

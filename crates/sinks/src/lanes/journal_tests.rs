@@ -179,6 +179,6 @@ fn once_over_the_real_journal_whatever_crashes() {
 
 #[test]
 fn a_driver_that_delivers_what_is_not_synced_is_found_out() {
-    let fails = |seed| std::panic::catch_unwind(|| run(seed, true, &mut Probes::default())).is_err();
+    let fails = |seed| catch_unwind(|| run(seed, true, &mut Probes::default())).is_err();
     assert!((0..24).any(fails), "no test would notice");
 }

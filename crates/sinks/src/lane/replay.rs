@@ -1,0 +1,87 @@
+//! Gives a sink once more what was set aside, once what was wrong has been mended.
+
+use visitlog_core::ports::Delivery;
+use visitlog_core::{Lsn, Timestamp};
+
+use super::Lane;
+use super::failure::{Failure, explain};
+use crate::quarantine::visit_of;
+
+/// Visits that are given again at once.
+const REPLAY_AT_ONCE: usize = 16;
+
+/// What is still to be given again.
+#[derive(Default)]
+pub(super) struct Replay {
+    /// The Ends of what was set aside, in order.
+    left: Vec<Lsn>,
+}
+
+impl Lane {
+    /// Everything that was set aside is to be given to the sink once more.
+    pub(crate) fn replay(&mut self) {
+        self.replay.left = self.quarantine.list().map(|aside| aside.end).collect();
+        self.replay.left.reverse();
+    }
+
+    /// Gives the sink some of it; whether there was any. A visit gets a position behind all that the sink has and before
+    /// the next `End`, for it may keep positions. At least once: a crash between the sink and the quarantine gives it
+    /// again.
+    pub(super) fn replay_some(&mut self, _now: Timestamp) -> Result<bool, Failure> {
+        let is_clear = self.is_ready && self.round.gathered == 0 && self.park.is_empty() && !self.is_searching();
+        if self.replay.left.is_empty() || !is_clear {
+            return Ok(false);
+        }
+        let newest = self.source.newest(self.stream);
+        let next = self.source.next_end(self.stream, self.taken).map_or(newest, |next| next.min(newest));
+        let room = usize::try_from(next.0.saturating_sub(self.taken.0 + 1)).unwrap_or(usize::MAX);
+        let at_once = room.min(REPLAY_AT_ONCE).min(self.replay.left.len());
+        let ends = self.replay.left.split_off(self.replay.left.len() - at_once);
+        let (mut given, mut gone, mut visits) = (Vec::new(), Vec::new(), Vec::new());
+        for end in ends.into_iter().rev() {
+            let Some(visit) = self.quarantine.list().find(|aside| aside.end == end).map(|aside| aside.visit) else {
+                continue;
+            };
+            match visit_of(visit, &self.quarantine.entries(end)?) {
+                Ok(whole) => match self.source.admit(self.stream, end, whole) {
+                    Some(mut whole) => {
+                        whole.redelivered = true;
+                        given.push(end);
+                        visits.push((Lsn(self.taken.0 + given.len() as u64), whole));
+                    }
+                    None => gone.push(end),
+                },
+                Err(error) => tracing::warn!(sink = self.name(), %visit, error, "what was set aside is no visit yet"),
+            }
+        }
+        let Some((last, _)) = visits.last() else {
+            self.quarantine.remove(&gone)?;
+            return Ok(at_once > 0);
+        };
+        let last = *last;
+        let gathers = self.sink.gathers().is_some();
+        let stored = self.sink.call(move |sink| match sink.deliver(&visits)? {
+            Delivery::Stored(place) => Ok(place),
+            Delivery::Gathered | Delivery::Full => sink.flush(),
+        });
+        match stored {
+            Ok(place) => {
+                tracing::info!(sink = self.name(), visits = given.len(), "what was set aside was delivered");
+                self.delivered += given.len() as u64;
+                self.place = place;
+                self.taken = last;
+                self.acknowledge(last);
+                gone.extend(given);
+                self.quarantine.remove(&gone)?;
+            }
+            // They stay where they are: whoever asked may ask again.
+            Err(error) => {
+                let error = explain(&error);
+                tracing::error!(sink = self.name(), gathers, error, "what was set aside was not taken");
+                self.replay.left.clear();
+                self.is_ready = false;
+            }
+        }
+        Ok(true)
+    }
+}
