@@ -166,7 +166,7 @@ pub fn losses_by_reason(engine: &Engine, lanes: &Lanes, layer: Counts) -> Vec<(&
     vec![
         ("gone", engine.gone),
         ("refused", engine.refused),
-        ("store_unavailable", engine.unavailable - engine.over_quota),
+        ("store_unavailable", engine.unavailable.saturating_sub(engine.over_quota)),
         ("journal_quota", engine.over_quota),
         ("untracked", layer.untracked),
         ("events_lost", layer.events_lost),
