@@ -160,7 +160,10 @@ impl Ledger {
             wakers: Mutex::default(),
             told: AtomicU64::new(0),
         };
-        ends.into_iter().for_each(|end| ledger.push(end));
+        {
+            let mut queue = ledger.ends.lock();
+            ends.into_iter().for_each(|end| queue.push(end));
+        }
         ledger
     }
 
@@ -169,6 +172,7 @@ impl Ledger {
     /// To be called in the order of the journal, and before the record can be synced: while the append lock that it was
     /// appended under is still held. An `End` that came later than a newer one could be skipped for ever.
     pub fn push(&self, end: PendingEnd) {
+        debug_assert!(self.journal.is_appending(), "an End is told under the lock that it was appended under");
         self.ends.lock().push(end);
     }
 

@@ -143,6 +143,11 @@ impl Journal {
         Appender { journal: self, append: self.appending.lock(), content: false, is_maintenance: false, maintenance: 0 }
     }
 
+    /// Whether somebody holds the append lock.
+    pub(crate) fn is_appending(&self) -> bool {
+        self.appending.is_locked()
+    }
+
     pub(super) fn append_synced(&self, end: Lsn) {
         self.appender().own(Kind::Synced, |out| visitlog_core::codec::wire::put_u64(out, end.0));
     }
