@@ -1,14 +1,10 @@
 //! What requests do in a shard.
 
-use std::sync::Arc;
-
 use super::effects::{Effects, Log};
 use super::shard::{Asked, Shard};
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
 use crate::model::{EndReason, Identity};
-use crate::ports::{
-    Arrival, Commit, Committed, Entropy, Live, Outcome, RequestId, SessionData, SessionHold, Standing, Token,
-};
+use crate::ports::{Arrival, Commit, Committed, Entropy, Live, Outcome, RequestId, SessionHold, Standing, Token};
 use crate::session::{self, Arrived, In, Presented, Start};
 use crate::time::Timestamp;
 
@@ -33,7 +29,6 @@ impl Shard {
         token: &Token,
         successor: Option<Visitor>,
         arrival: &Arrival,
-        nothing: &Arc<SessionData>,
         fx: &mut Effects<'_, L>,
     ) -> Found {
         let asked = Asked::for_host(now, &arrival.host);
@@ -41,7 +36,7 @@ impl Shard {
             let own = Presented::Own { rotation: token.rotation };
             match self.arrive_in(index, own, arrival.passive, &asked, fx) {
                 Arrived::Live { current } => {
-                    return self.live(index, current, successor, arrival.passive, now, nothing);
+                    return self.live(index, current, successor, arrival.passive, now);
                 }
                 Arrived::Stranger => return Found::Stranger,
                 Arrived::Ended | Arrived::Closed => {}
@@ -50,7 +45,7 @@ impl Shard {
         let Some((index, visitor)) = self.twin(token, arrival.fingerprint, now) else { return Found::Known };
         let successor = (visitor != token.visitor).then_some(visitor);
         match self.arrive_in(index, Presented::Twin, arrival.passive, &asked, fx) {
-            Arrived::Live { current } => self.live(index, current, successor, arrival.passive, now, nothing),
+            Arrived::Live { current } => self.live(index, current, successor, arrival.passive, now),
             Arrived::Ended | Arrived::Closed | Arrived::Stranger => Found::Known,
         }
     }
@@ -80,19 +75,11 @@ impl Shard {
         rules.is_too_old(token.born, now).then(|| Visitor::drawn(entropy.random(), token.visitor.partition()))
     }
 
-    fn live(
-        &mut self,
-        index: u32,
-        current: bool,
-        successor: Option<Visitor>,
-        passive: bool,
-        now: Timestamp,
-        nothing: &Arc<SessionData>,
-    ) -> Found {
+    fn live(&mut self, index: u32, current: bool, successor: Option<Visitor>, passive: bool, now: Timestamp) -> Found {
         let until = self.slots.at(index).session.visit.started_at().after(self.rules(index).max_age);
         let session = &self.slots.at(index).session;
         let visit = session.visit;
-        let data = session.data.as_ref().filter(|_| current).unwrap_or(nothing).clone();
+        let data = session.data.as_ref().filter(|_| current).unwrap_or(&self.nothing).clone();
         let hold = (!passive).then(|| self.holds.give(visit, until, now));
         let request = hold.map_or(RequestId::from_u128(0), |hold| hold.request);
         Found::Live(Live { visit, current, data, successor, hold }, request)
@@ -114,15 +101,14 @@ impl Shard {
         &mut self,
         asked: &Asked<'_>,
         visit: VisitId,
-        mut commit: Commit,
+        commit: &mut Commit,
         random: u128,
-        nothing: &Arc<SessionData>,
         fx: &mut Effects<'_, L>,
     ) -> Committed {
         let (mut current, mut hold) = (true, None);
         if let Standing::Live(live) = &mut commit.standing {
             // What the request was shown is let go, so that values can change in place.
-            live.data = nothing.clone();
+            live.data = self.nothing.clone();
             (current, hold) = (live.current, live.hold);
         }
         if let Some(hold) = hold
@@ -169,7 +155,7 @@ impl Shard {
         &mut self,
         asked: &Asked<'_>,
         visit: VisitId,
-        commit: Commit,
+        commit: &mut Commit,
         fx: &mut Effects<'_, L>,
     ) -> Committed {
         if self.config.mutations.gone_rule() || commit.is_passive() {
@@ -195,7 +181,7 @@ impl Shard {
         &mut self,
         asked: &Asked<'_>,
         start: Start,
-        commit: Commit,
+        commit: &mut Commit,
         random: u128,
         fx: &mut Effects<'_, L>,
     ) -> Committed {
@@ -236,7 +222,7 @@ impl Shard {
             Some(index) if self.end_if_overdue(index, asked.now, fx) => return Err(commit),
             Some(index) => {
                 let committed = self.decide(index, asked, fx, |session, rules, out| {
-                    session::commit(session, In::Shared, *commit, 0, asked.now, rules, out)
+                    session::commit(session, In::Shared, &mut commit, 0, asked.now, rules, out)
                 });
                 if let Some(index) = self.find(start.visit) {
                     fx.reached(self.slots.at(index).last);
@@ -247,7 +233,7 @@ impl Shard {
             None => {
                 commit.on_start.clear();
                 commit.token = None;
-                self.start(asked, start, *commit, 0, fx)
+                self.start(asked, start, &mut commit, 0, fx)
             }
         };
         Ok(Committed { outcome: Outcome::Shared, visit: None, issue: None, ..committed })

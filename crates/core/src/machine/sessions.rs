@@ -3,7 +3,7 @@
 //!
 //! Nothing here holds one shard while it asks for another.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use super::config::{ShardConfig, TickBudget};
 use super::cookieless::{Admission, Applicant};
@@ -18,7 +18,7 @@ use super::view::Open;
 use crate::ids::{Fingerprint, Host, Lsn, VisitId, Visitor};
 use crate::model::{EndReason, Identity, UserId};
 use crate::ports::{
-    Arrival, Begun, Commit, Committed, Entropy, Fresh, Outcome, RequestId, SessionData, SessionHold, Standing, Token,
+    Arrival, Begun, Commit, Committed, Entropy, Fresh, Outcome, RequestId, SessionHold, Standing, Token,
 };
 use crate::session::Start;
 use crate::time::Timestamp;
@@ -28,7 +28,6 @@ use crate::time::Timestamp;
 pub struct Sessions {
     shards: Box<[Mutex<Shard>]>,
     indexes: Indexes,
-    nothing: Arc<SessionData>,
 }
 
 /// What a call into [`Sessions`] needs of the store around them.
@@ -77,11 +76,7 @@ impl Sessions {
 
     /// Sessions that a journal remembered.
     pub fn recovered(config: &ShardConfig, shards: Vec<Shard>, sites: Sites) -> Self {
-        Self {
-            shards: shards.into_iter().map(Mutex::new).collect(),
-            indexes: Indexes::new(&config.budget, sites),
-            nothing: Arc::default(),
-        }
+        Self { shards: shards.into_iter().map(Mutex::new).collect(), indexes: Indexes::new(&config.budget, sites) }
     }
 
     /// The indexes beside the shards, made of what the shards know; called once after a recovery, before all else.
@@ -129,7 +124,7 @@ impl Sessions {
             let mut fx = Effects::new(call.log, &self.indexes);
             let mut shard = self.shard(token.visitor.partition());
             let successor = shard.successor(&token, &arrival.host, at, call.entropy);
-            match shard.arrive(at, &token, successor, arrival, &self.nothing, &mut fx) {
+            match shard.arrive(at, &token, successor, arrival, &mut fx) {
                 Found::Live(live, request) => return Begun { request, at, standing: Standing::Live(live) },
                 Found::Known => (visitor, succeeds) = (successor.or(Some(token.visitor)), successor.is_some()),
                 Found::Stranger => {}
@@ -156,7 +151,7 @@ impl Sessions {
     pub fn commit<L: Log>(&self, call: &Call<'_, L>, mut commit: Commit, cookies: bool) -> Done<Committed> {
         let mut fx = Effects::new(call.log, &self.indexes);
         let reply = match &commit.standing {
-            Standing::Live(live) => self.commit_live(call, live.visit, commit, &mut fx),
+            Standing::Live(live) => self.commit_live(call, live.visit, &mut commit, &mut fx),
             _ if !commit.starts() => {
                 Committed { outcome: Outcome::Nothing, visit: None, issue: None, durable: true, refused: 0 }
             }
@@ -181,17 +176,17 @@ impl Sessions {
         &self,
         call: &Call<'_, L>,
         visit: VisitId,
-        commit: Commit,
+        commit: &mut Commit,
         fx: &mut Effects<'_, L>,
     ) -> Committed {
         if !commit.logs_in() {
             let asked = Asked::nobody(call.now);
-            return self.shard(visit.partition()).commit_live(&asked, visit, commit, 0, &self.nothing, fx);
+            return self.shard(visit.partition()).commit_live(&asked, visit, commit, 0, fx);
         }
         let (random, host) = (call.entropy.random(), commit.host.clone());
         let mut shard = self.shard(visit.partition());
         let asked = shard.asked(call.now, &host, fx);
-        shard.commit_live(&asked, visit, commit, random, &self.nothing, fx)
+        shard.commit_live(&asked, visit, commit, random, fx)
     }
 
     fn start<L: Log>(
@@ -239,7 +234,7 @@ impl Sessions {
         cookies: bool,
         fx: &mut Effects<'_, L>,
     ) -> Result<Committed, Starting> {
-        let Starting { visitor, key, commit } = starting;
+        let Starting { visitor, key, mut commit } = starting;
         let applicant = Applicant {
             visit,
             needs_own: commit.needs_own(),
@@ -270,7 +265,7 @@ impl Sessions {
                     return Ok(reply);
                 }
                 let asked = shard.asked(call.now, &host, fx);
-                let committed = shard.start(&asked, start, *commit, random, fx);
+                let committed = shard.start(&asked, start, &mut commit, random, fx);
                 shard.remember(request, &committed);
                 drop(shard);
                 if committed.outcome != Outcome::Started {

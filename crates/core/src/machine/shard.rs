@@ -1,5 +1,7 @@
 //! The open sessions of some partitions: a table and a wheel around the rules of [`crate::session`].
 
+use std::sync::Arc;
+
 use hashbrown::HashTable;
 
 use super::config::ShardConfig;
@@ -14,6 +16,7 @@ use super::tombstones::{Tombstone, Tombstones};
 use super::wheel::Wheel;
 use crate::ids::{Host, Lsn, VisitId};
 use crate::model::{EndReason, Entry};
+use crate::ports::SessionData;
 use crate::rules::SiteRules;
 use crate::session::{Change, Decision, Ended, Fate, Record, Rules, Session};
 use crate::time::Timestamp;
@@ -30,6 +33,8 @@ pub struct Shard {
     pub(super) provisional: Provisional,
     pub(super) holds: Holds,
     pub(super) replies: Replies,
+    /// What a session without data shows. The shard's own: its count of users is touched with every request.
+    pub(super) nothing: Arc<SessionData>,
     /// To be used again.
     decision: Decision,
 }
@@ -69,6 +74,7 @@ impl Shard {
             provisional: Provisional::default(),
             holds: Holds::default(),
             replies: Replies::default(),
+            nothing: Arc::default(),
             decision: Decision::default(),
             config,
         }

@@ -55,7 +55,7 @@ impl Commit {
 pub fn commit(
     session: &mut Session,
     how: In,
-    mut commit: Commit,
+    commit: &mut Commit,
     random: u128,
     now: Timestamp,
     rules: Rules<'_>,
@@ -89,7 +89,7 @@ pub fn commit(
     };
     let mut work = Work::new(session, current, entitled, now, rules, random, out);
     work.successor = successor;
-    work.carry_out(&mut commit);
+    work.carry_out(commit);
     let mut committed = match how {
         In::Live { .. } | In::Shared => reply(&work, token, None),
         In::Joins { visitor } => reply(&work, token, Some(visitor)),

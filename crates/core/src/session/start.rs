@@ -25,7 +25,7 @@ pub struct Start {
 /// Starts a session for a commit. `renews`: the token that it presented may bring its twins here for a while.
 pub fn start(
     start: Start,
-    mut commit: Commit,
+    commit: &mut Commit,
     renews: bool,
     random: u128,
     now: Timestamp,
@@ -48,7 +48,7 @@ pub fn start(
     }
     let (number, born) = (number_of(known, start.identity), Token::birth(known.as_ref(), now));
     let mut work = Work::new(&mut session, true, true, now, rules, random, out);
-    work.carry_out(&mut commit);
+    work.carry_out(commit);
     let mut committed = reply(&work, commit.token.filter(is_own), Some(start.visitor));
     work.finish();
     committed.outcome = Outcome::Started;

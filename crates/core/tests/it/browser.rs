@@ -67,6 +67,7 @@ pub(crate) struct Browser<'a> {
 }
 
 /// A request under way.
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) begun: Begun,
     pub(crate) token: Option<Token>,

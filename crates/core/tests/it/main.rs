@@ -3,6 +3,8 @@
 
 mod assemble;
 mod browser;
+mod budget;
 mod identity;
 mod lifecycle;
 mod model;
+mod once;

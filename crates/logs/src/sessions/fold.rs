@@ -227,7 +227,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             Some(building) => building.visit,
             None => VisitId::new(key.time, made.random(), visitor.partition()),
         };
-        let commit = Commit {
+        let mut commit = Commit {
             // Nobody asks twice: a log is read once.
             request: RequestId::from_u128(visit.as_u128()),
             at: key.time,
@@ -245,15 +245,15 @@ impl<'a, V: Visits> Fold<'a, V> {
         let committed = match &mut self.session {
             Some(session) => {
                 let how = In::Live { current: true, held: false };
-                session::commit(session, how, commit, random, now, rules, out)
+                session::commit(session, how, &mut commit, random, now, rules, out)
             }
             None => {
                 let fingerprint = Fingerprint(key.visitor as u64);
                 let start = session::Start { visit, visitor, identity: Identity::Import, fingerprint };
                 let born = Day::of(now);
                 self.token = Some(Token { visitor, visit: Some(visit), number: 0, rotation: 0, born });
-                let commit = Commit { token: None, ..commit };
-                let (session, committed) = session::start(start, commit, false, random, now, rules, out);
+                commit.token = None;
+                let (session, committed) = session::start(start, &mut commit, false, random, now, rules, out);
                 self.session = Some(session);
                 committed
             }
