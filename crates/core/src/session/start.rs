@@ -36,7 +36,7 @@ pub fn start(
     // Who follows a visitor that was too old has nothing of him.
     let is_own = |token: &Token| token.visitor == start.visitor;
     let known = token.filter(is_own);
-    let mut session = begin(start, known, &commit, out);
+    let mut session = begin(start, known, commit, out);
     if let Some(token) = token.filter(|_| renews) {
         let Start { visit, visitor, fingerprint, .. } = start;
         out.changes.push(Change::Renewed { token, visit, visitor, fingerprint, at: now });
