@@ -147,7 +147,7 @@ impl Bench {
             self.commit(RequestId::from_u128(visit.as_u128()), standing, None, Vec::new(), Class::Page(self.page("/")));
         commit.fingerprint = Fingerprints { today: Fingerprint(number), yesterday: Fingerprint(!number) };
         drop(self.engine.commit(commit));
-        Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::default() }
+        Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::of(self.clock.now()) }
     }
 
     /// A whole request in a live session, as the layer makes it: begin, then commit.

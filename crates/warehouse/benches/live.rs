@@ -98,7 +98,7 @@ impl Site {
             Standing::Fresh(Fresh { visit, visitor, succeeds: false }),
             None,
         );
-        Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::default() }
+        Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::of(self.clock.now()) }
     }
 
     fn request(&self, n: u64, token: Token) {

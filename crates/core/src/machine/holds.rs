@@ -1,7 +1,7 @@
 //! Who holds which session, and what was answered a moment ago: so that a commit counts once.
 
 use crate::ids::VisitId;
-use crate::ports::{Committed, RequestId, SessionHold};
+use crate::ports::{Committed, Outcome, RequestId, SessionHold};
 use crate::time::Timestamp;
 
 /// The holds of a shard: a record each, given out and taken back once. All are this process's own: a restart forgets
@@ -74,48 +74,65 @@ impl Holds {
     }
 }
 
-/// The newest answers of a shard.
+/// The newest answers of a shard. Nearly all of them say no more than how it went, and take no more room than that: what
+/// is written with every request must stay near the processor.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
-    /// Marks of the requests, to be searched quickly.
+    /// The requests, 64 bits of each: by them they are searched quickly, and told apart.
     marks: Vec<u64>,
-    replies: Vec<(RequestId, Committed)>,
+    replies: Vec<Kept>,
     next: usize,
+}
+
+#[derive(Debug)]
+enum Kept {
+    /// It went like this in the session that the request began in, and nothing else is to be told.
+    Plain(Outcome),
+    Full(Box<Committed>),
 }
 
 /// Answers that a shard remembers.
 const REPLIES: usize = 256;
 
 impl Replies {
-    /// Remembers an answer, and forgets the oldest.
-    pub(super) fn remember(&mut self, request: RequestId, reply: &Committed) {
+    /// Remembers an answer, and forgets the oldest. `visit`: the session that the request began in, if it did.
+    pub(super) fn remember(&mut self, request: RequestId, visit: Option<VisitId>, reply: &Committed) {
+        let kept = match reply {
+            Committed { outcome, visit: said, issue: None, durable: true, refused: 0 } if *said == visit => {
+                Kept::Plain(*outcome)
+            }
+            _ => Kept::Full(Box::new(reply.clone())),
+        };
         if self.replies.len() < REPLIES {
             self.marks.push(mark(request));
-            self.replies.push((request, reply.clone()));
+            self.replies.push(kept);
             return;
         }
         self.marks[self.next] = mark(request);
-        self.replies[self.next] = (request, reply.clone());
+        self.replies[self.next] = kept;
         self.next = (self.next + 1) % REPLIES;
     }
 
     /// What a request was answered.
-    pub(super) fn find(&self, request: RequestId) -> Option<&Committed> {
+    pub(super) fn find(&self, request: RequestId, visit: Option<VisitId>) -> Option<Committed> {
         let wanted = mark(request);
-        let mut places = self.marks.iter().enumerate().filter(|(_, mark)| **mark == wanted);
-        places.find_map(|(place, _)| self.replies.get(place).filter(|(id, _)| *id == request).map(|(_, reply)| reply))
+        let place = self.marks.iter().position(|mark| *mark == wanted)?;
+        Some(match &self.replies[place] {
+            Kept::Plain(outcome) => Committed { outcome: *outcome, visit, issue: None, durable: true, refused: 0 },
+            Kept::Full(reply) => (**reply).clone(),
+        })
     }
 }
 
+/// Ids that differ in a turn or in a place must differ here, and those are small numbers beside each other.
 const fn mark(request: RequestId) -> u64 {
     let bits = request.as_u128();
-    (bits >> 64) as u64 ^ bits as u64
+    ((bits >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ bits as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Outcome;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
 
@@ -152,10 +169,10 @@ mod tests {
             durable: true,
             refused: n as u32,
         };
-        (0..REPLIES + 10).for_each(|n| replies.remember(request(n), &reply(n)));
-        assert_eq!(replies.find(request(9)), None);
+        (0..REPLIES + 10).for_each(|n| replies.remember(request(n), None, &reply(n % 2)));
+        assert_eq!(replies.find(request(9), None), None);
         for n in 10..REPLIES + 10 {
-            assert_eq!(replies.find(request(n)), Some(&reply(n)));
+            assert_eq!(replies.find(request(n), None), Some(reply(n % 2)));
         }
     }
 }

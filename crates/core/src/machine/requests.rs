@@ -114,12 +114,12 @@ impl Shard {
         if let Some(hold) = hold
             && !self.holds.take_back(hold)
         {
-            if let Some(reply) = self.replies.find(commit.request) {
+            if let Some(reply) = self.replies.find(commit.request, Some(visit)) {
                 super::counts::add(&fx.indexes.counters.commits_repeated, 1);
                 if let Some(index) = self.find(visit) {
                     fx.reached(self.slots.at(index).last);
                 }
-                return reply.clone();
+                return reply;
             }
             return session::gone();
         }
@@ -145,7 +145,7 @@ impl Shard {
             None => self.gone(asked, visit, commit, fx),
         };
         if hold.is_some() {
-            self.replies.remember(request, &committed);
+            self.replies.remember(request, Some(visit), &committed);
         }
         committed
     }
@@ -168,12 +168,12 @@ impl Shard {
 
     /// What a request without a live session was answered, if it was committed before.
     pub(super) fn replied(&self, request: RequestId) -> Option<Committed> {
-        self.replies.find(request).cloned()
+        self.replies.find(request, None)
     }
 
     /// Remembers what such a request was answered.
     pub(super) fn remember(&mut self, request: RequestId, committed: &Committed) {
-        self.replies.remember(request, committed);
+        self.replies.remember(request, None, committed);
     }
 
     /// Starts a session for a commit, or joins the one that a twin with the same old token started a moment ago.
