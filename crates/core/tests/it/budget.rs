@@ -1,13 +1,18 @@
 //! What strangers can fill stays within its budget, and visitors who are known go on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use visitlog_core::machine::{Budget, ShardConfig};
+use visitlog_core::machine::{Budget, Call, Chain, Log, Sessions, ShardConfig, TickBudget};
 use visitlog_core::model::Entry;
-use visitlog_core::ports::{Op, Outcome, Standing};
-use visitlog_core::{Host, limits};
+use visitlog_core::ports::{Arrival, Class, Commit, Op, Outcome, Standing};
+use visitlog_core::rules::SiteRules;
+use visitlog_core::{Fingerprint, Fingerprints, Host, Lsn, limits};
+use visitlog_testkit::SimEntropy;
 
-use crate::browser::{World, is_live, login, set};
+use crate::browser::{START, World, is_live, login, set, view};
 
 fn world(budget: Budget) -> World {
     World::configured(&ShardConfig { budget, ..ShardConfig::default() }, true)
@@ -185,4 +190,69 @@ fn a_restart_forgets_no_cookieless_fingerprint_and_no_rules() {
     assert!(matches!(bot.begin(false).begun.standing, Standing::Shared { .. }));
     world.store.restart();
     assert!(matches!(bot.begin(false).begun.standing, Standing::Shared { .. }));
+}
+
+#[test]
+fn a_restart_goes_by_the_sessions_own_rules_and_not_by_the_first() {
+    let slow = SiteRules { idle_timeout: Duration::from_secs(7_200), ..SiteRules::default() };
+    let config = ShardConfig {
+        rules: Arc::new([SiteRules::default(), slow]),
+        rules_by_host: Arc::new(HashMap::from([(Host::new("slow.example"), 1)])),
+        ..ShardConfig::default()
+    };
+    let world = World::configured(&config, true);
+    let mut browser = world.browser(1);
+    browser.host = Host::new("slow.example");
+    browser.page("/");
+    browser.asset();
+    world.store.restart();
+    world.wait(3_600);
+    world.tick();
+    assert!(is_live(&browser.begin(true).begun).is_some());
+    world.wait(7_300);
+    world.tick();
+    assert_eq!(world.reasons(), ["expired"]);
+}
+
+#[test]
+fn a_turn_of_the_wheel_does_no_more_than_its_budget() {
+    let (entropy, log) = (SimEntropy::new(1), Numbers::default());
+    let sessions = Sessions::new(&ShardConfig::default(), 1, []);
+    let call = |now| Call { log: &log, entropy: &entropy, now };
+    for n in 0..100 {
+        let prints = Fingerprints { today: Fingerprint(n), yesterday: Fingerprint(n + 1_000) };
+        let host = Host::new("shop.example");
+        let arrival = Arrival { host: host.clone(), token: None, fingerprint: prints, passive: false, cookies: true };
+        let begun = sessions.begin(&call(START), &arrival);
+        let commit = Commit {
+            request: begun.request,
+            at: begun.at,
+            host,
+            token: None,
+            fingerprint: prints,
+            standing: begun.standing,
+            class: Class::Page(view("/", begun.at)),
+            ops: Vec::new(),
+            on_start: Vec::new(),
+            facts: None,
+        };
+        sessions.commit(&call(START), commit, true);
+    }
+    let late = START.after(Duration::from_secs(3_600));
+    let ticked = sessions.tick(&call(late), 0, TickBudget { ends: 7, looks: 1_000 });
+    assert_eq!((ticked.ended, ticked.more, sessions.len()), (7, true, 93));
+    let ticked = sessions.tick(&call(late), 0, TickBudget { ends: 1_000, looks: 5 });
+    assert_eq!((ticked.ended, ticked.more, sessions.len()), (5, true, 88));
+    let ticked = sessions.tick(&call(late), 0, TickBudget { ends: 88, looks: 88 });
+    assert_eq!((ticked.ended, ticked.more, sessions.len()), (88, false, 0));
+}
+
+/// A log that only counts.
+#[derive(Default)]
+struct Numbers(AtomicU64);
+
+impl Log for Numbers {
+    fn append(&self, _chain: &Chain, _confirms: bool, _entry: &Entry) -> Lsn {
+        Lsn(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
 }
