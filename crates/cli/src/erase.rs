@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use visitlog_core::erasure::Subject;
 use visitlog_core::model::UserId;
 use visitlog_engine::Upkeep;
-use visitlog_server::warehouse::{ErasureReport, Subject};
+use visitlog_server::warehouse::{ErasureReport, Wanted};
 
 use crate::args::{EraseArgs, ExportArgs, WhoArgs};
 use crate::{look, out, sql};
@@ -14,9 +15,10 @@ use crate::{look, out, sql};
 pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
     match sql::server(&args.whose)? {
         Some(base) => {
-            let body = match subject(&args.who)? {
+            let Wanted { subject, logins_only } = wanted(&args.who)?;
+            let body = match subject {
                 Subject::Visitor(visitor) => json!({ "visitor": visitor.to_string() }),
-                Subject::User(user) => json!({ "user": user.as_str() }),
+                Subject::User(user) => json!({ "user": user.as_str(), "logins_only": logins_only }),
             };
             let url = format!("{base}/api/v1/erase");
             let request = sql::agent().post(&url).header("content-type", "application/json");
@@ -25,9 +27,11 @@ pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
             let done: Value = serde_json::from_str(&done).context("the server's answer is no JSON")?;
             let count = |name: &str| done[name].as_u64().unwrap_or_default();
             say(&ErasureReport {
+                with_login: count("with_login"),
+                anonymous: count("anonymous"),
                 ended: count("sessions_ended"),
-                visits: count("visits"),
-                events: count("events"),
+                visit_rows: count("visit_rows"),
+                event_rows: count("event_rows"),
                 lines: count("lines"),
                 requests: count("requests"),
             })?;
@@ -40,11 +44,11 @@ pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn say(done: &ErasureReport) -> anyhow::Result<()> {
-    let ErasureReport { ended, visits, events, lines, requests } = done;
+    let ErasureReport { with_login, anonymous, ended, visit_rows, event_rows, lines, requests } = done;
     let waiting = if *requests == 0 { String::new() } else { format!(", {requests} requests of logs that waited") };
     out::print(&format!(
-        "erased: {visits} visits and {events} events in the tables, {lines} lines in the files{waiting}; {ended} sessions \
-         ended\n"
+        "erased: {with_login} visits with a login and {anonymous} anonymous: {visit_rows} rows of visits and {event_rows} \
+         of events in the tables, {lines} lines in the files{waiting}; {ended} sessions ended\n"
     ))
 }
 
@@ -63,24 +67,27 @@ fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
     };
     // The sinks are made ready.
     turn().context("read the journal")?;
-    Ok(warehouse.erase(data, &subject(&args.who)?, &mut turn)?)
+    Ok(warehouse.erase(data, &wanted(&args.who)?, &mut turn)?)
 }
 
 pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let who = subject(&args.who)?;
+    let wanted = wanted(&args.who)?;
     let text = match sql::server(&args.whose)? {
         Some(base) => {
             let url = format!("{base}/api/v1/export");
-            let request = match who {
+            let request = match wanted.subject {
                 Subject::Visitor(visitor) => sql::agent().get(&url).query("visitor", visitor.to_string()),
-                Subject::User(user) => sql::agent().get(&url).query("user", user.as_str()),
+                Subject::User(user) => sql::agent()
+                    .get(&url)
+                    .query("user", user.as_str())
+                    .query("logins_only", wanted.logins_only.to_string()),
             };
             answer(&base, request.call().with_context(|| format!("ask the server at {url}"))?)?
         }
         None => {
             let data = args.whose.data.as_deref().context("--data DIR expected")?;
             let (_local, _sinks, warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
-            serde_json::to_string(&warehouse.export(&who)?)?
+            serde_json::to_string(&warehouse.export(data, &wanted)?)?
         }
     };
     let visits: Vec<Value> = serde_json::from_str(&text).context("the server's answer is no list of visits")?;
@@ -92,12 +99,13 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn subject(who: &WhoArgs) -> anyhow::Result<Subject> {
-    match (&who.visitor, &who.user) {
-        (Some(visitor), None) => Ok(Subject::Visitor(*visitor)),
-        (None, Some(user)) => Ok(Subject::User(UserId::new(user))),
+fn wanted(who: &WhoArgs) -> anyhow::Result<Wanted> {
+    let subject = match (&who.visitor, &who.user) {
+        (Some(visitor), None) => Subject::Visitor(*visitor),
+        (None, Some(user)) => Subject::User(UserId::new(user)),
         _ => bail!("--visitor ID or --user NAME expected"),
-    }
+    };
+    Ok(Wanted { subject, logins_only: who.logins_only })
 }
 
 /// The body of an answer that says that it went well.

@@ -8,6 +8,7 @@
 //! of one visitor's stay, a *visit* is the record that it leaves.
 
 pub mod codec;
+pub mod erasure;
 pub mod ids;
 pub mod invariants;
 pub mod limits;

@@ -51,6 +51,9 @@ pub const SITES_MAX: usize = 1_000;
 /// Hosts that are remembered before a confirmed session has made them sites; as with sites, those that nobody asks for
 /// make room in time, and further ones are `other`.
 pub const PENDING_HOSTS_MAX: usize = 4_096;
+/// Visitors and visits that the journal remembers of one erasure until it is done: each takes 42 bytes of every base. An
+/// erasure of more is refused.
+pub const ERASURE_IDS_MAX: usize = 65_536;
 /// What ends a value that was cut.
 pub const CUT_MARK: char = '…';
 

@@ -4,7 +4,6 @@ mod assemble;
 mod hints;
 mod place;
 mod view;
-mod whose;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,7 +18,6 @@ pub use assemble::{BrokenChain, assemble};
 pub use hints::Hints;
 pub use place::{CountryCode, Place};
 pub use view::{EndView, VisitView};
-pub use whose::Whose;
 
 /// The session's values by key, JSON each.
 pub type Values = BTreeMap<Arc<str>, serde_json::Value>;

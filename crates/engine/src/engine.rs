@@ -70,7 +70,7 @@ impl Engine {
         let journal = Arc::new(recovered.journal);
         let ends = recovered.ends.iter().copied();
         let ledger = Ledger::new(Arc::clone(&journal), config.ledger, recovered.acks.into_values(), ends);
-        recovered.barriers.iter().for_each(|barrier| ledger.bar(*barrier));
+        recovered.barriers.iter().for_each(|barrier| ledger.restore_barrier(*barrier));
         // What an erasure has begun goes on after a crash: the journal's own copies go.
         let release_below = recovered.barriers.iter().map(|barrier| barrier.below.0).max().unwrap_or_default();
         let clock = EngineClock::start(clock, recovered.last_moment);

@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
+use visitlog_core::erasure::{Barrier, Erasure, Erasures, Subject};
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Keeper, Mark};
 use visitlog_core::{Lsn, VisitId};
 
-use crate::journal::{Ack, Barrier, BaseItem, Journal};
+use crate::journal::{Ack, BaseItem, Journal};
 
 /// What follows a sink's name in the acknowledgements of its park.
 const PARK: &str = ".park";
@@ -57,10 +58,8 @@ pub struct Ledger {
     ends: Mutex<Ends>,
     /// Ends up to this one wait for no others.
     hastened: AtomicU64,
-    /// Whose visits no sink gets any more.
-    barriers: RwLock<Vec<Barrier>>,
-    /// Visits that were erased, for those that name one as their previous.
-    erased: RwLock<HashSet<VisitId>>,
+    /// Whose visits no sink gets any more, and which visits nobody names any more. Taken after the append lock.
+    erasures: RwLock<Erasures>,
     wakers: Mutex<Vec<Waker>>,
     /// Ends below were told of.
     told: AtomicU64,
@@ -155,8 +154,7 @@ impl Ledger {
             accounts: Mutex::new(accounts),
             ends: Mutex::default(),
             hastened: AtomicU64::new(0),
-            barriers: RwLock::default(),
-            erased: RwLock::default(),
+            erasures: RwLock::default(),
             wakers: Mutex::default(),
             told: AtomicU64::new(0),
         };
@@ -234,28 +232,55 @@ impl Ledger {
         self.wakers.lock().iter().for_each(Waker::wake_by_ref);
     }
 
-    /// From now on no sink gets what a barrier bars. To be called under the append lock that the barrier was appended
+    /// From now on no sink gets what an erasure bars. To be called under the append lock that its barriers were appended
     /// under.
-    pub(crate) fn bar(&self, barrier: Barrier) {
-        self.barriers.write().push(barrier);
+    pub(crate) fn begin_erasure(&self, erasure: Erasure) {
+        self.erasures.write().begin(erasure);
     }
 
-    /// Erasures that some sink is not past yet, as of the last base.
+    /// What the journal says of one that had begun.
+    pub(crate) fn restore_barrier(&self, barrier: Barrier) {
+        self.erasures.write().restore(barrier);
+    }
+
+    /// Nobody is told any more that one of these visits came before another. What is to be journaled for it.
+    pub(crate) fn unname(&self, salt: u128, visits: impl IntoIterator<Item = VisitId>) -> Vec<Barrier> {
+        self.erasures.write().unname(salt, visits)
+    }
+
+    /// The same for this process, which is all that knows where else they were.
+    pub(crate) fn unname_unwritten(&self, salt: u128, visits: impl IntoIterator<Item = VisitId>) {
+        self.erasures.write().unname_unwritten(salt, visits);
+    }
+
+    /// All erasures of a subject are done. Their salts, which are to be journaled under the append lock that this is
+    /// called under.
+    pub(crate) fn finish_erasures(&self, subject: &Subject) -> Vec<u128> {
+        self.erasures.write().finish(subject)
+    }
+
+    /// Erasures of a subject that were begun and are not done.
+    pub(crate) fn unfinished_erasures(&self, subject: &Subject) -> Vec<Erasure> {
+        self.erasures.read().unfinished_of(subject)
+    }
+
+    /// The salt of the erasure that keeps a visit from all sinks, if one does.
+    pub(crate) fn barring(&self, end: Lsn, visit: &EndedVisit) -> Option<u128> {
+        self.erasures.read().barring(end, visit)
+    }
+
+    /// Erasures that have begun and are not done.
     pub fn barriers(&self) -> usize {
-        self.barriers.read().len()
+        self.erasures.read().unfinished().count()
     }
 
     pub(crate) fn is_barred(&self, end: Lsn, visit: &EndedVisit) -> bool {
-        self.barriers.read().iter().any(|barrier| barrier.bars(end, visit))
+        self.barring(end, visit).is_some()
     }
 
-    /// These visits were erased: nobody is told any more that one came before another.
-    pub(crate) fn erased(&self, visits: impl IntoIterator<Item = VisitId>) {
-        self.erased.write().extend(visits);
-    }
-
-    pub(crate) fn is_erased(&self, visit: VisitId) -> bool {
-        self.erased.read().contains(&visit)
+    /// Whether a visit was erased: nobody is told that it came before another.
+    pub fn is_erased(&self, visit: VisitId) -> bool {
+        self.erasures.read().unnames(visit)
     }
 
     /// Appends the sinks' state to a base that has begun.
@@ -263,10 +288,6 @@ impl Ledger {
         self.settle();
         let mut accounts = self.accounts.lock();
         accounts.count_missed(&self.ends.lock());
-        // A barrier that all sinks are past, on stable storage, has done its work.
-        let passed = |barrier: &Barrier| accounts.are_past(barrier.below, &self.ends.lock());
-        self.barriers.write().retain(|barrier| !passed(barrier));
-        let barriers = self.barriers.read().clone();
         let ack = |(sink, account): (&String, &Account)| {
             let Mark { upto, place } = account.mark.clone();
             BaseItem::Ack(Ack { sink: sink.clone(), lsn: upto, place })
@@ -276,8 +297,13 @@ impl Ledger {
             BaseItem::Ack(Ack { sink: format!("{sink}{MISSED}"), lsn: missed.upto, place })
         };
         let acks = accounts.by_name.iter().map(ack).chain(accounts.missed.iter().map(missed));
-        let items: Vec<BaseItem> = acks.chain(barriers.into_iter().map(BaseItem::Erased)).collect();
-        self.journal.appender().append_base(&items);
+        let acks: Vec<BaseItem> = acks.collect();
+        let mut appender = self.journal.appender();
+        appender.append_base(&acks);
+        // Under the append lock, so that none is written as begun behind the word that it is done.
+        let barriers: Vec<BaseItem> =
+            self.erasures.read().unfinished().flat_map(Erasure::barriers).map(BaseItem::Erased).collect();
+        appender.append_base(&barriers);
     }
 
     /// Lets go what acknowledgements that are now on stable storage say.
@@ -370,17 +396,6 @@ impl Accounts {
     fn settled_by_all(&self) -> Option<Lsn> {
         let sinks = self.sinks.as_ref()?;
         Some(sinks.iter().map(|sink| self.settled(sink)).min().unwrap_or(Lsn(u64::MAX)))
-    }
-
-    /// Whether all Ends below a position are with the sinks themselves, and that is on stable storage; and no park of one
-    /// that is left out waits for it.
-    fn are_past(&self, below: Lsn, ends: &Ends) -> bool {
-        let Some(sinks) = &self.sinks else { return false };
-        let is_past = |sink: &String| {
-            let settled = self.get(sink, Keeper::Sink).map_or(Lsn::NONE, |account| account.settled);
-            ends.queue.get(ends.behind(settled)).is_none_or(|end| end.end >= below)
-        };
-        sinks.iter().chain(self.left_out.keys()).all(|sink| self.parked(sink).is_none()) && sinks.iter().all(is_past)
     }
 }
 

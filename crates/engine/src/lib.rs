@@ -31,7 +31,7 @@ pub use config::EngineConfig;
 pub use counters::{Counters, Counts};
 pub use driver::Driver;
 pub use engine::{CommitFuture, Engine};
-pub use erase::{Begun, EraseError};
+pub use erase::{EraseError, Erasing};
 pub use ledger::{Ledger, LedgerSettings, PendingEnd};
 pub use local::Local;
 pub use recover::Report;

@@ -1,9 +1,11 @@
 //! An engine from its journal.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use visitlog_core::erasure::Barrier;
 use visitlog_core::machine::{Chain, HostIndex, Sessions, Shard, Sites};
 use visitlog_core::model::Entry;
 use visitlog_core::ports::{Carried, Disk, Entropy, Follow, Seen, TailRecord};
@@ -13,7 +15,7 @@ use crate::clock::AHEAD_MAX;
 use crate::config::EngineConfig;
 use crate::engine::SHARDS;
 use crate::journal::codec::CodecError;
-use crate::journal::{Ack, Barrier, BaseItem, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
+use crate::journal::{Ack, BaseItem, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
 use crate::ledger::PendingEnd;
 
 /// What recovery found.
@@ -36,7 +38,7 @@ pub(crate) struct Parts {
     pub(crate) ends: Vec<PendingEnd>,
     /// The latest acknowledgement of each sink.
     pub(crate) acks: HashMap<String, Ack>,
-    /// Erasures that are perhaps not done yet.
+    /// Of erasures that are not done yet.
     pub(crate) barriers: Vec<Barrier>,
     pub(crate) report: Report,
 }
@@ -48,7 +50,8 @@ struct Replay {
     follow: Follow,
     ends: Vec<PendingEnd>,
     acks: HashMap<String, Ack>,
-    barriers: Vec<Barrier>,
+    /// By salt and mark: each base repeats them.
+    barriers: BTreeMap<(u128, u128), Barrier>,
     last_moment: Timestamp,
     unreadable: u64,
 }
@@ -66,7 +69,7 @@ pub(crate) fn recover(
         follow: Follow::default(),
         ends: Vec::new(),
         acks: HashMap::new(),
-        barriers: Vec::new(),
+        barriers: BTreeMap::new(),
         last_moment: Timestamp::EPOCH,
         unreadable: 0,
     };
@@ -81,6 +84,7 @@ pub(crate) fn recover(
     )?;
     let open = replay.shards.iter().map(Shard::len).sum();
     let Replay { shards, sites, last_moment, ends, acks, barriers, unreadable, .. } = replay;
+    let barriers = barriers.into_values().collect();
     let report = Report { journal: recovered, open, unreadable };
     Ok(Parts { journal, shards, sites, last_moment, ends, acks, barriers, report })
 }
@@ -160,11 +164,9 @@ impl Replay {
                 self.shard(visit).restore_tombstone(visit, reason, closed_at, None);
             }
             BaseItem::Erased(barrier) => {
-                // Each base since repeats it.
-                if !self.barriers.contains(&barrier) {
-                    self.barriers.push(barrier);
-                }
+                self.barriers.insert((barrier.salt, barrier.mark), barrier);
             }
+            BaseItem::ErasureDone(done) => self.barriers.retain(|(salt, _), _| *salt != done),
             BaseItem::Time(at) => {
                 // A life that began under the right clock after one under a wrong one: see `clock`.
                 let was_put_back = self.last_moment.since(at) > AHEAD_MAX;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Whom an erasure or an export is about.
-pub use visitlog_warehouse::Subject;
 use visitlog_warehouse::report::Records;
 /// Limits of statements.
 pub use visitlog_warehouse::sql::limits::Limits;
@@ -26,7 +25,7 @@ use visitlog_engine::{Engine, EngineConfig, Local};
 use visitlog_enrich::Enricher;
 use visitlog_sinks::{LaneSettings, Lanes, LanesError, NdjsonSink};
 
-pub use self::erase::{ErasureError, ErasureReport};
+pub use self::erase::{ErasureError, ErasureReport, Wanted};
 pub use self::runner::{Parts, Runner};
 pub use self::storage::LossCounts;
 use self::storage::{Keeper, Shown, Storage};
@@ -150,7 +149,7 @@ impl Warehouse {
         Ok(())
     }
 
-    /// Erases a visitor or a user, see [`ErasureReport`]. `turn` is called again and again while something has to be waited
+    /// Erases somebody's visits, see [`ErasureReport`]. `turn` is called again and again while something has to be waited
     /// for: it lets the engine go on, or some time pass. Blocks, and must not be called from inside a runtime.
     ///
     /// # Errors
@@ -159,19 +158,19 @@ impl Warehouse {
     pub fn erase(
         &self,
         data: &Path,
-        who: &Subject,
+        wanted: &Wanted,
         turn: &mut dyn FnMut() -> Result<(), JournalError>,
     ) -> Result<ErasureReport, ErasureError> {
-        self.shown.erase(data, who, turn)
+        self.shown.erase(data, wanted, turn)
     }
 
-    /// All that there is of a visitor or a user: a JSON object for each visit, as in the table `visits`, with its rows
+    /// All that there is of somebody's visits: a JSON object for each visit, as in the table `visits`, with its rows
     /// of `events` in `events`. Blocks, and must not be called from inside a runtime.
     ///
     /// # Errors
     /// When something can't be read.
-    pub fn export(&self, who: &Subject) -> Result<Vec<serde_json::Value>, ErasureError> {
-        self.shown.export(who)
+    pub fn export(&self, data: &Path, wanted: &Wanted) -> Result<Vec<serde_json::Value>, ErasureError> {
+        self.shown.export(data, wanted)
     }
 
     /// Visits as documents, as the files of ended visits have them; see [`Records`].

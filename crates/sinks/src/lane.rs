@@ -11,6 +11,7 @@
 //! quarantine, and the others go on. A sink that is down, hangs or is paused is left alone; its backlog is parked.
 
 mod deliver;
+mod erase;
 mod failure;
 mod parking;
 mod replay;
@@ -20,9 +21,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use visitlog_core::model::Whose;
 use visitlog_core::ports::{EndedVisits, Feed, Keeper, Mark, StoreError, StreamId, VisitSink};
-use visitlog_core::{Lsn, Timestamp, VisitId};
+use visitlog_core::{Lsn, Timestamp};
 
 use self::deliver::{Round, Search};
 use self::failure::{Failing, Failure, explain};
@@ -145,14 +145,6 @@ impl Lane {
         self.quarantine.list().cloned().collect()
     }
 
-    /// Takes out of the quarantine what is somebody's.
-    ///
-    /// # Errors
-    /// When it can't be read or written.
-    pub(crate) fn erase_set_aside(&mut self, whose: Whose<'_>) -> io::Result<Vec<VisitId>> {
-        self.quarantine.erase(whose).map_err(io::Error::other)
-    }
-
     /// Does a bounded piece of work: one batch at most.
     pub(crate) fn step(&mut self, now: Timestamp) -> StepResult {
         match self.source.check() {
@@ -211,6 +203,13 @@ impl Lane {
         if is_done
             && self.parking.not_before <= now
             && let Err(error) = self.park.remove()
+        {
+            self.park_failed(&error.into(), now);
+        }
+        if self.park.has_older()
+            && self.is_settled()
+            && self.parking.not_before <= now
+            && let Err(error) = self.park.remove_older()
         {
             self.park_failed(&error.into(), now);
         }

@@ -4,6 +4,9 @@
 mod aside_tests;
 #[cfg(test)]
 mod crash_tests;
+mod erase;
+#[cfg(test)]
+mod erase_tests;
 #[cfg(test)]
 mod gather_tests;
 #[cfg(test)]
@@ -22,9 +25,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use visitlog_core::model::Whose;
 use visitlog_core::ports::{Clock, EndedVisits, Feed, Keeper, LeftOut, StreamId, VisitSink};
-use visitlog_core::{Lsn, Timestamp, VisitId};
+use visitlog_core::{Lsn, Timestamp};
 
 use crate::lane::{Lane, StepResult};
 use crate::ndjson::NdjsonSink;
@@ -68,6 +70,7 @@ pub enum LanesError {
 
 /// Brings the visits of a source to sinks. Dropping it stops its threads; what was not acknowledged comes again.
 pub struct Lanes {
+    feed: Feed,
     source: Arc<dyn EndedVisits>,
     clock: Arc<dyn Clock>,
     stream: StreamId,
@@ -143,7 +146,7 @@ impl Lanes {
             feed.visits.wake_on_news(Arc::clone(lane).into());
         }
         let (source, clock) = (Arc::clone(&feed.visits), Arc::clone(&feed.clock));
-        Ok(Self { source, clock, stream, lanes, threads: Mutex::default() })
+        Ok(Self { feed: feed.clone(), source, clock, stream, lanes, threads: Mutex::default() })
     }
 
     /// Lanes for the files of ended visits in the data folder alone, started.
@@ -214,19 +217,6 @@ impl Lanes {
     pub fn set_aside(&self, name: &str) -> Option<Vec<SetAside>> {
         let lane = self.lanes.iter().find(|lane| lane.name == name)?;
         Some(lane.aside.lock().clone())
-    }
-
-    /// Takes out of the quarantines what is somebody's, and what may be because it does not say whose it is. Waits for
-    /// lanes that are at work. Which visits went.
-    ///
-    /// # Errors
-    /// When a quarantine can't be read or written.
-    pub fn erase_set_aside(&self, whose: Whose<'_>) -> io::Result<Vec<VisitId>> {
-        let mut gone = Vec::new();
-        for lane in &self.lanes {
-            gone.extend(lane.lane.lock().erase_set_aside(whose)?);
-        }
-        Ok(gone)
     }
 
     /// How the sinks are doing, those included that are left out at present. Never waits for one.

@@ -20,7 +20,7 @@ mod testing;
 pub use hooks::{HookSink, NullSink};
 pub use lane::StepResult;
 pub use lanes::{Lanes, LanesError};
-pub use ndjson::{ErasedLines, NdjsonSink, erase_lines};
+pub use ndjson::{ErasedLines, NdjsonSink, erase_lines, find_lines, survey_lines};
 pub use quarantine::{SetAside, Why};
 pub use settings::LaneSettings;
 pub use status::{SinkState, SinkStatus};

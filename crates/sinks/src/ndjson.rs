@@ -27,7 +27,7 @@ use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Disk, DiskFile, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 
-pub use self::erase::{ErasedLines, erase_lines};
+pub use self::erase::{ErasedLines, erase_lines, find_lines, survey_lines};
 use self::lines::Fault;
 use self::place::{Place, day_in, day_of, file_name};
 use crate::document::Document;

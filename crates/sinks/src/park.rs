@@ -22,6 +22,12 @@
 //! was parked (or dropped, where the quota was reached), and as its place the version `1` (u8) and the file's length
 //! (u64). What lies behind that length is void: a write that was not acknowledged, whose visits are still in the
 //! journal. Which frames the sink has already is told by its own acknowledgement. When it has them all, the file goes.
+//!
+//! To take frames out, the others are written to a file of the next *generation*, `backlog-<sink>.<generation>.park`; the
+//! acknowledgement's place is then the version `2` (u8), the file's length (u64) and its generation (u64). The older file
+//! goes once that acknowledgement is on stable storage. The file without a number is of generation 0.
+
+mod erase;
 
 use std::collections::VecDeque;
 use std::io;
@@ -89,7 +95,12 @@ struct Frame {
 pub(crate) struct Park {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    sink: String,
+    /// Which file of the sink it is: [`Park::file_of`].
+    generation: u64,
     path: PathBuf,
+    /// Files of older generations, which are still there.
+    older: Vec<PathBuf>,
     header: [u8; HEADER_BYTES],
     uuid: u128,
     /// Valid bytes in the file; 0 where there is none.
@@ -109,8 +120,19 @@ impl Park {
         header[12..28].copy_from_slice(&uuid.to_le_bytes());
         let crc = crc32c::crc32c(&header[..28]);
         header[28..].copy_from_slice(&crc.to_le_bytes());
-        let path = dir.join(format!("backlog-{sink}.park"));
-        Self { disk, dir: dir.to_owned(), path, header, uuid, len: 0, frames: VecDeque::new(), last: Lsn::NONE }
+        Self {
+            disk,
+            dir: dir.to_owned(),
+            sink: sink.to_owned(),
+            generation: 0,
+            path: Self::file_of(dir, sink, 0),
+            older: Vec::new(),
+            header,
+            uuid,
+            len: 0,
+            frames: VecDeque::new(),
+            last: Lsn::NONE,
+        }
     }
 
     /// Reads what a former life left: `parked` is the park's acknowledgement, `acknowledged` the sink's.
@@ -119,9 +141,16 @@ impl Park {
         self.frames.clear();
         let needed = parked.filter(|parked| parked.upto > acknowledged);
         let expected = match needed {
-            Some(parked) => self.expected_len(parked)?,
+            Some(parked) => {
+                let (len, generation) = self.file_at(parked)?;
+                self.generation = generation;
+                self.path = Self::file_of(&self.dir, &self.sink, generation);
+                len
+            }
             None => 0,
         };
+        self.find_older()?;
+        self.remove_older()?;
         if expected > 0 {
             self.last = needed.map_or(Lsn::NONE, |parked| parked.upto);
         }
@@ -252,8 +281,11 @@ impl Park {
 
     /// The place that the park's acknowledgement names.
     pub(crate) fn place(&self) -> Vec<u8> {
-        let mut place = vec![1];
+        let mut place = vec![if self.generation == 0 { 1 } else { 2 }];
         place.extend_from_slice(&self.len.to_le_bytes());
+        if self.generation > 0 {
+            place.extend_from_slice(&self.generation.to_le_bytes());
+        }
         place
     }
 
@@ -267,16 +299,24 @@ impl Park {
 
     /// How long the file is that a place names; 0 where it names none.
     pub(crate) fn bytes_at(place: &[u8]) -> u64 {
-        let len = place.split_first().and_then(|(_, len)| len.try_into().ok());
+        let len = place.get(1..9).and_then(|len| len.try_into().ok());
         len.map_or(0, u64::from_le_bytes)
     }
 
-    fn expected_len(&self, parked: &Mark) -> Result<u64, ParkError> {
+    /// How long the file is that a mark names, and its generation.
+    fn file_at(&self, parked: &Mark) -> Result<(u64, u64), ParkError> {
+        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes);
         match parked.place.split_first() {
-            Some((1, len)) if let Ok(len) = len.try_into() => Ok(u64::from_le_bytes(len)),
+            Some((1, len)) if let Ok(len) = number(len) => Ok((len, 0)),
+            Some((2, rest))
+                if let Some((len, generation)) = rest.split_at_checked(8)
+                    && let (Ok(len), Ok(generation)) = (number(len), number(generation)) =>
+            {
+                Ok((len, generation))
+            }
             _ => {
-                Err(self
-                    .damaged(0, &format!("a place of version 1 expected in the journal, {:02x?} found", parked.place)))
+                let what = format!("a place of version 1 or 2 expected in the journal, {:02x?} found", parked.place);
+                Err(self.damaged(0, &what))
             }
         }
     }
@@ -328,20 +368,24 @@ impl Park {
 
 /// Appends a visit to bytes that will stand at `base` of the file.
 fn put_frame(out: &mut Vec<u8>, base: u64, end: Lsn, visit: &EndedVisit) -> Frame {
-    let head = out.len();
-    out.resize(head + FRAME_BYTES, 0);
-    put_entry(out, &Entry::Start(Box::new(visit.start.clone())));
+    let mut payload = Vec::new();
+    put_entry(&mut payload, &Entry::Start(Box::new(visit.start.clone())));
     for event in &visit.events {
-        put_entry(out, &Entry::Event(event.clone()));
+        put_entry(&mut payload, &Entry::Event(event.clone()));
     }
-    put_entry(out, &Entry::End(Box::new(visit.end.clone())));
-    let payload = &out[head + FRAME_BYTES..];
-    let (len, crc) = (payload.len(), checksum(end, visit.visit, payload));
-    out[head..head + 4].copy_from_slice(&(len as u32).to_le_bytes());
-    out[head + 4..head + 8].copy_from_slice(&crc.to_le_bytes());
-    out[head + 8..head + 16].copy_from_slice(&end.0.to_le_bytes());
-    out[head + 16..head + 32].copy_from_slice(&visit.visit.as_u128().to_le_bytes());
-    Frame { end, visit: visit.visit, at: base + (head + FRAME_BYTES) as u64, len, crc }
+    put_entry(&mut payload, &Entry::End(Box::new(visit.end.clone())));
+    put_payload(out, base, end, visit.visit, &payload)
+}
+
+fn put_payload(out: &mut Vec<u8>, base: u64, end: Lsn, visit: VisitId, payload: &[u8]) -> Frame {
+    let (len, crc) = (payload.len(), checksum(end, visit, payload));
+    out.extend_from_slice(&(len as u32).to_le_bytes());
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&end.0.to_le_bytes());
+    out.extend_from_slice(&visit.as_u128().to_le_bytes());
+    let at = base + out.len() as u64;
+    out.extend_from_slice(payload);
+    Frame { end, visit, at, len, crc }
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &Entry) {

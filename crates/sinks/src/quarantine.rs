@@ -29,7 +29,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use visitlog_core::codec::{self, CodecError, EntryKind};
-use visitlog_core::model::{EndedVisit, Entry, Whose, assemble};
+use visitlog_core::erasure::{Claim, FoundVisits, Whose, user_in};
+use visitlog_core::model::{EndedVisit, Entry, assemble};
 use visitlog_core::ports::{Disk, DiskFile, RawEntry, StreamId};
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
@@ -249,20 +250,25 @@ impl Quarantine {
     }
 
     /// Takes out what is somebody's, and what may be because it does not say whose it is. Which visits went.
-    pub(crate) fn erase(&mut self, whose: Whose<'_>) -> Result<Vec<VisitId>, QuarantineError> {
+    pub(crate) fn erase(&mut self, whose: &Whose) -> Result<FoundVisits, QuarantineError> {
         self.recover()?;
-        let mut theirs = Vec::new();
+        let (mut ends, mut theirs) = (Vec::new(), FoundVisits::default());
         for frame in &self.frames {
             let entries = take_frame(&self.read(frame)?).map(|(_, entries)| entries).unwrap_or_default();
             let entries: Vec<_> = entries.iter().filter_map(|entry| decode(entry).ok()).collect();
-            let is_known = entries.iter().any(|entry| matches!(entry, Entry::Start(_)));
-            if !is_known || entries.iter().any(|entry| whose.owns_entry(entry)) {
-                theirs.push((frame.aside.end, frame.aside.visit));
+            let visitor = entries.iter().find_map(|entry| match entry {
+                Entry::Start(start) => Some(start.facts.visitor_id),
+                _ => None,
+            });
+            let users = entries.iter().filter_map(user_in);
+            let claim = visitor.map_or(Some(Claim::Anonymous), |visitor| whose.claim(visitor, users));
+            if let Some(claim) = claim {
+                ends.push(frame.aside.end);
+                theirs.add(frame.aside.visit, claim);
             }
         }
-        let ends: Vec<_> = theirs.iter().map(|(end, _)| *end).collect();
         self.remove(&ends)?;
-        Ok(theirs.into_iter().map(|(_, visit)| visit).collect())
+        Ok(theirs)
     }
 
     /// The files of this sink, the newest generation first.

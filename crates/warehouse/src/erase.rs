@@ -1,4 +1,4 @@
-//! Erasure of one visitor or user, and export of what there is of one.
+//! Erasure of somebody's visits, and export of what there is of them.
 //!
 //! The files that hold their rows are rewritten without them and swapped in by one commit for each table; then all that
 //! was swapped out is deleted, a checkpoint is written and every older entry of the log is deleted with the statistics
@@ -7,38 +7,29 @@
 //!
 //! Unflushed visits are not the tables': have them flushed first.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deltalake::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use deltalake::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use deltalake::arrow::compute::filter_record_batch;
-use deltalake::arrow::datatypes::Int64Type;
 use deltalake::arrow::json::ArrayWriter;
 use deltalake::protocol::DeltaOperation;
 use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
-use visitlog_core::model::UserId;
-use visitlog_core::{VisitId, VisitorId};
+use visitlog_core::VisitId;
+use visitlog_core::erasure::{FoundVisits, Survey, Whose};
 use visitlog_enrich::Enricher;
 
 use crate::error::WarehouseError;
 use crate::files::{read, write_all};
-use crate::rows::{RowBuilder, visitor_key};
+use crate::rows::RowBuilder;
 use crate::store::DurableStore;
-use crate::tables::Table;
+use crate::tables::{DataFile, Table};
+use crate::theirs::{Theirs, VisitIds, WHOSE, found, none, show, text, visits_of};
 use crate::upkeep::{checkpoint, clean_log, replace, vacuum};
 use crate::warehouse::{Tables, Warehouse};
-
-/// Whom it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// All visits of a visitor.
-    Visitor(VisitorId),
-    /// All visits in which a user was logged in.
-    User(UserId),
-}
 
 /// What was erased.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,64 +41,51 @@ pub struct Erased {
     /// Files that were rewritten.
     pub files: u64,
     /// The visits that the rows were of.
-    pub ids: Vec<VisitId>,
+    pub found: FoundVisits,
 }
-
-/// The visits of a subject, by their ids as text.
-type VisitIds = HashSet<String>;
-
-impl Subject {
-    /// Which rows of a batch are theirs, by visitor or user.
-    fn matches(&self, batch: &RecordBatch) -> BooleanArray {
-        match self {
-            Self::Visitor(visitor) => {
-                let id = visitor.to_string();
-                match text(batch, "visitor_id") {
-                    Some(ids) => ids.iter().map(|found| Some(found == Some(&*id))).collect(),
-                    None => {
-                        let key = visitor_key(*visitor);
-                        let keys = batch.column_by_name("visitor_key").map(|keys| keys.as_primitive::<Int64Type>());
-                        keys.map_or_else(|| none(batch), |keys| BooleanArray::from_unary(keys, |found| found == key))
-                    }
-                }
-            }
-            Self::User(user) => match text(batch, "user_id") {
-                Some(users) => users.iter().map(|found| Some(found == Some(user.as_str()))).collect(),
-                None => none(batch),
-            },
-        }
-    }
-}
-
-fn none(batch: &RecordBatch) -> BooleanArray {
-    vec![false; batch.num_rows()].into()
-}
-
-fn text<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a StringArray> {
-    batch.column_by_name(column)?.as_string_opt::<i32>()
-}
-
-/// The columns that tell whose rows they are.
-const WHOSE: [&str; 5] = ["visitor_key", "visit_id", "visitor_id", "user_id", "previous_visit_id"];
 
 impl Warehouse {
-    /// Erases a subject from both tables. Holds up flushes while it works.
+    /// Shows a survey all visits in the tables.
+    ///
+    /// # Errors
+    /// When a file or table could not be read.
+    pub fn survey(&self, survey: &mut Survey) -> Result<(), WarehouseError> {
+        let [visits, events] = self.snapshot();
+        self.run(show(&visits, &events, survey))
+    }
+
+    /// Somebody's visits in the tables.
+    ///
+    /// # Errors
+    /// When a file or table could not be read.
+    pub fn find(&self, whose: &Whose) -> Result<FoundVisits, WarehouseError> {
+        let [visits, events] = self.snapshot();
+        Ok(found(&self.run(visits_of(&visits, &events, whose))?.ids))
+    }
+
+    /// Erases somebody's visits from both tables, and the names of previous visits that `is_erased` knows, or that were
+    /// among them. Holds up flushes while it works.
     ///
     /// # Errors
     /// When a flush of this journal has not reached both tables, or a file or table could not be read or written. What
     /// was not done then is done by the next call.
-    pub fn erase(&self, who: &Subject, journal: u128) -> Result<Erased, WarehouseError> {
+    pub fn erase(
+        &self,
+        whose: &Whose,
+        is_erased: &(dyn Fn(VisitId) -> bool + Sync),
+        journal: u128,
+    ) -> Result<Erased, WarehouseError> {
         let _upkeep = self.upkeep.lock();
         let folder = self.folder();
-        self.with_tables(async |tables| erase(tables, who, journal, folder).await)
+        self.with_tables(async |tables| erase(tables, whose, is_erased, journal, folder).await)
     }
 
-    /// Everything that the tables have of a subject: a JSON object for each visit, its events in `events`.
+    /// Everything that the tables have of somebody's visits: a JSON object for each visit, its events in `events`.
     ///
     /// # Errors
     /// When a file or table could not be read.
-    pub fn export(&self, who: &Subject) -> Result<Vec<Value>, WarehouseError> {
-        self.export_with(who, &mut RowBuilder::new(Arc::new(Enricher::empty()), None))
+    pub fn export(&self, whose: &Whose) -> Result<Vec<Value>, WarehouseError> {
+        self.export_with(whose, &mut RowBuilder::new(Arc::new(Enricher::empty()), None))
     }
 
     /// The same with what is not in the tables yet: the visits that `live` was given. Where the tables have one of them
@@ -115,11 +93,11 @@ impl Warehouse {
     ///
     /// # Errors
     /// When a file or table could not be read.
-    pub fn export_with(&self, who: &Subject, live: &mut RowBuilder) -> Result<Vec<Value>, WarehouseError> {
+    pub fn export_with(&self, whose: &Whose, live: &mut RowBuilder) -> Result<Vec<Value>, WarehouseError> {
         let live = live.finish()?;
         let [visits, events] = self.snapshot();
         self.run(async {
-            let ids = visits_of(&visits, &events, who).await?;
+            let Theirs { ids, .. } = visits_of(&visits, &events, whose).await?;
             let mut found = documents(objects(&live.visits)?, objects(&live.events)?);
             found.extend(documents(rows_of(&visits, &ids).await?, rows_of(&events, &ids).await?));
             Ok(found.into_values().map(Value::Object).collect())
@@ -150,7 +128,8 @@ fn documents(visits: Vec<Row>, events: Vec<Row>) -> BTreeMap<String, Row> {
 
 async fn erase(
     tables: &mut Tables,
-    who: &Subject,
+    whose: &Whose,
+    is_erased: &(dyn Fn(VisitId) -> bool + Sync),
     journal: u128,
     folder: Option<PathBuf>,
 ) -> Result<Erased, WarehouseError> {
@@ -160,11 +139,17 @@ async fn erase(
     if tables.visits.cursor(journal).await? != tables.events.cursor(journal).await? {
         return Err(WarehouseError::Busy { what: "a flush has reached one table only; let it finish first" });
     }
-    let ids = visits_of(&tables.visits, &tables.events, who).await?;
-    let mut erased = Erased { ids: ids.iter().filter_map(|id| id.parse().ok()).collect(), ..Erased::default() };
-    // Events first: as long as the visits are there, a second call knows which they were.
-    erased.events = rewrite(&mut tables.events, who, &ids, &mut erased.files).await?;
-    erased.visits = rewrite(&mut tables.visits, who, &ids, &mut erased.files).await?;
+    let Theirs { ids, told_by_events } = visits_of(&tables.visits, &tables.events, whose).await?;
+    let mut erased = Erased { found: found(&ids), ..Erased::default() };
+    let mut going = Going { ids: &ids, kept: told_by_events.as_deref(), is_erased };
+    // Events first: as long as the visits are there, a second call knows which they were. Where only an event tells it,
+    // that one goes last.
+    erased.events = rewrite(&mut tables.events, &going, &mut erased.files).await?;
+    going.kept = None;
+    erased.visits = rewrite(&mut tables.visits, &going, &mut erased.files).await?;
+    if told_by_events.is_some() {
+        erased.events += rewrite(&mut tables.events, &going, &mut erased.files).await?;
+    }
     for table in tables.both() {
         vacuum(table, Duration::ZERO).await?;
         checkpoint(table).await?;
@@ -177,47 +162,43 @@ async fn erase(
     Ok(erased)
 }
 
-/// The ids of a subject's visits, wherever a row says so.
-async fn visits_of(visits: &Table, events: &Table, who: &Subject) -> Result<VisitIds, WarehouseError> {
-    let mut ids = VisitIds::new();
-    for table in [visits, events] {
-        for file in table.files()? {
-            let mut rows = read(table, &file, Some(&WHOSE)).await?;
-            while let Some(batch) = rows.next().await {
-                let batch = batch?;
-                let matches = who.matches(&batch);
-                if let Some(found) = text(&batch, "visit_id") {
-                    let theirs = found.iter().zip(matches.iter()).filter(|(_, is_theirs)| *is_theirs == Some(true));
-                    ids.extend(theirs.filter_map(|(id, _)| id.map(str::to_owned)));
-                }
-            }
-        }
+/// What is to go from a table.
+struct Going<'a> {
+    ids: &'a VisitIds,
+    /// Rows that name this user stay yet.
+    kept: Option<&'a str>,
+    is_erased: &'a (dyn Fn(VisitId) -> bool + Sync),
+}
+
+impl Going<'_> {
+    /// Which rows go, and which lose only their reference to a visit that goes.
+    fn touched(&self, batch: &RecordBatch) -> (BooleanArray, BooleanArray) {
+        let of = |column, is: &dyn Fn(&str) -> bool| match text(batch, column) {
+            Some(found) => found.iter().map(|value| Some(value.is_some_and(is))).collect(),
+            None => none(batch),
+        };
+        let goes = of("visit_id", &|id| self.ids.contains_key(id));
+        let refers =
+            of("previous_visit_id", &|id| self.ids.contains_key(id) || id.parse().is_ok_and(|id| (self.is_erased)(id)));
+        let Some(user) = self.kept else { return (goes, refers) };
+        let kept = of("user_id", &|name| name == user);
+        (
+            goes.iter().zip(kept.iter()).map(|(goes, kept)| Some(goes == Some(true) && kept != Some(true))).collect(),
+            refers,
+        )
     }
-    Ok(ids)
 }
 
-/// Which rows go, and which lose only their reference to a visit that goes.
-fn touched(batch: &RecordBatch, who: &Subject, ids: &VisitIds) -> (BooleanArray, BooleanArray) {
-    let is_in = |column| match text(batch, column) {
-        Some(found) => found.iter().map(|id| Some(id.is_some_and(|id| ids.contains(id)))).collect(),
-        None => none(batch),
-    };
-    let by_visit: BooleanArray = is_in("visit_id");
-    let matches = who.matches(batch);
-    let goes = by_visit.iter().zip(matches.iter()).map(|(a, b)| Some(a == Some(true) || b == Some(true))).collect();
-    (goes, is_in("previous_visit_id"))
-}
-
-/// Rewrites the files that hold rows of a subject; how many rows went.
-async fn rewrite(table: &mut Table, who: &Subject, ids: &VisitIds, rewritten: &mut u64) -> Result<u64, WarehouseError> {
+/// Rewrites the files that hold rows that go; how many these were.
+async fn rewrite(table: &mut Table, going: &Going<'_>, rewritten: &mut u64) -> Result<u64, WarehouseError> {
     let (mut old, mut new, mut gone) = (Vec::new(), Vec::new(), 0);
     for file in table.files()? {
-        if !is_touched(table, &file, who, ids).await? {
+        if !is_touched(table, &file, going).await? {
             continue;
         }
         let rows = read(table, &file, None).await?;
         let add = write_all(table, &file.month, rows, true, |batch| {
-            let (goes, refers) = touched(&batch, who, ids);
+            let (goes, refers) = going.touched(&batch);
             let stays: BooleanArray = goes.iter().map(|goes| Some(goes != Some(true))).collect();
             gone += goes.true_count() as u64;
             let batch = if refers.true_count() > 0 { without_previous(&batch, &refers)? } else { batch };
@@ -238,15 +219,10 @@ async fn rewrite(table: &mut Table, who: &Subject, ids: &VisitIds, rewritten: &m
     Err(WarehouseError::Busy { what: "another writer has changed the table" })
 }
 
-async fn is_touched(
-    table: &Table,
-    file: &crate::tables::DataFile,
-    who: &Subject,
-    ids: &VisitIds,
-) -> Result<bool, WarehouseError> {
+async fn is_touched(table: &Table, file: &DataFile, going: &Going<'_>) -> Result<bool, WarehouseError> {
     let mut rows = read(table, file, Some(&WHOSE)).await?;
     while let Some(batch) = rows.next().await {
-        let (goes, refers) = touched(&batch?, who, ids);
+        let (goes, refers) = going.touched(&batch?);
         if goes.true_count() + refers.true_count() > 0 {
             return Ok(true);
         }
@@ -272,7 +248,7 @@ async fn rows_of(table: &Table, ids: &VisitIds) -> Result<Vec<Row>, WarehouseErr
         while let Some(batch) = rows.next().await {
             let batch = batch?;
             let theirs: BooleanArray = match text(&batch, "visit_id") {
-                Some(visits) => visits.iter().map(|id| Some(id.is_some_and(|id| ids.contains(id)))).collect(),
+                Some(visits) => visits.iter().map(|id| Some(id.is_some_and(|id| ids.contains_key(id)))).collect(),
                 None => none(&batch),
             };
             if theirs.true_count() == 0 {

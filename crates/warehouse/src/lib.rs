@@ -18,11 +18,12 @@ pub mod sql;
 mod stats;
 pub mod store;
 mod tables;
+mod theirs;
 mod upkeep;
 pub mod views;
 mod warehouse;
 
-pub use erase::{Erased, Subject};
+pub use erase::Erased;
 pub use error::WarehouseError;
 pub use import::{Stage, Staging};
 pub use sink::WarehouseSink;

@@ -186,14 +186,17 @@ pub(crate) struct DescribeArgs {
 
 /// Whom it is about.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[command(group = clap::ArgGroup::new("who").required(true).args(["visitor", "user"]))]
 pub(crate) struct WhoArgs {
     /// All visits of this visitor, as `visitor_id` says
     #[arg(long, value_name = "ID")]
     pub(crate) visitor: Option<VisitorId>,
-    /// All visits in which this user was logged in
+    /// All visits in which this user was logged in, and the anonymous ones of visitors that nobody else has logged in with
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) user: Option<String>,
+    /// Only the visits in which the user was logged in
+    #[arg(long, conflicts_with = "visitor")]
+    pub(crate) logins_only: bool,
 }
 
 #[derive(Debug, Args)]

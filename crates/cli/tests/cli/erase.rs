@@ -15,6 +15,10 @@ use crate::weblog::{MORNING_S, line};
 const ADDRESS: &str = "2001:db8:77::1234";
 const ARGS: [&str; 6] = ["--ip", "full", "--trusted-proxy", "127.0.0.0/8", "--flush-after", "1h"];
 
+/// What is said where there was nothing.
+const NOTHING: &str =
+    "erased: 0 visits with a login and 0 anonymous: 0 rows of visits and 0 of events in the tables, 0 lines";
+
 /// What can be found of somebody: a name for the trace, and its bytes.
 type Traces = Vec<(String, Vec<u8>)>;
 
@@ -93,7 +97,7 @@ fn scene(data: &Path, upstream: &Upstream) -> Scene {
         if visit == 0 {
             // Brings what has ended to the tables, and erases nobody.
             let said = say(&["erase", "--user", "nobody"], data);
-            assert!(said.starts_with("erased: 0 visits and 0 events in the tables, 0 lines"), "{said}");
+            assert!(said.starts_with(NOTHING), "{said}");
         }
     }
     let visits: Vec<Value> = serde_json::from_str(&say(&["visits", "-o", "json"], data)).unwrap();
@@ -224,6 +228,7 @@ fn whom_is_said_once() {
         &["erase", "--visitor", "x"],
         &["erase", "--user", ""],
         &["export", "--user", "a", "--visitor", "00"],
+        &["erase", "--visitor", "00000000000000000000000000000001", "--logins-only"],
     ] {
         let output = run(args, folder.path());
         assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
@@ -268,4 +273,76 @@ fn nothing_is_left_of_somebody_in_an_imported_log() {
         let left = say(&["query", "SELECT entry_path FROM visits ORDER BY 1", "-o", "csv"], data);
         assert_eq!(left, "entry_path\n/common\n/common-too\n");
     }
+}
+
+/// The ids of all visits, by their start, with the users.
+fn visits(data: &Path) -> Vec<(String, Option<String>)> {
+    let found: Vec<Value> = serde_json::from_str(&say(
+        &["query", "SELECT visit_id, user_id FROM visits ORDER BY started_at, visit_id", "-o", "json"],
+        data,
+    ))
+    .unwrap();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    found.iter().map(|visit| (text(&visit["visit_id"]).unwrap(), text(&visit["user_id"]))).collect()
+}
+
+/// Alice logs in with a browser and says goodbye; then the same browser has an anonymous visit, which names hers; and
+/// one that goes on. With a flush behind so many of them.
+fn logged_out_and_on(data: &Path, upstream: &Upstream, flushed: usize) -> (Server, Browser, Vec<String>) {
+    let server = Server::start(data, upstream, &ARGS);
+    let mut browser = Browser::new(server.site, "alice-agent/1.0 (the only one)");
+    for visit in 0..3 {
+        let login = ("X-Login", "alice-in-chains");
+        let page = format!("/members/alice/{visit}");
+        browser.get(&page, if visit == 0 { std::slice::from_ref(&login) } else { &[] });
+        if visit < 2 {
+            browser.get("/bye", &[("X-End", "1")]);
+        }
+        if visit + 1 == flushed {
+            say(&["erase", "--user", "nobody"], data);
+        }
+    }
+    let ids = visits(data).into_iter().map(|(id, _)| id).collect();
+    (server, browser, ids)
+}
+
+#[test]
+fn what_waits_is_erased_counted_and_named_no_more_at_every_stage() {
+    for flushed in 0..3 {
+        for logins_only in [false, true] {
+            let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+            let data = folder.path();
+            let (server, _browser, all) = logged_out_and_on(data, &upstream, flushed);
+            assert_eq!(all.len(), 3, "flushed {flushed}");
+            let mut args = vec!["erase", "--user", "alice-in-chains"];
+            args.extend(logins_only.then_some("--logins-only"));
+            let gone = if logins_only { &all[..1] } else { &all[..] };
+            let traces: Traces = gone.iter().flat_map(|visit| id(visit)).collect();
+            assert!(!found(data, &traces).is_empty(), "is the search blind?");
+            let exported: Vec<Value> = serde_json::from_str(&say(&[&["export"], &args[1..]].concat(), data)).unwrap();
+            assert_eq!(exported.len(), gone.len(), "an export shows what an erasure takes");
+            let said = say(&args, data);
+            let counted = format!("erased: 1 visits with a login and {} anonymous", gone.len() - 1);
+            assert!(said.starts_with(&counted), "flushed {flushed}, {args:?}: {said}");
+            assert_eq!(found(data, &traces), Vec::<String>::new(), "flushed {flushed}, {args:?}");
+            let again = say(&args, data);
+            assert!(again.starts_with(NOTHING) && again.ends_with("; 0 sessions ended\n"), "{again}");
+            assert_eq!(visits(data).len(), 3 - gone.len(), "flushed {flushed}, {args:?}");
+            drop(server);
+        }
+    }
+}
+
+#[test]
+fn a_browser_that_somebody_else_used_keeps_its_anonymous_visits() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let data = folder.path();
+    let (_server, mut browser, all) = logged_out_and_on(data, &upstream, 0);
+    browser.get("/bye", &[("X-End", "1")]);
+    browser.get("/members/bob", &[("X-Login", "bob")]);
+    let said = say(&["erase", "--user", "alice-in-chains"], data);
+    assert!(said.starts_with("erased: 1 visits with a login and 0 anonymous"), "{said}");
+    let left: Vec<String> = visits(data).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(left[..2], all[1..], "Bob's visit is the third");
+    assert_eq!(found(data, &id(&all[0]).into_iter().collect()), Vec::<String>::new());
 }

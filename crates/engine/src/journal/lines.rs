@@ -176,6 +176,7 @@ impl Line {
             }
             BaseItem::Time(at) => self.put("time", time(*at)),
             BaseItem::Erased(barrier) => self.put("erased-below", barrier.below),
+            BaseItem::ErasureDone(_) => self.put("erasure", "done"),
         }
     }
 }

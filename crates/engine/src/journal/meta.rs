@@ -7,14 +7,14 @@
 //! | `Base` | items to the end, each: u8 what, varint length, body |
 //!
 //! Items of a base: 1 an `Ack`'s payload; 2 a site's name; 3 a tombstone: visit id 16 bytes, reason u8, moment closed;
-//! 4 a moment; 5 (since 1.2) an erasure: LSN 8 bytes, salt 16 bytes, mark 16 bytes, see [`super::Barrier`]. Other items
-//! are left out: a newer minor version added them.
+//! 4 a moment; 5 (since 1.2) a part of an erasure: LSN 8 bytes, salt 16 bytes, mark 16 bytes, see [`Barrier`]; 6 (since
+//! 1.3) an erasure that is done: salt 16 bytes. Other items are left out: a newer minor version added them.
 
 use visitlog_core::codec::wire::{Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
+use visitlog_core::erasure::Barrier;
 use visitlog_core::model::EndReason;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
-use super::barrier::Barrier;
 use super::codec::{CodecError, end_code, end_of};
 
 /// A sink has all Ends up to a place.
@@ -48,6 +48,8 @@ pub enum BaseItem {
     Time(Timestamp),
     /// Somebody's visits that ended before a place are erased.
     Erased(Barrier),
+    /// The erasure of this salt is done.
+    ErasureDone(u128),
 }
 
 pub(super) fn put_ack(out: &mut Vec<u8>, ack: &Ack) {
@@ -93,6 +95,10 @@ pub(super) fn put_item(out: &mut Vec<u8>, item: &BaseItem, scratch: &mut Vec<u8>
             put_u128(scratch, *mark);
             5
         }
+        BaseItem::ErasureDone(salt) => {
+            put_u128(scratch, *salt);
+            6
+        }
     };
     out.push(what);
     put_varint(out, scratch.len() as u64);
@@ -120,6 +126,7 @@ pub(super) fn take_base(payload: &[u8]) -> Result<Vec<BaseItem>, CodecError> {
                 salt: inner.u128("salt")?,
                 mark: inner.u128("mark")?,
             }),
+            6 => BaseItem::ErasureDone(inner.u128("salt")?),
             _ => continue,
         });
     }

@@ -10,7 +10,6 @@
 //! mode promises. Readers find a record wherever it is on that way.
 
 mod ahead;
-mod barrier;
 mod buffer;
 pub mod codec;
 mod config;
@@ -34,7 +33,6 @@ mod wait;
 mod wakeup;
 mod writer;
 
-pub use barrier::{Barrier, Whose};
 #[cfg(feature = "mutations")]
 pub use config::Mutations;
 pub use config::{Config, RESERVE_BYTES, SEGMENT_BYTES, UNWRITTEN_BYTES_MAX};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use visitlog_core::erasure::{FoundVisits, Subject, Whose};
 use visitlog_core::model::{EndReason, EndedVisit, UserId};
 use visitlog_core::ports::{
     Delivery, Disk as _, Durability, EndedVisits as _, Most, Op, SessionStore as _, SinkError, VisitSink,
 };
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::Upkeep;
-use visitlog_engine::journal::Whose;
 use visitlog_sinks::{SinkState, SinkStatus};
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
@@ -135,19 +135,22 @@ fn the_park_of_a_sink_that_is_left_out_waits_for_it_and_what_it_misses_is_counte
 }
 
 #[test]
-fn a_barrier_is_forgotten_once_every_lane_is_past_it() {
+fn a_barrier_is_forgotten_once_the_erasure_is_done() {
     let mut lab = Lab::new(Plan::plain(Durability::Process));
     lab.page(1, None, vec![login("alice")]);
     lab.turns(2, SECOND);
-    let alice = UserId::new("alice");
-    let begun = lab.life.engine.begin_erasure(Whose::User(&alice)).expect("it begins");
+    let alice = Subject::User(UserId::new("alice"));
+    let nothing = FoundVisits::default();
+    let begun = lab.life.engine.begin_erasure(&Whose::of(alice.clone()), &nothing).expect("it begins");
     assert_eq!(lab.life.engine.ended().barriers(), 1);
     lab.turns(60, SECOND);
     assert!(lab.life.sinks.without(begun.below).is_empty());
     // Each release begins a segment, and with it a base.
-    lab.life.engine.release_journal(begun.visits);
+    lab.life.engine.release_journal(&begun, &nothing);
     lab.turns(10, SECOND);
+    lab.life.engine.finish_erasure(&alice);
     assert_eq!(lab.life.engine.ended().barriers(), 0, "it has done its work");
+    lab.turns(10, SECOND);
     lab.restart();
     assert_eq!(lab.life.engine.ended().barriers(), 0, "and no base repeats it");
 }

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use visitlog_core::VisitId;
+use visitlog_core::erasure::{Claim, FoundVisits, Subject, Survey, Whose};
 use visitlog_core::model::{EndReason, UserId};
 use visitlog_core::ports::{Disk as _, Durability, Op};
-use visitlog_core::{Lsn, VisitId};
-use visitlog_engine::journal::Whose;
+use visitlog_engine::Erasing;
 
 use crate::lab::{Lab, login, token_of};
 use crate::plan::Plan;
@@ -50,11 +51,45 @@ fn scene() -> (Lab, Vec<VisitId>, Vec<VisitId>) {
     (lab, alice, bob)
 }
 
-fn erase(lab: &Lab) -> Lsn {
-    let alice = UserId::new("alice-in-chains");
-    let begun = lab.life.engine.begin_erasure(Whose::User(&alice)).expect("it begins");
+fn the_user() -> Subject {
+    Subject::User(UserId::new("alice-in-chains"))
+}
+
+/// Begins the erasure of Alice's visits with her login.
+fn erase(lab: &Lab) -> Erasing {
+    begin(lab, &Whose::of(the_user()))
+}
+
+fn begin(lab: &Lab, whose: &Whose) -> Erasing {
+    let begun = lab.life.engine.begin_erasure(whose, &FoundVisits::default()).expect("it begins");
     lab.life.engine.ended().hasten(begun.below);
-    begun.below
+    begun
+}
+
+/// Whose visits are Alice's, by what the journal has.
+fn surveyed(lab: &Lab) -> Whose {
+    let engine = &lab.life.engine;
+    let mut survey = Survey::of(UserId::new("alice-in-chains"), engine.unfinished_erasures(&the_user()));
+    engine.survey(&mut survey).expect("read");
+    survey.begin_second();
+    engine.survey(&mut survey).expect("read");
+    survey.finish()
+}
+
+/// The files that hold a visit's id.
+fn naming(lab: &Lab, visit: VisitId) -> Vec<String> {
+    [found(lab, &visit.as_u128().to_le_bytes()), found(lab, visit.to_string().as_bytes())].concat()
+}
+
+/// Lets the journal go, until nothing of before is left.
+fn release(lab: &mut Lab, begun: &Erasing) {
+    let below = lab.life.engine.release_journal(begun, &FoundVisits::default());
+    let mut turns = 0;
+    while !lab.life.engine.is_released(below) {
+        turns += 1;
+        assert!(turns < 8, "bounded: begun, carried, synced, gone");
+        lab.turns(1, Duration::from_millis(200));
+    }
 }
 
 fn open_again(lab: &Lab) {
@@ -67,10 +102,10 @@ fn open_again(lab: &Lab) {
 fn no_sink_gets_the_erased_and_the_journal_lets_them_go() {
     let (mut lab, alice, bob) = scene();
     assert!(!found(&lab, b"alice-in-chains").is_empty(), "is the search blind?");
-    let whom = UserId::new("alice-in-chains");
-    let begun = lab.life.engine.begin_erasure(Whose::User(&whom)).expect("it begins");
+    let begun = erase(&lab);
     assert_eq!(begun.ended, 1);
-    let mut known = begun.visits.clone();
+    assert_eq!((begun.visits.count(Claim::Login), begun.visits.count(Claim::Anonymous)), (3, 0));
+    let mut known: Vec<VisitId> = begun.visits.ids().collect();
     known.sort_unstable();
     let mut all = alice.clone();
     all.sort_unstable();
@@ -78,13 +113,8 @@ fn no_sink_gets_the_erased_and_the_journal_lets_them_go() {
     open_again(&lab);
     lab.turns(60, SECOND);
     assert_eq!(lab.life.sinks.without(begun.below), Vec::<String>::new());
-    let below = lab.life.engine.release_journal(begun.visits);
-    let mut turns = 0;
-    while !lab.life.engine.is_released(below) {
-        turns += 1;
-        assert!(turns < 8, "bounded: begun, carried, synced, gone");
-        lab.turns(1, Duration::from_millis(200));
-    }
+    release(&mut lab, &begun);
+    lab.life.engine.finish_erasure(&the_user());
     assert_eq!(found(&lab, b"alice-in-chains"), Vec::<String>::new());
     for visit in &alice {
         assert_eq!(found(&lab, &visit.as_u128().to_le_bytes()), Vec::<String>::new());
@@ -104,7 +134,7 @@ fn no_sink_gets_the_erased_and_the_journal_lets_them_go() {
 fn a_barrier_holds_after_a_power_cut_and_the_journal_goes_on_letting_go() {
     for turns in 0..12 {
         let (mut lab, alice, bob) = scene();
-        let below = erase(&lab);
+        let below = erase(&lab).below;
         lab.settle();
         open_again(&lab);
         // Deliveries and acknowledgements, of which the power cut takes what is not synced.
@@ -140,12 +170,10 @@ fn a_visit_that_came_before_is_not_named_any_more() {
     // The same browser, nobody logged in: that visit stays, and names no erased one.
     let next = lab.page(1, token_of(&first), vec![]).visit.expect("started");
     lab.turns(2, SECOND);
-    let below = erase(&lab);
+    let begun = erase(&lab);
     lab.turns(3, SECOND);
-    assert!(lab.life.sinks.without(below).is_empty());
-    let below = lab.life.engine.release_journal([old]);
-    lab.turns(4, SECOND);
-    assert!(lab.life.engine.is_released(below));
+    assert!(lab.life.sinks.without(begun.below).is_empty());
+    release(&mut lab, &begun);
     let journal = found(&lab, &old.as_u128().to_le_bytes());
     assert_eq!(journal, Vec::<String>::new());
     let open = lab.life.engine.open_visit(next).expect("read").expect("open");
@@ -153,4 +181,90 @@ fn a_visit_that_came_before_is_not_named_any_more() {
     lab.turns(60, SECOND);
     let ended = lab.visit(next);
     assert_eq!((ended.start.previous, ended.end.reason), (None, EndReason::Expired));
+}
+
+/// Alice logs in and out with one browser; then the same browser has an anonymous visit, which names hers. Both wait.
+fn logged_out_and_on() -> (Lab, VisitId, VisitId) {
+    let lab = Lab::new(Plan::plain(Durability::Process));
+    let first = lab.page(1, None, vec![login("alice-in-chains")]);
+    lab.page(1, token_of(&first), vec![Op::Logout]);
+    let next = lab.page(1, token_of(&first), vec![]);
+    lab.page(1, token_of(&next), vec![Op::Abandon]);
+    (lab, first.visit.expect("started"), next.visit.expect("started"))
+}
+
+#[test]
+fn what_waits_names_no_erased_visit_that_waited_too() {
+    for restarts in [false, true] {
+        let (mut lab, hers, next) = logged_out_and_on();
+        let begun = erase(&lab);
+        assert_eq!(begun.visits.ids().collect::<Vec<_>>(), [hers], "it is known, and counted");
+        if restarts {
+            lab.settle();
+            lab.restart();
+        }
+        lab.turns(3, SECOND);
+        assert_eq!(lab.visit(next).start.previous, None, "restarted? {restarts}");
+        if !restarts {
+            release(&mut lab, &begun);
+        }
+        assert_eq!(naming(&lab, hers), Vec::<String>::new(), "restarted? {restarts}");
+        assert_eq!(lab.lines(), [next]);
+        assert_eq!(erase(&lab).visits, FoundVisits::default(), "the second finds nothing");
+    }
+}
+
+#[test]
+fn the_anonymous_visits_of_a_visitor_of_nobody_else_go_too() {
+    let (mut lab, hers, next) = logged_out_and_on();
+    let others = lab.page(2, None, vec![]).visit.expect("started");
+    let open = lab.page(1, None, vec![]).visit.expect("started");
+    let whose = surveyed(&lab);
+    let begun = begin(&lab, &whose);
+    assert_eq!((begun.visits.count(Claim::Login), begun.visits.count(Claim::Anonymous), begun.ended), (1, 2, 1));
+    lab.turns(3, SECOND);
+    release(&mut lab, &begun);
+    for visit in [hers, next, open] {
+        assert_eq!(naming(&lab, visit), Vec::<String>::new());
+    }
+    assert!(lab.delivered.is_empty());
+    assert!(lab.life.engine.open_visit(others).expect("read").is_some());
+}
+
+#[test]
+fn a_browser_that_somebody_else_used_keeps_its_anonymous_visits() {
+    let (mut lab, hers, next) = logged_out_and_on();
+    let bobs = lab.page(1, None, vec![login("bob")]).visit.expect("started");
+    let begun = begin(&lab, &surveyed(&lab));
+    assert!(begun.visits.contains(hers) && !begun.visits.contains(next) && !begun.visits.contains(bobs));
+    lab.turns(3, SECOND);
+    assert_eq!(lab.visit(next).start.previous, None);
+    assert!(lab.life.engine.open_visit(bobs).expect("read").is_some());
+}
+
+#[test]
+fn an_erasure_that_a_crash_cut_short_is_known_until_it_is_done() {
+    let (mut lab, hers, next) = logged_out_and_on();
+    let whose = surveyed(&lab);
+    assert_eq!(begin(&lab, &whose).visits.count(Claim::Anonymous), 1);
+    lab.settle();
+    lab.restart();
+    // The journal's copies go, and with them what told whose the anonymous visits are.
+    lab.turns(10, SECOND);
+    assert_eq!([naming(&lab, hers), naming(&lab, next)].concat(), Vec::<String>::new());
+    let begun = lab.life.engine.unfinished_erasures(&the_user());
+    assert_eq!(begun.len(), 1);
+    let mut survey = Survey::of(UserId::new("alice-in-chains"), begun);
+    whose.alone().iter().for_each(|visitor| survey.see(*visitor, []));
+    survey.begin_second();
+    assert_eq!(survey.finish(), whose, "the barriers know it still");
+    // Asked for again, it is done, and stays done.
+    let begun = erase(&lab);
+    lab.turns(3, SECOND);
+    release(&mut lab, &begun);
+    lab.life.engine.finish_erasure(&the_user());
+    lab.turns(3, SECOND);
+    assert_eq!(lab.life.engine.unfinished_erasures(&the_user()).len(), 0);
+    lab.restart();
+    assert_eq!(lab.life.engine.unfinished_erasures(&the_user()).len(), 0);
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use visitlog_core::model::{EndedVisit, Event, EventKind, RequestFacts, UserId};
+use visitlog_core::model::{EndedVisit, Event, EventKind, RequestFacts, StartFacts, UserId};
 use visitlog_core::ports::{Arrival, Begun, Class, Commit, Committed, Disk as _, Op, SessionStore, Standing, Token};
-use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, VisitId};
+use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, VisitId, VisitorId};
 use visitlog_engine::{CommitFuture, Report};
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
@@ -56,7 +56,7 @@ pub(crate) fn commit_of(print: u64, token: Option<Token>, host: &str, begun: &Be
         class: page("/", begun.at),
         ops,
         on_start: Vec::new(),
-        facts: Some(Box::default()),
+        facts: Some(Box::new(StartFacts { visitor_id: VisitorId::from_u128(print.into()), ..StartFacts::default() })),
     }
 }
 

@@ -26,7 +26,6 @@ mod state;
 mod tests;
 
 pub use self::batch::{BatchDone, BatchError};
-pub use self::erase::Whose;
 pub use self::folder::{ImportError, ImportFolder, Pending};
 pub use self::follow::Follow;
 pub use self::read::{FileDone, ReadError, ReadSettings, Reading, Watch};

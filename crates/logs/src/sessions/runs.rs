@@ -18,6 +18,9 @@ use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use visitlog_core::VisitorId;
+use visitlog_core::erasure::Survey;
+
 use super::error::SessionsError;
 use super::record::{KEY_BYTES, Key, Record};
 
@@ -107,6 +110,16 @@ impl Run {
             if record.facts.is_some_and(|facts| facts.user == Some(user)) {
                 visitors.insert(Key::from_bytes(key).visitor);
             }
+            Ok(())
+        })
+    }
+
+    /// Shows a survey whose requests they are.
+    pub(crate) fn survey(&self, survey: &mut Survey) -> Result<(), SessionsError> {
+        self.each(|key, payload| {
+            let record = Record::decode(payload).ok_or_else(|| SessionsError::damaged("a record can't be read"))?;
+            let user = record.facts.and_then(|facts| facts.user);
+            survey.see(VisitorId::from_u128(Key::from_bytes(key).visitor), user);
             Ok(())
         })
     }

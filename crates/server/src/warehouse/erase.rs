@@ -1,21 +1,22 @@
-//! Erasure of one visitor or user, and export of all that there is of one.
+//! Erasure of somebody's visits, and export of all that there is of them.
 //!
-//! The order keeps a crash from bringing anybody back: the sessions end and the barrier is on stable storage; every sink
-//! is past it; the tables and the files lose what they have; the journal lets its own copies go. What a crash has left
-//! undone is done by the next call.
+//! The order keeps a crash from bringing anybody back: it is found out whose visits they are; the sessions end and the
+//! barriers are on stable storage; every sink is past them; the tables and the files lose what they have; the journal lets
+//! its own copies go; and only then it is written that it is done. What a crash has left undone is done by the next call.
 
 use std::path::Path;
 use std::time::Duration;
 
+use visitlog_core::erasure::{Claim, FoundVisits, Subject, Survey, Whose};
 use visitlog_core::ports::Disk as _;
-use visitlog_core::{Lsn, Timestamp, VisitId};
+use visitlog_core::{Lsn, Timestamp};
 use visitlog_engine::EraseError;
 use visitlog_engine::adapters::RealDisk;
-use visitlog_engine::journal::{JournalError, Whose};
-use visitlog_logs::import::{self, ImportFolder};
-use visitlog_sinks::erase_lines;
+use visitlog_engine::journal::JournalError;
+use visitlog_logs::import::ImportFolder;
+use visitlog_sinks::{NdjsonSink, erase_lines, find_lines, survey_lines};
 use visitlog_warehouse::rows::RowBuilder;
-use visitlog_warehouse::{Subject, WarehouseError, WarehouseSink};
+use visitlog_warehouse::{WarehouseError, WarehouseSink};
 
 use super::import::{StoreError, open_folder};
 use super::storage::Shown;
@@ -23,15 +24,29 @@ use super::storage::Shown;
 /// How long a step may be waited for: a statement that reads the journal may hold it that long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Whose visits somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of whom.
+    pub subject: Subject,
+    /// Of a user: only the visits with that login, not the anonymous ones of visitors that nobody else has logged in
+    /// with.
+    pub logins_only: bool,
+}
+
 /// What an erasure did. Nothing of them is left in the data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErasureReport {
-    /// Sessions that were open, and were ended.
+    /// Visits that went, wherever they were: those with the user's login; of a visitor those with anybody's.
+    pub with_login: u64,
+    /// Visits that went in which nobody was logged in.
+    pub anonymous: u64,
+    /// Sessions that were open, and were ended: they are among the visits.
     pub ended: u64,
     /// Rows of `visits` that went.
-    pub visits: u64,
+    pub visit_rows: u64,
     /// Rows of `events` that went.
-    pub events: u64,
+    pub event_rows: u64,
     /// Lines that went from the files of ended visits.
     pub lines: u64,
     /// Requests of imported logs that went, whose visits were not settled yet.
@@ -56,6 +71,9 @@ pub enum ErasureError {
     /// What was set aside for sinks.
     #[error("erase from what was set aside for sinks")]
     SetAside(#[source] std::io::Error),
+    /// What is parked for sinks.
+    #[error("erase from what is parked for sinks")]
+    Parks(#[source] std::io::Error),
     /// What an import has left.
     #[error(transparent)]
     Import(#[from] StoreError),
@@ -71,25 +89,62 @@ impl Shown {
     pub(super) fn erase(
         &self,
         data: &Path,
-        who: &Subject,
+        wanted: &Wanted,
         turn: &mut dyn FnMut() -> Result<(), JournalError>,
     ) -> Result<ErasureReport, ErasureError> {
         let _one = self.erasing.lock();
         // Held to the end: no import may bring anything back meanwhile.
         let mut importer = self.importer(data)?;
-        let begun = self.engine.begin_erasure(whose(who))?;
-        let mut ids = begun.visits;
-        let requests = importer.as_mut().map_or(Ok(0), |importer| importer.erase(importer_whose(who)));
-        let stored = self.erase_stored(data, who, begun.below, &mut ids, turn);
+        let whose = self.whose(data, wanted, importer.as_ref())?;
+        let mut visits = self.tables.find(&whose)?;
+        visits.add_all(&find_lines(&RealDisk, data, &whose).map_err(ErasureError::Lines)?.visits);
+        visits.add_all(&self.lanes.find_parked(&whose).map_err(ErasureError::Parks)?);
+        let erasing = self.engine.begin_erasure(&whose, &visits)?;
+        let requests = importer.as_mut().map_or(Ok(0), |importer| importer.erase(&whose));
+        let stored = self.erase_stored(data, &whose, erasing.below, &mut visits, turn);
         // Also after a failure: the journal's copies need not wait for a person.
-        let below = self.engine.release_journal(ids);
-        let (rows, lines) = stored?;
+        let below = self.engine.release_journal(&erasing, &visits);
+        let stored = stored?;
         let requests = requests.map_err(StoreError::from)?;
         self.wait(turn, || self.engine.is_released(below), || "that no statement holds the journal".to_owned())?;
+        self.engine.finish_erasure(&wanted.subject);
         if let Some(live) = &self.views.live {
             live.reread();
         }
-        Ok(ErasureReport { ended: begun.ended, visits: rows.visits, events: rows.events, lines, requests })
+        visits.add_all(&erasing.visits);
+        Ok(ErasureReport {
+            with_login: visits.count(Claim::Login),
+            anonymous: visits.count(Claim::Anonymous),
+            ended: erasing.ended,
+            visit_rows: stored.visit_rows,
+            event_rows: stored.event_rows,
+            lines: stored.lines,
+            requests,
+        })
+    }
+
+    /// Whose visits are wanted: for a user's anonymous ones everything is looked at.
+    fn whose(&self, data: &Path, wanted: &Wanted, importer: Option<&ImportFolder>) -> Result<Whose, ErasureError> {
+        let Subject::User(user) = &wanted.subject else { return Ok(Whose::of(wanted.subject.clone())) };
+        if wanted.logins_only {
+            return Ok(Whose::of(wanted.subject.clone()));
+        }
+        let mut survey = Survey::of(user.clone(), self.engine.unfinished_erasures(&wanted.subject));
+        self.show_all(data, importer, &mut survey)?;
+        survey.begin_second();
+        self.show_all(data, importer, &mut survey)?;
+        Ok(survey.finish())
+    }
+
+    /// In the order in which a visit moves on: what leaves one place meanwhile is seen in the next.
+    fn show_all(&self, data: &Path, importer: Option<&ImportFolder>, survey: &mut Survey) -> Result<(), ErasureError> {
+        if let Some(importer) = importer {
+            importer.survey(survey).map_err(StoreError::from)?;
+        }
+        self.engine.survey(survey)?;
+        self.lanes.survey(survey).map_err(ErasureError::Parks)?;
+        survey_lines(&RealDisk, data, survey).map_err(ErasureError::Lines)?;
+        Ok(self.tables.survey(survey)?)
     }
 
     /// The folder of whoever imports logs, with nothing left to be stored; none where nobody ever did.
@@ -105,32 +160,53 @@ impl Shown {
         Ok(Some(folder))
     }
 
-    /// Erases what the sinks have stored, once they have all that they are to get.
+    /// Erases what the sinks have stored, once they have all that they are to get. What goes is added to `visits`.
     fn erase_stored(
         &self,
         data: &Path,
-        who: &Subject,
+        whose: &Whose,
         below: Lsn,
-        ids: &mut Vec<VisitId>,
+        visits: &mut FoundVisits,
         turn: &mut dyn FnMut() -> Result<(), JournalError>,
-    ) -> Result<(visitlog_warehouse::Erased, u64), ErasureError> {
+    ) -> Result<ErasedStored, ErasureError> {
         let journal = self.engine.journal();
         self.wait(turn, || journal.synced() > below, || "a disk that takes the journal".to_owned())?;
-        let lanes = &self.lanes;
-        self.engine.ended().hasten(below);
-        let late = || format!("sinks {} that have taken what ended before", lanes.without(below).join(", "));
-        self.wait(turn, || lanes.without(below).is_empty(), late)?;
-        let [(_, visits), (_, events)] = self.tables.cursors(journal.uuid())?;
+        let ended = self.engine.ended();
+        ended.hasten(below);
+        self.empty_lanes(below, turn)?;
+        visits.add_all(&self.lanes.erase_set_aside(whose).map_err(ErasureError::SetAside)?);
+        let [(_, of_visits), (_, of_events)] = self.tables.cursors(journal.uuid())?;
         if let Some(live) = &self.views.live {
-            live.flushed(visits.min(events).unwrap_or(Lsn::NONE));
+            live.flushed(of_visits.min(of_events).unwrap_or(Lsn::NONE));
         }
-        let rows = self.tables.erase(who, journal.uuid())?;
-        ids.extend(&rows.ids);
-        let lines = erase_lines(&RealDisk, data, whose(who)).map_err(ErasureError::Lines)?;
+        let rows = self.tables.erase(whose, &|visit| ended.is_erased(visit), journal.uuid())?;
+        visits.add_all(&rows.found);
+        let is_erased = |visit| ended.is_erased(visit) || rows.found.contains(visit);
+        let lines = erase_lines(&RealDisk, data, whose, &is_erased).map_err(ErasureError::Lines)?;
         RealDisk.sync_dir(data).map_err(ErasureError::Lines)?;
-        ids.extend(&lines.visits);
-        ids.extend(lanes.erase_set_aside(whose(who)).map_err(ErasureError::SetAside)?);
-        Ok((rows, lines.lines))
+        visits.add_all(&lines.visits);
+        Ok(ErasedStored { visit_rows: rows.visits, event_rows: rows.events, lines: lines.lines })
+    }
+
+    /// Has all sinks get what they are to get from below a position. What is parked for one that is down loses what is
+    /// erased, and stays there; only the sinks whose stores are to be rewritten must work.
+    fn empty_lanes(&self, below: Lsn, turn: &mut dyn FnMut() -> Result<(), JournalError>) -> Result<(), ErasureError> {
+        let begun: Timestamp = self.engine.now();
+        loop {
+            let is_done = self.lanes.erase_parked().map_err(ErasureError::Parks)?;
+            let mut late = self.lanes.without(below);
+            late.retain(|sink| [NdjsonSink::NAME, WarehouseSink::NAME].contains(&sink.as_str()));
+            late.extend(self.lanes.holding(below));
+            if is_done && late.is_empty() {
+                return Ok(());
+            }
+            if self.engine.now().since(begun) > PATIENCE {
+                late.dedup();
+                let what = format!("sinks {} that have taken what ended before", late.join(", "));
+                return Err(ErasureError::Late { what });
+            }
+            turn()?;
+        }
     }
 
     fn wait(
@@ -149,33 +225,27 @@ impl Shown {
         Ok(())
     }
 
-    pub(super) fn export(&self, who: &Subject) -> Result<Vec<serde_json::Value>, ErasureError> {
+    pub(super) fn export(&self, data: &Path, wanted: &Wanted) -> Result<Vec<serde_json::Value>, ErasureError> {
+        let whose = self.whose(data, wanted, None)?;
         let mut rows = RowBuilder::new(std::sync::Arc::clone(&self.enricher), None);
-        for visit in self.engine.open_of(whose(who))? {
+        for visit in self.engine.open_of(&whose)? {
             if let Some(visit) = self.engine.open_visit(visit)? {
                 rows.push_open(&visit);
             }
         }
         // After the open ones: one that ends in between is here, or in the tables.
-        for visit in self.engine.ended_of(whose(who), self.engine.journal().appended())? {
+        for visit in self.engine.ended_of(&whose, self.engine.journal().appended())? {
             if let Some(visit) = self.engine.one_on_the_way(WarehouseSink::NAME, visit)? {
                 rows.push_ended(&visit);
             }
         }
-        Ok(self.tables.export_with(who, &mut rows)?)
+        Ok(self.tables.export_with(&whose, &mut rows)?)
     }
 }
 
-fn importer_whose(who: &Subject) -> import::Whose<'_> {
-    match who {
-        Subject::Visitor(visitor) => import::Whose::Visitor(*visitor),
-        Subject::User(user) => import::Whose::User(user.as_str()),
-    }
-}
-
-fn whose(who: &Subject) -> Whose<'_> {
-    match who {
-        Subject::Visitor(visitor) => Whose::Visitor(*visitor),
-        Subject::User(user) => Whose::User(user),
-    }
+/// What went from where sinks store.
+struct ErasedStored {
+    visit_rows: u64,
+    event_rows: u64,
+    lines: u64,
 }

@@ -122,7 +122,7 @@ impl Lane {
     }
 
     /// Tells the source that all Ends up to `last` are parked or dropped.
-    fn acknowledge_park(&mut self, last: Lsn) {
+    pub(super) fn acknowledge_park(&mut self, last: Lsn) {
         self.park.last = last;
         let mark = Mark { upto: last, place: self.park.place() };
         self.source.acknowledge(self.stream, self.sink.name(), Keeper::Park, mark);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, SinkError};
 use visitlog_testkit::MemorySource;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, SinkError};
 use visitlog_testkit::samples::MORNING;

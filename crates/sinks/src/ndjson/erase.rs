@@ -12,12 +12,12 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
-use visitlog_core::VisitId;
+use visitlog_core::erasure::{Claim, FoundVisits, Subject, Survey, Whose};
 use visitlog_core::ports::{Disk, DiskFile};
-
-use visitlog_core::model::Whose;
+use visitlog_core::{VisitId, VisitorId};
 
 /// What an erased line begins with; blanks follow, up to its old length.
 pub(super) const ERASED: &[u8] = br#"{"erased":true}"#;
@@ -40,34 +40,40 @@ struct LineEvent {
     user_id: Option<String>,
 }
 
-/// Which lines are theirs.
-trait Owns {
-    fn owns(self, line: &[u8]) -> Option<Option<String>>;
-    fn is(&self, line: &Line) -> bool;
+/// Whose visit a line is of.
+struct LineOf {
+    visit: VisitId,
+    visitor: VisitorId,
+    users: Vec<String>,
 }
 
-impl Owns for Whose<'_> {
-    /// Whether a line is theirs; also one whose head is half overwritten.
-    fn owns(self, line: &[u8]) -> Option<Option<String>> {
-        if let Ok(line) = serde_json::from_slice::<Line>(line) {
-            return self.is(&line).then_some(Some(line.visit_id));
-        }
-        let field = match self {
-            Self::Visitor(visitor) => format!(r#""visitor_id":"{visitor}""#),
-            Self::User(user) => format!(r#""user_id":{}"#, serde_json::Value::from(user.as_str())),
-        };
-        contains(line, field.as_bytes()).then_some(None)
+impl LineOf {
+    /// `None` where it is no document.
+    fn read(line: &[u8]) -> Option<Self> {
+        let line: Line = serde_json::from_slice(line).ok()?;
+        let users = line.events.into_iter().filter_map(|event| event.user_id).chain(line.user_id).collect();
+        Some(Self { visit: line.visit_id.parse().ok()?, visitor: line.visitor_id.parse().ok()?, users })
     }
 
-    fn is(&self, line: &Line) -> bool {
-        match self {
-            Self::Visitor(visitor) => line.visitor_id == visitor.to_string(),
-            Self::User(user) => {
-                let is_theirs = |name: &Option<String>| name.as_deref() == Some(user.as_str());
-                is_theirs(&line.user_id) || line.events.iter().any(|event| is_theirs(&event.user_id))
-            }
-        }
+    fn users(&self) -> impl Iterator<Item = &str> {
+        self.users.iter().map(String::as_str)
     }
+}
+
+/// Whether a line is theirs; also one whose head is half overwritten, of which nobody knows which visit it was.
+fn claim(whose: &Whose, line: &[u8]) -> Option<Option<(VisitId, Claim)>> {
+    if let Some(line) = LineOf::read(line) {
+        return whose.claim(line.visitor, line.users()).map(|claim| Some((line.visit, claim)));
+    }
+    let of_visitor = |visitor: &VisitorId| contains(line, format!(r#""visitor_id":"{visitor}""#).as_bytes());
+    let is_theirs = match whose.subject() {
+        Subject::Visitor(visitor) => of_visitor(visitor),
+        Subject::User(user) => {
+            let field = format!(r#""user_id":{}"#, serde_json::Value::from(user.as_str()));
+            contains(line, field.as_bytes()) || whose.alone().iter().any(of_visitor)
+        }
+    };
+    is_theirs.then_some(None)
 }
 
 /// What was erased from the files.
@@ -76,31 +82,67 @@ pub struct ErasedLines {
     /// Lines that went.
     pub lines: u64,
     /// The visits that they were, as far as a crash had left it to be read.
-    pub visits: Vec<VisitId>,
+    pub visits: FoundVisits,
 }
 
-/// Erases visits from all files of ended visits in `dir`, those that were moved away too.
+/// Shows a survey every visit in the files of ended visits in `dir`.
 ///
 /// # Errors
-/// When a file can't be read or written; what was not done is done by the next call.
-pub fn erase_lines(disk: &dyn Disk, dir: &Path, whose: Whose<'_>) -> io::Result<ErasedLines> {
-    let mut files = Vec::new();
-    for path in disk.list(dir)? {
-        if is_ours(&path) {
-            files.push(disk.open(&path)?);
-        }
-    }
-    let mut ids: Vec<Vec<u8>> = Vec::new();
-    let mut erased = 0;
-    for file in &files {
-        each_line(&**file, |_, line| {
-            let Some(id) = whose.owns(line) else { return Ok(()) };
-            ids.extend(id.map(String::into_bytes));
-            erased += 1;
+/// When a file can't be read.
+pub fn survey_lines(disk: &dyn Disk, dir: &Path, survey: &mut Survey) -> io::Result<()> {
+    for file in files(disk, dir)? {
+        each_line(&*file, |_, line| {
+            if let Some(line) = LineOf::read(line) {
+                survey.see(line.visitor, line.users());
+            }
             Ok(())
         })?;
     }
-    let steps: [Step<'_>; 3] = [&|line| reference(line, &ids), &|line| whose.owns(line).map(|_| head()), &rest];
+    Ok(())
+}
+
+/// Somebody's visits in the files of ended visits in `dir`.
+///
+/// # Errors
+/// When a file can't be read.
+pub fn find_lines(disk: &dyn Disk, dir: &Path, whose: &Whose) -> io::Result<ErasedLines> {
+    let mut found = ErasedLines::default();
+    for file in files(disk, dir)? {
+        found.read(&*file, whose)?;
+    }
+    Ok(found)
+}
+
+impl ErasedLines {
+    fn read(&mut self, file: &dyn DiskFile, whose: &Whose) -> io::Result<()> {
+        each_line(file, |_, line| {
+            if let Some(known) = claim(whose, line) {
+                self.lines += 1;
+                known.into_iter().for_each(|(visit, claim)| self.visits.add(visit, claim));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Erases visits from all files of ended visits in `dir`, those that were moved away too; and the names of previous
+/// visits that `is_erased` knows, or that were among them.
+///
+/// # Errors
+/// When a file can't be read or written; what was not done is done by the next call.
+pub fn erase_lines(
+    disk: &dyn Disk,
+    dir: &Path,
+    whose: &Whose,
+    is_erased: &dyn Fn(VisitId) -> bool,
+) -> io::Result<ErasedLines> {
+    let files = files(disk, dir)?;
+    let mut erased = ErasedLines::default();
+    for file in &files {
+        erased.read(&**file, whose)?;
+    }
+    let is_gone = |visit: VisitId| erased.visits.contains(visit) || is_erased(visit);
+    let steps: [Step<'_>; 3] = [&|line| reference(line, &is_gone), &|line| claim(whose, line).map(|_| head()), &rest];
     for step in steps {
         for file in &files {
             let mut changed = false;
@@ -116,8 +158,12 @@ pub fn erase_lines(disk: &dyn Disk, dir: &Path, whose: Whose<'_>) -> io::Result<
             }
         }
     }
-    let id = |id: &Vec<u8>| std::str::from_utf8(id).ok()?.parse().ok();
-    Ok(ErasedLines { lines: erased, visits: ids.iter().filter_map(id).collect() })
+    Ok(erased)
+}
+
+fn files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Arc<dyn DiskFile>>> {
+    let ours = disk.list(dir)?.into_iter().filter(|path| is_ours(path));
+    ours.map(|path| disk.open(&path)).collect()
 }
 
 /// What to write, and where in the line.
@@ -126,12 +172,15 @@ type Change = (usize, Vec<u8>);
 /// What is to be changed in a line, if anything.
 type Step<'a> = &'a dyn Fn(&[u8]) -> Option<Change>;
 
-/// Zeros for a previous visit that is one of these, or was, and is half overwritten.
-fn reference(line: &[u8], ids: &[Vec<u8>]) -> Option<Change> {
+/// Zeros for a previous visit that is gone, or that zeros were written over in part.
+fn reference(line: &[u8], is_gone: &dyn Fn(VisitId) -> bool) -> Option<Change> {
     let at = position(line, PREVIOUS)? + PREVIOUS.len();
     let found = line.get(at..at + NIL.len())?;
-    let is = |id: &Vec<u8>| id.len() == found.len() && id.iter().zip(found).all(|(a, b)| a == b || *b == b'0');
-    (found != NIL && ids.iter().any(is)).then(|| (at, NIL.to_vec()))
+    // No visit's id begins so, since they begin with the time; and next to none ends so.
+    let is_torn = found.starts_with(b"0000000") || found.ends_with(b"00000000");
+    let visit = std::str::from_utf8(found).ok().and_then(|id| id.parse().ok());
+    let is_gone = visit.is_some_and(is_gone);
+    (found != NIL && (is_torn || is_gone)).then(|| (at, NIL.to_vec()))
 }
 
 fn head() -> Change {

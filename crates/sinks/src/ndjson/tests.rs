@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use visitlog_core::Timestamp;
+use visitlog_core::erasure::{Claim, Subject, Whose};
 
 use super::*;
 use crate::testing::{MemDisk, written};
-use visitlog_core::model::Whose;
 use visitlog_testkit::samples::{MORNING, id, visits};
 
 const TODAY: &str = "data/visits-2025-11-21.ndjson";
@@ -288,7 +288,7 @@ fn erased_lines_leave_nothing_and_the_sink_goes_on_whatever_step_a_crash_interru
     let mut all = visits(0..20, EVENING);
     // The last line, in the last page before the place, refers to the erased visit.
     all[11].start.previous = Some(id(7));
-    let whose = Whose::Visitor(all[7].start.facts.visitor_id);
+    let whose = Whose::of(Subject::Visitor(all[7].start.facts.visitor_id));
     for step in 1..12 {
         for is_power_cut in [false, true] {
             let disk = MemDisk::default();
@@ -297,11 +297,11 @@ fn erased_lines_leave_nothing_and_the_sink_goes_on_whatever_step_a_crash_interru
             let place = deliver(&mut sink, &all[..12]).expect("a working disk");
             assert!(bytes(&disk).contains(&id(7).to_string()));
             disk.crash_at(disk.steps() + step);
-            let _ = erase_lines(&disk, Path::new("data"), whose);
+            let _ = erase_lines(&disk, Path::new("data"), &whose, &|_| false);
             let disk = if is_power_cut { disk.after_power_cut(step) } else { disk.after_kill() };
             let mut sink = self::sink(&disk);
             sink.resume(Some(&place), &ids(&all[12..])).expect("an erasure is no foreign change");
-            erase_lines(&disk, Path::new("data"), whose).expect("a working disk");
+            erase_lines(&disk, Path::new("data"), &whose, &|_| false).expect("a working disk");
             deliver(&mut sink, &all[12..]).expect("and none while it runs");
             let left = bytes(&disk);
             assert!(!left.contains(&all[7].start.facts.visitor_id.to_string()), "step {step}");
@@ -324,9 +324,26 @@ fn references_to_an_erased_visit_go_too_and_users_are_found_in_events() {
     let mut sink = sink(&disk);
     sink.resume(None, &[]).expect("nothing there");
     deliver(&mut sink, &all).expect("a working disk");
-    let user = visitlog_core::model::UserId::new("mallory");
-    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("erased").lines, 1);
+    let whose = Whose::of(Subject::User(visitlog_core::model::UserId::new("mallory")));
+    let erase = || erase_lines(&disk, Path::new("data"), &whose, &|_| false).expect("a working disk");
+    assert_eq!(find_lines(&disk, Path::new("data"), &whose).expect("read").visits.count(Claim::Login), 1);
+    let erased = erase();
+    assert_eq!((erased.lines, erased.visits.ids().collect::<Vec<_>>()), (1, vec![id(7)]));
     let left = bytes(&disk);
     assert!(!left.contains("mallory") && !left.contains(&id(7).to_string()));
-    assert_eq!(erase_lines(&disk, Path::new("data"), Whose::User(&user)).expect("nothing left").lines, 0);
+    assert_eq!(erase().lines, 0, "nothing left");
+}
+
+#[test]
+fn a_visit_that_went_elsewhere_is_named_no_more() {
+    let disk = MemDisk::default();
+    let mut all = visits(0..3, EVENING);
+    all[2].start.previous = Some(id(9));
+    let mut sink = sink(&disk);
+    sink.resume(None, &[]).expect("nothing there");
+    deliver(&mut sink, &all).expect("a working disk");
+    let whose = Whose::of(Subject::User(visitlog_core::model::UserId::new("mallory")));
+    let erased = erase_lines(&disk, Path::new("data"), &whose, &|visit| visit == id(9)).expect("a working disk");
+    assert_eq!(erased.lines, 0);
+    assert!(!bytes(&disk).contains(&id(9).to_string()));
 }

@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use deltalake::arrow::util::pretty::pretty_format_batches;
 use deltalake::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use visitlog_core::VisitId;
+use visitlog_core::erasure::{Claim, Subject, Survey, Whose};
 use visitlog_core::model::UserId;
 
 use super::lab::{JOURNAL, Lab, nth};
-use crate::erase::Subject;
 use crate::rows::visitor_key;
 use crate::store::DurableStore;
 use crate::store::fault::{Fault, FaultStore};
@@ -59,6 +60,18 @@ fn traces(who: u64, visits: u64) -> Vec<String> {
     traces
 }
 
+fn of(who: u64) -> Whose {
+    Whose::of(Subject::Visitor(visitor(who)))
+}
+
+fn logins(user: &str) -> Whose {
+    Whose::of(Subject::User(UserId::new(user)))
+}
+
+fn nobody(_: VisitId) -> bool {
+    false
+}
+
 fn lab(dir: &Path) -> Lab {
     Lab::on(Arc::new(DurableStore::new()), dir.join("tables").to_str().expect("a text"))
 }
@@ -86,7 +99,7 @@ fn nothing_is_left_of(who: u64) {
         assert!(before.iter().any(|hit| hit.starts_with(trace)), "{trace} is not found before: is the search blind?");
     }
     let other: Vec<String> = traces_of_others(who);
-    let erased = process.warehouse.erase(&Subject::Visitor(visitor(who)), JOURNAL).expect("erased");
+    let erased = process.warehouse.erase(&of(who), &nobody, JOURNAL).expect("erased");
     assert_eq!((erased.visits, erased.events), (5, 15));
     assert_eq!(found(dir.path(), &traces), Vec::<String>::new());
     for trace in &other {
@@ -99,7 +112,7 @@ fn nothing_is_left_of(who: u64) {
     let mut process = lab.start();
     lab.feed(&mut process, 50, 5).expect("a working store");
     assert_eq!(found(dir.path(), &traces), Vec::<String>::new(), "a person comes back");
-    assert_eq!(process.warehouse.erase(&Subject::Visitor(visitor(who)), JOURNAL).expect("again").visits, 0);
+    assert_eq!(process.warehouse.erase(&of(who), &nobody, JOURNAL).expect("again").visits, 0);
 }
 
 fn traces_of_others(who: u64) -> Vec<String> {
@@ -116,7 +129,7 @@ fn nothing_is_left_of_a_user_and_of_references_to_their_visits() {
     use visitlog_core::ports::VisitSink as _;
     process.sink.deliver(&visits).expect("taken");
     process.sink.flush().expect("a working store");
-    process.warehouse.erase(&Subject::User(UserId::new("user-3")), JOURNAL).expect("erased");
+    process.warehouse.erase(&logins("user-3"), &nobody, JOURNAL).expect("erased");
     assert_eq!(found(dir.path(), &traces(3, 20)), Vec::<String>::new());
     assert_eq!(process.warehouse.status().expect("figures").map(|table| table.rows), [18, 54]);
 }
@@ -132,10 +145,10 @@ fn an_erasure_that_was_interrupted_is_finished_by_the_next() {
         let store = FaultStore::new(Arc::clone(&lab.disk));
         let process = lab.start_on(&store, 1_000).unwrap_or_else(|_| panic!("a working store"));
         store.at(call, if call % 2 == 0 { Fault::CrashesAfter } else { Fault::CrashesBefore });
-        let erased = process.warehouse.erase(&Subject::Visitor(visitor(3)), JOURNAL);
+        let erased = process.warehouse.erase(&of(3), &nobody, JOURNAL);
         assert_eq!(erased.is_err(), store.is_dead());
         let process = lab.start();
-        process.warehouse.erase(&Subject::Visitor(visitor(3)), JOURNAL).expect("a working store");
+        process.warehouse.erase(&of(3), &nobody, JOURNAL).expect("a working store");
         assert_eq!(found(dir.path(), &traces(3, 30)), Vec::<String>::new(), "crash at call {call}");
         assert_eq!(process.warehouse.status().expect("figures").map(|table| table.rows), [27, 81], "call {call}");
     }
@@ -146,7 +159,7 @@ fn an_export_has_all_of_one_visitor_and_nothing_of_others() {
     let mut lab = Lab::new();
     let mut process = lab.start();
     lab.feed_all(&mut process, 25, 10);
-    let visits = process.warehouse.export(&Subject::Visitor(visitor(3))).expect("read");
+    let visits = process.warehouse.export(&of(3)).expect("read");
     assert_eq!(visits.len(), 3);
     for (visit, n) in visits.iter().zip([3, 13, 23]) {
         assert_eq!(visit["visit_id"], nth(n).1.visit.to_string());
@@ -154,5 +167,51 @@ fn an_export_has_all_of_one_visitor_and_nothing_of_others() {
         assert_eq!(visit["events"].as_array().expect("events").len(), 3);
         assert_eq!(visit["events"][1]["properties"], format!(r#"{{"size":{n}}}"#));
     }
-    assert!(process.warehouse.export(&Subject::User(UserId::new("nobody"))).expect("read").is_empty());
+    assert!(process.warehouse.export(&logins("nobody")).expect("read").is_empty());
+}
+
+/// What a survey of the tables finds.
+fn surveyed(process: &super::lab::Process, user: &str) -> Whose {
+    let mut survey = Survey::of(UserId::new(user), Vec::new());
+    process.warehouse.survey(&mut survey).expect("read");
+    survey.begin_second();
+    process.warehouse.survey(&mut survey).expect("read");
+    survey.finish()
+}
+
+#[test]
+fn a_login_that_only_an_event_names_counts_and_so_does_somebody_elses() {
+    use visitlog_core::model::EventKind;
+    use visitlog_core::ports::VisitSink as _;
+    let dir = tempfile::tempdir().expect("a folder");
+    let lab = lab(dir.path());
+    let mut process = lab.start();
+    let mut visits: Vec<_> = (0..40).map(nth).collect();
+    for (n, (_, visit)) in visits.iter_mut().enumerate() {
+        // The visitors' first visits tell who they are, the later ones are anonymous.
+        if n >= 10 {
+            visit.end.user = None;
+        }
+    }
+    // Only an event says that visitor 3 is mallory; visitor 4 is mallory, too.
+    for n in [3, 4] {
+        let mut login = visits[n].1.events[0].clone();
+        (login.kind, login.name, login.request) = (EventKind::Login, Some("mallory".into()), None);
+        visits[n].1.events.push(login);
+    }
+    visits[3].1.end.user = None;
+    process.sink.deliver(&visits).expect("taken");
+    process.sink.flush().expect("a working store");
+
+    let mallory = surveyed(&process, "mallory");
+    assert_eq!(mallory.alone().iter().copied().collect::<Vec<_>>(), [visitor(3)]);
+    let found = process.warehouse.find(&mallory).expect("read");
+    assert_eq!((found.count(Claim::Login), found.count(Claim::Anonymous)), (2, 3));
+    assert_eq!(process.warehouse.export(&mallory).expect("read").len(), 5);
+    let erased = process.warehouse.erase(&mallory, &|visit| visit == visits[5].1.visit, JOURNAL).expect("erased");
+    assert_eq!((erased.visits, &erased.found), (5, &found));
+    assert_eq!(self::found(dir.path(), &["mallory".to_owned()]), Vec::<String>::new());
+    let again = process.warehouse.erase(&mallory, &nobody, JOURNAL).expect("erased");
+    assert_eq!((again.visits, again.events, again.files), (0, 0, 0));
+    assert_eq!(process.warehouse.status().expect("figures")[0].rows, 35);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use visitlog_core::erasure::Barrier;
 use visitlog_core::model::{EndReason, Entry};
 use visitlog_core::{Lsn, Timestamp};
 
@@ -12,7 +13,7 @@ use super::support::{any_entry, end, moment, page, start, touch, visit};
 use crate::journal::codec::{self, CodecError};
 use crate::journal::format::{self, FIRST_LSN, Header, Seed};
 use crate::journal::meta;
-use crate::journal::{Ack, Barrier, BaseItem, Fault, Flags, Kind};
+use crate::journal::{Ack, BaseItem, Fault, Flags, Kind};
 
 fn encoded(entry: &Entry) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -196,6 +197,7 @@ fn the_journals_own_records_come_back_and_unknown_items_are_left_out() {
         BaseItem::Tombstone { visit: visit(3), reason: EndReason::LoggedOut, closed_at: moment(9) },
         BaseItem::Time(moment(10)),
         BaseItem::Erased(Barrier { below: Lsn(77), salt: 5 << 100, mark: 9 }),
+        BaseItem::ErasureDone(5 << 100),
     ];
     let (mut bytes, mut scratch) = (Vec::new(), Vec::new());
     for item in &items {
