@@ -18,7 +18,7 @@ use visitlog_sinks::HookSink;
 use visitlog_sinks::document::Document;
 
 use crate::args::DemoArgs;
-use crate::{render, serve, shoppers};
+use crate::{process, render, serve, shoppers};
 
 /// Short, so that one sees visits end.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         (None, Some(fresh)) => fresh.path().to_owned(),
         (None, None) => PathBuf::from("visitlog-demo"),
     };
-    serve::runtime()?.block_on(demo(args, data))?;
+    process::runtime()?.block_on(demo(args, data))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -69,7 +69,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
         shoppers = Some(shoppers::Crowd::start(site, args.visitors));
         Ok(())
     };
-    let asked = serve::asked_to_end()?;
+    let asked = process::asked_to_end()?;
     let lasts = args.lasts;
     let shutdown = async move {
         match lasts {

@@ -10,10 +10,10 @@ use visitlog_engine::Upkeep;
 use visitlog_server::warehouse::{ErasureReport, Wanted};
 
 use crate::args::{EraseArgs, ExportArgs, WhoArgs};
-use crate::{look, out, sql};
+use crate::{client, folder, out};
 
 pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
-    match sql::server(&args.whose)? {
+    match client::server(&args.whose)? {
         Some(base) => {
             let Wanted { subject, logins_only } = wanted(&args.who)?;
             let body = match subject {
@@ -21,7 +21,7 @@ pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
                 Subject::User(user) => json!({ "user": user.as_str(), "logins_only": logins_only }),
             };
             let url = format!("{base}/api/v1/erase");
-            let request = sql::agent().post(&url).header("content-type", "application/json");
+            let request = client::agent().post(&url).header("content-type", "application/json");
             let done =
                 answer(&base, request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?)?;
             let done: Value = serde_json::from_str(&done).context("the server's answer is no JSON")?;
@@ -54,7 +54,7 @@ fn say(done: &ErasureReport) -> anyhow::Result<()> {
 
 fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
     let data = args.whose.data.as_deref().context("--data DIR expected")?;
-    let (local, lanes, warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
+    let (local, lanes, warehouse) = folder::open_warehouse(data, &folder::settings(&args.tables))?;
     let engine = local.engine();
     let mut upkeep = Upkeep::default();
     // What the server's threads would do.
@@ -72,12 +72,12 @@ fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
 
 pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let wanted = wanted(&args.who)?;
-    let text = match sql::server(&args.whose)? {
+    let text = match client::server(&args.whose)? {
         Some(base) => {
             let url = format!("{base}/api/v1/export");
             let request = match wanted.subject {
-                Subject::Visitor(visitor) => sql::agent().get(&url).query("visitor", visitor.to_string()),
-                Subject::User(user) => sql::agent()
+                Subject::Visitor(visitor) => client::agent().get(&url).query("visitor", visitor.to_string()),
+                Subject::User(user) => client::agent()
                     .get(&url)
                     .query("user", user.as_str())
                     .query("logins_only", wanted.logins_only.to_string()),
@@ -86,7 +86,7 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             let data = args.whose.data.as_deref().context("--data DIR expected")?;
-            let (_local, _sinks, warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
+            let (_local, _sinks, warehouse) = folder::open_warehouse(data, &folder::settings(&args.tables))?;
             serde_json::to_string(&warehouse.export(data, &wanted)?)?
         }
     };
@@ -110,6 +110,6 @@ fn wanted(who: &WhoArgs) -> anyhow::Result<Wanted> {
 
 /// The body of an answer that says that it went well.
 fn answer(base: &str, answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<String> {
-    let mut answer = sql::went_well(base, answer)?;
+    let mut answer = client::went_well(base, answer)?;
     answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")
 }

@@ -13,7 +13,7 @@ use visitlog_server::warehouse::{Limits, Runner, WarehouseSettings};
 use crate::args::{LogArgs, QueryArgs};
 use crate::rejects::RejectFile;
 use crate::render::clean;
-use crate::{look, sql};
+use crate::{client, folder, statement};
 
 /// Files whose formats are said one by one; of more, the first ones are.
 const VERDICTS_MAX: usize = 10;
@@ -65,26 +65,26 @@ pub(crate) fn query(
     let limits = Limits {
         time: args.limits.query_time.unwrap_or(Duration::MAX),
         rows: args.limits.query_rows.unwrap_or(u64::MAX),
-        ..sql::limits(&args.limits)
+        ..statement::limits(&args.limits)
     };
-    let (format, width) = (sql::format(args.written.output), sql::width());
+    let (format, width) = (statement::format(args.written.output), statement::width());
     let zone = Some(jiff::tz::TimeZone::system());
     let done = match &args.whose.data {
         Some(data) => {
-            if look::server_of(data)?.is_some() {
+            if client::server_of(data)?.is_some() {
                 bail!(
                     "a server runs on {}, and it reads no files: leave --data away if the statement is about files only, or stop the server",
                     data.display()
                 );
             }
-            let settings = WarehouseSettings { limits, zone, ..look::settings(&args.tables) };
-            let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
-            sql::print_parts(warehouse.run_with(Some(Arc::clone(&files)), prepared, format, width), &args.written)
+            let settings = WarehouseSettings { limits, zone, ..folder::settings(&args.tables) };
+            let (_local, _sinks, warehouse) = folder::open_warehouse(data, &settings)?;
+            statement::print_parts(warehouse.run_with(Some(Arc::clone(&files)), prepared, format, width), &args.written)
         }
         None => {
             let runner = Runner::open(&SqlSettings { limits, zone, ..SqlSettings::default() })?;
             let catalog = Arc::new(WithFiles::new(Arc::clone(&files), None));
-            sql::print_parts(runner.run(catalog, prepared, format, width), &args.written)
+            statement::print_parts(runner.run(catalog, prepared, format, width), &args.written)
         }
     };
     say_rejects(&files, rejects.as_ref());

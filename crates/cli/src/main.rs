@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user here, and only here")]
 
 mod args;
+mod client;
 mod demo;
 #[cfg(feature = "warehouse")]
 mod describe;
@@ -10,11 +11,14 @@ mod erase;
 #[cfg(feature = "warehouse")]
 mod files;
 #[cfg(feature = "warehouse")]
+mod folder;
+#[cfg(feature = "warehouse")]
 mod import;
 mod journal;
 mod look;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
 mod out;
+mod process;
 #[cfg(feature = "warehouse")]
 mod rejects;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
@@ -25,6 +29,8 @@ mod shoppers;
 mod sinks;
 #[cfg(feature = "warehouse")]
 mod sql;
+#[cfg(feature = "warehouse")]
+mod statement;
 #[cfg(feature = "warehouse")]
 mod written;
 

@@ -17,10 +17,8 @@ use visitlog_server::warehouse::{TableSettings, WarehouseSettings};
 use visitlog_server::{EnrichSettings, ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
 
 use crate::args::{DurabilityArg, ServeArgs};
-use crate::{look, out};
-
-/// What a shell says of a program that Ctrl-C has ended.
-pub(crate) const INTERRUPTED: u8 = 130;
+use crate::process::{asked_to_end, end_at_once, runtime};
+use crate::{client, out};
 
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args);
@@ -43,14 +41,6 @@ pub(crate) async fn serve(
         tokio::spawn(end_at_once());
     };
     serve_until(settings, sinks, ready, shutdown).await
-}
-
-/// Who asks again does not want to wait for requests under way. What was answered for is in the journal by then.
-async fn end_at_once() {
-    let Ok(again) = asked_to_end() else { return };
-    again.await;
-    tracing::warn!("asked again: ended at once, without waiting for requests under way; nothing recorded is lost");
-    std::process::exit(i32::from(INTERRUPTED));
 }
 
 /// Serves until `shutdown` resolves.
@@ -76,41 +66,6 @@ pub(crate) async fn serve_until(
     Ok(())
 }
 
-pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("start the runtime")
-}
-
-/// Calls `told`, on a thread of its own, when the process gets SIGTERM or SIGINT (Ctrl-C).
-#[cfg(feature = "warehouse")]
-pub(crate) fn when_asked_to_end(told: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    let asked = {
-        let _inside = runtime.enter();
-        asked_to_end()?
-    };
-    let wait = move || {
-        runtime.block_on(asked);
-        told();
-    };
-    std::thread::Builder::new().name("visitlog-interrupt".to_owned()).spawn(wait).context("start a thread")?;
-    Ok(())
-}
-
-/// Resolves when the process gets SIGTERM or SIGINT (Ctrl-C).
-pub(crate) fn asked_to_end() -> anyhow::Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    Ok(async move {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
-    })
-}
-
 fn settings(args: &ServeArgs) -> ServeSettings {
     let mut engine = EngineConfig {
         rules: SiteRules {
@@ -122,7 +77,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
         },
         sites: args.site.iter().map(|name| (Host::new(name), None)).collect(),
         cookies: !args.no_cookies,
-        lock_patience: look::PATIENCE,
+        lock_patience: client::PATIENCE,
         ..EngineConfig::default()
     };
     engine.journal.durability = match args.durability {
@@ -167,7 +122,7 @@ fn warehouse(args: &ServeArgs) -> WarehouseSettings {
     let gathering = Gathering { visits_max: args.flush_visits.max(1), wait_max: args.flush_after };
     let tables = TableSettings { gathering, retention: args.retention, ..TableSettings::default() };
     WarehouseSettings {
-        limits: crate::sql::limits(&args.limits),
+        limits: crate::statement::limits(&args.limits),
         folder: args.warehouse.clone(),
         tables: TableSettings {
             merge_files: args.upkeep.merge_files.unwrap_or(tables.merge_files),

@@ -6,15 +6,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::logs::Files;
 use visitlog_server::warehouse::report::{Kind, Report};
-use visitlog_server::warehouse::sql::outputs::{CHART_WIDTH, Format};
+use visitlog_server::warehouse::sql::outputs::Format;
 use visitlog_server::warehouse::sql::{Dialect, Prepared, params};
-use visitlog_server::warehouse::{Limits, Parts, WarehouseSettings};
 
-use crate::args::{DialectArg, FormatArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
+use crate::args::{DialectArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
+use crate::client::{agent, message, server, went_well};
+use crate::statement::{format, limits, print_parts, width};
 use crate::written::Written;
-use crate::{files, look, serve};
+use crate::{files, folder};
 
 pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let values: Vec<Value> = args.param.iter().map(|text| Value::from(text.as_str())).collect();
@@ -80,62 +82,6 @@ fn settings(args: &ReportArgs) -> Vec<(&'static str, String)> {
     settings
 }
 
-/// Limits of statements over tables.
-pub(crate) fn limits(args: &LimitArgs) -> Limits {
-    let defaults = Limits::default();
-    Limits {
-        memory_bytes: usize::try_from(args.query_memory).unwrap_or(usize::MAX),
-        time: args.query_time.unwrap_or(defaults.time),
-        rows: args.query_rows.unwrap_or(defaults.rows),
-        ..defaults
-    }
-}
-
-pub(crate) const fn format(format: FormatArg) -> Format {
-    match format {
-        FormatArg::Table => Format::Table,
-        FormatArg::Csv => Format::Csv,
-        FormatArg::Tsv => Format::Tsv,
-        FormatArg::Json => Format::Json,
-        FormatArg::Ndjson => Format::Ndjson,
-        FormatArg::Parquet => Format::Parquet,
-        FormatArg::Chart => Format::Chart,
-    }
-}
-
-/// The width of the terminal that a result is printed to; of a page where it goes elsewhere.
-pub(crate) fn width() -> usize {
-    let size = console::Term::stdout().size_checked();
-    size.map_or(CHART_WIDTH, |(_, columns)| usize::from(columns))
-}
-
-/// The address of the server to ask, if there is one.
-pub(crate) fn server(whose: &Whose) -> anyhow::Result<Option<String>> {
-    match (&whose.server, &whose.data) {
-        (Some(url), _) => Ok(Some(url.trim_end_matches('/').to_owned())),
-        (None, Some(data)) => Ok(look::server_of(data)?.map(|address| format!("http://{address}"))),
-        (None, None) => bail!("--data DIR or --server URL expected"),
-    }
-}
-
-pub(crate) fn agent() -> ureq::Agent {
-    // No time limit: the server has one.
-    ureq::Agent::config_builder().http_status_as_error(false).build().new_agent()
-}
-
-/// An answer that says that it went well; what another one says is the error.
-pub(crate) fn went_well(
-    base: &str,
-    mut answer: ureq::http::Response<ureq::Body>,
-) -> anyhow::Result<ureq::http::Response<ureq::Body>> {
-    let status = answer.status();
-    if !status.is_success() {
-        let text = answer.body_mut().read_to_string().context("read the server's answer")?;
-        bail!("{}", message(&text).unwrap_or_else(|| format!("the server at {base} answered {status}: {text}")));
-    }
-    Ok(answer)
-}
-
 fn from_server(
     base: &str,
     answer: ureq::http::Response<ureq::Body>,
@@ -170,12 +116,6 @@ fn failure(base: &str, id: &str) -> Option<String> {
     message(&answer.body_mut().read_to_string().ok()?)
 }
 
-/// The server's words, which may have been a stranger's.
-fn message(text: &str) -> Option<String> {
-    let message = serde_json::from_str::<Value>(text).ok()?["message"].as_str()?.to_owned();
-    Some(crate::render::clean(&message))
-}
-
 fn from_folder(
     whose: &Whose,
     tables: &TablesArgs,
@@ -187,39 +127,8 @@ fn from_folder(
     let settings = WarehouseSettings {
         limits: limits(limits_args),
         zone: Some(jiff::tz::TimeZone::system()),
-        ..look::settings(tables)
+        ..folder::settings(tables)
     };
-    let (_local, _sinks, warehouse) = look::open_warehouse(data, &settings)?;
+    let (_local, _sinks, warehouse) = folder::open_warehouse(data, &settings)?;
     print_parts(warehouse.run_with(None, prepared, format(written.output), width()), written)
-}
-
-/// Writes a result to where it goes, part by part.
-pub(crate) fn print_parts(mut parts: Parts, written: &WrittenArgs) -> anyhow::Result<ExitCode> {
-    serve::runtime()?.block_on(async {
-        let mut interrupted = std::pin::pin!(serve::asked_to_end()?);
-        let mut out = None;
-        loop {
-            let part = tokio::select! {
-                part = parts.next() => part,
-                () = &mut interrupted => return Ok(ExitCode::from(serve::INTERRUPTED)),
-            };
-            // Opened when there is something, so that a wrong statement leaves the file alone.
-            let out = match &mut out {
-                Some(out) => out,
-                None => {
-                    if let Some(Err(error)) = part {
-                        return Err(error.into());
-                    }
-                    out.insert(Written::open(written)?)
-                }
-            };
-            match part {
-                Some(Ok(bytes)) if out.write(&bytes)?.is_break() => return Ok(ExitCode::SUCCESS),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(anyhow::Error::from(error).context("the result broke off")),
-                None => break,
-            }
-        }
-        out.map_or(Ok(ExitCode::SUCCESS), Written::close)
-    })
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use crate::args::{FormatArg, WrittenArgs};
-use crate::serve;
+use crate::process;
 
 /// A file, which is there once the result is whole, or standard output.
 pub(crate) enum Written {
@@ -74,10 +74,10 @@ impl Part {
         let part = PathBuf::from(part);
         let file = File::create(&part).with_context(|| format!("create {}", part.display()))?;
         let interrupted = part.clone();
-        serve::when_asked_to_end(move || {
+        process::when_asked_to_end(move || {
             let _ = std::fs::remove_file(&interrupted);
             // What is under way elsewhere ends with the process.
-            std::process::exit(i32::from(serve::INTERRUPTED));
+            std::process::exit(i32::from(process::INTERRUPTED));
         })?;
         Ok(Self { file, part, path: path.to_owned() })
     }

@@ -1,5 +1,6 @@
 //! `visitlog import`: visits of access logs.
 
+mod numbers;
 mod progress;
 mod rejects;
 mod setup;
@@ -11,14 +12,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use visitlog_core::Timestamp;
 use visitlog_logs::import::{BatchDone, FileDone, ReadError};
 use visitlog_logs::sessions::{Ending, NO_SITE};
 use visitlog_logs::{Input, Tally};
 use visitlog_server::warehouse::import::Stage;
 
+use self::numbers::{counted, digits};
 use self::progress::Progress;
-use self::setup::Setup;
+use self::setup::{Setup, now};
 pub(crate) use self::tail::tail;
 use crate::args::ImportArgs;
 use crate::out;
@@ -140,39 +141,4 @@ fn of_all(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, to
     }
     let _ = writeln!(text, "visitlog query --data {} \"SELECT * FROM visits\" shows them", args.logs.data.display());
     text
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
-}
-
-/// `1,234,567`.
-fn digits(number: u64) -> String {
-    let plain = number.to_string();
-    let mut out = String::with_capacity(plain.len() + plain.len() / 3);
-    for (at, digit) in plain.chars().enumerate() {
-        if at > 0 && (plain.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn counted(number: u64, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", digits(number))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_read_as_people_write_them() {
-        assert_eq!(digits(0), "0");
-        assert_eq!(digits(999), "999");
-        assert_eq!(digits(1_234_567), "1,234,567");
-        assert_eq!((counted(1, "line"), counted(1_000, "line")), ("1 line".to_owned(), "1,000 lines".to_owned()));
-    }
 }

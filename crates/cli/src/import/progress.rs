@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use visitlog_logs::import::Watch;
 use visitlog_logs::{Input, Reject};
 
-use super::digits;
+use super::numbers::digits;
 use super::rejects::Rejects;
 use crate::args::SourceArgs;
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use visitlog_core::Host;
 use visitlog_core::rules::{PathRules, SiteRules};
+use visitlog_core::{Host, Timestamp};
 use visitlog_logs::import::{ImportFolder, ReadSettings};
 use visitlog_logs::sessions::{Locate, SessionSettings};
 use visitlog_logs::{Format, Hints};
@@ -13,9 +13,8 @@ use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::import::{Staging, open_folder, staging};
 use visitlog_server::{EnrichSettings, Enricher};
 
-use super::now;
 use crate::args::SourceArgs;
-use crate::look;
+use crate::folder;
 
 /// Threads that parse and that make visits, at most: more would only take more memory.
 const THREADS_MAX: usize = 8;
@@ -57,7 +56,7 @@ impl Setup {
             ..SessionSettings::new(folder.key().clone())
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        let tables = look::settings(&args.tables);
+        let tables = folder::settings(&args.tables);
         let data = args.data.clone();
         Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, enricher })
     }
@@ -76,4 +75,9 @@ impl Setup {
     pub(super) fn staging(&self) -> anyhow::Result<Arc<Staging>> {
         Ok(staging(&self.folder.next_stage()?, &self.enricher)?)
     }
+}
+
+/// The wall clock's time.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }

@@ -9,7 +9,7 @@ use visitlog_logs::import::Pending;
 use visitlog_server::warehouse::import::Unserved;
 
 use super::setup::Setup;
-use crate::sql;
+use crate::client;
 
 /// How long it waits for another process, a query perhaps, to let go of the folder.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,7 +53,7 @@ fn keep_in_shape(tables: &Unserved) {
 fn by_server(address: &str, pending: &Pending) -> anyhow::Result<()> {
     let url = format!("http://{address}/api/v1/import");
     let body = json!({ "importer": format!("{:032x}", pending.importer), "batch": pending.batch }).to_string();
-    let request = sql::agent().post(&url).header("content-type", "application/json");
-    sql::went_well(&url, request.send(body).with_context(|| format!("ask the server at {url}"))?)?;
+    let request = client::agent().post(&url).header("content-type", "application/json");
+    client::went_well(&url, request.send(body).with_context(|| format!("ask the server at {url}"))?)?;
     Ok(())
 }

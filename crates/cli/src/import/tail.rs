@@ -15,11 +15,12 @@ use visitlog_logs::sessions::{Ending, Horizons};
 use visitlog_logs::{Input, InputError, Reject, Tally};
 use visitlog_server::warehouse::import::Stage;
 
+use super::numbers::digits;
 use super::rejects::Rejects;
-use super::setup::Setup;
-use super::{digits, now, store};
+use super::setup::{Setup, now};
+use super::store;
 use crate::args::TailArgs;
-use crate::{out, serve};
+use crate::{out, process};
 
 /// While nothing is written, sessions end all the same: so often it is looked whether some are due.
 const QUIET_COMMIT_EVERY: Duration = Duration::from_secs(5);
@@ -62,7 +63,7 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
     }
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
-    serve::when_asked_to_end(move || told.store(true, Ordering::SeqCst))?;
+    process::when_asked_to_end(move || told.store(true, Ordering::SeqCst))?;
     let setup = Setup::open(&args.logs)?;
     store::pending(&setup).context("store what was read before")?;
     let now = Instant::now();
