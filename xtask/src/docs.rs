@@ -1,6 +1,6 @@
 //! Documentation that is checked: relative links, and the paths and symbols that ARCHITECTURE.md names.
 
-use crate::{hygiene, run};
+use crate::run;
 use anyhow::Context;
 use std::collections::HashSet;
 use std::fs;
@@ -11,7 +11,7 @@ const ARCHITECTURE_LINES_MAX: usize = 350;
 
 /// What is wrong with the documentation.
 pub(crate) fn check() -> anyhow::Result<Vec<String>> {
-    let files = hygiene::committed()?;
+    let files = run::committed()?;
     let mut wrong = Vec::new();
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "md")) {
         let Ok(text) = fs::read_to_string(run::root().join(file)) else { continue };

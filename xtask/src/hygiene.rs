@@ -1,10 +1,10 @@
 //! Checks over the committed files: what no linter looks at.
 
-use crate::run::{self, Cmd};
-use crate::{docs, generated};
+use crate::run;
+use crate::{circles, docs, generated};
 use anyhow::bail;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Longest source file, in lines: longer ones are split.
 const LINES_MAX: usize = 600;
@@ -16,7 +16,7 @@ const GENERATED: [&str; 2] = ["Cargo.lock", "package-lock.json"];
 /// Checks every committed file, then the documentation.
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut wrong = Vec::new();
-    for file in committed()? {
+    for file in run::committed()? {
         // A file that is deleted but not yet committed as such.
         let Ok(meta) = fs::metadata(run::root().join(&file)) else { continue };
         if meta.len() > BYTES_MAX {
@@ -29,14 +29,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
     }
     wrong.extend(docs::check()?);
     wrong.extend(generated::check()?);
+    wrong.extend(circles::check()?);
     if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
-}
-
-/// Names of the committed files, relative to the root.
-pub(crate) fn committed() -> anyhow::Result<Vec<PathBuf>> {
-    // The folder may belong to another user than the one who tests.
-    let listed = Cmd::new("git").args(["-c", "safe.directory=*", "ls-files", "-z"]).output()?;
-    Ok(listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
 }
 
 fn text_file(file: &Path, text: &str) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! `cargo xtask demo` builds and starts the demo. The rest are short names for longer commands ([`pass`]).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a build tool talks to its terminal")]
 
+mod circles;
 mod docs;
 mod edges;
 mod generated;

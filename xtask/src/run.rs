@@ -17,6 +17,13 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
+/// Names of the committed files, relative to the root.
+pub(crate) fn committed() -> anyhow::Result<Vec<PathBuf>> {
+    // The folder may belong to another user than the one who tests.
+    let listed = Cmd::new("git").args(["-c", "safe.directory=*", "ls-files", "-z"]).output()?;
+    Ok(listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
+}
+
 /// The cargo that runs us.
 pub(crate) fn cargo() -> Command {
     let mut cmd = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
