@@ -13,7 +13,7 @@ use visitlog_server::lookup::{self, Wanted};
 
 use crate::args::TerminateArgs;
 #[cfg(feature = "warehouse")]
-use crate::args::{Output, TablesArgs, VisitArgs, VisitsArgs};
+use crate::args::{Output, VisitArgs, VisitsArgs};
 use crate::client::server_of;
 #[cfg(feature = "warehouse")]
 use crate::folder::{open_warehouse, settings};

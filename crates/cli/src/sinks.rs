@@ -7,7 +7,7 @@ use serde_json::Value;
 use visitlog_server::admin::sinks::{describe, describe_set_aside};
 
 use crate::args::{SinkAction, SinksArgs};
-use crate::{look, out, render, sql};
+use crate::{client, folder, out, render};
 
 pub(crate) fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
     let name = match (args.action, &args.name) {
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
         (_, Some(name)) => name,
         (_, None) => bail!("the name of a sink expected; visitlog sinks lists them"),
     };
-    let answer = match sql::server(&args.whose)? {
+    let answer = match client::server(&args.whose)? {
         Some(base) => ask(&base, args.action, name)?,
         None => in_folder(args, name)?,
     };
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
 
 fn ask(base: &str, action: SinkAction, name: &str) -> anyhow::Result<Value> {
     let url = format!("{base}/api/v1/sinks");
-    let agent = sql::agent();
+    let agent = client::agent();
     let answer = match action {
         SinkAction::List => agent.get(&url).call(),
         SinkAction::Quarantine => agent.get(format!("{url}/{name}/quarantine")).call(),
@@ -45,7 +45,7 @@ fn ask(base: &str, action: SinkAction, name: &str) -> anyhow::Result<Value> {
         SinkAction::Reopen => agent.post(format!("{url}/{name}/reopen")).send_empty(),
         SinkAction::Replay => agent.post(format!("{url}/{name}/replay")).send_empty(),
     };
-    let mut answer = sql::went_well(base, answer.with_context(|| format!("ask the server at {url}"))?)?;
+    let mut answer = client::went_well(base, answer.with_context(|| format!("ask the server at {url}"))?)?;
     let text = answer.body_mut().read_to_string().context("read the server's answer")?;
     serde_json::from_str(&text).context("the server's answer is no JSON")
 }
@@ -53,7 +53,7 @@ fn ask(base: &str, action: SinkAction, name: &str) -> anyhow::Result<Value> {
 /// The same in a folder that nobody serves. Only a look, and a replay: who pauses a sink wants a server to leave it alone.
 fn in_folder(args: &SinksArgs, name: &str) -> anyhow::Result<Value> {
     let data = args.whose.data.as_deref().context("--data DIR expected")?;
-    let (local, lanes, _warehouse) = look::open_warehouse(data, &look::settings(&args.tables))?;
+    let (local, lanes, _warehouse) = folder::open_warehouse(data, &folder::settings(&args.tables))?;
     let engine = local.engine();
     let turn = || -> anyhow::Result<bool> {
         let worked = lanes.step(engine.now()).worked;
