@@ -2,21 +2,10 @@
 
 /// The files of each.
 pub(super) const KNOWN: &[&[&str]] = &[
-    &["crates/core/src/codec.rs", "crates/core/src/codec/wire.rs"],
-    &["crates/core/src/machine/head.rs", "crates/core/src/machine/restore.rs", "crates/core/src/machine/shard.rs"],
-    &["crates/engine/src/engine.rs", "crates/engine/src/recover.rs"],
-    &[
-        "crates/engine/src/journal/codec.rs",
-        "crates/engine/src/journal/error.rs",
-        "crates/engine/src/journal/format.rs",
-        "crates/engine/src/journal/meta.rs",
-        "crates/engine/src/journal/record.rs",
-    ],
-    &[
-        "crates/engine/src/journal/journal.rs",
-        "crates/engine/src/journal/wait.rs",
-        "crates/engine/src/journal/writer.rs",
-    ],
+    &["crates/core/src/ports/open.rs", "crates/core/src/ports/store.rs"],
+    &["crates/core/src/session/commit.rs", "crates/core/src/session/start.rs", "crates/core/src/session/work.rs"],
+    &["crates/engine/src/base.rs", "crates/engine/src/carry.rs", "crates/engine/src/upkeep.rs"],
+    &["crates/engine/src/bound.rs", "crates/engine/src/engine.rs", "crates/engine/src/recover.rs"],
     &["crates/logs/src/format/builtin.rs", "crates/logs/src/format/json.rs", "crates/logs/src/format/mod.rs"],
     &["crates/logs/src/sessions/fold.rs", "crates/logs/src/sessions/mod.rs"],
     &["crates/logs/src/sessions/gather.rs", "crates/logs/src/sessions/settings.rs"],
@@ -26,6 +15,7 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "crates/server/src/admin/metrics.rs",
         "crates/server/src/admin/mod.rs",
         "crates/server/src/admin/query.rs",
+        "crates/server/src/admin/sinks.rs",
         "crates/server/src/admin/visits.rs",
     ],
     &[
@@ -39,6 +29,12 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "crates/server/src/proxy/settings.rs",
     ],
     &["crates/server/src/warehouse.rs", "crates/server/src/warehouse/storage.rs"],
+    &[
+        "crates/sinks/src/lane.rs",
+        "crates/sinks/src/lane/deliver.rs",
+        "crates/sinks/src/lane/parking.rs",
+        "crates/sinks/src/lane/replay.rs",
+    ],
     &[
         "crates/testkit/src/sim_disk/inode.rs",
         "crates/testkit/src/sim_disk/mod.rs",
