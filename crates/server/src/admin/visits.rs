@@ -20,6 +20,9 @@ use crate::warehouse::report::records::RECORDS_MAX;
 /// Whether visits are recorded: 503 once the journal has stopped, or while it can take nothing.
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
     match admin.engine.journal().check() {
+        Ok(()) if admin.engine.journal().is_on_reserve() => {
+            error(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the disk is full, the journal writes to its reserve")
+        }
         Ok(()) if !admin.engine.journal().is_stalled() => "ok\n".into_response(),
         Ok(()) => error(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the disk takes nothing; the site is served"),
         Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, "not_recording", &why.to_string()),
