@@ -10,8 +10,9 @@ pub const VALUES_BYTES_MAX: usize = 16 * 1024;
 /// Open sessions in one engine, by default; beyond it provisional ones are evicted first, then idle ones. Memory: at most
 /// 200 bytes each.
 pub const OPEN_SESSIONS_MAX: usize = 4_000_000;
-/// Provisional sessions among them, by default: those whose cookie has not come back, which strangers can make as many
-/// of as they send requests. Beyond it the oldest of them are evicted, and visitors who are known go on.
+/// Provisional sessions among them, by default: those whose cookie has not come back, and those that cookieless clients
+/// share, which strangers can make as many of as they have addresses and names. Beyond it the oldest of them are evicted,
+/// and visitors who are known go on.
 pub const PROVISIONAL_SESSIONS_MAX: usize = 1_000_000;
 /// Ended sessions that are remembered so that their tokens never join another, by default; beyond it the oldest are
 /// forgotten. They stand in each base of the journal: 64 bytes in memory and 40 in the journal each.

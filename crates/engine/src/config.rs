@@ -96,6 +96,7 @@ impl EngineConfig {
         }
         ShardConfig {
             tick: self.tick,
+            cookies: self.cookies,
             budget: self.budget,
             rules: rules.into(),
             rules_by_host: Arc::new(by_host),

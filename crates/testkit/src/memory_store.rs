@@ -55,11 +55,12 @@ impl MemoryStore {
         cookies: bool,
         named: Vec<Host>,
     ) -> Self {
+        let config = ShardConfig { cookies, ..config.clone() };
         Self {
             clock,
             entropy,
-            config: config.clone(),
-            sessions: RwLock::new(Sessions::new(config, SHARDS, named.iter().cloned())),
+            sessions: RwLock::new(Sessions::new(&config, SHARDS, named.iter().cloned())),
+            config,
             named,
             records: Records::default(),
             cookies,

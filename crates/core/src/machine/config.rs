@@ -13,6 +13,8 @@ use crate::rules::SiteRules;
 pub struct ShardConfig {
     /// How often the wheel moves: ends are late by at most this, plus the sweep's lag.
     pub tick: Duration,
+    /// Whether clients are known by cookie; if not, by fingerprint.
+    pub cookies: bool,
     /// What strangers can fill; a shard has its share.
     pub budget: Budget,
     /// The rules; a session knows its own by index. There is at least one.
@@ -29,7 +31,8 @@ pub struct ShardConfig {
 pub struct Budget {
     /// Open sessions. One more evicts a provisional one, or the one that is idle longest, near enough.
     pub open_sessions: usize,
-    /// Provisional ones among them: one more evicts the oldest of them. Visitors whose cookie came back go on.
+    /// Provisional ones among them, those that cookieless clients share included: one more evicts the oldest of them.
+    /// Visitors whose cookie came back go on.
     pub provisional: usize,
     /// Ended sessions whose tokens must never join another: one more forgets the oldest. Its token then may bring
     /// parallel requests together again, as that of an expired session does.
@@ -73,6 +76,7 @@ impl Default for ShardConfig {
     fn default() -> Self {
         Self {
             tick: Duration::from_secs(1),
+            cookies: true,
             budget: Budget::default(),
             rules: Arc::new([SiteRules::default()]),
             rules_by_host: Arc::default(),

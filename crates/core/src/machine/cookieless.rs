@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Cookieless {
     prints: HashMap<Fingerprint, Print>,
-    /// Fingerprints none of whose sessions is open, since when, oldest first.
+    /// Fingerprints none of whose sessions is open, since when, oldest first; each once, and some have been open since.
     lingering: VecDeque<(Timestamp, Fingerprint)>,
     lingering_max: usize,
     /// Forgotten before their time.
@@ -41,6 +41,8 @@ struct Known {
     shared: Option<VisitId>,
     /// Visitors that returned a token without a visit, and were let out for it: once each.
     let_out: Vec<Visitor>,
+    /// When the last of its sessions ended, if it lingers for that.
+    lingers: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +127,16 @@ impl Known {
     /// Whether one of its sessions is open.
     fn is_open(&self) -> bool {
         self.shared.is_some() || !self.stale.is_empty() || self.young.iter().any(|young| !young.ended)
+    }
+
+    /// One of its sessions is over, and is not waited for any more. If it was missed, its token may still come back.
+    fn over(&mut self, visit: VisitId) {
+        if self.stale.contains(&visit) {
+            let too_many = (self.missed.len() + 1).saturating_sub(limits::PROVISIONAL_PER_FINGERPRINT_MAX);
+            self.missed.drain(..too_many);
+            self.missed.push(visit);
+        }
+        self.forget(visit);
     }
 
     fn forget(&mut self, visit: VisitId) {
@@ -247,7 +259,7 @@ impl Cookieless {
                 known.age(now);
                 match known.young.iter_mut().find(|young| young.visit == visit) {
                     Some(young) if !evicted => young.ended = true,
-                    _ => known.forget(visit),
+                    _ => known.over(visit),
                 }
                 if known.shared == Some(visit) {
                     known.shared = None;
@@ -291,14 +303,17 @@ impl Cookieless {
 
     /// Keeps in mind for a while what is known of a fingerprint without open sessions, if that is anything.
     fn linger(&mut self, key: Fingerprint, now: Timestamp) {
-        let Some(Print::Known(known)) = self.prints.get(&key) else { return };
+        let Some(Print::Known(known)) = self.prints.get_mut(&key) else { return };
         if known.is_open() {
             return;
         }
         if known.young.is_empty() && known.misses == 0 {
             return self.remove(key);
         }
-        self.lingering.push_back((now, key));
+        // Once, however often its sessions end: who ends one a request must not push the others out.
+        if known.lingers.replace(now).is_none() {
+            self.lingering.push_back((now, key));
+        }
         self.prune(now);
     }
 
@@ -309,9 +324,17 @@ impl Cookieless {
                 break;
             }
             self.lingering.pop_front();
-            if matches!(self.prints.get(&key), Some(Print::Known(known)) if !known.is_open()) {
-                self.forgotten += u64::from(!is_over);
-                self.remove(key);
+            let Some(Print::Known(known)) = self.prints.get_mut(&key) else { continue };
+            match known.lingers.take() {
+                _ if known.is_open() => {}
+                Some(last) if last > since => {
+                    known.lingers = Some(last);
+                    self.lingering.push_back((last, key));
+                }
+                _ => {
+                    self.forgotten += u64::from(!is_over);
+                    self.remove(key);
+                }
             }
         }
     }
@@ -456,6 +479,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_comes_back_once_its_session_has_expired_is_no_sign_of_a_cookieless_client() {
+        let mut index = Cookieless::default();
+        admit(&mut index, 1_000, 0);
+        for n in 0..20 {
+            let s = n as i64 * 1_900;
+            assert!(admit(&mut index, n, s), "session {n}");
+            index.ended(KEY, visit_at(n, s), false, at(s + 1_801));
+            index.returned(KEY, visit_at(n, s));
+        }
+    }
+
+    #[test]
     fn what_has_no_open_session_is_forgotten_in_time_and_for_want_of_room() {
         let mut index = Cookieless::new(10);
         for n in 0..100 {
@@ -466,6 +501,30 @@ mod tests {
         assert_eq!((index.len(), index.forgotten()), (10, 90));
         index.admit(KEY, &applicant(visit_at(1, 4_000)), at(4_000));
         assert_eq!(index.len(), 1);
+    }
+
+    #[test]
+    fn who_ends_the_shared_session_again_and_again_pushes_nobody_out() {
+        let mut index = Cookieless::new(10);
+        let other = Fingerprint(2);
+        for n in 0..3 {
+            let visit = visit_at(1_000_000 + n, 0);
+            index.admit(other, &applicant(visit), at(0));
+            index.ended(other, visit, false, at(0));
+        }
+        for n in 0..1_000 {
+            let visit = match index.admit(KEY, &applicant(visit_at(n, 20)), at(20)) {
+                Admission::Own { .. } => visit_at(n, 20),
+                Admission::Shared(shared) => shared,
+            };
+            index.ended(KEY, visit, false, at(20));
+        }
+        assert_eq!((index.forgotten(), index.lingering.len()), (0, 2));
+        assert!(index.is_cookieless(other, at(31)) && index.is_cookieless(KEY, at(31)));
+        index.admit(other, &applicant(visit(1)), at(3_610));
+        assert!(index.knows(KEY) && index.knows(other), "an hour after it was last open");
+        index.admit(Fingerprint(3), &applicant(visit(2)), at(3_621));
+        assert!(!index.knows(KEY));
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl Shard {
             return committed;
         }
         self.make_room(asked.now, fx);
-        if start.identity == Identity::Cookie {
+        if start.identity == Identity::Cookie || self.config.cookies {
             self.make_room_for_provisional(asked.now, fx);
         }
         self.open(asked, fx, |rules, out| session::start(start, commit, true, random, asked.now, rules, out))

@@ -71,7 +71,7 @@ impl Shard {
             wheel: Wheel::new(config.tick),
             rejoin: Rejoin::default(),
             tombs: Tombstones::new(config.budget.tombstones),
-            provisional: Provisional::default(),
+            provisional: Provisional::new(config.cookies),
             holds: Holds::default(),
             replies: Replies::default(),
             nothing: Arc::default(),
@@ -107,7 +107,7 @@ impl Shard {
     pub(super) fn insert(&mut self, slot: Slot, now: Timestamp) -> u32 {
         let (visit, flags) = (slot.session.visit, slot.session.flags);
         let index = self.slots.insert(slot);
-        if flags.provisional() {
+        if self.provisional.counts(flags) {
             self.provisional.push(index, visit, &self.slots);
         }
         let slots = &self.slots;
@@ -153,7 +153,7 @@ impl Shard {
         let was_provisional = slot.session.flags;
         let reply = rule(&mut slot.session, rules, decision);
         if !decision.records.is_empty() || !decision.changes.is_empty() {
-            if was_provisional != slot.session.flags && !slot.session.flags.provisional() {
+            if was_provisional != slot.session.flags && !self.provisional.counts(slot.session.flags) {
                 self.provisional.left(was_provisional);
             }
             self.carry_out(index, asked, fx);

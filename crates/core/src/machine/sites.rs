@@ -108,9 +108,7 @@ impl Sites {
 
     /// Makes a host a site, if there is room for one more.
     pub fn confirm(&mut self, host: &Host, now: Timestamp) -> HostIndex {
-        let index = self.note(host, now);
-        self.confirm_at(index, now);
-        index
+        self.confirm_session(HostIndex::OTHER, host, now).0
     }
 
     /// Makes a remembered host a site, if there is room for one more. `false`: there is none.
@@ -134,7 +132,13 @@ impl Sites {
     /// The same for the host of a session, or for the one that its client asked for where the session's own is not
     /// remembered. Returns its place, and whether it is a site.
     pub fn confirm_session(&mut self, at: HostIndex, asked: &Host, now: Timestamp) -> (HostIndex, bool) {
-        let index = if at == HostIndex::OTHER { self.note(asked, now) } else { at };
+        let index = match self.find(asked, now) {
+            _ if at != HostIndex::OTHER => at,
+            Some(index) => index,
+            // It does not wait for room among those that anybody can fill.
+            None if self.known < self.known_max && self.hosts.len() < usize::from(u16::MAX) => self.push(asked, now),
+            None => self.note(asked, now),
+        };
         let is_site = self.confirm_at(index, now);
         (index, is_site)
     }
@@ -233,6 +237,23 @@ mod tests {
         let index = sites.note(&Host::new("new.example"), NOW);
         assert_eq!(sites.confirm(&Host::new("new.example"), NOW), index);
         assert_eq!(sites.name(index), "new.example");
+    }
+
+    #[test]
+    fn forged_hosts_keep_no_visitor_from_making_a_site() {
+        let mut sites = open();
+        for n in 0..2 * limits::PENDING_HOSTS_MAX {
+            sites.note(&Host::new(&format!("n{n}.example")), NOW);
+        }
+        let shop = Host::new("shop.example");
+        assert_eq!(sites.note(&shop, NOW), HostIndex::OTHER, "no room to remember it");
+        let (index, is_site) = sites.confirm_session(HostIndex::OTHER, &shop, NOW);
+        assert_eq!((is_site, sites.name(index)), (true, "shop.example"));
+        for n in 0..2 * limits::SITES_MAX {
+            sites.confirm(&Host::new(&format!("c{n}.example")), NOW);
+        }
+        assert_eq!(sites.known().count(), limits::SITES_MAX);
+        assert_eq!(sites.hosts.len(), limits::SITES_MAX + limits::PENDING_HOSTS_MAX);
     }
 
     #[test]

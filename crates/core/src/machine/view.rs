@@ -164,7 +164,8 @@ impl Shard {
 
     /// Whether what is kept beside the table agrees with it.
     pub(crate) fn check_counts(&self) -> Result<(), String> {
-        let provisional = self.indexes().filter(|&index| self.slots.at(index).session.flags.provisional()).count();
+        let counts = |&index: &u32| self.provisional.counts(self.slots.at(index).session.flags);
+        let provisional = self.indexes().filter(counts).count();
         if provisional != self.provisional.len() {
             return Err(format!("{provisional} sessions are provisional, {} are counted", self.provisional.len()));
         }

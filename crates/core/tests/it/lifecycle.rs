@@ -278,6 +278,30 @@ fn the_cap_evicts_unconfirmed_sessions_first() {
 }
 
 #[test]
+fn sessions_that_cookieless_clients_share_are_evicted_before_those_of_visitors() {
+    let budget = Budget { open_sessions: 64, provisional: 32, ..Budget::default() };
+    let day = Duration::from_secs(86_400);
+    let rules = Arc::new([SiteRules { idle_timeout: day, ..SiteRules::default() }]);
+    let world = World::configured(&ShardConfig { budget, rules, ..ShardConfig::default() }, true);
+    let mut known: Vec<_> = (0..4).map(|n| world.browser(n)).collect();
+    for browser in &mut known {
+        browser.page("/");
+        browser.asset();
+    }
+    // Each of them comes often enough to share one.
+    for print in 100..300 {
+        let mut stranger = world.browser(print);
+        stranger.keeps_cookies = false;
+        (0..8).take_while(|_| stranger.page("/").outcome != Outcome::Shared).for_each(|_| world.wait(11));
+    }
+    for browser in &known {
+        assert!(is_live(&browser.begin(true).begun).is_some(), "a visitor's session was evicted for strangers");
+    }
+    assert!(world.store.open().len() <= 32 + 4, "{}", world.store.open().len());
+    world.tick();
+}
+
+#[test]
 fn values_are_field_level_and_bounded() {
     let world = World::new();
     let mut browser = world.browser(1);
