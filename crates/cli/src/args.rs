@@ -3,6 +3,7 @@
 #[cfg(feature = "warehouse")]
 mod import;
 mod sql;
+mod strangers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use visitlog_core::rules::Addresses;
 #[cfg(feature = "warehouse")]
 pub(crate) use self::import::*;
 pub(crate) use self::sql::*;
+pub(crate) use self::strangers::*;
 
 /// Records what visitors do on a web site: sessions that end once, visits as one record.
 #[derive(Debug, Parser)]
@@ -85,10 +87,14 @@ pub(crate) struct ServeArgs {
     /// A session ends when it is older, whatever it does
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
     pub(crate) max_age: Duration,
+    /// A visitor is another one after so long, whatever its cookie says; the cookie lives as long
+    #[arg(long, value_name = "TIME", default_value = "395d", value_parser = duration)]
+    pub(crate) visitor_max_age: Duration,
     /// What an answer waits for, named for what it survives
     #[arg(long, value_enum, default_value_t)]
     pub(crate) durability: DurabilityArg,
-    /// A site's host name; may be given again. Other hosts become sites once a confirmed session has used them
+    /// A site's host name; may be given again, and then these are all. Without, hosts become sites once a confirmed session
+    /// has used them
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Vec<String>,
     /// The cookie's name [default: __Host-visitlog over TLS, visitlog without]
@@ -148,6 +154,8 @@ pub(crate) struct ServeArgs {
     pub(crate) workers: Option<usize>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) strangers: StrangerArgs,
 }
 
 /// How the tables are kept in shape. Hidden: the defaults suit everybody but tests that want all of it all the time.

@@ -73,10 +73,12 @@ fn settings(args: &ServeArgs) -> ServeSettings {
             max_age: args.max_age,
             single_login: args.single_login,
             logout_ends_session: !args.logout_keeps_session,
+            visitor_max_age: args.visitor_max_age,
             ..SiteRules::default()
         },
         sites: args.site.iter().map(|name| (Host::new(name), None)).collect(),
         cookies: !args.no_cookies,
+        budget: args.strangers.budget(),
         lock_patience: client::PATIENCE,
         ..EngineConfig::default()
     };
@@ -85,7 +87,9 @@ fn settings(args: &ServeArgs) -> ServeSettings {
         DurabilityArg::Process => Durability::Process,
         DurabilityArg::Power => Durability::Power,
     };
+    engine.journal.bytes_max = args.strangers.max_journal;
     let mut layer = LayerSettings::for_proxy();
+    layer.cookie.max_age = Some(args.visitor_max_age);
     layer.trusted_proxies = TrustedProxies::new(args.trusted_proxy.clone(), ForwardedBy::default());
     layer.addresses = args.ip.into();
     if args.no_cookies {

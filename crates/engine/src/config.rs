@@ -22,7 +22,7 @@ pub struct EngineConfig {
     pub sites: Vec<(Host, Option<SiteRules>)>,
     /// Whether clients are known by cookie; if not, by fingerprint.
     pub cookies: bool,
-    /// What strangers can fill.
+    /// What strangers can fill, besides the journal ([`journal::Config::bytes_max`]).
     pub budget: Budget,
     /// How often the wheels move.
     pub tick: Duration,

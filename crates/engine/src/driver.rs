@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use visitlog_core::ports::Durability;
 
+use crate::budget::LimitLog;
 use crate::engine::Engine;
 use crate::stop::Stop;
 use crate::sweep::Sweep;
@@ -21,6 +22,8 @@ const SWEEP_EVERY: Duration = Duration::from_millis(200);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the upkeep looks whether old segments can go; it looks at every open session to know.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether there is something to say of the limits.
+const LIMITS_EVERY: Duration = Duration::from_secs(1);
 /// So many ends that wait for a sync get one at once.
 const STORM_ENDS: usize = 256;
 /// After a failed write, until the next try.
@@ -133,12 +136,17 @@ fn sync(engine: &Engine) -> bool {
 #[expect(clippy::disallowed_methods, reason = "measures how long a sweep took, to keep its pace; decides nothing")]
 fn sweep_loop(engine: &Engine, stop: &Stop) {
     let mut sweep = Sweep::new(engine.now());
-    let mut undurable = UndurableLog::default();
+    let (mut undurable, mut limits) = (UndurableLog::default(), LimitLog::default());
+    let mut limits_at = engine.now();
     let mut more = false;
     while !stop.wait(if more { Duration::from_millis(5) } else { SWEEP_EVERY }) {
         let begun = Instant::now();
         engine.journal().stall_if_slow(engine.now(), SLOW_AFTER);
         undurable.look(engine.now(), engine.journal().undurable_answers());
+        if engine.now() >= limits_at {
+            limits.look(engine.now(), &engine.limited());
+            limits_at = engine.now().after(LIMITS_EVERY);
+        }
         (_, more) = sweep.step(engine);
         if begun.elapsed() > Duration::from_secs(1) {
             tracing::warn!(took = ?begun.elapsed(), "ending sessions takes long");

@@ -6,6 +6,7 @@
 pub mod adapters;
 mod base;
 mod bound;
+mod budget;
 mod carry;
 mod clock;
 pub mod config;
@@ -27,6 +28,7 @@ mod tail;
 mod undurable;
 mod upkeep;
 
+pub use budget::Limited;
 pub use config::EngineConfig;
 pub use counters::{Counters, Counts};
 pub use driver::Driver;

@@ -254,7 +254,7 @@ pub(crate) struct ExportArgs {
 }
 
 /// `512MiB`, `2GB`, `1048576`.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("a size such as 512MiB or 2GB expected, {text:?} found");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -352,6 +352,20 @@ impl Cookieless {
         self.prints.len()
     }
 
+    /// Fingerprints that are remembered, or about to be forgotten, though none of their sessions is open.
+    pub(super) fn lingering(&self) -> usize {
+        self.lingering.len()
+    }
+
+    /// Fingerprints, and what is known of them.
+    pub(super) fn entries(&self) -> usize {
+        let known = |print: &Print| match print {
+            Print::One(_) => 1,
+            Print::Known(known) => 1 + known.young.len() + known.stale.len() + known.missed.len() + known.let_out.len(),
+        };
+        self.lingering.len() + self.prints.values().map(known).sum::<usize>()
+    }
+
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.prints.is_empty()

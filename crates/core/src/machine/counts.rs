@@ -1,4 +1,4 @@
-//! How often each limit did something.
+//! How much of each limit is used, and how often each did something.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,6 +30,21 @@ pub struct BudgetCounts {
     pub fingerprints_forgotten: u64,
     /// Commits that came again, and were answered as the first time.
     pub commits_repeated: u64,
+}
+
+/// How much of each limit of [`super::Budget`] is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// Open sessions.
+    pub open_sessions: usize,
+    /// Provisional ones among them.
+    pub provisional: usize,
+    /// Ended sessions that are remembered.
+    pub tombstones: usize,
+    /// Sites.
+    pub sites: usize,
+    /// Fingerprints that are remembered though none of their sessions is open.
+    pub fingerprints: usize,
 }
 
 pub(super) fn add(counter: &AtomicU64, by: u64) {

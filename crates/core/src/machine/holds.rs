@@ -61,6 +61,11 @@ impl Holds {
         }
     }
 
+    /// Places, those included that nobody has at present.
+    pub(super) fn entries(&self) -> usize {
+        self.records.len()
+    }
+
     /// Takes back a few whose deadline has passed: who got them has forgotten them.
     fn reclaim(&mut self, now: Timestamp) {
         for _ in 0..LOOKS.min(self.records.len()) {

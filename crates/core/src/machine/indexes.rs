@@ -8,7 +8,7 @@ use hashbrown::DefaultHashBuilder;
 
 use super::config::Budget;
 use super::cookieless::{Admission, Applicant, Cookieless};
-use super::counts::{BudgetCounters, BudgetCounts, add};
+use super::counts::{BudgetCounters, BudgetCounts, BudgetUse, add};
 use super::sites::{HostIndex, Sites};
 use super::users::Users;
 use crate::ids::{Fingerprint, Fingerprints, Host, VisitId};
@@ -129,6 +129,19 @@ impl Indexes {
 
     pub(super) fn sessions_of(&self, user: &UserId) -> Vec<VisitId> {
         self.users_of(user).sessions(user)
+    }
+
+    /// Adds how much of each limit the indexes use.
+    pub(super) fn add_used(&self, used: &mut BudgetUse) {
+        used.fingerprints += self.cookieless.iter().map(|part| lock(part).lingering()).sum::<usize>();
+        used.sites = self.read_sites(Sites::known_len);
+    }
+
+    /// Entries of all indexes.
+    pub(super) fn entries(&self) -> usize {
+        let prints: usize = self.cookieless.iter().map(|part| lock(part).entries()).sum();
+        let users: usize = self.users.iter().map(|part| lock(part).len()).sum();
+        prints + users + self.read_sites(Sites::len)
     }
 
     pub(super) fn counts(&self) -> BudgetCounts {

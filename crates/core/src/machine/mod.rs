@@ -31,7 +31,7 @@ mod wheel;
 
 pub use self::config::{Budget, Mutations, ShardConfig, TickBudget};
 pub use self::cookieless::{Admission, Applicant, Cookieless};
-pub use self::counts::BudgetCounts;
+pub use self::counts::{BudgetCounts, BudgetUse};
 pub use self::effects::Log;
 pub use self::sessions::{Call, Done, Sessions, UNBOUNDED};
 pub use self::shard::Shard;

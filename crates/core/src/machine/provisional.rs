@@ -56,6 +56,11 @@ impl Provisional {
         self.open
     }
 
+    /// Entries of the queue, those included that are confirmed or have ended.
+    pub(super) fn entries(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The oldest.
     pub(super) fn first(&mut self, slots: &Slots) -> Option<u32> {
         self.skip_gone(slots);

@@ -71,6 +71,11 @@ impl Rejoin {
         (same && by.rotation == token.rotation).then_some((by.visit, by.visitor))
     }
 
+    /// Entries of both tables.
+    pub(super) fn entries(&self) -> usize {
+        self.starts.len() + self.order.len()
+    }
+
     fn prune(&mut self, now: Timestamp) {
         while let Some(&(at, key)) = self.order.front() {
             if now.since(at) <= limits::REJOIN_WITHIN {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::config::{ShardConfig, TickBudget};
 use super::cookieless::{Admission, Applicant};
-use super::counts::{BudgetCounts, add};
+use super::counts::{BudgetCounts, BudgetUse, add};
 use super::effects::{Effects, Log};
 use super::indexes::{Indexes, lock};
 use super::requests::Found;
@@ -358,6 +358,24 @@ impl Sessions {
     /// How often a host became a site.
     pub fn sites_made(&self) -> usize {
         self.indexes.read_sites(Sites::made)
+    }
+
+    /// How much of each limit is used.
+    pub fn used(&self) -> BudgetUse {
+        let mut used = BudgetUse::default();
+        self.for_each_shard(|shard| shard.add_used(&mut used));
+        self.indexes.add_used(&mut used);
+        used
+    }
+
+    /// Entries of all tables, queues and lists, which memory follows. Looks at all of them.
+    pub fn entries(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).entries()).sum::<usize>() + self.indexes.entries()
+    }
+
+    /// How many sites there can be: all that the settings name, if they name any.
+    pub fn sites_max(&self) -> usize {
+        self.indexes.read_sites(Sites::max)
     }
 
     /// How often each limit did something.

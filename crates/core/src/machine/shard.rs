@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::config::ShardConfig;
-use super::counts::add;
+use super::counts::{BudgetUse, add};
 use super::effects::{Effects, Log};
 use super::holds::{Holds, Replies};
 use super::provisional::Provisional;
@@ -83,6 +83,19 @@ impl Shard {
     /// Open sessions.
     pub fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Adds how much of each limit this shard uses.
+    pub(super) fn add_used(&self, used: &mut BudgetUse) {
+        used.open_sessions += self.table.len();
+        used.provisional += self.provisional.len();
+        used.tombstones += self.tombs.len();
+    }
+
+    /// Entries of all its tables, queues and lists, those included that are free or wait to be cleared away.
+    pub(super) fn entries(&self) -> usize {
+        let Self { slots, provisional, tombs, rejoin, holds, .. } = self;
+        slots.len() + provisional.entries() + tombs.len() + rejoin.entries() + holds.entries()
     }
 
     /// Whether no session is open.

@@ -186,6 +186,21 @@ impl Sites {
         self.hosts.get(usize::from(index.0)).is_some_and(|entry| entry.known)
     }
 
+    /// Hosts that are remembered, sites or not.
+    pub(super) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Sites.
+    pub(super) const fn known_len(&self) -> usize {
+        self.known
+    }
+
+    /// How many sites there can be.
+    pub const fn max(&self) -> usize {
+        if self.closed { self.known } else { self.known_max }
+    }
+
     /// How often a host became a site; never fewer than before.
     pub const fn made(&self) -> usize {
         self.made

@@ -103,7 +103,7 @@ impl Slots {
     }
 
     /// Slots, free ones included.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.chunks.len().saturating_sub(1) * CHUNK + self.chunks.last().map_or(0, Vec::len)
     }
 

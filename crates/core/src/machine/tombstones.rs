@@ -88,6 +88,11 @@ impl Tombstones {
         self.ended.contains(&visit)
     }
 
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.confirmed.order.len() + self.unconfirmed.order.len()
+    }
+
     /// Forgets those that are not to be kept.
     pub(super) fn retain(&mut self, keep: impl Fn(VisitId) -> bool) {
         self.ended.retain(|visit| keep(*visit));

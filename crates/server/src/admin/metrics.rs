@@ -58,6 +58,14 @@ pub const SINK_PARKED: &str = "visitlog_sink_parked_visits";
 pub const SINK_SET_ASIDE: &str = "visitlog_sink_set_aside_visits";
 /// Panics in a sink.
 pub const SINK_PANICS: &str = "visitlog_sink_panics_total";
+/// How much of each limit on what strangers can fill is used.
+pub const LIMIT_USED: &str = "visitlog_limit_used";
+/// How much of it there may be.
+pub const LIMIT_MAX: &str = "visitlog_limit_max";
+/// How often something was evicted, forgotten or refused at a limit.
+pub const LIMIT_HITS: &str = "visitlog_limit_hits_total";
+/// Commits that came again, and were answered as the first time.
+pub const COMMITS_REPEATED: &str = "visitlog_commits_repeated_total";
 /// What was lost or refused, by reason.
 pub const LOSSES: &str = "visitlog_losses_total";
 
@@ -92,6 +100,7 @@ fn render(admin: &Admin) -> String {
     let mut page = Page(String::with_capacity(4096));
     sessions(&mut page, admin);
     journal(&mut page, admin);
+    limits(&mut page, &admin.engine);
     sinks(&mut page, &admin.lanes.status());
     losses(&mut page, admin, (admin.layer_counts)());
     page.0
@@ -130,6 +139,26 @@ fn journal(page: &mut Page, admin: &Admin) {
     page.single(ANSWERS_UNDURABLE, "counter", help, journal.undurable_answers());
     let help = "How far the server's time is ahead of the wall clock; negative where it is behind.";
     page.single(CLOCK_AHEAD, "gauge", help, admin.engine.ahead_of_wall_us() as f64 / 1e6);
+}
+
+fn limits(page: &mut Page, engine: &Engine) {
+    let limits = engine.limited();
+    page.family(LIMIT_USED, "gauge", "How much of each limit on what strangers can fill is used.");
+    for limit in &limits {
+        if let Some(used) = limit.used {
+            page.value(LIMIT_USED, &[("limit", limit.name)], used);
+        }
+    }
+    page.family(LIMIT_MAX, "gauge", "How much of it there may be.");
+    for limit in &limits {
+        page.value(LIMIT_MAX, &[("limit", limit.name)], limit.max);
+    }
+    page.family(LIMIT_HITS, "counter", "How often something was evicted, forgotten or refused at it.");
+    for limit in &limits {
+        page.value(LIMIT_HITS, &[("limit", limit.name)], limit.times);
+    }
+    let help = "Commits that came again, and were answered as the first time.";
+    page.single(COMMITS_REPEATED, "counter", help, engine.budget_counts().commits_repeated);
 }
 
 fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
