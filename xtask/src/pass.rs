@@ -48,6 +48,7 @@ const BENCHES: &[Bench] = &[
     ),
     ("http", "layer and proxy beside bare axum, tower-sessions and nginx", "crates/server/benches/http/run.sh", &[]),
     ("proxy", "the bare proxy beside nginx", "crates/server/benches/proxy/run.sh", &[]),
+    ("memory", "bytes that a session takes of a whole server", "crates/server/benches/memory/run.sh", &[]),
     (
         "logs",
         "SQL over logs and import beside DuckDB, lnav, GoAccess, Webalizer",

@@ -28,7 +28,8 @@ pub struct EngineConfig {
     pub tick: Duration,
     /// Ends per second and shard: how a storm of ends is paced.
     pub ends_per_second: u32,
-    /// Journal bytes from which on long sessions are carried forward, so that old segments can go.
+    /// Journal bytes from which on long sessions are carried forward, so that old segments can go; a quarter of what the
+    /// journal may take if that is less.
     pub carry_from_bytes: u64,
     /// Bytes that bases and carried sessions may take of the journal before sinks get their turn.
     pub upkeep_bytes_at_once: u64,
@@ -80,6 +81,11 @@ impl EngineConfig {
         return !self.mutations.no_wait;
         #[cfg(not(feature = "mutations"))]
         true
+    }
+
+    /// Journal bytes from which on long sessions are carried forward.
+    pub(crate) fn carry_from(&self) -> u64 {
+        self.carry_from_bytes.min(self.journal.bytes_max / 4)
     }
 
     /// How the sessions are set up.

@@ -69,6 +69,11 @@ impl Engine {
         (0..SHARDS).try_for_each(|shard| invariants::check_shard(&self.shard_of(shard as u8)))
     }
 
+    /// Entries of all tables, queues and lists of the open sessions, which memory follows. Slow: for tests.
+    pub fn entries(&self) -> usize {
+        self.sessions.entries()
+    }
+
     fn has_moved(&self, before: &Open) -> bool {
         let now = self.shard_of(before.chain.visit.partition()).get(before.chain.visit);
         now.is_none_or(|now| now.chain.first != before.chain.first)

@@ -159,7 +159,7 @@ impl Upkeep {
             let Some(mut carry) = self.carrying.take().or_else(|| self.next(engine)) else {
                 self.round = None;
                 // Whatever grew meanwhile: the next time is when the journal is twice as long as it is after this.
-                self.carry_from_bytes = engine.config.carry_from_bytes.max(2 * self.kept_bytes(engine));
+                self.carry_from_bytes = engine.config.carry_from().max(2 * self.kept_bytes(engine));
                 return;
             };
             match carry.step(engine, budget) {
@@ -183,7 +183,7 @@ impl Upkeep {
     /// Sessions that begin below are to be carried now, if any are.
     fn cutoff(&self, engine: &Engine) -> Option<Lsn> {
         let bytes = engine.journal.usage().bytes;
-        let is_long = bytes > self.carry_from_bytes.max(engine.config.carry_from_bytes);
+        let is_long = bytes > self.carry_from_bytes.max(engine.config.carry_from());
         let half = is_long.then(|| Lsn(engine.journal.appended().0.saturating_sub(bytes / 2)));
         half.max(engine.releasing())
     }

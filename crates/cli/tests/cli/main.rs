@@ -9,6 +9,7 @@ mod disk;
 mod erase;
 mod files;
 mod fire;
+mod flood;
 mod freeze;
 mod http;
 mod identity;

@@ -33,13 +33,20 @@ struct By {
 }
 
 /// The sessions that old tokens started a moment ago.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rejoin {
     starts: HashMap<Key, By>,
     order: VecDeque<(Timestamp, Key)>,
+    max: usize,
 }
 
 impl Rejoin {
+    /// None yet, and never more than `max`: as many as sessions may be provisional. Who replays one token under many
+    /// names starts more of them in ten seconds than that; they are evicted by then, and nobody can join them.
+    pub(super) fn new(max: usize) -> Self {
+        Self { starts: HashMap::new(), order: VecDeque::new(), max: max.max(1) }
+    }
+
     /// `token` started `visit`, a session of `visitor`.
     pub(super) fn started(
         &mut self,
@@ -48,10 +55,10 @@ impl Rejoin {
         fingerprint: Fingerprint,
         now: Timestamp,
     ) {
-        self.prune(now);
         let key = Key::of(token);
         self.starts.insert(key, By { visit, visitor, fingerprint, rotation: token.rotation, at: now });
         self.order.push_back((now, key));
+        self.prune(now);
     }
 
     /// The session that this token started less than ten seconds ago, and its visitor, if the fingerprint is still the
@@ -78,7 +85,7 @@ impl Rejoin {
 
     fn prune(&mut self, now: Timestamp) {
         while let Some(&(at, key)) = self.order.front() {
-            if now.since(at) <= limits::REJOIN_WITHIN {
+            if now.since(at) <= limits::REJOIN_WITHIN && self.order.len() <= self.max {
                 break;
             }
             self.order.pop_front();
@@ -105,8 +112,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_replayed_fills_nothing() {
+        let mut rejoin = Rejoin::new(10);
+        let new = (VisitId::from_u128(5), Visitor::from_u128(6));
+        for n in 0..1_000 {
+            rejoin.started(&token(Some(n % 100)), new, Fingerprint(n as u64), Timestamp::from_micros(n as i64));
+        }
+        assert_eq!((rejoin.entries(), rejoin.starts.len()), (20, 10));
+        assert_eq!(rejoin.find(&token(Some(99)), prints(999), Timestamp::from_secs(1)), Some(new));
+    }
+
+    #[test]
     fn joins_for_ten_seconds_from_the_same_fingerprint() {
-        let mut rejoin = Rejoin::default();
+        let mut rejoin = Rejoin::new(10);
         let new = (VisitId::from_u128(5), Visitor::from_u128(6));
         rejoin.started(&token(Some(1)), new, Fingerprint(7), Timestamp::from_secs(100));
         assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(110)), Some(new));

@@ -69,7 +69,7 @@ impl Shard {
             slots: Slots::default(),
             table: HashTable::new(),
             wheel: Wheel::new(config.tick),
-            rejoin: Rejoin::default(),
+            rejoin: Rejoin::new(config.budget.provisional),
             tombs: Tombstones::new(config.budget.tombstones),
             provisional: Provisional::new(config.cookies),
             holds: Holds::default(),

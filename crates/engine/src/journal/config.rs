@@ -19,8 +19,8 @@ pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// How a journal behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// A segment's greatest size in bytes, header included. A record that is longer alone gets a segment of its own,
-    /// as long as needed.
+    /// A segment's greatest size in bytes, header included; an eighth of [`Config::bytes_max`] if that is less, for only
+    /// whole segments can go. A record that is longer alone gets a segment of its own, as long as needed.
     pub segment_bytes: u64,
     /// How many bytes may wait to be written: half of them traffic's, before [`super::Journal::check`] refuses, half of
     /// them maintenance's.
@@ -55,6 +55,11 @@ impl Config {
     /// What of the bytes that may wait is traffic's; as much is maintenance's.
     pub(super) const fn unwritten_share(&self) -> u64 {
         self.unwritten_bytes_max / 2
+    }
+
+    /// How long segments are.
+    pub(super) fn segment_len(&self) -> u64 {
+        self.segment_bytes.min(self.bytes_max / 8)
     }
 
     /// How much of its share maintenance uses as it pleases: the rest is for what it appends at once beyond that. An

@@ -103,7 +103,7 @@ impl Appender<'_> {
             append.chunk.maintenance += end - lsn;
             self.maintenance += end - lsn;
         }
-        let is_full = HEADER_LEN + (end - append.segment) > self.journal.config.segment_bytes;
+        let is_full = HEADER_LEN + (end - append.segment) > self.journal.config.segment_len();
         let is_asked = std::mem::take(&mut append.turns);
         append.since_base.saw(kind, end - lsn);
         if (is_full || is_asked) && lsn != append.segment {

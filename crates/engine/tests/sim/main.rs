@@ -17,6 +17,7 @@ mod dice;
 mod directed;
 mod erasure;
 mod faults;
+mod flood;
 mod follower;
 mod lab;
 mod mutations;

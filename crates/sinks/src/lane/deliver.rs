@@ -252,10 +252,16 @@ impl Lane {
         self.round.is_due = !self.park.is_empty()
             || waiting.readable >= gathering.visits_max as u64
             || since.after(gathering.wait_max) <= now
-            || waiting.first.is_some_and(|first| first <= self.source.hastened(self.stream))
+            || self.is_hastened()
             // Half, so that it is on stable storage before the backlog would have to be parked.
             || held > self.settings.held_bytes_max / 2;
         self.round.is_due
+    }
+
+    /// Whether the source is in need of the room that what waits holds back.
+    pub(super) fn is_hastened(&self) -> bool {
+        let waiting = self.source.waiting(self.stream, self.taken);
+        waiting.first.is_some_and(|first| first <= self.source.hastened(self.stream))
     }
 
     /// Has the sink flush what it has gathered, if anything.

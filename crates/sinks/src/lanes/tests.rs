@@ -342,6 +342,21 @@ fn a_backlog_that_holds_back_too_much_is_parked_at_once() {
 }
 
 #[test]
+fn the_backlog_of_a_sink_that_is_down_is_parked_once_the_source_needs_the_room() {
+    let mut world = World::new(MemorySource::default(), MemDisk::default(), settings());
+    world.mode(1);
+    world.ends(0..3);
+    let upto = world.journal.newest(MemorySource::STREAM);
+    world.ends(3..7);
+    world.journal.sync();
+    world.run();
+    assert_eq!(world.status().parked, 0, "it may come back soon");
+    world.journal.hasten(upto);
+    world.run();
+    assert_eq!(world.status().parked, 7);
+}
+
+#[test]
 fn a_parked_backlog_survives_crashes() {
     for is_power_cut in [false, true] {
         let mut world = World::empty();
