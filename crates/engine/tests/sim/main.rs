@@ -8,6 +8,7 @@
 //! `VISITLOG_SIM_SEEDS` says how many seeds (2,000), `VISITLOG_SIM_FROM` which is the first (0).
 #![expect(clippy::print_stdout, reason = "says what was reached")]
 
+mod around;
 mod aside;
 mod audit;
 mod books;

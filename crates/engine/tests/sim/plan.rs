@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use visitlog_core::Host;
 use visitlog_core::machine::Budget;
 use visitlog_core::ports::{Durability, Gathering};
 use visitlog_core::rules::SiteRules;
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) broken: Broken,
     pub(crate) durability: Durability,
     pub(crate) rules: SiteRules,
+    /// Sites that the settings name; then there are no others.
+    pub(crate) sites: Vec<(Host, Option<SiteRules>)>,
     pub(crate) cookies: bool,
     /// Open sessions are capped so low that some are evicted.
     pub(crate) capped: bool,
@@ -78,6 +81,7 @@ impl Plan {
                 single_login: dice.one_in(3),
                 ..SiteRules::default()
             },
+            sites: Vec::new(),
             cookies: !dice.one_in(25),
             capped: dice.one_in(12),
             tick: dice.pick(&[100, 500, 1_000].map(Duration::from_millis)),
@@ -108,6 +112,7 @@ impl Plan {
             broken: Broken::Nothing,
             durability,
             rules,
+            sites: Vec::new(),
             cookies: true,
             capped: false,
             tick: Duration::from_millis(100),
@@ -136,8 +141,7 @@ impl Plan {
         EngineConfig {
             journal: self.journal(),
             rules: self.rules.clone(),
-            // None are named: a named list is closed.
-            sites: Vec::new(),
+            sites: self.sites.clone(),
             cookies: self.cookies,
             budget: Budget { open_sessions: if self.capped { 32 } else { 100_000 }, ..Budget::default() },
             tick: self.tick,
@@ -147,7 +151,7 @@ impl Plan {
             readers: 1,
             lock_patience: Duration::ZERO,
             ledger: LedgerSettings { sees_unsynced: self.broken == Broken::OnlySynced, ..LedgerSettings::default() },
-            mutations: Mutations { machine, no_wait: self.broken == Broken::Wait },
+            mutations: Mutations { machine, no_wait: self.broken == Broken::Wait, ..Mutations::default() },
         }
     }
 
