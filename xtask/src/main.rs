@@ -37,6 +37,8 @@ enum Task {
     Demo(pass::Rest),
     /// The simulation over any number of seeds, each twice.
     Sim(pass::SimArgs),
+    /// What threads can do at once, in any number of orders.
+    Explore(pass::ExploreArgs),
     /// The kill -9 test for longer than the test run gives it.
     Torture(pass::TortureArgs),
     /// A sample of the mutants of core, engine and sinks: which of them does no test notice?
@@ -66,6 +68,7 @@ fn start(task: Task) -> anyhow::Result<()> {
         Task::Assets => install::assets(),
         Task::Demo(rest) => pass::demo(&rest),
         Task::Sim(args) => pass::sim(&args),
+        Task::Explore(args) => pass::explore(&args),
         Task::Torture(args) => pass::torture(&args),
         Task::Mutants(args) => mutants::main(&args),
         Task::Bench(args) => pass::bench(&args),

@@ -20,6 +20,10 @@ const SIM: &[&str] = &[
     "--nocapture",
 ];
 
+/// What runs the scenes of threads whose order is explored. Not in the release build: its assertions are checked, too.
+pub(crate) const EXPLORE: &[&str] =
+    &["test", "--locked", "--package", "visitlog-engine", "--features", "shuttle", "--test", "explore"];
+
 const TORTURE: &[&str] =
     &["test", "--release", "--workspace", "--test", "cli", "--", "torture", "--ignored", "--nocapture"];
 
@@ -76,6 +80,17 @@ pub(crate) struct SimArgs {
     from: u64,
 }
 
+/// Arguments of `cargo xtask explore`.
+#[derive(clap::Args)]
+pub(crate) struct ExploreArgs {
+    /// In how many orders each scene is run.
+    #[arg(long, default_value_t = 20_000)]
+    iterations: u64,
+    /// Which orders they are.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
 /// Arguments of `cargo xtask torture`.
 #[derive(clap::Args)]
 pub(crate) struct TortureArgs {
@@ -113,6 +128,12 @@ pub(crate) fn demo(rest: &Rest) -> anyhow::Result<()> {
 /// The simulation over more seeds than the tests run.
 pub(crate) fn sim(args: &SimArgs) -> anyhow::Result<()> {
     become_cargo(SIM, &[], &[("VISITLOG_SIM_SEEDS", args.seeds), ("VISITLOG_SIM_FROM", args.from)])
+}
+
+/// The scenes of threads in more orders than the tests run.
+pub(crate) fn explore(args: &ExploreArgs) -> anyhow::Result<()> {
+    let env = [("VISITLOG_EXPLORE_ITERATIONS", args.iterations), ("VISITLOG_EXPLORE_SEED", args.seed)];
+    become_cargo(EXPLORE, &[], &env)
 }
 
 /// The kill -9 test for longer than the tests run it.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the steps, one after the other, with the time that each took.
 
 use crate::run::{self, Cmd};
-use crate::{docs, edges, generated, hygiene, install, procs};
+use crate::{docs, edges, generated, hygiene, install, pass, procs};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "hygiene", run: hygiene::check, hint: "the rules are in xtask/src/hygiene.rs and xtask/src/docs.rs" },
     Step { name: "clippy", run: clippy, hint: "cargo clippy --workspace --all-targets" },
     Step { name: "tests", run: tests, hint: "cargo test --workspace, or -p with the crate that failed" },
+    Step { name: "explore", run: explore, hint: "cargo xtask explore; crates/engine/tests/explore says how" },
     Step {
         name: "readers",
         run: readers,
@@ -95,6 +96,11 @@ fn tests() -> anyhow::Result<()> {
     let result = run.minutes(45).run();
     scratch.check_mounts()?;
     result
+}
+
+/// What threads can do at once, in a hundred orders of each scene.
+fn explore() -> anyhow::Result<()> {
+    Cmd::new("cargo").args(pass::EXPLORE.iter().copied()).minutes(20).run()
 }
 
 /// Other programs read the warehouse's tables: PyPI's deltalake, Polars, DuckDB and ClickHouse's engine.

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod redacted;
 pub mod rules;
 pub mod session;
+pub mod sync;
 pub mod time;
 
 pub use ids::{Fingerprint, Fingerprints, Host, Lsn, VisitId, Visitor, VisitorId};

@@ -22,9 +22,10 @@ impl Engine {
     /// The same; `between` happens between the look at the shards and that at the sinks.
     fn collection_bound_with(&self, between: impl FnOnce()) -> (Lsn, Lsn) {
         // Shards before sinks: a session that ends in between is seen by one of them.
+        let early = (!self.config.asks_shards_first()).then(|| self.ledger.oldest_needed());
         let bound = self.oldest_open();
         between();
-        let needed = self.ledger.oldest_needed();
+        let needed = early.unwrap_or_else(|| self.ledger.oldest_needed());
         // Not up to the journal's end: its last record may say that all before it is synced, and then no sync follows
         // until there is something else.
         (bound.min(needed.unwrap_or(bound)), self.journal.content_end())

@@ -73,6 +73,10 @@ pub struct Mutations {
     pub machine: visitlog_core::machine::Mutations,
     /// An answer doesn't wait for its session's newest record.
     pub no_wait: bool,
+    /// It is asked first what sinks need of the journal, and then what open sessions do.
+    pub sinks_before_shards: bool,
+    /// Sinks learn of an end when the append lock has gone.
+    pub end_told_late: bool,
 }
 
 impl EngineConfig {
@@ -86,6 +90,20 @@ impl EngineConfig {
     /// Journal bytes from which on long sessions are carried forward.
     pub(crate) fn carry_from(&self) -> u64 {
         self.carry_from_bytes.min(self.journal.bytes_max / 4)
+    }
+
+    pub(crate) fn asks_shards_first(&self) -> bool {
+        #[cfg(feature = "mutations")]
+        return !self.mutations.sinks_before_shards;
+        #[cfg(not(feature = "mutations"))]
+        true
+    }
+
+    pub(crate) fn tells_ends_at_once(&self) -> bool {
+        #[cfg(feature = "mutations")]
+        return !self.mutations.end_told_late;
+        #[cfg(not(feature = "mutations"))]
+        true
     }
 
     /// How the sessions are set up.

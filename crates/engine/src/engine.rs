@@ -3,12 +3,10 @@
 use std::future::ready;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, Log, Sessions, Shard};
 use visitlog_core::model::{EndReason, Entry, OpenVisit};
 use visitlog_core::ports::{
@@ -25,6 +23,8 @@ use crate::counters::Counters;
 use crate::journal::{Appender, Flags, Journal, JournalError, Wait};
 use crate::ledger::{Ledger, PendingEnd};
 use crate::recover::{self, Report};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// How many shards there are. A visit's partition modulo this is its shard.
 pub(crate) const SHARDS: usize = 16;
@@ -156,7 +156,7 @@ impl Engine {
     }
 
     /// The shard of a partition, held.
-    pub(crate) fn shard_of(&self, partition: u8) -> MutexGuard<'_, Shard> {
+    pub(crate) fn shard_of(&self, partition: u8) -> visitlog_core::sync::MutexGuard<'_, Shard> {
         self.sessions.shard(partition)
     }
 
@@ -279,6 +279,7 @@ impl Engine {
     fn append_to(&self, mut appender: Appender<'_>, chain: &Chain, confirms: bool, entry: &Entry) -> Lsn {
         let flags = if confirms { Flags::CONFIRMS } else { Flags::NONE };
         let lsn = appender.append(chain.visit, chain.last, flags, entry);
+        let appender = self.config.tells_ends_at_once().then_some(appender);
         if let Entry::End(_) = entry {
             // Still under the append lock, so that the sinks see ends in the order of the journal, without a gap.
             let Chain { visit, first, events, .. } = *chain;

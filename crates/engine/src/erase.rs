@@ -13,8 +13,6 @@
 //! the barriers name nobody. So the erasure has to be asked for again; the barriers stay until then, and tell it what can't
 //! be seen any more from what is left.
 
-use std::sync::atomic::Ordering;
-
 use hashbrown::{HashMap, HashSet};
 use visitlog_core::erasure::{Claim, Erasure, FoundVisits, Subject, Survey, Whose, user_in};
 use visitlog_core::limits::ERASURE_IDS_MAX;
@@ -25,6 +23,7 @@ use visitlog_core::{Lsn, VisitId, VisitorId};
 use crate::engine::Engine;
 use crate::journal::{BaseItem, ChainEntry, JournalError, Kind};
 use crate::ledger::PendingEnd;
+use crate::sync::atomic::Ordering;
 
 /// Journal read at once.
 const READ_BYTES: usize = 1024 * 1024;

@@ -12,17 +12,17 @@ mod source;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
 use visitlog_core::erasure::{Barrier, Erasure, Erasures, Subject};
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Keeper, Mark};
 use visitlog_core::{Lsn, VisitId};
 
 use crate::journal::{Ack, BaseItem, Journal};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// What follows a sink's name in the acknowledgements of its park.
 const PARK: &str = ".park";

@@ -24,6 +24,7 @@ mod quota;
 mod recover;
 mod stop;
 mod sweep;
+mod sync;
 mod tail;
 mod undurable;
 mod upkeep;

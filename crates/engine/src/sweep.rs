@@ -1,12 +1,12 @@
 //! Ends what is due, at a pace that leaves room for traffic.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use visitlog_core::Timestamp;
 use visitlog_core::machine::{Call, TickBudget};
 
 use crate::engine::{Engine, Maintenance, SHARDS};
+use crate::sync::atomic::Ordering;
 
 /// Sessions ended, and looked at, before a shard is let go for the traffic that waits for it: some 100 µs.
 const AT_ONCE: TickBudget = TickBudget { ends: 64, looks: 256 };

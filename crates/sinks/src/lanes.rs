@@ -24,7 +24,6 @@ use std::task::Wake;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use visitlog_core::ports::{Clock, EndedVisits, Feed, Keeper, LeftOut, StreamId, VisitSink};
 use visitlog_core::{Lsn, Timestamp};
 
@@ -34,6 +33,7 @@ use crate::park::Park;
 use crate::quarantine::SetAside;
 use crate::settings::LaneSettings;
 use crate::status::{SinkState, SinkStatus};
+use crate::sync::{Condvar, Mutex};
 
 /// The longest that a lane sleeps: acknowledgements settle, and parks go, without anybody telling.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

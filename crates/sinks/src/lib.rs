@@ -14,6 +14,7 @@ mod park;
 mod quarantine;
 mod settings;
 mod status;
+mod sync;
 #[cfg(test)]
 mod testing;
 

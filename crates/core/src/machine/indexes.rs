@@ -2,7 +2,7 @@
 //! taken, never the other way round, and never two of them at once.
 
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::PoisonError;
 
 use hashbrown::DefaultHashBuilder;
 
@@ -13,6 +13,7 @@ use super::sites::{HostIndex, Sites};
 use super::users::Users;
 use crate::ids::{Fingerprint, Fingerprints, Host, VisitId};
 use crate::model::UserId;
+use crate::sync::{Mutex, MutexGuard, RwLock};
 use crate::time::Timestamp;
 
 /// Parts of the index by fingerprint, and of that by user.

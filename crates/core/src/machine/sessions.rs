@@ -3,8 +3,6 @@
 //!
 //! Nothing here holds one shard while it asks for another.
 
-use std::sync::{Mutex, MutexGuard};
-
 use super::config::{ShardConfig, TickBudget};
 use super::cookieless::{Admission, Applicant};
 use super::counts::{BudgetCounts, BudgetUse, add};
@@ -21,6 +19,7 @@ use crate::ports::{
     Arrival, Begun, Commit, Committed, Entropy, Fresh, Outcome, RequestId, SessionHold, Standing, Token,
 };
 use crate::session::Start;
+use crate::sync::{Mutex, MutexGuard};
 use crate::time::Timestamp;
 
 /// Open sessions, in shards by partition.

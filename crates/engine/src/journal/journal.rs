@@ -4,10 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
 use visitlog_core::ports::{Disk, DiskDir, Durability, StoreError};
 use visitlog_core::{Lsn, Timestamp};
 
@@ -21,6 +19,8 @@ use super::recovery::{self, Opened, Recovered};
 use super::reserve::{Reserve, Spent};
 use super::segments::Segments;
 use super::wakeup::{Waiters, Wakeup};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// Where no answer waits for the writer's thread it is woken before its time when so much has gathered.
 const GATHER_BYTES: u64 = 2 * 1024 * 1024;

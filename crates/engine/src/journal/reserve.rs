@@ -8,14 +8,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use visitlog_core::Timestamp;
 use visitlog_core::ports::{Disk, DiskFile};
 
 use super::error::JournalError;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Its file's name.
 const NAME: &str = "reserve";

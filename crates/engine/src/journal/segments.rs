@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
 use visitlog_core::Lsn;
 use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 
 use super::error::JournalError;
 use super::format::{HEADER_LEN, Seed, file_name};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock};
 
 /// Files kept open for reading. A journal of 100 GB has 1,600 segments, a process 1,024 descriptors by default.
 const OPEN_FILES_MAX: usize = 64;

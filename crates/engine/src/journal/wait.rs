@@ -3,13 +3,13 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use visitlog_core::Lsn;
 use visitlog_core::ports::StoreError;
 
 use super::journal::Journal;
+use crate::sync::atomic::Ordering;
 
 /// Waits for a record to be durable: `true`, or `false` while the disk takes nothing (in `power`: refuses everything).
 /// Ends that are not `true` are counted, see [`Journal::undurable_answers`].

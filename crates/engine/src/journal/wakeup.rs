@@ -1,10 +1,9 @@
 //! Who waits, and who is to be woken.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex};
 use std::task::Waker;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 /// Who waits, and for what.
 #[derive(Default)]

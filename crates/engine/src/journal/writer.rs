@@ -1,9 +1,7 @@
 //! The writing side: gather, write once, sync, say so.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
 use visitlog_core::model::Entry;
 use visitlog_core::ports::Durability;
 use visitlog_core::{Lsn, VisitId};
@@ -15,6 +13,8 @@ use super::format::{self, Flags, HEADER_LEN, Header, Kind, META_BYTES_MAX, RECOR
 use super::journal::{FAILED_WRITE, Journal, SLOW_SYNC, SLOW_WRITE};
 use super::meta::{self, Ack, BaseItem};
 use super::segments::Segment;
+use crate::sync::MutexGuard;
+use crate::sync::atomic::Ordering;
 
 /// A buffer that had to grow this far for one storm is not kept for the next write.
 const SPARE_BYTES_MAX: usize = 8 * 1024 * 1024;

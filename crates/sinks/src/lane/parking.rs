@@ -44,7 +44,9 @@ impl Lane {
         let is_over = self.held_bytes() > self.settings.held_bytes_max;
         self.parking.over_since = is_over.then(|| self.parking.over_since.unwrap_or(now));
         let is_due = match self.down_since() {
-            Some(since) => is_over || self.is_hastened() || since.max(self.parking.last_at).after(self.settings.park_after) <= now,
+            Some(since) => {
+                is_over || self.is_hastened() || since.max(self.parking.last_at).after(self.settings.park_after) <= now
+            }
             None => self.parking.over_since.is_some_and(|since| since.after(self.settings.park_after) <= now),
         };
         (self.parking.is_on || is_due) && self.parking.not_before <= now
