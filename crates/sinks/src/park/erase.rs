@@ -10,6 +10,9 @@ use super::{Frame, Park, ParkError, put_frame, put_payload, take_entries};
 /// So much is gathered before it is written.
 const WRITE_BYTES: usize = 1024 * 1024;
 
+/// Puts a copy of a frame into a buffer that begins at an offset of the file.
+type CopyFrame<'a> = &'a dyn Fn(&mut Vec<u8>, u64) -> Frame;
+
 impl Park {
     /// The file of a sink's park.
     pub(super) fn file_of(dir: &Path, sink: &str, generation: u64) -> PathBuf {
@@ -116,7 +119,7 @@ impl Park {
     /// Calls `see` with each frame that the sink has not: its visit, if it can be understood, and what copies the frame.
     fn each_left(
         &self,
-        see: &mut dyn FnMut(Lsn, Option<EndedVisit>, &dyn Fn(&mut Vec<u8>, u64) -> Frame) -> Result<(), ParkError>,
+        see: &mut dyn FnMut(Lsn, Option<EndedVisit>, CopyFrame<'_>) -> Result<(), ParkError>,
     ) -> Result<(), ParkError> {
         if self.frames.is_empty() {
             return Ok(());
