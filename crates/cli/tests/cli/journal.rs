@@ -92,6 +92,7 @@ fn a_torn_tail_is_cut_and_only_the_tail_is_lost() {
         server.kill();
         let mut files: Vec<PathBuf> =
             fs::read_dir(folder.path().join("journal")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.file_name().is_some_and(|name| name != "reserve"));
         files.sort_unstable();
         let path = files.pop().unwrap();
         let bytes = fs::read(&path).unwrap();

@@ -13,6 +13,9 @@ const WRITE_BYTES: usize = 1024 * 1024;
 /// Puts a copy of a frame into a buffer that begins at an offset of the file.
 type CopyFrame<'a> = &'a dyn Fn(&mut Vec<u8>, u64) -> Frame;
 
+/// Sees a frame: where its visit ended, the visit, if it can be understood, and what copies the frame.
+type See<'a> = dyn FnMut(Lsn, Option<EndedVisit>, CopyFrame<'_>) -> Result<(), ParkError> + 'a;
+
 impl Park {
     /// The file of a sink's park.
     pub(super) fn file_of(dir: &Path, sink: &str, generation: u64) -> PathBuf {
@@ -117,10 +120,7 @@ impl Park {
     }
 
     /// Calls `see` with each frame that the sink has not: its visit, if it can be understood, and what copies the frame.
-    fn each_left(
-        &self,
-        see: &mut dyn FnMut(Lsn, Option<EndedVisit>, CopyFrame<'_>) -> Result<(), ParkError>,
-    ) -> Result<(), ParkError> {
+    fn each_left(&self, see: &mut See<'_>) -> Result<(), ParkError> {
         if self.frames.is_empty() {
             return Ok(());
         }
