@@ -246,12 +246,13 @@ impl<'a> Work<'a> {
 
     fn record(&mut self, mut event: Event) {
         // Whatever it says of when it was and how long it took: it is no activity to come, here and in recovery.
+        event.time = event.time.min(self.now);
         if let Some(request) = &mut event.request {
             let most = u64::try_from(self.now.since(event.time).as_micros()).unwrap_or(u64::MAX);
             request.duration_us = request.duration_us.min(most);
         }
         self.session.events = self.session.events.saturating_add(1);
-        self.session.journal(event.activity().min(self.now));
+        self.session.journal(event.activity());
         self.out.record(self.session, Entry::Event(event));
     }
 
