@@ -26,7 +26,7 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     for file in run::committed()? {
         let is_root = ["src/lib.rs", "src/main.rs"].iter().any(|root| file.ends_with(root));
         if is_root && run::root().join(&file).exists() {
-            circles.extend(Crate::read(&run::root(), &file)?.circles());
+            circles.extend(Crate::read(run::root(), &file)?.circles());
         }
     }
     Ok(verdicts(&circles, KNOWN))
@@ -214,9 +214,9 @@ mod tests {
     #[test]
     fn a_known_circle_has_to_be_there() {
         let circle = BTreeSet::from(["a.rs".to_owned(), "b.rs".to_owned()]);
-        assert_eq!(verdicts(&[circle.clone()], &[&["a.rs", "b.rs"]]), Vec::<String>::new());
-        assert_eq!(verdicts(&[circle.clone()], &[]), ["files that need one another: a.rs, b.rs"]);
-        assert_eq!(verdicts(&[circle.clone()], &[&["a.rs"]]).len(), 1, "it has grown");
+        assert_eq!(verdicts(std::slice::from_ref(&circle), &[&["a.rs", "b.rs"]]), Vec::<String>::new());
+        assert_eq!(verdicts(std::slice::from_ref(&circle), &[]), ["files that need one another: a.rs, b.rs"]);
+        assert_eq!(verdicts(std::slice::from_ref(&circle), &[&["a.rs"]]).len(), 1, "it has grown");
         let gone = verdicts(&[circle], &[&["a.rs", "b.rs", "c.rs"]]);
         assert_eq!(gone, ["c.rs: in no circle any more; take it out of xtask's list"]);
     }

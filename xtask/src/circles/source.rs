@@ -30,7 +30,7 @@ const DEFINES: [&str; 9] = ["fn", "struct", "enum", "trait", "type", "const", "s
 
 impl Source {
     pub(super) fn parse(text: &str) -> Self {
-        let tokens = without_tests(tokens(text));
+        let tokens = without_tests(&tokens(text));
         let mut source = Self::default();
         let mut at = 0;
         while at < tokens.len() {
@@ -133,7 +133,7 @@ fn is_word(token: &str) -> bool {
 }
 
 /// The tokens without what follows `#[cfg(test)]`: an item, up to its `;` or its last brace.
-fn without_tests(tokens: Vec<String>) -> Vec<String> {
+fn without_tests(tokens: &[String]) -> Vec<String> {
     const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
