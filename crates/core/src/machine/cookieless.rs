@@ -204,6 +204,11 @@ impl Cookieless {
         if shares && !applicant.needs_own && !known.lets_out(applicant.returning) {
             return Admission::Shared(*known.shared.get_or_insert(applicant.visit));
         }
+        let is_full = known.young.len() + known.stale.len() >= limits::PROVISIONAL_PER_FINGERPRINT_MAX;
+        if is_full && !applicant.needs_own {
+            // Who shows that it keeps cookies is counted where there is room, and pushes nobody out.
+            return Admission::Own { instead_of: None };
+        }
         Admission::Own { instead_of: known.count(applicant.visit, now) }
     }
 
@@ -380,6 +385,24 @@ impl Cookieless {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_returns_a_token_pushes_nobody_out() {
+        let mut index = Cookieless::new(1_000);
+        let one = |n: u128, returning: Option<u128>| Applicant {
+            visit: VisitId::from_u128(n),
+            needs_own: false,
+            returning: returning.map(Visitor::from_u128),
+            cookies: true,
+        };
+        let now = Timestamp::from_secs(1);
+        for n in 0..63 {
+            assert_eq!(index.admit(Fingerprint(1), &one(n, None), now), Admission::Own { instead_of: None });
+        }
+        for n in 100..120 {
+            assert_eq!(index.admit(Fingerprint(1), &one(n, Some(n)), now), Admission::Own { instead_of: None });
+        }
+    }
 
     const KEY: Fingerprint = Fingerprint(1);
 
