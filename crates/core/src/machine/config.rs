@@ -95,7 +95,7 @@ impl ShardConfig {
     }
 }
 
-/// How much one turn of [`super::Shard::tick`] may do before it lets go of the shard.
+/// How much one turn of [`super::Sessions::tick`] may do before it lets go of the shard.
 #[derive(Debug, Clone, Copy)]
 pub struct TickBudget {
     /// Sessions ended.
