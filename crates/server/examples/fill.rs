@@ -5,10 +5,12 @@
 //! much the resident memory of the process PID grew for each. The site must believe `X-Forwarded-For` from loopback.
 #![expect(clippy::print_stdout, reason = "it reports")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod browser;
+
+use std::io::BufReader;
 use std::net::TcpStream;
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
+use browser::Error;
 
 /// Connections at once; each is kept.
 const CONNECTIONS: usize = 8;
@@ -71,24 +73,5 @@ fn get(
         "GET / HTTP/1.1\r\nHost: {address}\r\nAccept: text/html\r\nX-Forwarded-For: 20.{a}.{b}.{c}\r\n\
          User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/{number} Firefox/140.0\r\n{cookie}\r\n"
     );
-    site.get_mut().write_all(head.as_bytes())?;
-    let (mut length, mut given) = (0, None);
-    loop {
-        let mut line = String::new();
-        if site.read_line(&mut line)? == 0 {
-            return Err("the site closed the connection".into());
-        }
-        let line = line.trim_end();
-        if line.is_empty() {
-            break;
-        }
-        let Some((name, value)) = line.split_once(':') else { continue };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse()?,
-            "set-cookie" => given = value.trim().split(';').next().map(str::to_owned),
-            _ => {}
-        }
-    }
-    std::io::copy(&mut site.by_ref().take(length), &mut std::io::sink())?;
-    Ok(given)
+    browser::ask(site, &head)
 }

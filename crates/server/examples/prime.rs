@@ -1,10 +1,12 @@
 //! Visitors for benchmarks: `prime ADDRESS COUNT` prints COUNT cookies, one a line, each given by the site at ADDRESS to
 //! a browser of its own that has returned it once.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod browser;
+
+use std::io::{BufReader, Write};
 use std::net::TcpStream;
 
-type Error = Box<dyn std::error::Error>;
+use browser::Error;
 
 fn main() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
@@ -31,24 +33,5 @@ fn get(site: &mut BufReader<TcpStream>, address: &str, cookie: Option<&str>) -> 
         "GET / HTTP/1.1\r\nHost: {address}\r\nAccept: text/html\r\nSec-Fetch-Dest: document\r\n\
          User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n{cookie}\r\n"
     );
-    site.get_mut().write_all(head.as_bytes())?;
-    let (mut length, mut given) = (0, None);
-    loop {
-        let mut line = String::new();
-        if site.read_line(&mut line)? == 0 {
-            return Err("the site closed the connection".into());
-        }
-        let line = line.trim_end();
-        if line.is_empty() {
-            break;
-        }
-        let Some((name, value)) = line.split_once(':') else { continue };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse()?,
-            "set-cookie" => given = value.trim().split(';').next().map(str::to_owned),
-            _ => {}
-        }
-    }
-    std::io::copy(&mut site.by_ref().take(length), &mut std::io::sink())?;
-    Ok(given)
+    browser::ask(site, &head)
 }
