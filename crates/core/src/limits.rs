@@ -18,7 +18,7 @@ pub const PROVISIONAL_SESSIONS_MAX: usize = 1_000_000;
 /// forgotten. They stand in each base of the journal: 64 bytes in memory and 40 in the journal each.
 pub const TOMBSTONES_MAX: usize = 1_000_000;
 /// Fingerprints that are remembered though none of their sessions is open, by default; beyond it the oldest are
-/// forgotten. Memory: some 250 bytes each.
+/// forgotten. Memory: some 250 bytes each, 2 KB for one whose sessions have come and gone.
 pub const FINGERPRINTS_MAX: usize = 100_000;
 /// Bytes of a host name (RFC 1035 allows 253).
 pub const HOST_BYTES_MAX: usize = 255;
@@ -52,6 +52,8 @@ pub const SITES_MAX: usize = 1_000;
 /// Hosts that are remembered before a confirmed session has made them sites; as with sites, those that nobody asks for
 /// make room in time, and further ones are `other`.
 pub const PENDING_HOSTS_MAX: usize = 4_096;
+/// Erasures that are remembered; of more the oldest is forgotten, one that is done first.
+pub const ERASURES_MAX: usize = 16;
 /// Visitors and visits that the journal remembers of one erasure until it is done: each takes 42 bytes of every base. An
 /// erasure of more is refused.
 pub const ERASURE_IDS_MAX: usize = 65_536;

@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 
 use super::{Subject, Whose, users_of};
 use crate::ids::{Lsn, VisitId, VisitorId};
-use crate::limits::ERASURE_IDS_MAX;
+use crate::limits::{ERASURE_IDS_MAX, ERASURES_MAX};
 use crate::model::EndedVisit;
 
 const CONTEXT: &[u8] = b"visitlog erasure 1\0";
@@ -133,14 +133,11 @@ pub struct Erasures {
 }
 
 impl Erasures {
-    /// So many are remembered; of more the oldest is forgotten, one that is done first. One that is done is remembered
-    /// so that who comes back soon names no visit that went; one that is not, until it is asked for again.
-    pub const MAX: usize = 16;
-
-    /// Another has begun.
+    /// Another has begun. Of more than [`ERASURES_MAX`] the oldest is forgotten, one that is done first. One that is done
+    /// is remembered so that who comes back soon names no visit that went; one that is not, until it is asked for again.
     pub fn begin(&mut self, erasure: Erasure) {
         self.erasures.push(erasure);
-        if self.erasures.len() > Self::MAX {
+        if self.erasures.len() > ERASURES_MAX {
             let done = self.erasures.iter().position(|erasure| erasure.is_done);
             self.erasures.remove(done.unwrap_or(0));
         }

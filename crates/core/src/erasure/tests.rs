@@ -150,7 +150,7 @@ fn a_visit_can_be_unnamed_without_being_written_down() {
 #[test]
 fn so_many_erasures_are_remembered_the_unfinished_longest() {
     let mut erasures = Erasures::default();
-    let names: Vec<String> = (0..Erasures::MAX + 2).map(|n| format!("user-{n}")).collect();
+    let names: Vec<String> = (0..crate::limits::ERASURES_MAX + 2).map(|n| format!("user-{n}")).collect();
     for (salt, name) in (0..).zip(&names) {
         erasures.begin(Erasure::new(&Whose::of(user(name)), Lsn(1), salt));
         if salt == 1 {
