@@ -69,15 +69,9 @@ impl Called {
     /// When the system has none to give.
     pub(crate) fn start(&mut self, stop: Arc<AtomicBool>) -> io::Result<()> {
         let (work, jobs) = mpsc::channel::<Work>();
-        let is_busy = Arc::new(AtomicBool::new(false));
-        let thread = Where::Thread { work, is_busy: Arc::clone(&is_busy), stop };
+        let thread = Where::Thread { work, is_busy: Arc::default(), stop };
         let Where::Here(mut sink) = std::mem::replace(&mut self.place, thread) else { return Ok(()) };
-        let run = move || {
-            for job in jobs {
-                job(&mut *sink);
-                is_busy.store(false, Ordering::SeqCst);
-            }
-        };
+        let run = move || jobs.into_iter().for_each(|job| job(&mut *sink));
         std::thread::Builder::new().name(format!("sink-{}", self.name)).spawn(run).map(drop)
     }
 
@@ -97,8 +91,11 @@ impl Called {
                     return Err(hangs);
                 }
                 let (tell, told) = mpsc::channel();
+                let is_busy = Arc::clone(is_busy);
                 let job: Work = Box::new(move |sink| {
                     let done = catch_unwind(AssertUnwindSafe(|| what(sink)));
+                    // Before it is told: whoever hears of it may call again at once.
+                    is_busy.store(false, Ordering::SeqCst);
                     // Nobody waits any more for one that was late.
                     let _ = tell.send(done);
                 });
@@ -143,4 +140,39 @@ fn wait<T>(told: &mpsc::Receiver<T>, patience: Duration, stop: &AtomicBool) -> O
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use visitlog_core::model::EndedVisit;
+    use visitlog_core::ports::Delivery;
+    use visitlog_core::{Lsn, VisitId};
+
+    use super::*;
+
+    struct Quick;
+
+    impl VisitSink for Quick {
+        fn name(&self) -> &str {
+            "quick"
+        }
+
+        fn resume(&mut self, _acknowledged: Option<&[u8]>, _pending: &[VisitId]) -> Result<(), SinkError> {
+            Ok(())
+        }
+
+        fn deliver(&mut self, _batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+            Ok(Delivery::Stored(Vec::new()))
+        }
+    }
+
+    #[test]
+    fn a_sink_that_has_answered_does_not_hang() {
+        let mut sink = Called::new(Box::new(Quick), Duration::from_secs(60));
+        sink.start(Arc::default()).expect("a thread");
+        for n in 0..20_000 {
+            let called = sink.call(|sink| sink.deliver(&[]));
+            assert!(called.is_ok(), "call {n}: {called:?}");
+        }
+    }
 }
