@@ -320,7 +320,7 @@ impl Driven {
         let result = lane.step(now);
         let status = lane.status();
         let mut shown = self.shown.lock();
-        if shown.set_aside != status.set_aside {
+        if (shown.set_aside, shown.set_aside_bytes) != (status.set_aside, status.set_aside_bytes) {
             *self.aside.lock() = lane.set_aside_list();
         }
         *shown = status;
