@@ -41,11 +41,12 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts the threads.
+    /// Makes the journal's reserve, so that it is there before anybody fills the disk, and starts the threads.
     ///
     /// # Errors
     /// When the system has no threads to give.
     pub fn start(engine: Arc<Engine>) -> io::Result<Self> {
+        engine.journal().keep_reserve(engine.now());
         let mut driver = Self { engine, stop: Arc::default(), threads: Vec::new() };
         driver.spawn("visitlog-write", write_loop)?;
         driver.engine.journal().let_answers_write();
