@@ -15,9 +15,10 @@ const SLOW: [&str; 2] = ["--idle-timeout", "5m"];
 
 /// The only segment.
 fn segment(data: &Path) -> PathBuf {
-    let files: Vec<PathBuf> = fs::read_dir(data.join("journal")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 1, "{files:?}");
-    files[0].clone()
+    let files = fs::read_dir(data.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let segments: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|kind| kind == "seg")).collect();
+    assert_eq!(segments.len(), 1, "{segments:?}");
+    segments[0].clone()
 }
 
 fn pages(server: &Server, what: &str, count: usize) {
