@@ -14,7 +14,7 @@ pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, T
 pub use self::open::{Cursor, Inquiry, OpenPage, OpenSession, page_size};
 pub use self::sink::{Delivery, Gathering, SinkError, VisitSink};
 pub use self::store::{
-    Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, Live, Op, Outcome, Reply, RequestId,
-    SessionData, SessionHold, SessionStore, Standing, StoreError, Token,
+    Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, HoldOwner, Live, Op, Outcome, Reply,
+    RequestId, SessionData, SessionHold, SessionStore, Standing, StoreError, Token,
 };
 pub use self::world::{Clock, Disk, DiskDir, DiskFile, Entropy};

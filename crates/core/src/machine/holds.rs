@@ -1,13 +1,14 @@
 //! Who holds which session, and what was answered a moment ago: so that a commit counts once.
 
 use crate::ids::VisitId;
-use crate::ports::{Committed, Outcome, RequestId, SessionHold};
+use crate::ports::{Committed, HoldOwner, Outcome, RequestId, SessionHold};
 use crate::time::Timestamp;
 
-/// The holds of a shard: a record each, given out and taken back once. All are this process's own: a restart forgets
-/// them, and none outlives the session that it holds, which ends at its max age whoever holds it.
+/// The holds of a shard: a record each, given out and taken back once. All are this process's own, in this life of it: a
+/// restart forgets them, and none outlives the session that it holds, which ends at its max age whoever holds it.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
+    owner: HoldOwner,
     records: Vec<Held>,
     free: Vec<u32>,
     /// Where to look next for one whose deadline has passed.
@@ -26,6 +27,11 @@ struct Held {
 const LOOKS: usize = 4;
 
 impl Holds {
+    /// Another life of the process begins: what a former one gave out is unknown in it.
+    pub(super) fn begin_life(&mut self, owner: HoldOwner) {
+        *self = Self { owner, ..Self::default() };
+    }
+
     /// A hold of a request on a session, until the session's max age at the latest.
     pub(super) fn give(&mut self, visit: VisitId, until: Timestamp, now: Timestamp) -> SessionHold {
         if self.free.is_empty() {
@@ -42,13 +48,17 @@ impl Holds {
         let held = &mut self.records[place as usize];
         (held.turn, held.until_s) = (held.turn.wrapping_add(1), until_s);
         let turn = held.turn;
-        // What the visit's id ends in tells ids of different shards apart.
-        let bits = visit.as_u128() << 64 | u128::from(turn) << 32 | u128::from(place);
-        SessionHold { visit, request: RequestId::from_u128(bits) }
+        // What the visit's id ends in tells ids of different shards apart, and those of different lives are others.
+        let apart = visit.as_u128() as u64 ^ self.owner.incarnation;
+        let bits = u128::from(apart) << 64 | u128::from(turn) << 32 | u128::from(place);
+        SessionHold { visit, request: RequestId::from_u128(bits), owner: self.owner, until }
     }
 
-    /// Takes a hold back. `false`: it was taken back before, or its deadline has passed.
+    /// Takes a hold back. `false`: it was taken back before, its deadline has passed, or it is of another life.
     pub(super) fn take_back(&mut self, hold: SessionHold) -> bool {
+        if hold.owner != self.owner {
+            return false;
+        }
         let bits = hold.request.as_u128();
         let (place, turn) = (bits as u32, (bits >> 32) as u32);
         match self.records.get_mut(place as usize) {
@@ -151,6 +161,22 @@ mod tests {
         let three = holds.give(visit, NOW, NOW);
         assert_ne!(one, three, "its place is another's now");
         assert!(!holds.take_back(one) && holds.take_back(three) && holds.take_back(two));
+    }
+
+    #[test]
+    fn a_hold_of_a_former_life_gives_nobody_elses_back() {
+        let life = |incarnation| {
+            let mut holds = Holds::default();
+            holds.begin_life(HoldOwner { node: 0, incarnation });
+            holds
+        };
+        let visit = VisitId::from_u128(7);
+        let old = life(1).give(visit, NOW, NOW);
+        let mut holds = life(2);
+        let new = holds.give(visit, NOW, NOW);
+        assert_ne!(old.request, new.request, "what one was answered is not the other's answer");
+        assert!(!holds.take_back(old) && holds.take_back(new));
+        assert_eq!((new.until, new.owner.incarnation), (NOW, 2));
     }
 
     #[test]

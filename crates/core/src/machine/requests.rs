@@ -245,6 +245,11 @@ impl Shard {
         })
     }
 
+    /// Whether a session is remembered to have ended.
+    pub(super) fn has_ended(&self, visit: VisitId) -> bool {
+        self.tombs.contains(visit)
+    }
+
     /// A request that began will not be committed.
     pub(super) fn release(&mut self, hold: SessionHold, now: Timestamp) {
         if self.holds.take_back(hold)

@@ -16,9 +16,9 @@ use super::view::Open;
 use crate::ids::{Fingerprint, Host, Lsn, VisitId, Visitor};
 use crate::model::{EndReason, Identity, UserId};
 use crate::ports::{
-    Arrival, Begun, Commit, Committed, Entropy, Fresh, Outcome, RequestId, SessionHold, Standing, Token,
+    Arrival, Begun, Commit, Committed, Entropy, Fresh, HoldOwner, Outcome, RequestId, SessionHold, Standing, Token,
 };
-use crate::session::Start;
+use crate::session::{self, Start};
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::Timestamp;
 
@@ -81,9 +81,11 @@ impl Sessions {
     /// The indexes beside the shards, made of what the shards know; called once after a recovery, before all else.
     pub fn restored<L: Log>(&self, call: &Call<'_, L>) -> Lsn {
         let mut logins = Vec::new();
+        let owner = HoldOwner { node: 0, incarnation: call.entropy.random() as u64 };
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.restored(call.now);
+            shard.holds.begin_life(owner);
             for open in shard.iter() {
                 if !open.confirmed {
                     self.indexes.restore_print(open.fingerprint, open.chain.visit, open.shared);
@@ -251,6 +253,12 @@ impl Sessions {
                 }
                 let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint: key };
                 let mut shard = self.shard(visitor.partition());
+                if shard.has_ended(visit) {
+                    // The same commit started it once, and a restart has forgotten what it was answered.
+                    drop(shard);
+                    self.indexes.withdrawn(key, visit);
+                    return Ok(session::gone());
+                }
                 if shard.knows(visit) {
                     // The same commit is being carried out twice at once.
                     drop(shard);

@@ -238,15 +238,30 @@ impl RequestId {
     }
 }
 
-/// A hold on a session's idle expiry. The store keeps a record of it, which names who holds (a store across a network:
-/// the node and its incarnation, so that a new life of a node holds nothing of the one before) and until when: the
-/// session's max age, so that nobody holds anything for ever.
+/// A hold on a session's idle expiry, given with the answer to an arrival and given back once, by commit or release.
+///
+/// Nobody holds anything for ever: it runs out at its deadline, and with its owner's life. The store keeps a record of it
+/// under the session; one on this machine has all of it at hand, for it is the owner of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionHold {
     /// The session.
     pub visit: VisitId,
     /// The request that holds.
     pub request: RequestId,
+    /// The process that the request came to.
+    pub owner: HoldOwner,
+    /// Until when it holds at most: the session's max age.
+    pub until: Timestamp,
+}
+
+/// A process that holds sessions for its requests, in one of its lives: the next one holds nothing of what it held, and
+/// can give none of it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct HoldOwner {
+    /// Tells it from others that share the store; 0 where there are none.
+    pub node: u32,
+    /// Which life of it: drawn when it begins.
+    pub incarnation: u64,
 }
 
 /// What the app keeps in a session.
