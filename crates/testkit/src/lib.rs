@@ -2,11 +2,11 @@
 //! Never published.
 
 pub mod clock;
+pub mod conformance;
 pub mod entropy;
 pub mod lossy_store;
 pub mod memory_source;
 pub mod memory_store;
-pub mod port_cases;
 pub mod samples;
 pub mod sim_disk;
 

@@ -35,7 +35,7 @@ struct Recorded {
     newest: BTreeMap<VisitId, Lsn>,
 }
 
-const SHARDS: usize = 4;
+pub(crate) const SHARDS: usize = 4;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

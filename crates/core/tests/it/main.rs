@@ -1,10 +1,5 @@
-//! The session rules, as tables and as properties, on the machine alone.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! The session rules, by the suite that every store runs, and what the machine owes beside it.
 
 mod assemble;
-mod browser;
-mod budget;
-mod identity;
-mod lifecycle;
-mod model;
-mod once;
+mod conformance;
+mod records;

@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use visitlog_core::model::EndReason;
 use visitlog_core::ports::{Durability, Op, Outcome, SessionStore, Standing};
-use visitlog_core::rules::SiteRules;
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::journal::format::{HEADER_LEN, file_name};
 use visitlog_engine::journal::{Flags, Journal, JournalError, Kind};
-use visitlog_testkit::port_cases::Tested;
 use visitlog_testkit::{DiskCall, SimDisk};
 
 use crate::audit::Audit;
@@ -385,16 +383,4 @@ pub(crate) fn stale_records(plan: &Plan) -> usize {
     })
     .expect("it opens");
     stale
-}
-
-#[test]
-fn the_engine_keeps_the_cases_of_the_port() {
-    let mut plan = Plan::plain(Durability::Process);
-    plan.rules = SiteRules::default();
-    let store = Lab::new(plan).life.engine.0;
-    let journal = Arc::clone(store.journal());
-    let settle = || {
-        journal.write_step().expect("written");
-    };
-    Tested { store, settle: &settle }.run_all();
 }
