@@ -37,10 +37,18 @@ fn read_all(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             read_all(&path, out);
-        } else if let Ok(bytes) = std::fs::read(&path) {
+        } else if let Ok(mut bytes) = std::fs::read(&path) {
+            cut_zeros(&mut bytes);
             out.push((path.display().to_string(), bytes));
         }
     }
+}
+
+/// Cuts off the zeros that a file ends with, but for some: the journal's reserve is nothing else, and long to search.
+fn cut_zeros(bytes: &mut Vec<u8>) {
+    const PIECE: usize = 4_096;
+    let kept = bytes.chunks(PIECE).rposition(|piece| *piece != [0; PIECE][..piece.len()]).map_or(0, |last| last + 2);
+    bytes.truncate(kept * PIECE);
 }
 
 /// Where traces are: in the folder's bytes, and in what the tables say.
