@@ -1,4 +1,4 @@
-//! The bytes of a session's entries, version 1.1: what journals, parks and other keepers of visits write. This page is
+//! The bytes of a session's entries, version 1.2: what journals, parks and other keepers of visits write. This page is
 //! their specification.
 //!
 //! Integers named `u16`..`u64` are varints: seven bits a byte, lowest first, the top bit set in all but the last byte.
@@ -8,7 +8,7 @@
 //!
 //! | kind | payload |
 //! |---|---|
-//! | `Start` | moment, partition u8, identity u8, fingerprint 8 bytes, visitor id, number, new-visitor u8 (0 no, 1 yes, 2 unknown), via u8, bits, text host, [id previous 0], [address 1: 4 or 6 as a byte, then 4 or 16 bytes], [text user agent 2], [text language 3], [text referrer 4], [country: 2 letters 5], [text region 6], [text city 7], [hints 8] |
+//! | `Start` | moment, partition u8, identity u8, fingerprint 8 bytes, visitor id, number, new-visitor u8 (0 no, 1 yes, 2 unknown), via u8, bits, text host, [id previous 0], [address 1: 4 or 6 as a byte, then 4 or 16 bytes], [text user agent 2], [text language 3], [text referrer 4], [country: 2 letters 5], [text region 6], [text city 7], [hints 8], [mark of the token that it renews, 8 bytes 9] |
 //! | `Event` | moment, kind u8, bits, [status, duration in us 3], [bytes 7], [text name 0], [text type 1], [JSON properties 2], and where bit 3 (a request) is set: text path, text method, [text host 4], [text query 5], [text route 6], [text referrer 8] |
 //! | `Set` | moment, count, then each: text key, u8 (0 removed, 1 set), JSON if set |
 //! | `Touch` | moment, u8 slides |
@@ -16,9 +16,9 @@
 //! | `End` | moment closed, moment ended, reason u8, confirmed u8, text site, u8 has user, [text user], count, then each: text key, JSON |
 //!
 //! **Minor versions.** 1.1 added to `Start` what stands behind its referrer (bits 5 to 8): where the whole address was
-//! found, and as a varint the bits of [`Hints`].
+//! found, and as a varint the bits of [`Hints`]. 1.2 added the mark of the token that a `Start` renews (bit 9).
 //!
-//! **Room for later. A newer minor version adds fields behind those it found, with bits of their own. So bytes left
+//! **Room for later.** A newer minor version adds fields behind those it found, with bits of their own. So bytes left
 //! over behind the known fields, and unknown bits, are ignored; unknown codes of kinds and reasons are errors, since
 //! to guess what an event was would be wrong.
 //!
@@ -34,7 +34,7 @@ use crate::model::{
     CountryCode, End, EndReason, Entry, Event, EventKind, Fields, Hints, Identity, Place, RequestFacts, Start,
     StartFacts, UserId, Values, Via,
 };
-use crate::{Fingerprint, Host, Timestamp, VisitId, VisitorId};
+use crate::{Fingerprint, Host, Timestamp, TokenMark, VisitId, VisitorId};
 use serde_json::Value;
 
 pub use self::wire::CodecError;
@@ -334,6 +334,7 @@ mod start_bits {
     pub(super) const REGION: u64 = 1 << 6;
     pub(super) const CITY: u64 = 1 << 7;
     pub(super) const HINTS: u64 = 1 << 8;
+    pub(super) const RENEWS: u64 = 1 << 9;
 }
 
 fn put_start(out: &mut Vec<u8>, start: &Start) {
@@ -362,7 +363,8 @@ fn put_start(out: &mut Vec<u8>, start: &Start) {
             | bit(place.is_some_and(|place| place.country.is_some()), b::COUNTRY)
             | bit(place.is_some_and(|place| place.region.is_some()), b::REGION)
             | bit(place.is_some_and(|place| place.city.is_some()), b::CITY)
-            | bit(facts.hints.is_some(), b::HINTS),
+            | bit(facts.hints.is_some(), b::HINTS)
+            | bit(start.renews.is_some(), b::RENEWS),
     );
     put_bytes(out, start.host.as_str().as_bytes());
     if let Some(previous) = start.previous {
@@ -390,6 +392,9 @@ fn put_start(out: &mut Vec<u8>, start: &Start) {
     }
     if let Some(hints) = facts.hints {
         put_varint(out, u64::from(hints.bits()));
+    }
+    if let Some(TokenMark(mark)) = start.renews {
+        put_u64(out, mark);
     }
 }
 
@@ -422,7 +427,8 @@ fn take_start(input: &mut Input<'_>, before: &mut Before) -> Result<Start, Codec
         place: take_place(input, bits)?,
         hints: if has(b::HINTS) { Some(take_hints(input)?) } else { None },
     };
-    Ok(Start { at, partition, identity, host, fingerprint, previous, number, is_new_visitor, facts })
+    let renews = if has(b::RENEWS) { Some(TokenMark(input.u64("mark of a token")?)) } else { None };
+    Ok(Start { at, partition, identity, host, fingerprint, previous, renews, number, is_new_visitor, facts })
 }
 
 fn take_place(input: &mut Input<'_>, bits: u64) -> Result<Option<Place>, CodecError> {

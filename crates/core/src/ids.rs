@@ -114,6 +114,11 @@ impl Visitor {
     }
 }
 
+/// What is written down of a token that opened nothing any more and started a session, so that the same token is known
+/// again for a moment: 64 bits of a hash, of which no token can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenMark(pub u64);
+
 impl fmt::Debug for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Visitor([redacted])")

@@ -21,6 +21,6 @@ pub mod session;
 pub mod sync;
 pub mod time;
 
-pub use ids::{Fingerprint, Fingerprints, Host, Lsn, VisitId, Visitor, VisitorId};
+pub use ids::{Fingerprint, Fingerprints, Host, Lsn, TokenMark, VisitId, Visitor, VisitorId};
 pub use redacted::Redacted;
 pub use time::{Day, Timestamp};

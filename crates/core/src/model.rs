@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::{Fingerprint, Host, VisitId, VisitorId};
+use crate::ids::{Fingerprint, Host, TokenMark, VisitId, VisitorId};
 use crate::redacted::Redacted;
 use crate::time::Timestamp;
 
@@ -178,6 +178,8 @@ pub struct Start {
     pub fingerprint: Fingerprint,
     /// The visit that the presented token named.
     pub previous: Option<VisitId>,
+    /// The presented token, where it opened nothing any more: its twins join this session for a moment.
+    pub renews: Option<TokenMark>,
     /// The visitor's how-manieth visit this is, from 1; 0 where nobody can know.
     pub number: u32,
     /// Whether no token of ours was presented; `None` where nobody can know.

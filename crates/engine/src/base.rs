@@ -63,9 +63,7 @@ impl Base {
         let before = appender.next_lsn();
         // Under the append lock: an erasure that has begun a new segment since leaves nothing of it there.
         let left = piece.into_iter().filter(|tomb| !engine.ledger.is_erased(tomb.visit));
-        let items: Vec<_> = left
-            .map(|Tombstone { visit, reason, closed_at, .. }| BaseItem::Tombstone { visit, reason, closed_at })
-            .collect();
+        let items: Vec<_> = left.map(BaseItem::Tombstone).collect();
         appender.append_base(&items);
         budget.spend(appender.next_lsn().0 - before.0);
     }

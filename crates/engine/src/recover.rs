@@ -160,8 +160,9 @@ impl Replay {
         match item {
             BaseItem::Ack(ack) => self.acked(ack),
             BaseItem::Site(name) => drop(self.sites.confirm(&Host::new(&name), self.last_moment)),
-            BaseItem::Tombstone { visit, reason, closed_at } => {
-                self.shard(visit).restore_tombstone(visit, reason, closed_at, None);
+            BaseItem::Tombstone(tomb) => self.shard(tomb.visit).restore_tombstone(tomb),
+            BaseItem::OldTombstone { visit, reason, closed_at } => {
+                self.shard(visit).restore_old_tombstone(visit, reason, closed_at);
             }
             BaseItem::Erased(barrier) => {
                 self.barriers.insert((barrier.salt, barrier.mark), barrier);

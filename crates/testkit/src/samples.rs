@@ -37,6 +37,7 @@ pub fn chain(n: u64, closed_at: Timestamp) -> Vec<Entry> {
         host: Host::new("shop.example"),
         fingerprint: Fingerprint(n),
         previous: Some(id(n + 1_000_000)),
+        renews: None,
         number: 2,
         is_new_visitor: Some(false),
         facts,

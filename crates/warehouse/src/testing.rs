@@ -42,6 +42,7 @@ pub(crate) fn visit(n: u64, from: Timestamp) -> EndedVisit {
         host: Host::new("shop.example"),
         fingerprint: Fingerprint(n),
         previous: None,
+        renews: None,
         number: 2,
         is_new_visitor: Some(false),
         facts,

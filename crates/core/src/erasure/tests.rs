@@ -35,6 +35,7 @@ fn visit(n: u128, logins: &[&str]) -> EndedVisit {
             host: Host::new("shop.example"),
             fingerprint: Fingerprint(1),
             previous: None,
+            renews: None,
             number: 1,
             is_new_visitor: Some(true),
             facts: StartFacts { visitor_id: visitor(n), ..StartFacts::default() },

@@ -2,41 +2,35 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::ids::{Fingerprint, Fingerprints, VisitId, Visitor};
+use crate::ids::{Fingerprint, Fingerprints, TokenMark, VisitId, Visitor};
 use crate::limits;
 use crate::ports::Token;
 use crate::time::Timestamp;
-
-/// What an old token said, as far as it can bring requests together: the visit that had expired, or the visitor of a
-/// token without a visit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Visit(VisitId),
-    Visitor(Visitor),
-}
-
-impl Key {
-    fn of(token: &Token) -> Self {
-        token.visit.map_or(Self::Visitor(token.visitor), Self::Visit)
-    }
-}
 
 /// What started a session.
 #[derive(Debug, Clone, Copy)]
 struct By {
     visit: VisitId,
-    visitor: Visitor,
+    /// `None` after a restart: the token's own.
+    visitor: Option<Visitor>,
     fingerprint: Fingerprint,
-    /// The token's rotation: one of another rotation may be in other hands.
-    rotation: u16,
     at: Timestamp,
+}
+
+/// A session that was started a moment ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Twin {
+    /// Its visit.
+    pub(super) visit: VisitId,
+    /// Its visitor, where that is known: after a restart it is not.
+    pub(super) visitor: Option<Visitor>,
 }
 
 /// The sessions that old tokens started a moment ago.
 #[derive(Debug)]
 pub(super) struct Rejoin {
-    starts: HashMap<Key, By>,
-    order: VecDeque<(Timestamp, Key)>,
+    starts: HashMap<TokenMark, By>,
+    order: VecDeque<(Timestamp, TokenMark)>,
     max: usize,
 }
 
@@ -47,35 +41,23 @@ impl Rejoin {
         Self { starts: HashMap::new(), order: VecDeque::new(), max: max.max(1) }
     }
 
-    /// `token` started `visit`, a session of `visitor`.
-    pub(super) fn started(
-        &mut self,
-        token: &Token,
-        (visit, visitor): (VisitId, Visitor),
-        fingerprint: Fingerprint,
-        now: Timestamp,
-    ) {
-        let key = Key::of(token);
-        self.starts.insert(key, By { visit, visitor, fingerprint, rotation: token.rotation, at: now });
-        self.order.push_back((now, key));
+    /// A token with this mark started a session.
+    pub(super) fn started(&mut self, mark: TokenMark, twin: Twin, fingerprint: Fingerprint, now: Timestamp) {
+        let Twin { visit, visitor } = twin;
+        self.starts.insert(mark, By { visit, visitor, fingerprint, at: now });
+        self.order.push_back((now, mark));
         self.prune(now);
     }
 
-    /// The session that this token started less than ten seconds ago, and its visitor, if the fingerprint is still the
-    /// same.
-    pub(super) fn find(
-        &mut self,
-        token: &Token,
-        fingerprint: Fingerprints,
-        now: Timestamp,
-    ) -> Option<(VisitId, Visitor)> {
+    /// The session that this token started less than ten seconds ago, if the fingerprint is still the same.
+    pub(super) fn find(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<Twin> {
         if self.order.is_empty() {
             return None;
         }
         self.prune(now);
-        let by = self.starts.get(&Key::of(token))?;
+        let by = self.starts.get(&token.mark())?;
         let same = by.fingerprint == fingerprint.today || by.fingerprint == fingerprint.yesterday;
-        (same && by.rotation == token.rotation).then_some((by.visit, by.visitor))
+        same.then_some(Twin { visit: by.visit, visitor: by.visitor })
     }
 
     /// Entries of both tables.
@@ -84,14 +66,14 @@ impl Rejoin {
     }
 
     fn prune(&mut self, now: Timestamp) {
-        while let Some(&(at, key)) = self.order.front() {
+        while let Some(&(at, mark)) = self.order.front() {
             if now.since(at) <= limits::REJOIN_WITHIN && self.order.len() <= self.max {
                 break;
             }
             self.order.pop_front();
             // The same token may have started another since: that one is further back in the order.
-            if self.starts.get(&key).is_some_and(|by| by.at == at) {
-                self.starts.remove(&key);
+            if self.starts.get(&mark).is_some_and(|by| by.at == at) {
+                self.starts.remove(&mark);
             }
         }
     }
@@ -114,9 +96,9 @@ mod tests {
     #[test]
     fn a_token_that_is_replayed_fills_nothing() {
         let mut rejoin = Rejoin::new(10);
-        let new = (VisitId::from_u128(5), Visitor::from_u128(6));
+        let new = Twin { visit: VisitId::from_u128(5), visitor: Some(Visitor::from_u128(6)) };
         for n in 0..1_000 {
-            rejoin.started(&token(Some(n % 100)), new, Fingerprint(n as u64), Timestamp::from_micros(n as i64));
+            rejoin.started(token(Some(n % 100)).mark(), new, Fingerprint(n as u64), Timestamp::from_micros(n as i64));
         }
         assert_eq!((rejoin.entries(), rejoin.starts.len()), (20, 10));
         assert_eq!(rejoin.find(&token(Some(99)), prints(999), Timestamp::from_secs(1)), Some(new));
@@ -125,8 +107,8 @@ mod tests {
     #[test]
     fn joins_for_ten_seconds_from_the_same_fingerprint() {
         let mut rejoin = Rejoin::new(10);
-        let new = (VisitId::from_u128(5), Visitor::from_u128(6));
-        rejoin.started(&token(Some(1)), new, Fingerprint(7), Timestamp::from_secs(100));
+        let new = Twin { visit: VisitId::from_u128(5), visitor: Some(Visitor::from_u128(6)) };
+        rejoin.started(token(Some(1)).mark(), new, Fingerprint(7), Timestamp::from_secs(100));
         assert_eq!(rejoin.find(&token(Some(1)), prints(7), Timestamp::from_secs(110)), Some(new));
         assert_eq!(rejoin.find(&token(Some(1)), prints(8), Timestamp::from_secs(105)), None);
         assert_eq!(rejoin.find(&token(Some(2)), prints(7), Timestamp::from_secs(105)), None);

@@ -1,6 +1,7 @@
 //! What requests do in a shard.
 
 use super::effects::{Effects, Log};
+use super::rejoin::Twin;
 use super::shard::{Asked, Shard};
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
 use crate::model::{EndReason, Identity};
@@ -42,7 +43,8 @@ impl Shard {
                 Arrived::Ended | Arrived::Closed => {}
             }
         }
-        let Some((index, visitor)) = self.twin(token, arrival.fingerprint, now) else { return Found::Known };
+        let own = successor.is_none().then_some(token.visitor);
+        let Some((index, visitor)) = self.twin(token, own, arrival.fingerprint, now) else { return Found::Known };
         let successor = (visitor != token.visitor).then_some(visitor);
         match self.arrive_in(index, Presented::Twin, arrival.passive, &asked, fx) {
             Arrived::Live { current } => self.live(index, current, successor, arrival.passive, now),
@@ -86,11 +88,19 @@ impl Shard {
     }
 
     /// The session that the token of an expired one, or one without a visit, started a moment ago, and its visitor.
-    fn twin(&mut self, token: &Token, fingerprint: Fingerprints, now: Timestamp) -> Option<(u32, Visitor)> {
+    /// `own`: the token's visitor, unless that one is too old; who followed him is forgotten over a restart.
+    fn twin(
+        &mut self,
+        token: &Token,
+        own: Option<Visitor>,
+        fingerprint: Fingerprints,
+        now: Timestamp,
+    ) -> Option<(u32, Visitor)> {
         if token.visit.is_some_and(|visit| self.tombs.contains(visit)) {
             return None;
         }
-        let (visit, visitor) = self.rejoin.find(token, fingerprint, now)?;
+        let Twin { visit, visitor } = self.rejoin.find(token, fingerprint, now)?;
+        let visitor = visitor.or(own)?;
         let index = self.find(visit)?;
         self.slots.at(index).session.is_joinable().then_some((index, visitor))
     }
@@ -187,7 +197,8 @@ impl Shard {
     ) -> Committed {
         if start.identity == Identity::Cookie
             && let Some(token) = commit.token
-            && let Some((index, visitor)) = self.twin(&token, commit.fingerprint, asked.now)
+            && let own = (start.visitor == token.visitor).then_some(start.visitor)
+            && let Some((index, visitor)) = self.twin(&token, own, commit.fingerprint, asked.now)
             && !self.end_if_overdue(index, asked.now, fx)
         {
             let joined = self.slots.at(index).session.visit;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::rejoin::Twin;
 use super::shard::Shard;
 use super::sites::HostIndex;
 use super::slots::{Chain, Slot};
 use super::tombstones::Tombstone;
 use crate::ids::{Lsn, VisitId};
-use crate::model::{EndReason, Entry, Start};
+use crate::model::{End, EndReason, Entry, Start};
 use crate::ports::TailRecord;
 use crate::session::Session;
 use crate::time::Timestamp;
@@ -38,7 +39,8 @@ impl Shard {
             let longest = || self.config.rules.iter().map(|rules| rules.max_age).max().unwrap_or_default();
             let max_age = found.map_or_else(longest, |index| self.rules(index).max_age);
             let until = end.closed_at.after(max_age);
-            self.tombs.add(Tombstone { visit, reason: end.reason, closed_at: end.closed_at, until }, end.confirmed);
+            let End { reason, closed_at, confirmed, .. } = **end;
+            self.tombs.add(Tombstone { visit, reason, closed_at, until, confirmed });
         }
         let Some(index) = found else { return false };
         let slot = self.slots.at_mut(index);
@@ -82,6 +84,9 @@ impl Shard {
     }
 
     fn restore_start(&mut self, visit: VisitId, lsn: Lsn, start: &Start, host: HostIndex) {
+        if let Some(mark) = start.renews {
+            self.rejoin.started(mark, Twin { visit, visitor: None }, start.fingerprint, start.at);
+        }
         let session = Session::new(visit, start.at, start.fingerprint, start.identity);
         let chain = Chain { visit, first: lsn, last: lsn, events: 0 };
         self.insert(Slot::new(session, &chain, host, self.config.rules_of(&start.host)), start.at);
@@ -94,18 +99,16 @@ impl Shard {
         }
     }
 
-    /// A finally ended session that older segments knew of. `until`: how long it has to be remembered; older journals
-    /// don't say, and then it is for the longest time that any rules say.
-    pub fn restore_tombstone(
-        &mut self,
-        visit: VisitId,
-        reason: EndReason,
-        closed_at: Timestamp,
-        until: Option<Timestamp>,
-    ) {
+    /// A finally ended session that older segments knew of.
+    pub fn restore_tombstone(&mut self, tomb: Tombstone) {
+        self.tombs.add(tomb);
+    }
+
+    /// The same, as older journals say it: how long it has to be remembered, and whether its cookie had come back, is
+    /// taken for the most that it can be.
+    pub fn restore_old_tombstone(&mut self, visit: VisitId, reason: EndReason, closed_at: Timestamp) {
         let longest = self.config.rules.iter().map(|rules| rules.max_age).max().unwrap_or_default();
-        let until = until.unwrap_or_else(|| closed_at.after(longest));
-        self.tombs.add(Tombstone { visit, reason, closed_at, until }, true);
+        self.tombs.add(Tombstone { visit, reason, closed_at, until: closed_at.after(longest), confirmed: true });
     }
 
     /// All that was recorded has been seen. A touch may have been lost for as long as touches are apart: every

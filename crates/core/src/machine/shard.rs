@@ -9,7 +9,7 @@ use super::counts::{BudgetUse, add};
 use super::effects::{Effects, Log};
 use super::holds::{Holds, Replies};
 use super::provisional::Provisional;
-use super::rejoin::Rejoin;
+use super::rejoin::{Rejoin, Twin};
 use super::sites::HostIndex;
 use super::slots::{Chain, Slot, Slots};
 use super::tombstones::{Tombstone, Tombstones};
@@ -266,13 +266,14 @@ impl Shard {
                 Change::LoggedOut { visit, user } => indexes.logged_out(visit, &user),
                 Change::Renewed { token, visit, visitor, fingerprint, at } => {
                     if token.visit.is_none_or(|visit| !tombs.contains(visit)) {
-                        rejoin.started(&token, (visit, visitor), fingerprint, at);
+                        rejoin.started(token.mark(), Twin { visit, visitor: Some(visitor) }, fingerprint, at);
                     }
                 }
                 Change::Ended(ended) => {
                     let Ended { visit, reason, closed_at, .. } = ended;
                     if let Some(until) = ended.barred_until {
-                        let forgotten = tombs.add(Tombstone { visit, reason, closed_at, until }, ended.confirmed);
+                        let confirmed = ended.confirmed;
+                        let forgotten = tombs.add(Tombstone { visit, reason, closed_at, until, confirmed });
                         add(&indexes.counters.tombstones_forgotten, forgotten);
                     }
                     if !ended.confirmed {

@@ -39,6 +39,8 @@ pub struct Tombstone {
     pub closed_at: Timestamp,
     /// Until when it is remembered.
     pub until: Timestamp,
+    /// Whether its cookie had come back.
+    pub confirmed: bool,
 }
 
 impl Queue {
@@ -71,13 +73,12 @@ impl Tombstones {
         Self { ended: HashSet::new(), confirmed: Queue::new(confirmed), unconfirmed: Queue::new(unconfirmed) }
     }
 
-    /// Remembers an end. `confirmed`: the session's cookie had come back. Returns how many were forgotten before their
-    /// time, for want of room: the oldest.
-    pub(super) fn add(&mut self, tomb: Tombstone, confirmed: bool) -> u64 {
+    /// Remembers an end. Returns how many were forgotten before their time, for want of room: the oldest.
+    pub(super) fn add(&mut self, tomb: Tombstone) -> u64 {
         if self.ended.contains(&tomb.visit) {
             return 0;
         }
-        let queue = if confirmed { &mut self.confirmed } else { &mut self.unconfirmed };
+        let queue = if tomb.confirmed { &mut self.confirmed } else { &mut self.unconfirmed };
         let before_time = queue.make_room(tomb.closed_at, &mut self.ended);
         self.ended.insert(tomb.visit);
         queue.order.push_back(tomb);
@@ -118,26 +119,26 @@ impl Tombstones {
 mod tests {
     use super::*;
 
-    fn tomb(visit: u128, closed_s: i64) -> Tombstone {
+    fn tomb(visit: u128, closed_s: i64, confirmed: bool) -> Tombstone {
         let closed_at = Timestamp::from_secs(closed_s);
         let until = Timestamp::from_secs(closed_s + 100);
-        Tombstone { visit: VisitId::from_u128(visit), reason: EndReason::LoggedOut, closed_at, until }
+        Tombstone { visit: VisitId::from_u128(visit), reason: EndReason::LoggedOut, closed_at, until, confirmed }
     }
 
     #[test]
     fn tombstones_are_forgotten_in_time() {
         let mut tombs = Tombstones::new(100);
         let visit = VisitId::from_u128(5);
-        assert_eq!((tombs.add(tomb(5, 100), true), tombs.add(tomb(6, 200), true)), (0, 0));
+        assert_eq!((tombs.add(tomb(5, 100, true)), tombs.add(tomb(6, 200, true))), (0, 0));
         assert!(tombs.contains(visit));
-        assert_eq!(tombs.add(tomb(7, 201), true), 0);
+        assert_eq!(tombs.add(tomb(7, 201, true)), 0);
         assert!(!tombs.contains(visit));
     }
 
     #[test]
     fn the_oldest_go_when_there_is_no_room() {
         let mut tombs = Tombstones::new(4);
-        let forgotten: u64 = (0..10).map(|n| tombs.add(tomb(n, 100), true)).sum();
+        let forgotten: u64 = (0..10).map(|n| tombs.add(tomb(n, 100, true))).sum();
         assert_eq!((forgotten, tombs.iter().count()), (7, 3));
         assert!(tombs.contains(VisitId::from_u128(9)) && !tombs.contains(VisitId::from_u128(6)));
     }
@@ -145,8 +146,8 @@ mod tests {
     #[test]
     fn strangers_push_out_nobody_who_is_known() {
         let mut tombs = Tombstones::new(160);
-        (0..150).for_each(|n| assert_eq!(tombs.add(tomb(n, 100), true), 0));
-        let forgotten: u64 = (1_000..21_000).map(|n| tombs.add(tomb(n, 100), false)).sum();
+        (0..150).for_each(|n| assert_eq!(tombs.add(tomb(n, 100, true)), 0));
+        let forgotten: u64 = (1_000..21_000).map(|n| tombs.add(tomb(n, 100, false))).sum();
         assert_eq!((forgotten, tombs.iter().count()), (19_990, 160));
         assert!((0..150).all(|n| tombs.contains(VisitId::from_u128(n))));
     }

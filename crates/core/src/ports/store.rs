@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::open::{Cursor, Inquiry, OpenPage};
-use crate::ids::{Fingerprints, Host, VisitId, Visitor};
+use crate::ids::{Fingerprints, Host, TokenMark, VisitId, Visitor};
 use crate::model::{Event, OpenVisit, StartFacts, UserId, Values};
 use crate::time::{Day, Timestamp};
 
@@ -149,6 +149,18 @@ impl Token {
     pub fn birth(presented: Option<&Self>, now: Timestamp) -> Day {
         let today = Day::of(now);
         presented.map_or(today, |token| token.born.min(today))
+    }
+
+    /// Its mark: of the visit that it names, or of the visitor where it names none, and of its rotation, since one of
+    /// another rotation may be in other hands.
+    pub fn mark(&self) -> TokenMark {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"visitlog token 1\0");
+        hasher.update(&[u8::from(self.visit.is_some())]);
+        hasher.update(&self.visit.map_or(self.visitor.as_u128(), VisitId::as_u128).to_le_bytes());
+        hasher.update(&self.rotation.to_le_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        TokenMark(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
     }
 }
 

@@ -36,8 +36,9 @@ pub fn start(
     // Who follows a visitor that was too old has nothing of him.
     let is_own = |token: &Token| token.visitor == start.visitor;
     let known = token.filter(is_own);
-    let mut session = begin(start, known, commit, out);
-    if let Some(token) = token.filter(|_| renews) {
+    let renewed = token.filter(|_| renews);
+    let mut session = begin(start, known, renewed.as_ref(), commit, out);
+    if let Some(token) = renewed {
         let Start { visit, visitor, fingerprint, .. } = start;
         out.changes.push(Change::Renewed { token, visit, visitor, fingerprint, at: now });
     }
@@ -58,8 +59,14 @@ pub fn start(
     (session, committed)
 }
 
-/// The first record of a session, and what is known then.
-pub(super) fn begin(start: Start, token: Option<Token>, commit: &Commit, out: &mut Decision) -> Session {
+/// The first record of a session, and what is known then. `renewed`: the token whose twins may join it.
+pub(super) fn begin(
+    start: Start,
+    token: Option<Token>,
+    renewed: Option<&Token>,
+    commit: &Commit,
+    out: &mut Decision,
+) -> Session {
     let mut facts = commit.facts.as_deref().cloned().unwrap_or_default();
     if start.identity == Identity::Fingerprint {
         // Whoever comes with this fingerprint is one visitor.
@@ -74,6 +81,7 @@ pub(super) fn begin(start: Start, token: Option<Token>, commit: &Commit, out: &m
         host: commit.host.clone(),
         fingerprint: start.fingerprint,
         previous: known.and_then(|token| token.visit),
+        renews: renewed.map(Token::mark),
         number: number_of(known, start.identity),
         is_new_visitor: (start.identity == Identity::Cookie).then(|| known.is_none_or(|token| token.number == 0)),
         facts,

@@ -193,7 +193,7 @@ impl<'a> Work<'a> {
         let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint };
         let token = commit.token.filter(|_| self.successor.is_none());
         let token = token.map(|token| Token { visit: Some(old), ..token });
-        let next = begin(start, token, commit, self.out);
+        let next = begin(start, token, None, commit, self.out);
         self.before = Some(std::mem::replace(self.session, next));
         self.session.flags.confirm(false);
         (self.logout, self.goodbye) = (false, None);

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use visitlog_core::Timestamp;
+use visitlog_core::machine::Tombstone;
 use visitlog_core::model::{Entry, Event, Hints, Start};
 
 use super::format::{Flags, Kind};
@@ -130,6 +131,7 @@ impl Line {
         self.put("number", start.number);
         self.put_if("new_visitor", start.is_new_visitor);
         self.put_if("previous", start.previous);
+        self.put_if("renews", start.renews.map(|mark| format!("{:016x}", mark.0)));
         self.personal("visitor", Some(start.facts.visitor_id));
         self.personal("ip", *start.facts.ip.expose());
         self.personal("user_agent", start.facts.user_agent.expose().as_deref());
@@ -171,8 +173,12 @@ impl Line {
         match item {
             BaseItem::Ack(ack) => self.put("ack", format_args!("{}:{}", ack.sink.escape_debug(), ack.lsn)),
             BaseItem::Site(name) => self.quote("site", Some(name)),
-            BaseItem::Tombstone { visit, reason, closed_at } => {
+            BaseItem::OldTombstone { visit, reason, closed_at } => {
                 self.put("ended", format_args!("{visit}:{}:{}", reason.as_str(), time(*closed_at)));
+            }
+            BaseItem::Tombstone(Tombstone { visit, reason, closed_at, until, .. }) => {
+                let (closed, until) = (time(*closed_at), time(*until));
+                self.put("ended", format_args!("{visit}:{}:{closed}:{until}", reason.as_str()));
             }
             BaseItem::Time(at) => self.put("time", time(*at)),
             BaseItem::Erased(barrier) => self.put("erased-below", barrier.below),

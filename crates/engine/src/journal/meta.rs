@@ -6,12 +6,13 @@
 //! | `Synced` | LSN 8 bytes |
 //! | `Base` | items to the end, each: u8 what, varint length, body |
 //!
-//! Items of a base: 1 an `Ack`'s payload; 2 a site's name; 3 a tombstone: visit id 16 bytes, reason u8, moment closed;
+//! Items of a base: 1 an `Ack`'s payload; 2 a site's name; 3 (before 1.4) a tombstone: visit id 16 bytes, reason u8, moment closed;
 //! 4 a moment; 5 (since 1.2) a part of an erasure: LSN 8 bytes, salt 16 bytes, mark 16 bytes, see [`Barrier`]; 6 (since
-//! 1.3) an erasure that is done: salt 16 bytes. Other items are left out: a newer minor version added them.
+//! 1.3) an erasure that is done: salt 16 bytes; 7 (since 1.4) a tombstone: the same as 3, then moment until, u8 confirmed. Other items are left out: a newer minor version added them.
 
 use visitlog_core::codec::wire::{Input, put_bytes, put_moment, put_u64, put_u128, put_varint};
 use visitlog_core::erasure::Barrier;
+use visitlog_core::machine::Tombstone;
 use visitlog_core::model::EndReason;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
@@ -36,7 +37,9 @@ pub enum BaseItem {
     /// A site that a confirmed session has used.
     Site(String),
     /// A session that ended and must not be opened or joined again.
-    Tombstone {
+    Tombstone(Tombstone),
+    /// The same, as journals before 1.4 say it.
+    OldTombstone {
         /// The visit.
         visit: VisitId,
         /// Why it ended.
@@ -79,11 +82,15 @@ pub(super) fn put_item(out: &mut Vec<u8>, item: &BaseItem, scratch: &mut Vec<u8>
             scratch.extend_from_slice(name.as_bytes());
             2
         }
-        BaseItem::Tombstone { visit, reason, closed_at } => {
-            put_u128(scratch, visit.as_u128());
-            scratch.push(end_code(*reason));
-            put_moment(scratch, *closed_at);
+        BaseItem::OldTombstone { visit, reason, closed_at } => {
+            put_end(scratch, *visit, *reason, *closed_at);
             3
+        }
+        BaseItem::Tombstone(Tombstone { visit, reason, closed_at, until, confirmed }) => {
+            put_end(scratch, *visit, *reason, *closed_at);
+            put_moment(scratch, *until);
+            scratch.push(u8::from(*confirmed));
+            7
         }
         BaseItem::Time(at) => {
             put_moment(scratch, *at);
@@ -105,6 +112,12 @@ pub(super) fn put_item(out: &mut Vec<u8>, item: &BaseItem, scratch: &mut Vec<u8>
     out.extend_from_slice(scratch);
 }
 
+fn put_end(out: &mut Vec<u8>, visit: VisitId, reason: EndReason, closed_at: Timestamp) {
+    put_u128(out, visit.as_u128());
+    out.push(end_code(reason));
+    put_moment(out, closed_at);
+}
+
 pub(super) fn take_base(payload: &[u8]) -> Result<Vec<BaseItem>, CodecError> {
     let mut input = Input::new(payload);
     let mut items = Vec::new();
@@ -115,7 +128,7 @@ pub(super) fn take_base(payload: &[u8]) -> Result<Vec<BaseItem>, CodecError> {
         items.push(match what {
             1 => BaseItem::Ack(take_ack(body)?),
             2 => BaseItem::Site(std::str::from_utf8(body).map_err(|_| CodecError::Text { what: "site" })?.to_owned()),
-            3 => BaseItem::Tombstone {
+            3 => BaseItem::OldTombstone {
                 visit: VisitId::from_u128(inner.u128("visit")?),
                 reason: end_of(inner.u8("reason")?)?,
                 closed_at: inner.moment()?,
@@ -127,6 +140,13 @@ pub(super) fn take_base(payload: &[u8]) -> Result<Vec<BaseItem>, CodecError> {
                 mark: inner.u128("mark")?,
             }),
             6 => BaseItem::ErasureDone(inner.u128("salt")?),
+            7 => BaseItem::Tombstone(Tombstone {
+                visit: VisitId::from_u128(inner.u128("visit")?),
+                reason: end_of(inner.u8("reason")?)?,
+                closed_at: inner.moment()?,
+                until: inner.moment()?,
+                confirmed: inner.flag("confirmed")?,
+            }),
             _ => continue,
         });
     }

@@ -89,9 +89,9 @@ fn two_sites() -> Lab {
     Lab::new(plan)
 }
 
-fn slow_page(lab: &Lab, token: Option<Token>) -> Committed {
-    let begun = lab.life.engine.begin(arrival(1, token, SLOW)).now().expect("at once").expect("it takes more");
-    let mut future = lab.life.engine.commit(commit_of(1, token, SLOW, &begun, vec![]));
+fn slow_page(lab: &Lab, print: u64, token: Option<Token>) -> Committed {
+    let begun = lab.life.engine.begin(arrival(print, token, SLOW)).now().expect("at once").expect("it takes more");
+    let mut future = lab.life.engine.commit(commit_of(print, token, SLOW, &begun, vec![]));
     lab.settle();
     future.poll_now().expect("written and synced").expect("taken")
 }
@@ -103,7 +103,7 @@ fn is_open(lab: &Lab, visit: VisitId) -> bool {
 #[test]
 fn a_site_has_its_own_rules_after_a_restart() {
     let mut lab = two_sites();
-    let visit = slow_page(&lab, None).visit.expect("started");
+    let visit = slow_page(&lab, 1, None).visit.expect("started");
     lab.restart();
     lab.wait(Duration::from_secs(200));
     lab.turns(2, SECOND);
@@ -116,7 +116,7 @@ fn a_site_has_its_own_rules_after_a_restart() {
 #[test]
 fn a_terminated_session_is_remembered_for_as_long_as_its_site_says_after_a_restart() {
     let mut lab = two_sites();
-    let first = slow_page(&lab, None);
+    let first = slow_page(&lab, 1, None);
     let visit = first.visit.expect("started");
     assert!(lab.life.engine.terminate(visit, EndReason::Terminated).expect("taken").0);
     lab.settle();
@@ -129,6 +129,62 @@ fn a_terminated_session_is_remembered_for_as_long_as_its_site_says_after_a_resta
         assert!(lab.life.engine.terminate(other, EndReason::Terminated).expect("taken").0);
     }
     for _ in 0..2 {
-        assert_eq!(slow_page(&lab, token_of(&first)).outcome, Outcome::Started, "it brings no two requests together");
+        assert_eq!(
+            slow_page(&lab, 1, token_of(&first)).outcome,
+            Outcome::Started,
+            "it brings no two requests together"
+        );
+    }
+}
+
+#[test]
+fn a_base_says_until_when_an_ended_session_is_remembered() {
+    let mut plan = two_sites().plan;
+    plan.segment_bytes = 4 * 1_024;
+    plan.rules.max_age = Duration::from_secs(86_400);
+    let mut lab = Lab::new(plan);
+    let end = |lab: &Lab, print| {
+        let visit = slow_page(lab, print, None).visit.expect("started");
+        assert!(lab.life.engine.terminate(visit, EndReason::Terminated).expect("taken").0);
+        lab.settle();
+    };
+    (0..40).for_each(|print| end(&lab, print));
+    let upto = lab.life.journal().appended();
+    for print in 1_000..1_200 {
+        lab.page(print, None, vec![]);
+        lab.turns(1, SECOND);
+    }
+    assert!(lab.life.journal().oldest() > upto, "their ends are in segments that are gone");
+    lab.restart();
+    lab.wait(Duration::from_secs(3_700));
+    (2_000..2_200).for_each(|print| end(&lab, print));
+    assert_eq!(lab.life.engine.budget_used().tombstones, 200, "the first are forgotten when their site says");
+}
+
+#[test]
+fn twins_of_an_old_token_meet_over_a_restart() {
+    let mut lab = patient();
+    let first = lab.page(1, None, vec![]);
+    let with_visit = token_of(&first);
+    let without = with_visit.map(|token| Token { visit: None, ..token });
+    lab.wait(Duration::from_secs(501));
+    lab.turns(2, SECOND);
+    for (print, token) in [(1, with_visit), (2, without)] {
+        let second = lab.page(print, token, vec![]);
+        assert_eq!(second.outcome, Outcome::Started);
+        let visit = second.visit.expect("started");
+        lab.restart();
+        let begun = lab.begin(print, token);
+        assert!(is_live_in(&begun, visit), "{token:?}");
+        assert_eq!(
+            lab.finish(print, token, &begun, vec![]).decided().map(|done| done.clone().map(|done| done.issue)),
+            Some(Ok(second.issue))
+        );
+        let other_hands = token.map(|token| Token { rotation: token.rotation + 1, ..token });
+        assert!(!is_live_in(&lab.begin(print, other_hands), visit), "one of another rotation");
+        assert!(!is_live_in(&lab.begin(print + 10, token), visit), "from elsewhere");
+        lab.settle();
+        lab.wait(11 * SECOND);
+        assert!(!is_live_in(&lab.begin(print, token), visit), "for a moment only");
     }
 }

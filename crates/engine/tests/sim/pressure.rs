@@ -105,7 +105,8 @@ fn a_full_disk_whose_journal_could_go_frees_itself() {
     assert!(before.segments > 10, "{before:?}");
     turns(120);
     let after = engine.journal().usage();
-    assert!(after.segments <= 4, "before {before:?}, after {after:?}, {:?}", sinks.status());
+    // What is left is the base, which remembers 300 ended sessions.
+    assert!(after.segments <= 5, "before {before:?}, after {after:?}, {:?}", sinks.status());
     assert!(!engine.journal().is_on_reserve(), "the reserve is back");
     visits(&engine, 300..310);
     turns(20);

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use visitlog_core::erasure::Barrier;
+use visitlog_core::machine::Tombstone;
 use visitlog_core::model::{EndReason, Entry};
 use visitlog_core::{Lsn, Timestamp};
 
@@ -194,7 +195,14 @@ fn the_journals_own_records_come_back_and_unknown_items_are_left_out() {
     let items = [
         BaseItem::Ack(ack),
         BaseItem::Site("shop.example".to_owned()),
-        BaseItem::Tombstone { visit: visit(3), reason: EndReason::LoggedOut, closed_at: moment(9) },
+        BaseItem::OldTombstone { visit: visit(3), reason: EndReason::LoggedOut, closed_at: moment(9) },
+        BaseItem::Tombstone(Tombstone {
+            visit: visit(4),
+            reason: EndReason::Terminated,
+            closed_at: moment(9),
+            until: moment(90),
+            confirmed: false,
+        }),
         BaseItem::Time(moment(10)),
         BaseItem::Erased(Barrier { below: Lsn(77), salt: 5 << 100, mark: 9 }),
         BaseItem::ErasureDone(5 << 100),

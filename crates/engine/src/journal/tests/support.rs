@@ -14,7 +14,7 @@ use visitlog_core::model::{
     UserId, Via,
 };
 use visitlog_core::ports::{Disk, Durability, Entropy};
-use visitlog_core::{Fingerprint, Host, Lsn, Redacted, Timestamp, VisitId, VisitorId};
+use visitlog_core::{Fingerprint, Host, Lsn, Redacted, Timestamp, TokenMark, VisitId, VisitorId};
 use visitlog_testkit::{SimDisk, SimEntropy};
 
 use crate::journal::{Config, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
@@ -49,6 +49,7 @@ pub(super) fn start(n: u64) -> Entry {
         host: Host::new("shop.example"),
         fingerprint: Fingerprint(n),
         previous: (n % 2 == 1).then(|| visit(n + 1_000)),
+        renews: None,
         number: 1 + n as u32,
         is_new_visitor: Some(n.is_multiple_of(2)),
         facts: StartFacts {
@@ -246,7 +247,8 @@ fn session_start() -> impl Strategy<Value = Start> {
         option::of(text()),
         added(),
     );
-    let ids = (option::of(any::<u128>()), any::<u32>(), option::of(any::<bool>()), any::<u64>());
+    let ids =
+        (option::of(any::<u128>()), any::<u32>(), option::of(any::<bool>()), any::<u64>(), option::of(any::<u64>()));
     (at(), any::<u8>(), identity, text(), ids, facts, via).prop_map(
         |(at, partition, identity, host, ids, facts, via)| Start {
             at,
@@ -255,6 +257,7 @@ fn session_start() -> impl Strategy<Value = Start> {
             host: Host::from_record(&host),
             fingerprint: Fingerprint(ids.3),
             previous: ids.0.map(VisitId::from_u128),
+            renews: ids.4.map(TokenMark),
             number: ids.1,
             is_new_visitor: ids.2,
             facts: StartFacts {
