@@ -7,7 +7,7 @@ use crate::limits;
 use crate::time::{Day, Timestamp};
 
 /// The rules of one site. [`SiteRules::default`] is what the documentation promises.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SiteRules {
     /// A session ends when the gap since its last activity is *greater* than this. Default: 30 minutes.
     pub idle_timeout: Duration,

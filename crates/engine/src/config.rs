@@ -1,6 +1,7 @@
 //! How an engine is set up.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,19 +107,33 @@ impl EngineConfig {
         true
     }
 
-    /// How the sessions are set up.
-    pub(crate) fn sessions(&self) -> ShardConfig {
-        let mut rules = vec![self.rules.clone()];
+    /// Whether an engine can be set up so.
+    ///
+    /// # Errors
+    /// When sites have more different rules than sessions can tell apart.
+    pub fn check(&self) -> Result<(), TooManyRules> {
+        self.sessions().map(drop)
+    }
+
+    /// How the sessions are set up. Sites with the same rules share them.
+    pub(crate) fn sessions(&self) -> Result<ShardConfig, TooManyRules> {
+        let mut rules = vec![&self.rules];
+        let mut known = HashMap::from([(&self.rules, 0)]);
         let mut by_host = HashMap::new();
         for (host, own) in &self.sites {
-            if let Some(own) = own
-                && let Ok(index) = u16::try_from(rules.len())
-            {
-                rules.push(own.clone());
-                by_host.insert(host.clone(), index);
-            }
+            let Some(own) = own else { continue };
+            let index = match known.entry(own) {
+                Entry::Occupied(same) => *same.get(),
+                Entry::Vacant(new) => {
+                    let index = u16::try_from(rules.len()).map_err(|_| TooManyRules { host: host.clone() })?;
+                    rules.push(own);
+                    *new.insert(index)
+                }
+            };
+            by_host.insert(host.clone(), index);
         }
-        ShardConfig {
+        let rules: Vec<SiteRules> = rules.into_iter().cloned().collect();
+        Ok(ShardConfig {
             tick: self.tick,
             cookies: self.cookies,
             budget: self.budget,
@@ -128,6 +143,40 @@ impl EngineConfig {
             mutations: self.mutations.machine,
             #[cfg(not(feature = "mutations"))]
             mutations: visitlog_core::machine::Mutations::default(),
+        })
+    }
+}
+
+/// Sites have more different rules than sessions can tell apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "site {host} has rules of its own, but 65536 others have, too, and no more can be told apart: let sites share rules"
+)]
+pub struct TooManyRules {
+    /// The first site that is one too many.
+    pub host: Host,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(rules: impl Iterator<Item = u64>) -> EngineConfig {
+        let own = |secs| SiteRules { idle_timeout: Duration::from_secs(secs), ..SiteRules::default() };
+        let sites = (0..).zip(rules).map(|(n, secs)| (Host::new(&format!("{n}.example")), Some(own(secs)))).collect();
+        EngineConfig { sites, ..EngineConfig::default() }
+    }
+
+    #[test]
+    fn sites_with_the_same_rules_share_them_and_none_loses_its_own() {
+        let shared = config((0..70_000).map(|n| n % 7)).sessions().expect("eight kinds of rules");
+        assert_eq!((shared.rules.len(), shared.rules_by_host.len()), (8, 70_000));
+        for n in [3, 69_999] {
+            let index = shared.rules_by_host[&Host::new(&format!("{n}.example"))];
+            assert_eq!(shared.rules[usize::from(index)].idle_timeout.as_secs(), n % 7);
         }
+        assert_eq!(config(10_000..75_535).check(), Ok(()));
+        let refused = config(10_000..75_536).check().expect_err("one too many");
+        assert_eq!(refused.host.as_str(), "65535.example");
     }
 }

@@ -59,6 +59,9 @@ impl Engine {
     ///
     /// # Errors
     /// When the disk refuses, or the journal is damaged below its last synced mark.
+    ///
+    /// # Panics
+    /// With settings that [`EngineConfig::check`] refuses.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -66,7 +69,8 @@ impl Engine {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<(Self, Report), JournalError> {
-        let recovered = recover::recover(disk, dir, &config, &*entropy)?;
+        let sessions = config.sessions().expect("settings that were checked");
+        let recovered = recover::recover(disk, dir, &config, &sessions, &*entropy)?;
         let journal = Arc::new(recovered.journal);
         let ends = recovered.ends.iter().copied();
         let ledger = Ledger::new(Arc::clone(&journal), config.ledger, recovered.acks.into_values(), ends);
@@ -78,7 +82,7 @@ impl Engine {
             clock,
             entropy,
             journal,
-            sessions: Sessions::recovered(&config.sessions(), recovered.shards, recovered.sites),
+            sessions: Sessions::recovered(&sessions, recovered.shards, recovered.sites),
             ledger: Arc::new(ledger),
             counters: Counters::default(),
             sweep_lag_us: AtomicU64::new(0),

@@ -30,7 +30,7 @@ mod undurable;
 mod upkeep;
 
 pub use budget::Limited;
-pub use config::EngineConfig;
+pub use config::{EngineConfig, TooManyRules};
 pub use counters::{Counters, Counts};
 pub use driver::Driver;
 pub use engine::{CommitFuture, Engine};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use visitlog_core::ports::{Disk, Feed};
 
 use crate::adapters::{RealDisk, SystemClock, SystemEntropy};
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, TooManyRules};
 use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::journal::JournalError;
@@ -37,6 +37,9 @@ pub enum OpenError {
     /// The journal can't be read.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The settings can't be.
+    #[error(transparent)]
+    Rules(#[from] TooManyRules),
     /// What ended visits go to can't be opened.
     #[error("what ended visits go to can't be opened")]
     Sinks(#[source] AnyError),
@@ -67,7 +70,7 @@ impl Local {
     /// the visits that end; what it returns is kept until the end.
     ///
     /// # Errors
-    /// When another process has the folder, the journal is damaged, the sinks can't be opened, or the system refuses.
+    /// When the settings can't be, another process has the folder, the journal is damaged, the sinks can't be opened, or the system refuses.
     pub fn open<S: Send + 'static>(
         data: &Path,
         config: EngineConfig,
@@ -88,6 +91,7 @@ impl Local {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         config.readers = config.readers.max(cores.min(READERS_MAX));
         config.ledger.readers = config.ledger.readers.max(cores.min(READERS_MAX));
+        config.check()?;
         let lock = DataLock::acquire(data, config.lock_patience)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let journal = journal_dir(data);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use visitlog_core::erasure::Barrier;
-use visitlog_core::machine::{Chain, HostIndex, Sessions, Shard, Sites};
+use visitlog_core::machine::{Chain, HostIndex, Sessions, Shard, ShardConfig, Sites};
 use visitlog_core::model::Entry;
 use visitlog_core::ports::{Carried, Disk, Entropy, Follow, Seen, TailRecord};
 use visitlog_core::{Host, Lsn, Timestamp, VisitId};
@@ -60,12 +60,12 @@ pub(crate) fn recover(
     disk: Arc<dyn Disk>,
     dir: &Path,
     config: &EngineConfig,
+    sessions: &ShardConfig,
     entropy: &dyn Entropy,
 ) -> Result<Parts, JournalError> {
-    let sessions = config.sessions();
     let mut replay = Replay {
-        shards: (0..SHARDS).map(|_| Shard::new(Sessions::share(&sessions, SHARDS))).collect(),
-        sites: Sessions::sites(&sessions, config.sites.iter().map(|(host, _)| host.clone())),
+        shards: (0..SHARDS).map(|_| Shard::new(Sessions::share(sessions, SHARDS))).collect(),
+        sites: Sessions::sites(sessions, config.sites.iter().map(|(host, _)| host.clone())),
         follow: Follow::default(),
         ends: Vec::new(),
         acks: HashMap::new(),
