@@ -46,11 +46,14 @@ impl Request {
     }
 }
 
-impl<'a, S: StoreUnderTest> Browser<'a, S> {
-    pub(super) fn new(tested: &'a Tested<S>, fingerprint: u64) -> Self {
-        Self { tested, token: None, fingerprint, host: Host::new("shop.example"), keeps_cookies: true }
+impl<S: StoreUnderTest> Tested<S> {
+    /// A new browser, whose fingerprint this is.
+    pub fn browser(&self, fingerprint: u64) -> Browser<'_, S> {
+        Browser { tested: self, token: None, fingerprint, host: Host::new("shop.example"), keeps_cookies: true }
     }
+}
 
+impl<S: StoreUnderTest> Browser<'_, S> {
     fn prints(&self) -> Fingerprints {
         Fingerprints { today: Fingerprint(self.fingerprint), yesterday: Fingerprint(self.fingerprint ^ 1 << 63) }
     }

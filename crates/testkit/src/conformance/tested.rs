@@ -12,7 +12,6 @@ use visitlog_core::ports::{Clock as _, OpenSession, SessionStore};
 use visitlog_core::rules::SiteRules;
 use visitlog_core::{Host, Timestamp, VisitId, invariants, limits};
 
-use super::Browser;
 use crate::SimClock;
 use crate::samples::MORNING;
 
@@ -136,11 +135,6 @@ impl<S: StoreUnderTest> Tested<S> {
     /// The store's port.
     pub fn store(&self) -> Arc<S::Store> {
         self.under_test.store()
-    }
-
-    /// A new browser, whose fingerprint this is.
-    pub fn browser(&self, fingerprint: u64) -> Browser<'_, S> {
-        Browser::new(self, fingerprint)
     }
 
     /// The moment now.
