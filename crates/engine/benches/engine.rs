@@ -1,4 +1,5 @@
-//! The engine under load, as a whole: events, waiting writers, memory, ends, recovery, a storm of ends. Prints medians.
+//! The engine under load, as a whole: events, waiting writers, memory, ends, recovery, a storm of ends, requests beside who
+//! looks at all sessions, visits of many entries. Prints medians.
 //!
 //! `cargo bench -p visitlog-engine --bench engine [-- WORD]`; `VISITLOG_BENCH_DIR` names the folder for the data,
 //! `VISITLOG_BENCH_SESSIONS` how many sessions there are (1,000,000).
@@ -152,6 +153,15 @@ impl Bench {
 
     /// A whole request in a live session, as the layer makes it: begin, then commit.
     fn request(&self, token: Token, path: &str) -> visitlog_engine::CommitFuture {
+        self.request_of(token, Class::Page(self.page(path)))
+    }
+
+    /// The same, of no page: it slides the session's end.
+    fn other(&self, token: Token) -> visitlog_engine::CommitFuture {
+        self.request_of(token, Class::Other(None))
+    }
+
+    fn request_of(&self, token: Token, class: Class) -> visitlog_engine::CommitFuture {
         let visitor = token.visitor.as_u128() as u64;
         let arrival = Arrival {
             host: self.host.clone(),
@@ -162,7 +172,7 @@ impl Bench {
         };
         let begun = self.engine.begin(arrival).now().expect("at once").unwrap();
         assert!(matches!(&begun.standing, Standing::Live(Live { current: true, .. })), "the session lives");
-        let commit = self.commit(begun.request, begun.standing, Some(token), Vec::new(), Class::Page(self.page(path)));
+        let commit = self.commit(begun.request, begun.standing, Some(token), Vec::new(), class);
         self.engine.commit(commit)
     }
 
@@ -208,6 +218,12 @@ fn main() {
     }
     if wanted("storm") {
         storm();
+    }
+    if wanted("looks") {
+        looks();
+    }
+    if wanted("large") {
+        large();
     }
 }
 
@@ -456,5 +472,100 @@ fn storm() {
             bench.engine.open_sessions()
         );
     }
+    driver.stop();
+}
+
+/// How long do requests take while somebody looks at all open sessions?
+fn looks() {
+    let (dir, count) = (folder(), sessions());
+    let bench = open(dir.path(), Durability::Relaxed, START_US);
+    let driver = bench.start(true);
+    let tokens: Vec<Token> = (0..count)
+        .map(|number| {
+            bench.throttle();
+            bench.begin_session(number)
+        })
+        .collect();
+    let mut upkeep = visitlog_engine::Upkeep::default();
+    let engine = &bench.engine;
+    let mut page = None;
+    let looks: [(&str, &mut dyn FnMut()); 4] = [
+        ("nothing", &mut || std::thread::sleep(Duration::from_millis(5))),
+        ("a step of the upkeep", &mut || assert!(!upkeep.step(engine).unwrap(), "there is nothing to do")),
+        ("the list of all", &mut || drop(engine.open_list())),
+        ("a page of 1,000 of the list", &mut || {
+            let listed = engine.list(page, 1_000);
+            page = at_once(listed).unwrap().next;
+        }),
+    ];
+    for (what, look) in looks {
+        let (stop, mut took) = (AtomicBool::new(false), Vec::new());
+        let longest = std::thread::scope(|scope| {
+            let requests = scope.spawn(|| {
+                let mut longest = Duration::ZERO;
+                for token in tokens.iter().step_by(1_001).cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let one = Instant::now();
+                    drop(bench.request(*token, "/beside"));
+                    longest = longest.max(one.elapsed());
+                    std::thread::sleep(Duration::from_micros(50));
+                }
+                longest
+            });
+            for _ in 0..50 {
+                let one = Instant::now();
+                look();
+                took.push(one.elapsed());
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            stop.store(true, Ordering::Relaxed);
+            requests.join().unwrap()
+        });
+        took.sort_unstable();
+        println!("looks at {count} sessions: {what} takes {:?}; the longest request beside it {longest:?}", took[25]);
+    }
+    driver.stop();
+}
+
+/// An answer that is there.
+fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(answer).poll(&mut context) {
+        std::task::Poll::Ready(answer) => answer,
+        std::task::Poll::Pending => panic!("the engine answers at once"),
+    }
+}
+
+/// Visits of 2,000 touches each end: how much memory do they take on their way to a sink?
+fn large() {
+    const VISITS: u64 = 1_000;
+    let dir = folder();
+    let bench = open(dir.path(), Durability::Relaxed, START_US);
+    let driver = bench.start(false);
+    let tokens: Vec<Token> = (0..VISITS).map(|number| bench.begin_session(number)).collect();
+    for _ in 0..2_000 {
+        bench.clock.advance(Duration::from_secs(1));
+        for token in &tokens {
+            bench.throttle();
+            drop(bench.other(*token));
+        }
+    }
+    let journal = bench.engine.journal().appended().0;
+    let before = resident_bytes();
+    bench.clock.advance(Duration::from_secs(3_600));
+    bench.sinks.start().unwrap();
+    let mut most: f64 = 0.0;
+    while bench.sinks.status()[0].delivered < VISITS {
+        std::thread::sleep(Duration::from_millis(2));
+        bench.clock.advance(Duration::from_millis(2));
+        most = most.max(resident_bytes());
+    }
+    println!(
+        "large: {VISITS} visits of 2,000 touches take {:.1} MB at most on their way to a sink, of {:.0} MB of journal",
+        (most - before).max(0.0) / 1e6,
+        journal as f64 / 1e6
+    );
     driver.stop();
 }
