@@ -121,9 +121,9 @@ impl Seen {
 struct Traces {
     /// Kills while a file was being written.
     amid_writes: u32,
-    /// Data files that no commit names (any more, or yet).
-    unnamed: BTreeSet<String>,
-    /// Of these, how many were gone later.
+    /// Data files that were there once.
+    files: BTreeSet<String>,
+    /// Of these, which were gone later: merged into others, or of a flush that was cut short.
     vacuumed: BTreeSet<String>,
     /// What each commit did.
     commits: BTreeMap<(String, String), String>,
@@ -135,7 +135,7 @@ impl Traces {
         let mut is_amid = false;
         for table in ["visits", "events"] {
             let folder = data.join("warehouse").join(table);
-            let (mut files, mut named) = (BTreeSet::new(), BTreeSet::new());
+            let mut files = BTreeSet::new();
             for path in all_files(&folder) {
                 let name = path.strip_prefix(&folder).unwrap().to_string_lossy().into_owned();
                 if is_half_written(&path) {
@@ -145,23 +145,17 @@ impl Traces {
                 } else if name.starts_with("_delta_log") && name.ends_with(".json") {
                     let text = fs::read_to_string(&path).unwrap();
                     for action in text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
-                        named.extend(action["add"]["path"].as_str().map(str::to_owned));
                         if let Some(operation) = action["commitInfo"]["operation"].as_str() {
                             self.commits.insert((table.to_owned(), name.clone()), operation.to_owned());
                         }
                     }
                 } else if name.ends_with(".parquet") {
-                    files.insert(name);
+                    files.insert(format!("{table}/{name}"));
                 }
             }
-            let before: Vec<String> = self
-                .unnamed
-                .iter()
-                .filter(|name| name.starts_with(table) && !files.contains(&name[7..]))
-                .cloned()
-                .collect();
-            self.vacuumed.extend(before);
-            self.unnamed.extend(files.difference(&named).map(|name| format!("{table}/{name}")));
+            let before = self.files.iter().filter(|name| name.starts_with(table) && !files.contains(*name));
+            self.vacuumed.extend(before.cloned());
+            self.files.extend(files);
         }
         self.amid_writes += u32::from(is_amid);
     }
@@ -326,7 +320,7 @@ fn the_tables_are_what_clients_did_after_sixty_kills() {
             std::thread::sleep(DOWN);
         }
     }
-    let server = Server::start(data, &upstream, &ARGS);
+    let server = Server::start(data, &upstream, &[&ARGS[..], &AT_ONCE].concat());
     gate.open(server.site);
     std::thread::sleep(Duration::from_secs(1));
     gate.end();
@@ -334,7 +328,7 @@ fn the_tables_are_what_clients_did_after_sixty_kills() {
     server.wait_until_all_have_ended();
     // Where the machine is loaded, a life is over before its upkeep comes to that.
     let is_gone = |name: &String| !data.join("warehouse").join(name).exists();
-    eventually("what no table needs to be deleted", || traces.unnamed.iter().any(is_gone));
+    eventually("what no table needs to be deleted", || traces.files.iter().any(is_gone));
     let (status, log) = server.end();
     assert!(status.success(), "{status}\n{log}");
     traces.look(data);
