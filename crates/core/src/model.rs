@@ -2,6 +2,7 @@
 
 mod assemble;
 mod hints;
+mod method;
 mod place;
 mod view;
 
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 
 pub use assemble::{BrokenChain, assemble};
 pub use hints::Hints;
+pub use method::Method;
 pub use place::{CountryCode, Place};
 pub use view::{EndView, VisitView};
 
@@ -231,7 +233,7 @@ pub struct RequestFacts {
     /// The route that the app's router matched.
     pub route: Option<Box<str>>,
     /// The method.
-    pub method: Box<str>,
+    pub method: Method,
     /// The status of the answer.
     pub status: u16,
     /// From the request's arrival to the answer's head, in microseconds.

@@ -10,8 +10,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::Value;
 use visitlog_core::model::{
-    CountryCode, End, EndReason, Entry, Event, EventKind, Hints, Identity, Place, RequestFacts, Start, StartFacts,
-    UserId, Via,
+    CountryCode, End, EndReason, Entry, Event, EventKind, Hints, Identity, Method, Place, RequestFacts, Start,
+    StartFacts, UserId, Via,
 };
 use visitlog_core::ports::{Disk, Durability, Entropy};
 use visitlog_core::{Fingerprint, Host, Lsn, Redacted, Timestamp, TokenMark, VisitId, VisitorId};
@@ -205,7 +205,7 @@ fn request() -> impl Strategy<Value = RequestFacts> {
             path,
             query,
             route,
-            method,
+            method: Method::from(&*method),
             status,
             duration_us,
             bytes,
