@@ -12,7 +12,7 @@ pub use self::ended::{
 };
 pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
 pub use self::open::{Cursor, Inquiry, OpenPage, OpenSession, page_size};
-pub use self::sink::{Delivery, Gathering, SinkError, VisitSink};
+pub use self::sink::{Delivery, Gathering, Kept, SinkError, VisitSink};
 pub use self::store::{
     Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, HoldOwner, Live, Op, Outcome, Reply,
     RequestId, SessionData, SessionHold, SessionStore, Standing, StoreError, Token,

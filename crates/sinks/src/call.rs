@@ -145,7 +145,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use visitlog_core::model::EndedVisit;
-    use visitlog_core::ports::Delivery;
+    use visitlog_core::ports::{Delivery, Kept};
     use visitlog_core::{Lsn, VisitId};
 
     use super::*;
@@ -162,7 +162,7 @@ mod tests {
         }
 
         fn deliver(&mut self, _batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
-            Ok(Delivery::Stored(Vec::new()))
+            Ok(Delivery::Stored(Kept::All(Vec::new())))
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Kept, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 
 /// Calls a function for each ended visit, at least once: after a crash again, with `redelivered` set. If it panics,
@@ -44,7 +44,7 @@ impl<F: Fn(&EndedVisit) + Send> VisitSink for HookSink<F> {
                 tracing::error!(hook = self.name, visit = %visit.visit, "an end hook panicked");
             }
         }
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 }
 
@@ -62,7 +62,7 @@ impl VisitSink for NullSink {
     }
 
     fn deliver(&mut self, _batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 }
 

@@ -162,7 +162,7 @@ impl Lane {
                 Ok(has_worked) => {
                     worked |= has_worked;
                     // To have gathered visits is no sign of health: a sink is back once it has stored them.
-                    if self.round.gathered == 0 && self.failing.take().is_some() {
+                    if self.round.gathered() == 0 && self.failing.take().is_some() {
                         tracing::info!(sink = self.name(), "the sink is back");
                     }
                 }

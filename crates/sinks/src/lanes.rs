@@ -12,6 +12,8 @@ mod gather_tests;
 #[cfg(test)]
 mod journal_tests;
 #[cfg(test)]
+mod part_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod threads_tests;

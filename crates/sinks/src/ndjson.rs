@@ -6,12 +6,17 @@
 //! visit's line stands once. It cuts nothing else: a file that is not as this sink left it, or that holds other lines
 //! behind the place, is refused.
 //!
+//! A disk that is full in the middle of a batch has taken some of its lines: they are synced and stored, and the rest comes
+//! again.
+//!
 //! Erasure overwrites lines where they stand, see [`erase_lines`]: a line of blanks behind `{"erased":true}`.
 //!
 //! A person who has looked at such a file renames it to `….ndjson.moved`; the sink then goes on with a new one. (Visits
 //! that were written but not acknowledged may then stand in both.)
 
+mod day_file;
 mod erase;
+mod error;
 mod lines;
 mod place;
 #[cfg(test)]
@@ -24,16 +29,14 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use jiff::civil::Date;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Disk, DiskFile, SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Disk, DiskFile, Kept, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 
+use self::day_file::{DayFile, Part};
 pub use self::erase::{ErasedLines, erase_lines, find_lines, survey_lines};
+use self::error::{NAME, changed, moved, unavailable};
 use self::lines::Fault;
 use self::place::{Place, day_in, day_of, file_name};
-use crate::document::Document;
-
-/// So much is gathered before it is written.
-const WRITE_BYTES: usize = 1024 * 1024;
 
 /// Appends ended visits to one file per day.
 pub struct NdjsonSink {
@@ -49,7 +52,7 @@ pub struct NdjsonSink {
 
 impl NdjsonSink {
     /// The name under which it acknowledges.
-    pub const NAME: &'static str = "ndjson";
+    pub const NAME: &'static str = NAME;
 
     /// A sink that writes to the files in `dir`. Touches nothing until [`VisitSink::resume`].
     pub fn new(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Self {
@@ -202,12 +205,7 @@ impl NdjsonSink {
         if !self.dirty {
             return Ok(());
         }
-        while let Some(path) = self.made.last() {
-            if self.exists(path)? {
-                self.disk.remove(path).map_err(|error| unavailable("removing", path, error))?;
-            }
-            self.made.pop();
-        }
+        self.remove_made(None)?;
         if let Some(place) = &self.place
             && place.offset > 0
         {
@@ -220,30 +218,58 @@ impl NdjsonSink {
         Ok(())
     }
 
-    /// Appends a batch and syncs it; returns the place behind it.
-    fn append(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Option<Place>, SinkError> {
-        let mut current: Option<DayFile> = None;
+    /// Removes the files that this delivery has made, back to one that stays.
+    fn remove_made(&mut self, stays: Option<&Path>) -> Result<(), SinkError> {
+        while let Some(path) = self.made.last().filter(|path| Some(&***path) != stays) {
+            if self.exists(path)? {
+                self.disk.remove(path).map_err(|error| unavailable("removing", path, error))?;
+            }
+            self.made.pop();
+        }
+        Ok(())
+    }
+
+    /// Appends a batch and syncs it: what of it stands in the files then, and why no more.
+    fn append(&mut self, batch: &[(Lsn, EndedVisit)]) -> (Option<Part>, Result<(), SinkError>) {
+        let (mut open, mut part) = (None, None);
+        let written = self.write(batch, &mut open, &mut part);
+        // A full disk may have taken some of the last file's lines.
+        if let Some(file) = open
+            && let Err(error) = file.finish(&mut part)
+        {
+            tracing::warn!(%error, "what a full disk had taken was not kept");
+        }
+        (part, written)
+    }
+
+    /// Writes the lines of a batch. `part` is what stands in files that are finished, `open` the one behind them.
+    fn write(
+        &mut self,
+        batch: &[(Lsn, EndedVisit)],
+        open: &mut Option<DayFile>,
+        part: &mut Option<Part>,
+    ) -> Result<(), SinkError> {
         for (_, visit) in batch {
-            let earliest = current.as_ref().map(|file| file.day).or(self.place.map(|place| place.day));
-            let day =
-                earliest.map_or(day_of(visit.end.closed_at), |earliest| earliest.max(day_of(visit.end.closed_at)));
-            let mut file = match current.take() {
-                Some(file) if file.day == day => file,
-                Some(mut file) => {
-                    file.finish()?;
-                    self.open_day(day)?
-                }
-                None => self.open_day(day)?,
+            let day = day_of(visit.end.closed_at);
+            let earliest = open.as_ref().map(|file| file.day).or(self.place.map(|place| place.day));
+            let day = earliest.map_or(day, |earliest| earliest.max(day));
+            if open.as_ref().is_some_and(|file| file.day != day) {
+                DayFile::close(open, part)?;
+            }
+            let file = match open {
+                Some(file) => file,
+                None => open.insert(self.open_day(day)?),
             };
             file.push(visit)?;
-            current = Some(file);
         }
-        let Some(mut file) = current else { return Ok(self.place) };
-        let place = file.finish()?;
-        if !self.made.is_empty() {
-            self.sync_dir()?;
-        }
-        Ok(Some(place))
+        DayFile::close(open, part)
+    }
+
+    /// Has the folder hold the files of a part, and none that was made for what is not in it.
+    fn keep(&mut self, part: Part) -> Result<(), SinkError> {
+        let last = self.path(part.place.day);
+        self.remove_made(Some(&last))?;
+        if self.made.is_empty() { Ok(()) } else { self.sync_dir() }
     }
 
     /// Opens a day's file to append: where the place is, or anew.
@@ -258,7 +284,7 @@ impl NdjsonSink {
         }
         let file = if offset == 0 { self.disk.create(&path) } else { self.disk.open(&path) }
             .map_err(|error| unavailable("opening", &path, error))?;
-        Ok(DayFile { day, path, file, offset, buffer: Vec::new() })
+        Ok(DayFile::new(day, path, file, offset))
     }
 }
 
@@ -290,69 +316,28 @@ impl VisitSink for NdjsonSink {
         self.undo()?;
         self.verify_untouched()?;
         self.dirty = true;
-        match self.append(batch) {
-            Ok(place) => {
-                self.place = place;
-                self.made.clear();
-                self.dirty = false;
-                Ok(Delivery::Stored(place.map_or_else(Vec::new, Place::encode)))
-            }
-            Err(error) => {
+        let (part, written) = self.append(batch);
+        let kept = part.map_or(Ok(()), |part| self.keep(part));
+        let part = part.filter(|_| kept.is_ok());
+        let result = written.and(kept);
+        let result = match (part, result) {
+            (None, Err(error)) => {
                 // If even this fails, the next delivery tries it first, and a restart finds what may be cut off.
                 if let Err(undo) = self.undo() {
                     tracing::warn!(error = %undo, "a failed delivery was not taken back yet");
                 }
-                Err(error)
+                return Err(error);
             }
-        }
+            (Some(part), Err(rest)) if part.visits < batch.len() => Err((batch[part.visits - 1].0, rest)),
+            _ => Ok(()),
+        };
+        self.place = part.map(|part| part.place).or(self.place);
+        self.made.clear();
+        self.dirty = false;
+        let place = self.place.map_or_else(Vec::new, Place::encode);
+        Ok(Delivery::Stored(match result {
+            Ok(()) => Kept::All(place),
+            Err((upto, rest)) => Kept::Upto { upto, place, rest },
+        }))
     }
-}
-
-/// A day's file while a batch goes into it.
-struct DayFile {
-    day: Date,
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
-    offset: u64,
-    buffer: Vec<u8>,
-}
-
-impl DayFile {
-    fn push(&mut self, visit: &EndedVisit) -> Result<(), SinkError> {
-        Document::of_ended(visit).write_to(&mut self.buffer);
-        self.buffer.push(b'\n');
-        if self.buffer.len() < WRITE_BYTES { Ok(()) } else { self.write() }
-    }
-
-    fn write(&mut self) -> Result<(), SinkError> {
-        self.file.write_at(&self.buffer, self.offset).map_err(|error| unavailable("writing", &self.path, error))?;
-        self.offset += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    /// Writes the rest, syncs, and returns the place behind it.
-    fn finish(&mut self) -> Result<Place, SinkError> {
-        self.write()?;
-        self.file.sync_data().map_err(|error| unavailable("syncing", &self.path, error))?;
-        Place::in_file(self.day, &*self.file, self.offset).map_err(|error| unavailable("reading", &self.path, error))
-    }
-}
-
-/// The name that tells that a person has moved a file away.
-fn moved(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".moved");
-    name.into()
-}
-
-fn unavailable(doing: &str, path: &Path, error: io::Error) -> SinkError {
-    let what = format!("{doing} {} failed", path.display());
-    SinkError::Unavailable { sink: NdjsonSink::NAME.to_owned(), what, source: Some(error) }
-}
-
-fn changed(path: &Path, what: &str) -> SinkError {
-    let (path, moved) = (path.display(), moved(path));
-    let what = format!("{path}: {what}; move the file away, to {}, to go on with a new one", moved.display());
-    SinkError::Changed { sink: NdjsonSink::NAME.to_owned(), what }
 }

@@ -45,6 +45,16 @@ pub(crate) const VISIT_ROWS: RowsOf = |at| at.row..at.row + 1;
 pub(crate) const EVENT_ROWS: RowsOf = |at| at.events.clone();
 
 impl Gathered {
+    /// The position of the first visit in it.
+    pub(crate) fn first_visit(&self) -> Option<Lsn> {
+        self.visits.first().map(|visit| visit.lsn)
+    }
+
+    /// The position of the last visit in it, whatever was skipped behind.
+    pub(crate) fn last_visit(&self) -> Option<Lsn> {
+        self.visits.last().map(|visit| visit.lsn)
+    }
+
     /// Adds a visit to the batch that `rows` builds.
     pub(crate) fn push(&mut self, lsn: Lsn, visit: &EndedVisit, rows: &mut RowBuilder) {
         let (batch, row, from) = (self.batches.len(), rows.visits(), rows.events());

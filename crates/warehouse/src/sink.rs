@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Gathering, SinkError, StreamId, VisitSink};
+use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError, StreamId, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_enrich::Enricher;
 
@@ -75,6 +75,18 @@ impl WarehouseSink {
         self.gathered = Gathered::default();
         // Half a batch may be in it; what it can't finish it loses, and it is to lose it.
         let _ = self.rows.finish();
+    }
+
+    /// What both tables have of what could not be flushed: they had it before the last crash, or only the answer to a
+    /// commit was lost.
+    fn kept_all_the_same(&self, gathered: &Gathered, journal: u128, rest: SinkError) -> Result<Kept, SinkError> {
+        let cursors = self.warehouse.cursors(journal).map(|cursors| cursors.map(|(_, cursor)| cursor));
+        let upto = cursors.ok().and_then(|[visits, events]| visits.min(events));
+        match (upto, gathered.first_visit(), gathered.last_visit()) {
+            (Some(upto), _, Some(last)) if upto >= last => Ok(Kept::All(place(upto.min(gathered.last)))),
+            (Some(upto), Some(first), _) if upto >= first => Ok(Kept::Upto { upto, place: place(upto), rest }),
+            _ => Err(rest),
+        }
     }
 
     fn failed(what: &str, error: WarehouseError) -> SinkError {
@@ -157,17 +169,23 @@ impl VisitSink for WarehouseSink {
         self.gathered.last = self.gathered.last.max(upto);
     }
 
-    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+    fn flush(&mut self) -> Result<Kept, SinkError> {
         let gathered = std::mem::take(&mut self.gathered);
         let journal = self.journal.unwrap_or_default();
-        self.warehouse
-            .with_tables(async |tables| {
-                gathered.flush(&mut tables.visits, journal, VISIT_ROWS, |batch| &batch.visits).await?;
-                gathered.flush(&mut tables.events, journal, EVENT_ROWS, |batch| &batch.events).await
-            })
-            .map_err(|error| Self::failed("flushing", error))?;
-        let mut place = vec![PLACE_VERSION];
-        place.extend_from_slice(&gathered.last.0.to_le_bytes());
-        Ok(place)
+        let flushed = self.warehouse.with_tables(async |tables| {
+            gathered.flush(&mut tables.visits, journal, VISIT_ROWS, |batch| &batch.visits).await?;
+            gathered.flush(&mut tables.events, journal, EVENT_ROWS, |batch| &batch.events).await
+        });
+        match flushed {
+            Ok(()) => Ok(Kept::All(place(gathered.last))),
+            Err(error) => self.kept_all_the_same(&gathered, journal, Self::failed("flushing", error)),
+        }
     }
+}
+
+/// The place behind a position.
+fn place(upto: Lsn) -> Vec<u8> {
+    let mut place = vec![PLACE_VERSION];
+    place.extend_from_slice(&upto.0.to_le_bytes());
+    place
 }

@@ -40,9 +40,10 @@ pub trait VisitSink: Send {
     /// is only gathered.
     ///
     /// # Errors
-    /// When it could not take all of the batch. A sink that does not gather gets the same batch again. One that does
-    /// forgets all that it has gathered and gets that again, perhaps in other batches, and perhaps more with it: what
-    /// it has stored all the same it has to know by the positions.
+    /// When it could take nothing of the batch; where it has stored a first part of it, it says [`Kept::Upto`] instead.
+    /// A sink that does not gather gets the same batch again. One that does forgets all that it has gathered and gets that
+    /// again, perhaps in other batches, and perhaps more with it: what it has stored all the same it has to know by the
+    /// positions.
     fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError>;
 
     /// The visits up to this `End` that were not delivered never will be: they are erased. For a sink that gathers and
@@ -51,13 +52,12 @@ pub trait VisitSink: Send {
         let _ = upto;
     }
 
-    /// Brings all that was gathered to stable storage; returns the place behind it. Only called for a sink that
-    /// gathers.
+    /// Brings all that was gathered to stable storage. Only called for a sink that gathers.
     ///
     /// # Errors
     /// As [`VisitSink::deliver`]: it forgets what it has gathered, and gets it again.
-    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
-        Ok(Vec::new())
+    fn flush(&mut self) -> Result<Kept, SinkError> {
+        Ok(Kept::All(Vec::new()))
     }
 }
 
@@ -71,14 +71,32 @@ pub struct Gathering {
 }
 
 /// What a sink did with a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Delivery {
-    /// It is on stable storage: the sink's place behind it.
-    Stored(Vec<u8>),
+    /// It is on stable storage, or a first part of it.
+    Stored(Kept),
     /// It is gathered.
     Gathered,
     /// It is gathered, and the sink holds as much as it can: flush before the next.
     Full,
+}
+
+/// What is on stable storage of what a sink was given since the last time that it said so.
+#[derive(Debug)]
+pub enum Kept {
+    /// All of it: the sink's place behind it.
+    All(Vec<u8>),
+    /// A first part. The rest is not, and what was gathered of it is forgotten: it comes again, as if that alone had
+    /// failed.
+    Upto {
+        /// What ended up to here is stored, nothing behind it: from the first visit's position on, and before the last
+        /// one's.
+        upto: Lsn,
+        /// The sink's place behind it.
+        place: Vec<u8>,
+        /// What became of the rest.
+        rest: SinkError,
+    },
 }
 
 /// Why a sink did not take a batch.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use shuttle::thread::{self, JoinHandle};
 use visitlog_core::model::{EndedVisit, Event, EventKind, RequestFacts};
 use visitlog_core::ports::{
-    Arrival, Class, Commit, Committed, Delivery, Disk, Durability, Feed, Outcome, SessionStore, SinkError, Token,
+    Arrival, Class, Commit, Committed, Delivery, Disk, Durability, Feed, Kept, Outcome, SessionStore, SinkError, Token,
     VisitSink,
 };
 use visitlog_core::rules::SiteRules;
@@ -93,7 +93,7 @@ impl VisitSink for Recorder {
 
     fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         held(&self.0).extend(batch.iter().map(|(_, visit)| visit.clone()));
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use visitlog_core::erasure::{FoundVisits, Subject, Whose};
 use visitlog_core::model::{EndReason, EndedVisit, UserId};
 use visitlog_core::ports::{
-    Delivery, Disk as _, Durability, EndedVisits as _, Most, Op, SessionStore as _, SinkError, VisitSink,
+    Delivery, Disk as _, Durability, EndedVisits as _, Kept, Most, Op, SessionStore as _, SinkError, VisitSink,
 };
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::Upkeep;
@@ -67,7 +67,7 @@ impl VisitSink for Webhook {
             return Err(SinkError::Unavailable { sink: "webhook".into(), what: "down".into(), source: None });
         }
         self.1.fetch_add(batch.len() as u64, Ordering::SeqCst);
-        Ok(Delivery::Stored(vec![]))
+        Ok(Delivery::Stored(Kept::All(vec![])))
     }
 }
 

@@ -62,7 +62,7 @@ impl VisitSink for Sink {
                 false => *self.0.others.lock().expect("not poisoned") += 1,
             }
         }
-        Ok(Delivery::Stored(vec![]))
+        Ok(Delivery::Stored(visitlog_core::ports::Kept::All(vec![])))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Durability, Op, SessionStore, SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Durability, Kept, Op, SessionStore, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::{Engine, Sweep, Upkeep};
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
@@ -66,7 +66,7 @@ impl VisitSink for InMemory {
 
     fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         self.0.lock().expect("not poisoned").extend(batch.iter().map(|(_, visit)| visit.visit));
-        Ok(Delivery::Stored(vec![]))
+        Ok(Delivery::Stored(Kept::All(vec![])))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Gathering, SinkError, VisitSink};
+use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_sinks::NdjsonSink;
 
@@ -64,11 +64,13 @@ impl Gate {
         if self.desk.file_is_down.load(Ordering::SeqCst) { Err(down(self.inner.name())) } else { Ok(()) }
     }
 
-    fn store(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+    fn store(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Kept, SinkError> {
         self.check()?;
-        let delivery = self.inner.deliver(batch)?;
-        self.desk.file.lock().unwrap_or_else(PoisonError::into_inner).push(noted(batch));
-        Ok(delivery)
+        let Delivery::Stored(kept) = self.inner.deliver(batch)? else { unreachable!("the file gathers nothing") };
+        let upto = if let Kept::Upto { upto, .. } = kept { upto } else { Lsn(u64::MAX) };
+        let stored = batch.partition_point(|(end, _)| *end <= upto);
+        self.desk.file.lock().unwrap_or_else(PoisonError::into_inner).push(noted(&batch[..stored]));
+        Ok(kept)
     }
 }
 
@@ -88,7 +90,7 @@ impl VisitSink for Gate {
 
     fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         if self.gathers.is_none() {
-            return self.store(batch);
+            return self.store(batch).map(Delivery::Stored);
         }
         if let Err(error) = self.check() {
             self.gathered.clear();
@@ -98,12 +100,9 @@ impl VisitSink for Gate {
         Ok(if self.gathered.len() < Self::GATHERED_MAX { Delivery::Gathered } else { Delivery::Full })
     }
 
-    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+    fn flush(&mut self) -> Result<Kept, SinkError> {
         let batch = std::mem::take(&mut self.gathered);
-        match self.store(&batch)? {
-            Delivery::Stored(place) => Ok(place),
-            other => unreachable!("the file gathers nothing, but said {other:?}"),
-        }
+        self.store(&batch)
     }
 }
 
@@ -127,6 +126,6 @@ impl VisitSink for Hook {
         if self.0.hook_forgets.swap(false, Ordering::SeqCst) {
             return Err(down(self.name()));
         }
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 }

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Found, Gathering, Keeper, Mark, Most, RawEntry, SinkError, SourceError};
+use visitlog_core::ports::{Delivery, Found, Gathering, Keeper, Kept, Mark, Most, RawEntry, SinkError, SourceError};
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::Lane;
@@ -23,14 +23,30 @@ pub(super) struct Round {
     pub(super) since: Option<Timestamp>,
     /// It has begun, or is to begin at once: a round that failed does not wait again.
     is_due: bool,
-    /// Visits that were read for it.
-    pub(super) gathered: usize,
-    /// Of these, visits that the sink was not given: erased or set aside.
-    kept_back: usize,
-    /// The last of them.
-    pub(super) last: Lsn,
+    /// What was read for it, in order.
+    read: Vec<Read>,
     /// The sink can hold no more.
     is_full: bool,
+}
+
+/// A visit that was read for a sink.
+#[derive(Clone, Copy)]
+struct Read {
+    end: Lsn,
+    /// The sink was given it: it is not erased, and was not set aside.
+    is_given: bool,
+}
+
+impl Round {
+    /// Visits that were read for it.
+    pub(super) const fn gathered(&self) -> usize {
+        self.read.len()
+    }
+
+    /// The last of them.
+    fn last(&self) -> Lsn {
+        self.read.last().map_or(Lsn::NONE, |read| read.end)
+    }
 }
 
 /// The search for a visit that a sink can't be given.
@@ -43,8 +59,8 @@ pub(super) struct Search {
 
 /// What was read for a sink.
 struct Batch {
-    count: usize,
-    last: Lsn,
+    /// Never empty.
+    read: Vec<Read>,
     visits: Vec<(Lsn, EndedVisit)>,
     /// What it can't be given.
     aside: Vec<(SetAside, Vec<RawEntry>)>,
@@ -60,24 +76,26 @@ impl Lane {
         {
             return Ok(false);
         }
-        let is_complete = gathering.is_some_and(|gathering| self.round.gathered >= self.round_max(gathering));
+        let is_complete = gathering.is_some_and(|gathering| self.round.gathered() >= self.round_max(gathering));
         let batch = if is_complete || self.round.is_full {
             None
         } else {
             match self.next_batch(now) {
                 // What it has gathered must not wait for a person to look.
-                Err(_) if self.round.gathered > 0 => None,
+                Err(_) if self.round.gathered() > 0 => None,
                 batch => batch?,
             }
         };
-        let Some(Batch { count, last, visits, aside }) = batch else { return self.flush() };
+        let Some(Batch { read, visits, aside }) = batch else { return self.flush() };
         for (aside, entries) in aside {
             self.set_aside(aside, &entries)?;
         }
-        let given = visits.len();
+        let count = read.len();
+        self.round.read.extend(read);
+        let last = self.round.last();
         let skips = visits.last().is_none_or(|(end, _)| *end < last);
         // Nothing may be left to give: then the sink stays where it is, and its position goes on.
-        let nothing = gathering.map_or_else(|| Delivery::Stored(self.place.clone()), |_| Delivery::Gathered);
+        let nothing = gathering.map_or_else(|| Delivery::Stored(Kept::All(self.place.clone())), |_| Delivery::Gathered);
         let delivery = self.sink.call(move |sink| {
             let delivery = if visits.is_empty() { nothing } else { sink.deliver(&visits)? };
             if skips {
@@ -85,28 +103,49 @@ impl Lane {
             }
             Ok(delivery)
         });
-        let delivery = match delivery {
-            Ok(delivery) => delivery,
+        self.again = None;
+        match delivery {
+            Ok(Delivery::Stored(kept)) => return self.kept(kept),
+            Ok(Delivery::Gathered) => {}
+            Ok(Delivery::Full) => self.round.is_full = true,
             Err(error) => {
                 self.again = gathering.is_none().then_some(count);
-                let gathered = self.round.gathered + count;
-                return self.not_taken(error, gathered, last);
+                return self.not_taken(error);
             }
-        };
-        self.round.kept_back += count - given;
-        self.again = None;
-        self.round.gathered += count;
-        self.round.last = last;
-        match delivery {
-            Delivery::Stored(place) => self.stored(place),
-            Delivery::Gathered => {}
-            Delivery::Full => self.round.is_full = true,
         }
         Ok(true)
     }
 
-    /// The sink has not taken the next `count` visits, up to `last`.
-    fn not_taken(&mut self, error: CallError, count: usize, last: Lsn) -> Result<bool, Failure> {
+    /// The sink has stored what it was given, or a first part of it.
+    fn kept(&mut self, kept: Kept) -> Result<bool, Failure> {
+        let (upto, place, rest) = match kept {
+            Kept::All(place) => {
+                self.stored(place);
+                return Ok(true);
+            }
+            Kept::Upto { upto, place, rest } => (upto, place, rest),
+        };
+        let given = |read: &&Read| read.is_given;
+        let (first, last) = (self.round.read.iter().find(given), self.round.read.iter().rfind(given));
+        let [first, last] = [first, last].map(|read| read.map_or(Lsn::NONE, |read| read.end));
+        if !(first..last).contains(&upto) {
+            // It may be in any state.
+            self.is_ready = false;
+            self.forget_round();
+            return Err(Failure::Lie { upto, first, last });
+        }
+        let left = self.round.read.split_off(self.round.read.partition_point(|read| read.end <= upto));
+        self.stored(place);
+        self.round.read = left;
+        // One that gets on has not been down since it failed before.
+        self.failing = None;
+        self.again = self.sink.gathers().is_none().then_some(self.round.gathered());
+        self.not_taken(rest.into())
+    }
+
+    /// The sink has not taken what was read for the round.
+    fn not_taken(&mut self, error: CallError) -> Result<bool, Failure> {
+        let (count, last) = (self.round.gathered(), self.round.last());
         self.redelivered_to = self.redelivered_to.max(last);
         self.forget_round();
         match &error {
@@ -160,37 +199,34 @@ impl Lane {
         let mut max = self.again.unwrap_or(self.settings.batch_visits_max);
         max = self.search.as_ref().map_or(max, |search| search.size.min(max));
         if let Some(gathering) = self.sink.gathers() {
-            max = max.min(self.round_max(gathering).saturating_sub(self.round.gathered));
+            max = max.min(self.round_max(gathering).saturating_sub(self.round.gathered()));
         }
         let found = if self.park.is_empty() {
-            let after = if self.round.gathered > 0 { self.round.last } else { self.taken };
+            let after = if self.round.gathered() > 0 { self.round.last() } else { self.taken };
             self.read_source(after, max)?
         } else {
-            self.park.read(self.round.gathered, max, self.settings.batch_bytes_max)?
+            self.park.read(self.round.gathered(), max, self.settings.batch_bytes_max)?
         };
-        let Some(last) = found.last().map(|parked| parked.end) else { return Ok(None) };
-        let count = found.len();
-        let (mut visits, mut aside) = (Vec::with_capacity(count), Vec::new());
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let (mut read, mut visits, mut aside) = (Vec::with_capacity(found.len()), Vec::new(), Vec::new());
         for Parked { end, visit, what } in found {
-            match what {
-                Ok(what) => {
-                    let Some(what) = self.source.admit(self.stream, end, what) else { continue };
-                    match self.refused.get(&end) {
-                        Some((why, error)) => {
-                            let entries = entries_of(&what);
-                            aside.push((SetAside { end, visit, at: now, why: *why, what: error.clone() }, entries));
-                        }
-                        None => {
-                            visits.push((end, EndedVisit { redelivered: end <= self.redelivered_to, ..what }));
-                        }
-                    }
+            let given = visits.len();
+            match what.map(|what| self.source.admit(self.stream, end, what)) {
+                Err((why, what)) => aside.push((SetAside { end, visit, at: now, why, what }, self.raw(visit, end))),
+                Ok(None) => {}
+                Ok(Some(what)) if let Some((why, error)) = self.refused.get(&end) => {
+                    let aside_as = SetAside { end, visit, at: now, why: *why, what: error.clone() };
+                    aside.push((aside_as, entries_of(&what)));
                 }
-                Err((why, what)) => {
-                    aside.push((SetAside { end, visit, at: now, why, what }, self.raw(visit, end)));
+                Ok(Some(what)) => {
+                    visits.push((end, EndedVisit { redelivered: end <= self.redelivered_to, ..what }));
                 }
             }
+            read.push(Read { end, is_given: visits.len() > given });
         }
-        Ok(Some(Batch { count, last, visits, aside }))
+        Ok(Some(Batch { read, visits, aside }))
     }
 
     /// What can still be read of a visit's records.
@@ -239,7 +275,7 @@ impl Lane {
 
     /// Whether the sink is to get what there is, or to wait for more.
     fn is_round_due(&mut self, gathering: Gathering, now: Timestamp) -> bool {
-        if self.round.gathered > 0 || self.round.is_due {
+        if self.round.gathered() > 0 || self.round.is_due {
             return true;
         }
         let waiting = self.source.waiting(self.stream, self.taken);
@@ -266,16 +302,14 @@ impl Lane {
 
     /// Has the sink flush what it has gathered, if anything.
     pub(super) fn flush(&mut self) -> Result<bool, Failure> {
-        if self.round.gathered == 0 {
+        if self.round.gathered() == 0 {
             self.round = Round::default();
             return Ok(false);
         }
-        let (count, last) = (self.round.gathered, self.round.last);
         match self.sink.call(|sink| sink.flush()) {
-            Ok(place) => self.stored(place),
-            Err(error) => return self.not_taken(error, count, last),
+            Ok(kept) => self.kept(kept),
+            Err(error) => self.not_taken(error),
         }
-        Ok(true)
     }
 
     /// The sink has forgotten what it had gathered.
@@ -283,21 +317,20 @@ impl Lane {
         self.round = Round { since: self.round.since, is_due: true, ..Round::default() };
     }
 
-    /// All that the sink was given is on stable storage.
+    /// All that the sink was given in this round is on stable storage.
     fn stored(&mut self, place: Vec<u8>) {
         self.place = place;
-        let Round { gathered: count, kept_back, last, .. } = mem::take(&mut self.round);
-        let is_parked = !self.park.is_empty();
-        let mut acknowledged = last;
-        if is_parked {
-            self.park.consume(count);
+        let round = mem::take(&mut self.round);
+        let mut acknowledged = round.last();
+        if !self.park.is_empty() {
+            self.park.consume(round.gathered());
             if self.park.is_empty() {
-                acknowledged = last.max(self.park.last);
+                acknowledged = acknowledged.max(self.park.last);
             }
         }
         self.taken = self.taken.max(acknowledged);
         self.acknowledge(acknowledged);
-        self.delivered += (count - kept_back) as u64;
+        self.delivered += round.read.iter().filter(|read| read.is_given).count() as u64;
         self.panics_in_row = 0;
         self.refused = self.refused.split_off(&Lsn(acknowledged.0 + 1));
         self.search = self.search.take().filter(|search| search.upto > acknowledged);

@@ -18,7 +18,7 @@ impl Lane {
     /// so that nothing of it holds up the source. `false`: the sink holds some of the park just now.
     pub(crate) fn erase_parked(&mut self) -> io::Result<bool> {
         self.read_park().map_err(io::Error::other)?;
-        if self.round.gathered > 0 && !self.park.is_empty() {
+        if self.round.gathered() > 0 && !self.park.is_empty() {
             return Ok(false);
         }
         self.parking.is_on |= self.down_since().is_some();

@@ -23,6 +23,11 @@ pub(super) enum Failure {
     Park(#[from] ParkError),
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
+    #[error(
+        "the sink says that it has stored visits up to lsn {upto}, and was given those from {first} to {last}: \
+         nothing that it says is believed; a sink without this fault expected"
+    )]
+    Lie { upto: Lsn, first: Lsn, last: Lsn },
     #[error("acknowledged up to lsn {acknowledged}, but the journal ends at {newest}: it is not the one that it was")]
     Ahead { acknowledged: Lsn, newest: Lsn },
 }
@@ -35,7 +40,7 @@ impl Failure {
             Self::Source(error) => error.is_retryable(),
             Self::Park(error) => error.is_retryable(),
             Self::Quarantine(error) => matches!(error, QuarantineError::Io { .. }),
-            Self::Ahead { .. } => false,
+            Self::Ahead { .. } | Self::Lie { .. } => false,
         }
     }
 }

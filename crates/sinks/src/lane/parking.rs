@@ -37,7 +37,7 @@ impl Lane {
     }
 
     pub(super) fn wants_parking(&mut self, now: Timestamp) -> bool {
-        if self.round.gathered > 0 {
+        if self.round.gathered() > 0 {
             // What the sink holds would be parked too, and come twice.
             return false;
         }

@@ -1,6 +1,6 @@
 //! Gives a sink once more what was set aside, once what was wrong has been mended.
 
-use visitlog_core::ports::Delivery;
+use visitlog_core::ports::{Delivery, Kept};
 use visitlog_core::{Lsn, Timestamp};
 
 use super::Lane;
@@ -28,7 +28,7 @@ impl Lane {
     /// the next `End`, for it may keep positions. At least once: a crash between the sink and the quarantine gives it
     /// again.
     pub(super) fn replay_some(&mut self, _now: Timestamp) -> Result<bool, Failure> {
-        let is_clear = self.is_ready && self.round.gathered == 0 && self.park.is_empty() && !self.is_searching();
+        let is_clear = self.is_ready && self.round.gathered() == 0 && self.park.is_empty() && !self.is_searching();
         if self.replay.left.is_empty() || !is_clear {
             return Ok(false);
         }
@@ -54,33 +54,39 @@ impl Lane {
                 Err(error) => tracing::warn!(sink = self.name(), %visit, error, "what was set aside is no visit yet"),
             }
         }
-        let Some((last, _)) = visits.last() else {
+        if visits.is_empty() {
             self.quarantine.remove(&gone)?;
             return Ok(at_once > 0);
-        };
-        let last = *last;
+        }
         let gathers = self.sink.gathers().is_some();
-        let stored = self.sink.call(move |sink| match sink.deliver(&visits)? {
-            Delivery::Stored(place) => Ok(place),
+        let kept = self.sink.call(move |sink| match sink.deliver(&visits)? {
+            Delivery::Stored(kept) => Ok(kept),
             Delivery::Gathered | Delivery::Full => sink.flush(),
         });
-        match stored {
-            Ok(place) => {
-                tracing::info!(sink = self.name(), visits = given.len(), "what was set aside was delivered");
-                self.delivered += given.len() as u64;
-                self.place = place;
-                self.taken = last;
-                self.acknowledge(last);
-                gone.extend(given);
-                self.quarantine.remove(&gone)?;
+        let (first, last) = (Lsn(self.taken.0 + 1), Lsn(self.taken.0 + given.len() as u64));
+        let (stored, rest) = match kept {
+            Ok(Kept::All(place)) => (Some((last, place)), None),
+            Ok(Kept::Upto { upto, place, rest }) if (first..last).contains(&upto) => {
+                (Some((upto, place)), Some(explain(&rest)))
             }
+            Ok(Kept::Upto { upto, .. }) => (None, Some(explain(&Failure::Lie { upto, first, last }))),
+            Err(error) => (None, Some(explain(&error))),
+        };
+        if let Some((upto, place)) = stored {
+            given.truncate(usize::try_from(upto.0 - self.taken.0).unwrap_or(usize::MAX));
+            tracing::info!(sink = self.name(), visits = given.len(), "what was set aside was delivered");
+            self.delivered += given.len() as u64;
+            self.place = place;
+            self.taken = upto;
+            self.acknowledge(upto);
+            gone.extend(given);
+            self.quarantine.remove(&gone)?;
+        }
+        if let Some(error) = rest {
             // They stay where they are: whoever asked may ask again.
-            Err(error) => {
-                let error = explain(&error);
-                tracing::error!(sink = self.name(), gathers, error, "what was set aside was not taken");
-                self.replay.left.clear();
-                self.is_ready = false;
-            }
+            tracing::error!(sink = self.name(), gathers, error, "what was set aside was not taken");
+            self.replay.left.clear();
+            self.is_ready = false;
         }
         Ok(true)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Gathering, SinkError};
+use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError};
 use visitlog_testkit::MemorySource;
 use visitlog_testkit::samples::{MORNING, id};
 
@@ -74,12 +74,12 @@ impl VisitSink for Picky {
             return Ok(Delivery::Gathered);
         }
         self.store();
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 
-    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+    fn flush(&mut self) -> Result<Kept, SinkError> {
         self.store();
-        Ok(Vec::new())
+        Ok(Kept::All(Vec::new()))
     }
 }
 

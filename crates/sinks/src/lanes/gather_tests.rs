@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Gathering, SinkError};
+use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError};
 
 use super::*;
 use crate::testing::{MemDisk, feed};
@@ -69,7 +69,7 @@ impl VisitSink for Gatherer {
         Ok(if self.gathered.len() < self.full_at { Delivery::Gathered } else { Delivery::Full })
     }
 
-    fn flush(&mut self) -> Result<Vec<u8>, SinkError> {
+    fn flush(&mut self) -> Result<Kept, SinkError> {
         let (early, late) = self.call();
         if early {
             return Err(self.failed());
@@ -81,7 +81,7 @@ impl VisitSink for Gatherer {
             rows.extend(gathered.iter().filter(|(lsn, _)| *lsn > cursor));
         }
         self.table.flushes.lock().push(gathered.len());
-        if late { Err(self.failed()) } else { Ok(vec![1]) }
+        if late { Err(self.failed()) } else { Ok(Kept::All(vec![1])) }
     }
 }
 

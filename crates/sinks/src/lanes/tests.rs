@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use parking_lot::Mutex;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Keeper, SinkError, StoreError};
+use visitlog_core::ports::{Delivery, Keeper, Kept, SinkError, StoreError};
 use visitlog_testkit::memory_source::VISIT_BYTES;
 
 use super::*;
@@ -49,7 +49,7 @@ impl VisitSink for Recorder {
         self.0.batches.lock().push(batch.len());
         let (sink, what) = ("recorder".to_owned(), "out of order".to_owned());
         match mode {
-            0 => Ok(Delivery::Stored(last(batch).0.to_le_bytes().to_vec())),
+            0 => Ok(Delivery::Stored(Kept::All(last(batch).0.to_le_bytes().to_vec()))),
             1 => Err(SinkError::Unavailable { sink, what, source: Some(io::ErrorKind::TimedOut.into()) }),
             _ => Err(SinkError::Changed { sink, what }),
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, SinkError};
+use visitlog_core::ports::{Delivery, Kept, SinkError};
 use visitlog_testkit::samples::MORNING;
 use visitlog_testkit::{MemorySource, SimClock};
 
@@ -25,7 +25,7 @@ impl VisitSink for Good {
 
     fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
         self.0.fetch_add(batch.len() as u64, Ordering::SeqCst);
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 }
 
@@ -51,7 +51,7 @@ impl VisitSink for Hung {
         let mut is_open = self.0.is_open.lock();
         self.0.opened.wait_while(&mut is_open, |is_open| !*is_open);
         self.1.fetch_add(batch.len() as u64, Ordering::SeqCst);
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use visitlog_core::Timestamp;
@@ -21,9 +22,18 @@ fn ids(visits: &[EndedVisit]) -> Vec<VisitId> {
 }
 
 fn deliver(sink: &mut NdjsonSink, batch: &[EndedVisit]) -> Result<Vec<u8>, SinkError> {
+    match deliver_part(sink, batch)? {
+        (_, place, None) => Ok(place),
+        (_, _, Some(rest)) => Err(rest),
+    }
+}
+
+/// How many visits of a batch it has stored, the place behind them, and why not the rest.
+fn deliver_part(sink: &mut NdjsonSink, batch: &[EndedVisit]) -> Result<(usize, Vec<u8>, Option<SinkError>), SinkError> {
     let batch: Vec<_> = (1..).map(Lsn).zip(batch.iter().cloned()).collect();
     match sink.deliver(&batch)? {
-        Delivery::Stored(place) => Ok(place),
+        Delivery::Stored(Kept::All(place)) => Ok((batch.len(), place, None)),
+        Delivery::Stored(Kept::Upto { upto: Lsn(upto), place, rest }) => Ok((upto as usize, place, Some(rest))),
         other => panic!("it gathers nothing, but said {other:?}"),
     }
 }
@@ -150,29 +160,70 @@ fn what_was_delivered_survives_a_power_cut() {
 fn a_failed_step_is_taken_back_and_the_batch_works_later() {
     at_each_step(|disk, sink, place, all, step| {
         disk.fail_at(step, 5);
-        let error = deliver(sink, &all[8..]).expect_err("an I/O error");
+        let (stored, error) = match deliver_part(sink, &all[8..]) {
+            Ok((stored, _, Some(error))) => (stored, error),
+            other => (0, other.expect_err("an I/O error")),
+        };
         assert!(error.is_retryable(), "{error}");
-        assert_eq!(written(disk, "data"), ids(&all[..8]), "step {step}");
-        let second = deliver(sink, &all[8..]).expect("a working disk");
+        assert_eq!(written(disk, "data"), ids(&all[..8 + stored]), "step {step}");
+        let second = deliver(sink, &all[8 + stored..]).expect("a working disk");
         assert_eq!(written(disk, "data"), ids(all), "step {step}");
         assert_ne!(second, place);
     });
 }
 
 #[test]
-fn a_full_disk_costs_nothing_but_time() {
-    let disk = MemDisk::default();
+fn a_full_disk_takes_what_fits_and_costs_nothing_but_time() {
     let all = visits(0..20, EVENING);
-    let (mut sink, _) = delivered(&disk, &all[..2]);
-    let used: usize = disk.paths().iter().filter_map(|path| disk.read(path)).map(|bytes| bytes.len()).sum();
-    for more in [0, 1, 100, used, used * 7] {
-        disk.limit(Some(used + more));
-        let error = deliver(&mut sink, &all[2..]).expect_err("no space");
+    let lines: Vec<usize> = (0..all.len())
+        .map(|n| {
+            let alone = MemDisk::default();
+            delivered(&alone, &all[n..=n]);
+            alone.paths().iter().filter_map(|path| alone.read(path)).map(|bytes| bytes.len()).sum::<usize>()
+        })
+        .collect();
+    let mut fitted = BTreeSet::new();
+    for more in (0..lines[2..].iter().sum()).step_by(100) {
+        let disk = MemDisk::default();
+        let (mut sink, first) = delivered(&disk, &all[..2]);
+        disk.limit(Some(lines[..2].iter().sum::<usize>() + more));
+        let (stored, place, error) = match deliver_part(&mut sink, &all[2..]) {
+            Ok((stored, place, Some(error))) => (stored, place, error),
+            other => (0, first, other.map(|_| ()).expect_err("no space")),
+        };
         assert!(error.is_retryable(), "{error}");
-        assert_eq!(written(&disk, "data"), ids(&all[..2]), "{more} bytes of space");
+        let fit = (0..=18).rfind(|fit| lines[2..2 + fit].iter().sum::<usize>() <= more).expect("none fit always");
+        assert_eq!(stored, fit, "{more} bytes of space");
+        assert_eq!(written(&disk, "data"), ids(&all[..2 + stored]), "{more} bytes of space");
+        fitted.insert(stored);
+        // It is on stable storage before it says so, and nothing else is; whoever goes on behind it loses nothing.
+        for disk in [disk.after_power_cut(more as u64), disk.after_kill()] {
+            assert_eq!(written(&disk, "data"), ids(&all[..2 + stored]), "{more} bytes of space");
+            let mut again = self::sink(&disk);
+            again.resume(Some(&place), &ids(&all[2 + stored..])).expect("as it was left");
+            deliver(&mut again, &all[2 + stored..]).expect("a disk with space");
+            assert_eq!(written(&disk, "data"), ids(&all), "{more} bytes of space");
+        }
+        disk.limit(None);
+        deliver(&mut sink, &all[2 + stored..]).expect("space again");
+        assert_eq!(written(&disk, "data"), ids(&all), "{more} bytes of space");
     }
+    assert_eq!(fitted, (0..18).collect(), "on both days");
+}
+
+#[test]
+fn what_a_full_disk_can_not_sync_is_not_stored() {
+    let all = visits(0..6, MORNING);
+    let disk = MemDisk::default();
+    let (mut sink, place) = delivered(&disk, &all[..2]);
+    let used = disk.read(TODAY).expect("a file").len();
+    disk.limit(Some(used * 2 + 50));
+    // The write, the cut, and the sync that fails.
+    disk.fail_at(disk.steps() + 3, 5);
+    deliver_part(&mut sink, &all[2..]).map(|_| ()).expect_err("nothing of it");
+    assert_eq!(written(&disk, "data"), ids(&all[..2]));
     disk.limit(None);
-    deliver(&mut sink, &all[2..]).expect("space again");
+    assert_ne!(deliver(&mut sink, &all[2..]).expect("space again"), place);
     assert_eq!(written(&disk, "data"), ids(&all));
 }
 
@@ -218,9 +269,10 @@ fn other_peoples_files_are_refused_and_left_alone() {
     disk.put(TOMORROW, b"{\"visit_id\":\"mine\"}\n");
     let text = refusal(sink(&disk).resume(Some(&place), &ids(&all[3..])));
     assert!(text.contains("whose visit_id is no id") && text.contains(TOMORROW), "{text}");
-    refusal(deliver(&mut running, &visits(3..20, EVENING)).map(drop));
+    let later = visits(3..20, EVENING);
+    refusal(deliver(&mut running, &later).map(drop));
     assert_eq!(disk.read(TOMORROW).as_deref(), Some(&b"{\"visit_id\":\"mine\"}\n"[..]));
-    assert_eq!(written_today(&disk), ids(&all[..3]));
+    assert_eq!(written_today(&disk), [ids(&all[..3]), ids(&later[..10])].concat(), "and what came before midnight");
     // Without an acknowledgement, nothing may be there but what is still to come.
     let text = refusal(sink(&disk).resume(None, &ids(&all)));
     assert!(text.contains("byte 0"), "{text}");

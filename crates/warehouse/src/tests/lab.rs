@@ -10,7 +10,7 @@ use deltalake::logstore::object_store::ObjectStore;
 use deltalake::logstore::object_store::memory::InMemory;
 use futures_util::TryStreamExt as _;
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Gathering, SinkError, StreamId, VisitSink as _};
+use visitlog_core::ports::{Gathering, Kept, SinkError, StreamId, VisitSink as _};
 use visitlog_core::{Lsn, Timestamp};
 use visitlog_enrich::Enricher;
 use visitlog_testkit::{SimClock, SimEntropy};
@@ -104,9 +104,17 @@ impl Lab {
         for batch in visits.chunks(batch) {
             process.sink.deliver(batch)?;
         }
-        self.acknowledged_place = process.sink.flush()?;
-        self.acknowledged = visits.last().expect("not empty").0;
-        Ok(())
+        match process.sink.flush()? {
+            Kept::All(place) => {
+                (self.acknowledged, self.acknowledged_place) = (visits.last().expect("not empty").0, place);
+                Ok(())
+            }
+            Kept::Upto { upto, place, rest } => {
+                assert!((visits[0].0..visits.last().expect("not empty").0).contains(&upto), "{upto} of {visits:?}");
+                (self.acknowledged, self.acknowledged_place) = (upto, place);
+                Err(rest)
+            }
+        }
     }
 
     /// Several flushes.

@@ -56,7 +56,7 @@ fn a_full_buffer_asks_for_a_flush() {
     let mut lab = Lab::new();
     lab.settings.buffer_bytes_max = 1;
     let mut process = lab.start();
-    assert_eq!(process.sink.deliver(&[nth(0)]).expect("taken"), Delivery::Full);
+    assert!(matches!(process.sink.deliver(&[nth(0)]).expect("taken"), Delivery::Full));
     process.sink.flush().expect("a working store");
     check(&process.warehouse, 1, "one");
 }
@@ -144,6 +144,25 @@ fn once_after_the_disk_was_full() {
         live(&mut lab, store, true);
         check(&lab.start().warehouse, 30, &format!("full from call {call}"));
     }
+}
+
+#[test]
+fn what_the_tables_had_is_acknowledged_though_the_rest_can_not_be_flushed() {
+    let mut lab = Lab::new();
+    let mut process = lab.start();
+    lab.feed_all(&mut process, 10, 5);
+    // The acknowledgements were lost in a crash, and now the disk is full.
+    lab.acknowledged = Lsn::NONE;
+    let store = FaultStore::new(Arc::clone(&lab.disk));
+    let mut process = lab.start_on(&store, 1_000).expect("a working store");
+    store.at(store.calls() + 1, Fault::Full);
+    let rest = lab.feed(&mut process, 20, 5).expect_err("ten visits don't fit");
+    assert!(rest.is_retryable(), "{rest}");
+    assert_eq!(lab.acknowledged, nth(9).0, "the other ten are there");
+    check(&process.warehouse, 10, "nothing of the rest");
+    store.heal();
+    lab.feed(&mut process, 20, 5).expect("space again");
+    check(&lab.start().warehouse, 20, "each once");
 }
 
 #[test]

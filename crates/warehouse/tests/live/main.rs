@@ -14,8 +14,8 @@ use deltalake::datafusion::error::{DataFusionError, Result};
 use deltalake::datafusion::prelude::SessionContext;
 use visitlog_core::model::{EndedVisit, Event, EventKind, RequestFacts};
 use visitlog_core::ports::{
-    Arrival, Class, Clock as _, Commit, Delivery, Entropy as _, Feed, Op, SessionStore, SinkError, Standing, Token,
-    VisitSink,
+    Arrival, Class, Clock as _, Commit, Delivery, Entropy as _, Feed, Kept, Op, SessionStore, SinkError, Standing,
+    Token, VisitSink,
 };
 use visitlog_core::{Fingerprint, Fingerprints, Host, Lsn, Timestamp, VisitId};
 use visitlog_engine::{Engine, EngineConfig, Sweep, Upkeep};
@@ -57,7 +57,7 @@ impl VisitSink for ShelfSink {
             shelf.0.push(visit);
             shelf.1 = lsn;
         }
-        Ok(Delivery::Stored(Vec::new()))
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
     }
 }
 
