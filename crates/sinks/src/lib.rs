@@ -14,6 +14,8 @@ mod park;
 mod quarantine;
 mod settings;
 mod status;
+#[cfg(test)]
+mod suite_tests;
 mod sync;
 #[cfg(test)]
 mod testing;

@@ -344,7 +344,7 @@ pub(crate) fn feed_of(visits: Arc<dyn EndedVisits>, disk: Arc<dyn Disk>) -> Feed
 }
 
 /// The visits whose lines the files of a folder hold, in the order of files and lines; panics at a line that is no
-/// document.
+/// document. Erased ones are left out.
 pub(crate) fn written(disk: &dyn Disk, dir: &str) -> Vec<VisitId> {
     let mut found = Vec::new();
     for path in disk.list(Path::new(dir)).expect("a folder") {
@@ -358,6 +358,9 @@ pub(crate) fn written(disk: &dyn Disk, dir: &str) -> Vec<VisitId> {
         assert!(text.is_empty() || text.ends_with('\n'), "{}: a torn line", path.display());
         for line in text.lines() {
             let document: serde_json::Value = serde_json::from_str(line).expect("a document");
+            if document["erased"] == true {
+                continue;
+            }
             found.push(document["visit_id"].as_str().expect("an id").parse().expect("an id"));
         }
     }

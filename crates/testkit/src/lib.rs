@@ -5,14 +5,17 @@ pub mod clock;
 pub mod conformance;
 pub mod entropy;
 pub mod lossy_store;
+pub mod memory_sink;
 pub mod memory_source;
 pub mod memory_store;
 pub mod samples;
 pub mod sim_disk;
+pub mod sink_suite;
 
 pub use clock::SimClock;
 pub use entropy::SimEntropy;
 pub use lossy_store::{LossyStore, Wire};
+pub use memory_sink::{MemorySink, MemoryTarget};
 pub use memory_source::MemorySource;
 pub use memory_store::MemoryStore;
 pub use sim_disk::{DiskCall, DiskFaults, DiskProbes, SimDisk};

@@ -7,6 +7,7 @@ mod once;
 mod readers;
 mod schemas;
 mod staging;
+mod suite;
 
 #[test]
 fn json_functions_can_be_registered() {

@@ -14,7 +14,7 @@ use crate::store::fault::{Fault, FaultStore};
 use crate::testing::visitor;
 
 /// Every byte of a folder, and every cell of its Parquet files, as text.
-fn everything(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
+pub(super) fn everything(folder: &Path, out: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

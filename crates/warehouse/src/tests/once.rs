@@ -155,7 +155,7 @@ fn what_the_tables_had_is_acknowledged_though_the_rest_can_not_be_flushed() {
     lab.acknowledged = Lsn::NONE;
     let store = FaultStore::new(Arc::clone(&lab.disk));
     let mut process = lab.start_on(&store, 1_000).expect("a working store");
-    store.at(store.calls() + 1, Fault::Full);
+    store.at(1, Fault::Full);
     let rest = lab.feed(&mut process, 20, 5).expect_err("ten visits don't fit");
     assert!(rest.is_retryable(), "{rest}");
     assert_eq!(lab.acknowledged, nth(9).0, "the other ten are there");
