@@ -186,11 +186,7 @@ impl Lane {
     /// Whether all that was acknowledged survives whatever happens.
     fn is_settled(&mut self) -> bool {
         if self.unsettled {
-            let is_there = |keeper| {
-                let upto =
-                    self.source.acknowledged(self.stream, self.name(), keeper).map_or(Lsn::NONE, |mark| mark.upto);
-                self.source.settled(self.stream, self.name(), keeper) >= upto
-            };
+            let is_there = |keeper| self.source.is_settled(self.stream, self.name(), keeper);
             self.unsettled = !(is_there(Keeper::Sink) && is_there(Keeper::Park));
         }
         !self.unsettled

@@ -307,6 +307,12 @@ impl EndedVisits for MemorySource {
         self.lock().settled(sink, keeper)
     }
 
+    fn is_settled(&self, _stream: StreamId, sink: &str, keeper: Keeper) -> bool {
+        let state = self.lock();
+        let mut unsynced = state.records.range(Lsn(state.synced)..).map(|(_, record)| record);
+        !unsynced.any(|record| matches!(record, Record::Ack((name, of), _) if name == sink && *of == keeper))
+    }
+
     fn held_bytes(&self, _stream: StreamId, sink: &str) -> u64 {
         let state = self.lock();
         state.first_needed(sink).map_or(0, |first| (state.appended + 1).saturating_sub(first.0))

@@ -171,6 +171,9 @@ pub trait EndedVisits: Send + Sync {
     /// Up to where a sink's acknowledgements, or its park's, survive whatever happens.
     fn settled(&self, stream: StreamId, sink: &str, keeper: Keeper) -> Lsn;
 
+    /// Whether the latest acknowledgement survives whatever happens: its place too, where it says what the one before said.
+    fn is_settled(&self, stream: StreamId, sink: &str, keeper: Keeper) -> bool;
+
     /// Bytes that a sink makes the source keep: from the oldest record that it needs to the newest.
     fn held_bytes(&self, stream: StreamId, sink: &str) -> u64;
 

@@ -121,6 +121,11 @@ impl EndedVisits for Ledger {
         self.accounts.lock().get(sink, keeper).map_or(Lsn::NONE, |account| account.settled)
     }
 
+    fn is_settled(&self, _stream: StreamId, sink: &str, keeper: Keeper) -> bool {
+        self.settle();
+        self.accounts.lock().get(sink, keeper).is_none_or(|account| account.unsettled.is_empty())
+    }
+
     fn held_bytes(&self, stream: StreamId, sink: &str) -> u64 {
         let oldest = self.needed_from(stream, sink);
         oldest.map_or(0, |oldest| self.journal.appended().0.saturating_sub(oldest.0))
