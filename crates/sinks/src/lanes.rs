@@ -4,6 +4,8 @@
 mod aside_tests;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
 mod erase;
 #[cfg(test)]
 mod erase_tests;

@@ -6,6 +6,7 @@
 
 mod call;
 pub mod document;
+mod erased;
 mod hooks;
 mod lane;
 mod lanes;
@@ -20,6 +21,7 @@ mod sync;
 #[cfg(test)]
 mod testing;
 
+pub use erased::{ErasedAside, ErasedParks};
 pub use hooks::{HookSink, NullSink};
 pub use lane::StepResult;
 pub use lanes::{Lanes, LanesError};

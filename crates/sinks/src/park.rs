@@ -23,13 +23,18 @@
 //! (u64). What lies behind that length is void: a write that was not acknowledged, whose visits are still in the
 //! journal. Which frames the sink has already is told by its own acknowledgement. When it has them all, the file goes.
 //!
+//! A frame that is not as it was written is a visit that nobody can read: it is given out as such, and those behind it
+//! are looked for, from one frame that is sound to the next.
+//!
 //! To take frames out, the others are written to a file of the next *generation*, `backlog-<sink>.<generation>.park`; the
 //! acknowledgement's place is then the version `2` (u8), the file's length (u64) and its generation (u64). The older file
 //! goes once that acknowledgement is on stable storage. The file without a number is of generation 0.
 
 mod erase;
+mod scan;
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +44,7 @@ use visitlog_core::model::{EndedVisit, Entry, assemble};
 use visitlog_core::ports::{Disk, DiskFile, Mark, RawEntry};
 use visitlog_core::{Lsn, VisitId};
 
-use crate::quarantine::Why;
+use crate::quarantine::{NO_ENTRY, Why};
 
 const MAGIC: [u8; 8] = *b"VLPARK\r\n";
 const VERSION: u32 = 1;
@@ -63,9 +68,9 @@ pub(crate) enum ParkError {
     /// The file has visits that the sink has not, and is gone.
     #[error("{}: a backlog of {expected} bytes expected, none found: its visits are lost", path.display())]
     Missing { path: PathBuf, expected: u64 },
-    /// The file is not as it was written.
-    #[error("{} at byte {at}: {what}; restore the file, or move it away and lose its visits", path.display())]
-    Damaged { path: PathBuf, at: u64, what: String },
+    /// Nobody knows how much of the file counts.
+    #[error("{}: a place of version 1 or 2 expected in the journal, {found:02x?} found", path.display())]
+    Place { path: PathBuf, found: Vec<u8> },
 }
 
 impl ParkError {
@@ -105,6 +110,8 @@ pub(crate) struct Park {
     uuid: u128,
     /// Valid bytes in the file; 0 where there is none.
     len: u64,
+    /// There is a file, and nothing in it counts.
+    is_void: bool,
     /// Frames that the sink has not.
     frames: VecDeque<Frame>,
     /// The last End that was parked or dropped.
@@ -130,14 +137,28 @@ impl Park {
             header,
             uuid,
             len: 0,
+            is_void: false,
             frames: VecDeque::new(),
             last: Lsn::NONE,
         }
     }
 
-    /// Reads what a former life left: `parked` is the park's acknowledgement, `acknowledged` the sink's.
+    /// Reads what a former life left, and removes what is not needed of it: `parked` is the park's acknowledgement,
+    /// `acknowledged` the sink's.
     pub(crate) fn recover(&mut self, parked: Option<&Mark>, acknowledged: Lsn) -> Result<(), ParkError> {
-        self.len = 0;
+        self.look(parked, acknowledged)?;
+        self.clear_up()
+    }
+
+    /// Removes the files that are not needed, once it is on stable storage which one is.
+    pub(crate) fn clear_up(&mut self) -> Result<(), ParkError> {
+        self.remove_older()?;
+        if self.is_void { self.remove() } else { Ok(()) }
+    }
+
+    /// Reads what a former life left, and changes nothing.
+    pub(crate) fn look(&mut self, parked: Option<&Mark>, acknowledged: Lsn) -> Result<(), ParkError> {
+        (self.len, self.is_void) = (0, false);
         self.frames.clear();
         let needed = parked.filter(|parked| parked.upto > acknowledged);
         let expected = match needed {
@@ -150,9 +171,9 @@ impl Park {
             None => 0,
         };
         self.find_older()?;
-        self.remove_older()?;
+        let upto = needed.map_or(Lsn::NONE, |parked| parked.upto);
         if expected > 0 {
-            self.last = needed.map_or(Lsn::NONE, |parked| parked.upto);
+            self.last = upto;
         }
         if !self.disk.exists(&self.path).map_err(|source| self.io("looking for", source))? {
             return match expected {
@@ -162,28 +183,22 @@ impl Park {
         }
         let file = self.opened(self.disk.open_to_read(&self.path))?;
         let mut header = [0; HEADER_BYTES];
-        let read = self.read_at(&*file, &mut header, 0)?;
+        self.read_at(&*file, &mut header, 0)?;
         let is_torn =
             expected == 0 && header.iter().zip(&self.header).all(|(found, ours)| found == ours || *found == 0);
         if header != self.header && !is_torn {
-            return Err(ParkError::Foreign { path: self.path.clone(), uuid: self.uuid });
-        }
-        if expected == 0 {
-            return self.remove();
-        }
-        self.len = read as u64;
-        while self.len < expected {
-            let frame = self.read_frame(&*file, self.len)?;
-            self.len = frame.at + frame.len as u64;
-            if frame.end > acknowledged {
-                self.frames.push_back(frame);
+            if expected == 0 || crc32c::crc32c(&header[..28]).to_le_bytes() == header[28..] {
+                return Err(ParkError::Foreign { path: self.path.clone(), uuid: self.uuid });
             }
+            tracing::error!(path = %self.path.display(), "the header of parked visits is damaged");
         }
-        if self.len == expected {
-            Ok(())
-        } else {
-            Err(self.damaged(expected, "the end of a visit expected, none found"))
+        if expected > 0 {
+            self.frames = self.scan(&*file, expected, upto)?;
+            self.frames.retain(|frame| frame.end > acknowledged);
+            self.len = expected;
         }
+        self.is_void = expected == 0;
+        Ok(())
     }
 
     /// Appends visits and syncs them. `false`, and nothing written, when that would exceed `quota` bytes.
@@ -226,10 +241,14 @@ impl Park {
             if bytes > bytes_max && !visits.is_empty() {
                 break;
             }
-            let payload = self.read_payload(&*file, frame)?;
-            let what = match take_entries(&payload) {
-                Ok(entries) => assemble(frame.visit, entries).map_err(|error| (Why::Broken, error.to_string())),
-                Err(error) => Err((Why::Unreadable, format!("{} at byte {}: {error}", self.path.display(), frame.at))),
+            let unreadable =
+                |what: &dyn Display| (Why::Unreadable, format!("{} at byte {}: {what}", self.path.display(), frame.at));
+            let what = match self.read_payload(&*file, frame)? {
+                Ok(payload) => match take_entries(&payload) {
+                    Ok(entries) => assemble(frame.visit, entries).map_err(|error| (Why::Broken, error.to_string())),
+                    Err(error) => Err(unreadable(&error)),
+                },
+                Err(damage) => Err(unreadable(&damage)),
             };
             visits.push(Parked { end: frame.end, visit: frame.visit, what });
         }
@@ -241,18 +260,22 @@ impl Park {
         self.frames.iter().any(|frame| frame.end == end)
     }
 
-    /// The entries of a visit, as far as they can be read.
-    pub(crate) fn raw(&self, end: Lsn) -> Vec<RawEntry> {
-        let frame = self.frames.iter().find(|frame| frame.end == end);
-        let payload = frame
-            .and_then(|frame| self.read_payload(&*self.disk.open_to_read(&self.path).ok()?, frame).ok())
-            .unwrap_or_default();
-        let (mut entries, mut rest) = (Vec::new(), &payload[..]);
-        while let Ok(Some((kind, payload, more))) = take_raw(rest) {
-            entries.push(RawEntry { at: Lsn::NONE, kind, payload: payload.to_vec() });
-            rest = more;
+    /// The entries of a visit; of a damaged one its bytes, about `bytes_max` at most.
+    pub(crate) fn raw(&self, end: Lsn, bytes_max: u64) -> Vec<RawEntry> {
+        let Some(frame) = self.frames.iter().find(|frame| frame.end == end) else { return Vec::new() };
+        let Ok(file) = self.disk.open_to_read(&self.path) else { return Vec::new() };
+        if let Ok(Ok(payload)) = self.read_payload(&*file, frame) {
+            let (mut entries, mut rest) = (Vec::new(), &payload[..]);
+            while let Ok(Some((kind, payload, more))) = take_raw(rest) {
+                entries.push(RawEntry { at: Lsn::NONE, kind, payload: payload.to_vec() });
+                rest = more;
+            }
+            return entries;
         }
-        entries
+        let mut payload = vec![0; frame.len.min(usize::try_from(bytes_max).unwrap_or(usize::MAX))];
+        let read = file.read_at(&mut payload, frame.at).unwrap_or(0);
+        payload.truncate(read);
+        vec![RawEntry { at: Lsn::NONE, kind: NO_ENTRY, payload }]
     }
 
     /// The sink has the next `count`.
@@ -292,7 +315,7 @@ impl Park {
     /// Removes the file, which the sink needs no more.
     pub(crate) fn remove(&mut self) -> Result<(), ParkError> {
         self.disk.remove(&self.path).map_err(|source| self.io("removing", source))?;
-        self.len = 0;
+        (self.len, self.is_void) = (0, false);
         self.frames.clear();
         self.disk.sync_dir(&self.dir).map_err(|source| self.io("syncing the folder of", source))
     }
@@ -314,39 +337,24 @@ impl Park {
             {
                 Ok((len, generation))
             }
-            _ => {
-                let what = format!("a place of version 1 or 2 expected in the journal, {:02x?} found", parked.place);
-                Err(self.damaged(0, &what))
-            }
+            _ => Err(ParkError::Place { path: self.path.clone(), found: parked.place.clone() }),
         }
     }
 
-    fn read_frame(&self, file: &dyn DiskFile, at: u64) -> Result<Frame, ParkError> {
-        let mut head = [0; FRAME_BYTES];
-        if self.read_at(file, &mut head, at)? < FRAME_BYTES {
-            return Err(self.damaged(at, "a visit expected, the end of the file found"));
-        }
-        let end = Lsn(u64_at(&head, 8));
-        let visit = VisitId::from_u128(u128::from(u64_at(&head, 24)) << 64 | u128::from(u64_at(&head, 16)));
-        let (len, crc) = (u64_at(&head, 0) as u32, (u64_at(&head, 0) >> 32) as u32);
-        let frame = Frame { end, visit, at: at + FRAME_BYTES as u64, len: len as usize, crc };
-        self.read_payload(file, &frame)?;
-        Ok(frame)
-    }
-
-    fn read_payload(&self, file: &dyn DiskFile, frame: &Frame) -> Result<Vec<u8>, ParkError> {
+    /// What is kept of a visit; or what is damaged.
+    fn read_payload(&self, file: &dyn DiskFile, frame: &Frame) -> Result<Result<Vec<u8>, String>, ParkError> {
         // A damaged length must not make us ask for gigabytes.
         let file_len = file.len().map_err(|source| self.io("reading", source))?;
         if frame.at + frame.len as u64 > file_len {
-            return Err(self.damaged(frame.at, &format!("{} bytes expected, the file ends at {file_len}", frame.len)));
+            return Ok(Err(format!("{} bytes expected, the file ends at {file_len}", frame.len)));
         }
         let mut payload = vec![0; frame.len];
         self.read_at(file, &mut payload, frame.at)?;
         let found = checksum(frame.end, frame.visit, &payload);
         if found == frame.crc {
-            return Ok(payload);
+            return Ok(Ok(payload));
         }
-        Err(self.damaged(frame.at, &format!("checksum {:#010x} expected, {found:#010x} found", frame.crc)))
+        Ok(Err(format!("checksum {:#010x} expected, {found:#010x} found", frame.crc)))
     }
 
     fn read_at(&self, file: &dyn DiskFile, buf: &mut [u8], at: u64) -> Result<usize, ParkError> {
@@ -360,10 +368,6 @@ impl Park {
     fn io(&self, doing: &'static str, source: io::Error) -> ParkError {
         ParkError::Io { doing, path: self.path.clone(), source }
     }
-
-    fn damaged(&self, at: u64, what: &str) -> ParkError {
-        ParkError::Damaged { path: self.path.clone(), at, what: what.to_owned() }
-    }
 }
 
 /// Appends a visit to bytes that will stand at `base` of the file.
@@ -374,17 +378,14 @@ fn put_frame(out: &mut Vec<u8>, base: u64, end: Lsn, visit: &EndedVisit) -> Fram
         put_entry(&mut payload, &Entry::Event(event.clone()));
     }
     put_entry(&mut payload, &Entry::End(Box::new(visit.end.clone())));
-    put_payload(out, base, end, visit.visit, &payload)
-}
-
-fn put_payload(out: &mut Vec<u8>, base: u64, end: Lsn, visit: VisitId, payload: &[u8]) -> Frame {
-    let (len, crc) = (payload.len(), checksum(end, visit, payload));
+    let (visit, len) = (visit.visit, payload.len());
+    let crc = checksum(end, visit, &payload);
     out.extend_from_slice(&(len as u32).to_le_bytes());
     out.extend_from_slice(&crc.to_le_bytes());
     out.extend_from_slice(&end.0.to_le_bytes());
     out.extend_from_slice(&visit.as_u128().to_le_bytes());
     let at = base + out.len() as u64;
-    out.extend_from_slice(payload);
+    out.extend_from_slice(&payload);
     Frame { end, visit, at, len, crc }
 }
 
@@ -422,8 +423,4 @@ fn checksum(end: Lsn, visit: VisitId, payload: &[u8]) -> u32 {
     let crc = crc32c::crc32c(&end.0.to_le_bytes());
     let crc = crc32c::crc32c_append(crc, &visit.as_u128().to_le_bytes());
     crc32c::crc32c_append(crc, payload)
-}
-
-fn u64_at(bytes: &[u8; FRAME_BYTES], at: usize) -> u64 {
-    bytes[at..at + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }

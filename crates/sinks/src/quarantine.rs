@@ -22,14 +22,20 @@
 //!
 //! A file only grows; to take frames out, one of the next generation is written whole, and then the older one goes. One
 //! that is shorter than it was when it was made is void: a crash came between. A frame at the end that is not whole is
-//! void too: its visit was not acknowledged, and comes again. A damaged one in between is counted and passed over.
+//! void too: its visit was not acknowledged, and comes again. What is damaged in between is counted and passed over, to
+//! the next frame that is sound; it stays until an erasure takes it, for nobody can say whom it names.
+//!
+//! An entry of kind 0 is none: bytes of a visit of which nothing can be read.
+
+mod erase;
+mod scan;
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use visitlog_core::codec::{self, CodecError, EntryKind};
-use visitlog_core::erasure::{Claim, FoundVisits, Whose, user_in};
 use visitlog_core::model::{EndedVisit, Entry, assemble};
 use visitlog_core::ports::{Disk, DiskFile, RawEntry, StreamId};
 use visitlog_core::{Lsn, Timestamp, VisitId};
@@ -38,6 +44,8 @@ const MAGIC: [u8; 8] = *b"VLQUAR\r\n";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 48;
 const FRAME_BYTES: usize = 40;
+/// The kind of bytes that are no entry.
+pub(crate) const NO_ENTRY: u8 = 0;
 /// An error's text is cut there.
 const WHAT_BYTES_MAX: usize = 512;
 
@@ -132,7 +140,8 @@ pub(crate) struct Quarantine {
     /// Valid bytes in the file; 0 where there is none.
     len: u64,
     frames: Vec<Frame>,
-    damaged: u64,
+    /// What is no frame any more.
+    damaged: Vec<Range<u64>>,
     is_read: bool,
 }
 
@@ -140,7 +149,7 @@ impl Quarantine {
     /// An empty one; touches nothing.
     pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, sink: &str, stream: StreamId) -> Self {
         let (dir, sink) = (dir.to_owned(), sink.to_owned());
-        Self { disk, dir, sink, stream, generation: 0, len: 0, frames: Vec::new(), damaged: 0, is_read: false }
+        Self { disk, dir, sink, stream, generation: 0, len: 0, frames: Vec::new(), damaged: Vec::new(), is_read: false }
     }
 
     /// What is in it, in the order in which it was set aside.
@@ -159,27 +168,7 @@ impl Quarantine {
 
     /// Frames that can't be read any more.
     pub(crate) const fn damaged(&self) -> u64 {
-        self.damaged
-    }
-
-    /// Reads what a former life left, once.
-    pub(crate) fn recover(&mut self) -> Result<(), QuarantineError> {
-        if self.is_read {
-            return Ok(());
-        }
-        (self.generation, self.len, self.damaged) = (0, 0, 0);
-        self.frames.clear();
-        let mut older = false;
-        for (generation, path) in self.files()? {
-            if older || !self.take(generation, &path)? {
-                self.disk.remove(&path).map_err(|source| io_error("removing", &path, source))?;
-                self.sync_dir()?;
-            } else {
-                older = true;
-            }
-        }
-        self.is_read = true;
-        Ok(())
+        self.damaged.len() as u64
     }
 
     /// Sets a visit aside and syncs it. `false`, and nothing written, when that would exceed `quota` bytes.
@@ -215,7 +204,7 @@ impl Quarantine {
     /// What there is of a visit that was set aside.
     pub(crate) fn entries(&self, end: Lsn) -> Result<Vec<RawEntry>, QuarantineError> {
         let Some(frame) = self.frames.iter().find(|frame| frame.aside.end == end) else { return Ok(Vec::new()) };
-        Ok(take_frame(&self.read(frame)?).map(|(_, entries)| entries).unwrap_or_default())
+        Ok(take_frame(&self.read(frame.at, frame.len)?).map(|(_, entries)| entries).unwrap_or_default())
     }
 
     /// Takes visits out; their bytes are gone then.
@@ -224,119 +213,53 @@ impl Quarantine {
         if !self.frames.iter().any(|frame| ends.contains(&frame.aside.end)) {
             return Ok(());
         }
+        let kept = self.frames.iter().filter(|frame| !ends.contains(&frame.aside.end));
+        let kept = kept.map(|frame| (frame.clone(), None)).collect();
+        self.rewrite(kept, &self.damaged.clone())
+    }
+
+    /// Writes a file of the next generation with some frames, each with other bytes where there are any, and with what is
+    /// damaged behind them; then the older goes.
+    fn rewrite(&mut self, kept: Vec<(Frame, Option<Vec<u8>>)>, damaged: &[Range<u64>]) -> Result<(), QuarantineError> {
         let old = self.path(self.generation);
-        let kept: Vec<_> = self.frames.iter().filter(|frame| !ends.contains(&frame.aside.end)).cloned().collect();
-        let (mut frames, mut len) = (Vec::new(), 0);
-        if !kept.is_empty() {
-            let born = HEADER_BYTES as u64 + kept.iter().map(|frame| frame.len).sum::<u64>();
+        let (mut frames, mut ranges, mut len) = (Vec::new(), Vec::new(), 0);
+        if !kept.is_empty() || !damaged.is_empty() {
+            let len_of =
+                |(frame, bytes): &(Frame, Option<Vec<u8>>)| bytes.as_ref().map_or(frame.len, |b| b.len() as u64);
+            let born = HEADER_BYTES as u64
+                + kept.iter().map(len_of).sum::<u64>()
+                + damaged.iter().map(|range| range.end - range.start).sum::<u64>();
             let path = self.path(self.generation + 1);
             let file = self.disk.create(&path).map_err(|source| io_error("opening", &path, source))?;
             let write =
                 |bytes: &[u8], at| file.write_at(bytes, at).map_err(|source| io_error("writing", &path, source));
             write(&self.header(self.generation + 1, born), 0)?;
             len = HEADER_BYTES as u64;
-            for frame in kept {
-                write(&self.read(&frame)?, len)?;
-                frames.push(Frame { at: len, ..frame });
-                len += frames.last().map_or(0, |frame| frame.len);
+            for (frame, bytes) in kept {
+                let bytes = bytes.map_or_else(|| self.read(frame.at, frame.len), Ok)?;
+                write(&bytes, len)?;
+                frames.push(Frame { at: len, len: bytes.len() as u64, ..frame });
+                len += bytes.len() as u64;
+            }
+            for range in damaged {
+                let bytes = self.read(range.start, range.end - range.start)?;
+                write(&bytes, len)?;
+                ranges.push(len..len + bytes.len() as u64);
+                len += bytes.len() as u64;
             }
             file.set_len(len).and_then(|()| file.sync_data()).map_err(|source| io_error("syncing", &path, source))?;
             self.sync_dir()?;
             self.generation += 1;
         }
         self.disk.remove(&old).map_err(|source| io_error("removing", &old, source))?;
-        (self.frames, self.len) = (frames, len);
+        (self.frames, self.damaged, self.len) = (frames, ranges, len);
         self.sync_dir()
     }
 
-    /// Takes out what is somebody's, and what may be because it does not say whose it is. Which visits went.
-    pub(crate) fn erase(&mut self, whose: &Whose) -> Result<FoundVisits, QuarantineError> {
-        self.recover()?;
-        let (mut ends, mut theirs) = (Vec::new(), FoundVisits::default());
-        for frame in &self.frames {
-            let entries = take_frame(&self.read(frame)?).map(|(_, entries)| entries).unwrap_or_default();
-            let entries: Vec<_> = entries.iter().filter_map(|entry| decode(entry).ok()).collect();
-            let visitor = entries.iter().find_map(|entry| match entry {
-                Entry::Start(start) => Some(start.facts.visitor_id),
-                _ => None,
-            });
-            let users = entries.iter().filter_map(user_in);
-            let claim = visitor.map_or(Some(Claim::Anonymous), |visitor| whose.claim(visitor, users));
-            if let Some(claim) = claim {
-                ends.push(frame.aside.end);
-                theirs.add(frame.aside.visit, claim);
-            }
-        }
-        self.remove(&ends)?;
-        Ok(theirs)
-    }
-
-    /// The files of this sink, the newest generation first.
-    fn files(&self) -> Result<Vec<(u64, PathBuf)>, QuarantineError> {
-        let list = self.disk.list(&self.dir).map_err(|source| io_error("listing", &self.dir, source))?;
-        let prefix = format!("quarantine-{}.", self.sink);
-        let generation = |path: &PathBuf| {
-            let name = path.file_name()?.to_str()?;
-            name.strip_prefix(&prefix)?.strip_suffix(".aside")?.parse::<u64>().ok()
-        };
-        let mut files: Vec<_> = list.into_iter().filter_map(|path| Some((generation(&path)?, path))).collect();
-        files.sort_by(|a, b| b.cmp(a));
-        Ok(files)
-    }
-
-    /// Makes a file the quarantine's; `false` if it is void.
-    fn take(&mut self, generation: u64, path: &Path) -> Result<bool, QuarantineError> {
-        let failed = |source| io_error("reading", path, source);
-        let file = self.disk.open(path).map_err(failed)?;
-        let file_len = file.len().map_err(failed)?;
-        let mut header = [0; HEADER_BYTES];
-        if file.read_at(&mut header, 0).map_err(failed)? < HEADER_BYTES || header == [0; HEADER_BYTES] {
-            return Ok(false);
-        }
-        let born = u64_at(&header, 36);
-        if header != self.header(generation, born) {
-            // A crash came before it was synced: what is not there yet is zeros.
-            let ours = self.header(generation, 0);
-            let is_torn = header.iter().zip(&ours).take(36).all(|(found, ours)| found == ours || *found == 0);
-            let foreign = || QuarantineError::Foreign { path: path.to_owned(), stream: self.stream };
-            return if is_torn { Ok(false) } else { Err(foreign()) };
-        }
-        if file_len < born {
-            return Ok(false);
-        }
-        let mut at = HEADER_BYTES as u64;
-        while at + FRAME_BYTES as u64 <= file_len {
-            let mut head = [0; FRAME_BYTES];
-            file.read_at(&mut head, at).map_err(failed)?;
-            let len = FRAME_BYTES as u64 + u64::from(u64_at(&head, 0) as u32);
-            if at + len > file_len {
-                break;
-            }
-            let bytes = read_at(&*file, at, len).map_err(failed)?;
-            match take_frame(&bytes) {
-                Some((aside, _)) => self.frames.push(Frame { aside, at, len }),
-                None if at + len == file_len && at >= born => break,
-                None => self.damaged += 1,
-            }
-            at += len;
-        }
-        if at < file_len && at >= born {
-            file.set_len(at).and_then(|()| file.sync_data()).map_err(|source| io_error("cutting", path, source))?;
-        } else if at < file_len {
-            self.damaged += 1;
-            at = file_len;
-        }
-        (self.generation, self.len) = (generation, at);
-        if self.damaged > 0 {
-            tracing::error!(sink = self.sink, visits = self.damaged, "visits that were set aside are damaged");
-        }
-        Ok(true)
-    }
-
-    fn read(&self, frame: &Frame) -> Result<Vec<u8>, QuarantineError> {
+    fn read(&self, at: u64, len: u64) -> Result<Vec<u8>, QuarantineError> {
         let path = self.path(self.generation);
         let file = self.disk.open_to_read(&path).map_err(|source| io_error("opening", &path, source))?;
-        read_at(&*file, frame.at, frame.len).map_err(|source| io_error("reading", &path, source))
+        read_at(&*file, at, len).map_err(|source| io_error("reading", &path, source))
     }
 
     fn header(&self, generation: u64, born: u64) -> [u8; HEADER_BYTES] {

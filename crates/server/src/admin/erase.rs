@@ -45,6 +45,7 @@ pub(super) async fn erase(State(admin): State<Admin>, body: Bytes) -> Response {
         "event_rows": report.event_rows,
         "lines": report.lines,
         "requests": report.requests,
+        "unreadable": report.unreadable,
     }))
     .into_response()
 }

@@ -51,6 +51,9 @@ pub struct ErasureReport {
     pub lines: u64,
     /// Requests of imported logs that went, whose visits were not settled yet.
     pub requests: u64,
+    /// Visits that were parked or set aside for sinks, damaged, and went because nobody can say whom they name. Not among
+    /// the visits.
+    pub unreadable: u64,
 }
 
 /// Why an erasure or an export failed.
@@ -71,8 +74,8 @@ pub enum ErasureError {
     /// What was set aside for sinks.
     #[error("erase from what was set aside for sinks")]
     SetAside(#[source] std::io::Error),
-    /// What is parked for sinks.
-    #[error("erase from what is parked for sinks")]
+    /// What is parked or was set aside for sinks.
+    #[error("read what waits for sinks, or erase from it")]
     Parks(#[source] std::io::Error),
     /// What an import has left.
     #[error(transparent)]
@@ -98,7 +101,7 @@ impl Shown {
         let whose = self.whose(data, wanted, importer.as_ref())?;
         let mut visits = self.tables.find(&whose)?;
         visits.add_all(&find_lines(&RealDisk, data, &whose).map_err(ErasureError::Lines)?.visits);
-        visits.add_all(&self.lanes.find_parked(&whose).map_err(ErasureError::Parks)?);
+        visits.add_all(&self.lanes.find(&whose).map_err(ErasureError::Parks)?);
         let erasing = self.engine.begin_erasure(&whose, &visits)?;
         let requests = importer.as_mut().map_or(Ok(0), |importer| importer.erase(&whose));
         let stored = self.erase_stored(data, &whose, erasing.below, &mut visits, turn);
@@ -120,6 +123,7 @@ impl Shown {
             event_rows: stored.event_rows,
             lines: stored.lines,
             requests,
+            unreadable: stored.unreadable,
         })
     }
 
@@ -173,32 +177,47 @@ impl Shown {
         self.wait(turn, || journal.synced() > below, || "a disk that takes the journal".to_owned())?;
         let ended = self.engine.ended();
         ended.hasten(below);
-        self.empty_lanes(below, turn)?;
-        visits.add_all(&self.lanes.erase_set_aside(whose).map_err(ErasureError::SetAside)?);
+        let mut unreadable = self.empty_lanes(below, turn)?;
+        // What was set aside meanwhile included.
+        visits.add_all(&self.lanes.find(whose).map_err(ErasureError::SetAside)?);
+        let known = visits.clone();
+        let is_erased = |visit| ended.is_erased(visit) || known.contains(visit);
         let [(_, of_visits), (_, of_events)] = self.tables.cursors(journal.uuid())?;
         if let Some(live) = &self.views.live {
             live.flushed(of_visits.min(of_events).unwrap_or(Lsn::NONE));
         }
-        let rows = self.tables.erase(whose, &|visit| ended.is_erased(visit), journal.uuid())?;
+        let rows = self.tables.erase(whose, &is_erased, journal.uuid())?;
         visits.add_all(&rows.found);
-        let is_erased = |visit| ended.is_erased(visit) || rows.found.contains(visit);
+        let is_erased = |visit| is_erased(visit) || rows.found.contains(visit);
         let lines = erase_lines(&RealDisk, data, whose, &is_erased).map_err(ErasureError::Lines)?;
         RealDisk.sync_dir(data).map_err(ErasureError::Lines)?;
         visits.add_all(&lines.visits);
-        Ok(ErasedStored { visit_rows: rows.visits, event_rows: rows.events, lines: lines.lines })
+        // At the end: what is set aside may name any of them.
+        let is_erased = |visit| is_erased(visit) || lines.visits.contains(visit);
+        let aside = self.lanes.erase_set_aside(whose, &is_erased).map_err(ErasureError::SetAside)?;
+        visits.add_all(&aside.visits);
+        unreadable += aside.unreadable;
+        Ok(ErasedStored { visit_rows: rows.visits, event_rows: rows.events, lines: lines.lines, unreadable })
     }
 
     /// Has all sinks get what they are to get from below a position. What is parked for one that is down loses what is
-    /// erased, and stays there; only the sinks whose stores are to be rewritten must work.
-    fn empty_lanes(&self, below: Lsn, turn: &mut dyn FnMut() -> Result<(), JournalError>) -> Result<(), ErasureError> {
+    /// erased, and stays there; only the sinks whose stores are to be rewritten must work. How many parked visits went
+    /// because nobody can read them.
+    fn empty_lanes(
+        &self,
+        below: Lsn,
+        turn: &mut dyn FnMut() -> Result<(), JournalError>,
+    ) -> Result<u64, ErasureError> {
         let begun: Timestamp = self.engine.now();
+        let mut unreadable = 0;
         loop {
-            let is_done = self.lanes.erase_parked().map_err(ErasureError::Parks)?;
+            let parks = self.lanes.erase_parked().map_err(ErasureError::Parks)?;
+            unreadable += parks.unreadable;
             let mut late = self.lanes.without(below);
             late.retain(|sink| [NdjsonSink::NAME, WarehouseSink::NAME].contains(&sink.as_str()));
             late.extend(self.lanes.holding(below));
-            if is_done && late.is_empty() {
-                return Ok(());
+            if parks.is_done && late.is_empty() {
+                return Ok(unreadable);
             }
             if self.engine.now().since(begun) > PATIENCE {
                 late.dedup();
@@ -248,4 +267,5 @@ struct ErasedStored {
     visit_rows: u64,
     event_rows: u64,
     lines: u64,
+    unreadable: u64,
 }

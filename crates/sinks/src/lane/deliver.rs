@@ -232,7 +232,7 @@ impl Lane {
     /// What can still be read of a visit's records.
     fn raw(&self, visit: VisitId, end: Lsn) -> Vec<RawEntry> {
         if self.park.holds(end) {
-            return self.park.raw(end);
+            return self.park.raw(end, self.settings.quarantine_bytes_max / 4);
         }
         self.source.raw(self.stream, visit, end, self.settings.quarantine_bytes_max / 4)
     }

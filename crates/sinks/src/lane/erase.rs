@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use visitlog_core::erasure::{FoundVisits, Whose};
 use visitlog_core::model::EndedVisit;
 
 use super::Lane;
+use crate::quarantine::Quarantine;
 
 impl Lane {
     /// Calls `see` with each visit in its park that the sink has not.
@@ -15,16 +15,17 @@ impl Lane {
     }
 
     /// Takes out of its park what the source does not admit any more, and has what waits for a sink that is down parked,
-    /// so that nothing of it holds up the source. `false`: the sink holds some of the park just now.
-    pub(crate) fn erase_parked(&mut self) -> io::Result<bool> {
+    /// so that nothing of it holds up the source. How many went that nobody can read; `None`: the sink holds some of the
+    /// park just now.
+    pub(crate) fn erase_parked(&mut self) -> io::Result<Option<u64>> {
         self.read_park().map_err(io::Error::other)?;
         if self.round.gathered() > 0 && !self.park.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         self.parking.is_on |= self.down_since().is_some();
         let (source, stream) = (Arc::clone(&self.source), self.stream);
-        let is_other = self.park.erase(&mut |end, visit| source.admit(stream, end, visit)).map_err(io::Error::other)?;
-        if is_other {
+        let taken = self.park.erase(&mut |end, visit| source.admit(stream, end, visit)).map_err(io::Error::other)?;
+        if taken.is_any {
             self.again = None;
             if self.park.is_empty() {
                 self.acknowledge(self.park.last.max(self.acknowledged));
@@ -32,15 +33,12 @@ impl Lane {
                 self.acknowledge_park(self.park.last);
             }
         }
-        Ok(true)
+        Ok(Some(taken.unreadable))
     }
 
-    /// Takes out of the quarantine what is somebody's.
-    ///
-    /// # Errors
-    /// When it can't be read or written.
-    pub(crate) fn erase_set_aside(&mut self, whose: &Whose) -> io::Result<FoundVisits> {
-        self.quarantine.erase(whose).map_err(io::Error::other)
+    /// What was set aside for it.
+    pub(crate) const fn quarantine(&mut self) -> &mut Quarantine {
+        &mut self.quarantine
     }
 
     /// Whether files of its park are left that nobody needs.

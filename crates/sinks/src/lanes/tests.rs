@@ -433,34 +433,3 @@ fn a_sink_that_has_all_of_its_park_has_what_was_dropped_behind_it() {
     world.run();
     assert_eq!(world.seen(), []);
 }
-
-#[test]
-fn a_park_that_is_not_as_it_was_left_stops_the_sink() {
-    let mut world = World::empty();
-    world.mode(1);
-    world.ends(0..3);
-    world.journal.sync();
-    world.run();
-    world.wait(61 * SECOND);
-    world.journal.sync();
-    world.run();
-    world.collect();
-    let path = "data/backlog-recorder.park";
-    let bytes = world.disk.read(path).expect("a park");
-    let cases: [(usize, &str); 4] =
-        [(0, "another file found"), (33, "bytes expected"), (40, "checksum"), (bytes.len() - 1, "checksum")];
-    for (at, why) in cases {
-        let mut changed = bytes.clone();
-        changed[at] ^= 0x55;
-        world.disk.put(path, &changed);
-        world = world.crash(false);
-        world.run();
-        let state = world.status().state;
-        assert!(matches!(&state, SinkState::Stopped { what, .. } if what.contains(why)), "byte {at}: {state:?}");
-        assert_eq!(world.disk.read(path), Some(changed), "left alone");
-    }
-    world.disk.put(path, &bytes);
-    world.lanes.reopen("recorder");
-    world.run();
-    assert_eq!(world.seen(), ids(0..3));
-}

@@ -5,16 +5,22 @@ use std::path::{Path, PathBuf};
 use visitlog_core::Lsn;
 use visitlog_core::model::{EndedVisit, assemble};
 
-use super::{Frame, Park, ParkError, put_frame, put_payload, take_entries};
+use super::{Park, ParkError, put_frame, take_entries};
 
 /// So much is gathered before it is written.
 const WRITE_BYTES: usize = 1024 * 1024;
 
-/// Puts a copy of a frame into a buffer that begins at an offset of the file.
-type CopyFrame<'a> = &'a dyn Fn(&mut Vec<u8>, u64) -> Frame;
+/// Sees a frame: where its visit ended, and the visit, if it can be read.
+type See<'a> = dyn FnMut(Lsn, Option<EndedVisit>) -> Result<(), ParkError> + 'a;
 
-/// Sees a frame: where its visit ended, the visit, if it can be understood, and what copies the frame.
-type See<'a> = dyn FnMut(Lsn, Option<EndedVisit>, CopyFrame<'_>) -> Result<(), ParkError> + 'a;
+/// What was taken out of a park.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// [`Park::place`] is another one, to be acknowledged before [`Park::remove_older`].
+    pub(crate) is_any: bool,
+    /// Visits that nobody can read: whom they name can't be said, so they go with any erasure.
+    pub(crate) unreadable: u64,
+}
 
 impl Park {
     /// The file of a sink's park.
@@ -34,9 +40,9 @@ impl Park {
         }
     }
 
-    /// Calls `see` with each visit in it that the sink has not.
+    /// Calls `see` with each visit in it that the sink has not, and that can be read.
     pub(crate) fn each(&self, see: &mut dyn FnMut(&EndedVisit)) -> Result<(), ParkError> {
-        self.each_left(&mut |_, visit, _| {
+        self.each_left(&mut |_, visit| {
             if let Some(visit) = visit {
                 see(&visit);
             }
@@ -44,36 +50,31 @@ impl Park {
         })
     }
 
-    /// Takes out the visits that `admit` does not let pass, and what it takes away of others. Whether anything was to be
-    /// done: then [`Park::place`] is another one, to be acknowledged before [`Park::remove_older`]. What can't be
-    /// understood stays as it is.
+    /// Takes out the visits that `admit` does not let pass, and what it takes away of others; and what can't be read.
     pub(crate) fn erase(
         &mut self,
         admit: &mut dyn FnMut(Lsn, EndedVisit) -> Option<EndedVisit>,
-    ) -> Result<bool, ParkError> {
-        let mut changes = false;
-        self.each_left(&mut |end, visit, _| {
-            if let Some(visit) = visit {
-                changes |= admit(end, visit.clone()).as_ref() != Some(&visit);
-            }
+    ) -> Result<Taken, ParkError> {
+        let mut taken = Taken::default();
+        self.each_left(&mut |end, visit| {
+            let Some(visit) = visit else {
+                taken = Taken { is_any: true, unreadable: taken.unreadable + 1 };
+                return Ok(());
+            };
+            taken.is_any |= admit(end, visit.clone()).as_ref() != Some(&visit);
             Ok(())
         })?;
-        if !changes {
-            return Ok(false);
+        if !taken.is_any {
+            return Ok(taken);
         }
         let generation = self.generation + 1;
         let path = Self::file_of(&self.dir, &self.sink, generation);
         let file = self.opened(self.disk.create(&path))?;
         file.set_len(0).map_err(|source| self.io("emptying", source))?;
         let (mut bytes, mut written, mut frames) = (self.header.to_vec(), 0, std::collections::VecDeque::new());
-        self.each_left(&mut |end, visit, frame| {
-            match visit {
-                Some(visit) => {
-                    let Some(visit) = admit(end, visit) else { return Ok(()) };
-                    frames.push_back(put_frame(&mut bytes, written, end, &visit));
-                }
-                None => frames.push_back(frame(&mut bytes, written)),
-            }
+        self.each_left(&mut |end, visit| {
+            let Some(visit) = visit.and_then(|visit| admit(end, visit)) else { return Ok(()) };
+            frames.push_back(put_frame(&mut bytes, written, end, &visit));
             if bytes.len() >= WRITE_BYTES {
                 file.write_at(&bytes, written).map_err(|source| self.io("writing", source))?;
                 written += bytes.len() as u64;
@@ -88,7 +89,7 @@ impl Park {
         let older = std::mem::replace(&mut self.path, path);
         self.older.push(older);
         (self.generation, self.len, self.frames) = (generation, written, frames);
-        Ok(true)
+        Ok(taken)
     }
 
     /// Whether files are left of which nothing is needed any more.
@@ -119,17 +120,16 @@ impl Park {
         Ok(())
     }
 
-    /// Calls `see` with each frame that the sink has not: its visit, if it can be understood, and what copies the frame.
+    /// Calls `see` with each frame that the sink has not.
     fn each_left(&self, see: &mut See<'_>) -> Result<(), ParkError> {
         if self.frames.is_empty() {
             return Ok(());
         }
         let file = self.opened(self.disk.open_to_read(&self.path))?;
         for frame in &self.frames {
-            let payload = self.read_payload(&*file, frame)?;
-            let visit = take_entries(&payload).ok().and_then(|entries| assemble(frame.visit, entries).ok());
-            let copy = |out: &mut Vec<u8>, base: u64| put_payload(out, base, frame.end, frame.visit, &payload);
-            see(frame.end, visit, &copy)?;
+            let payload = self.read_payload(&*file, frame)?.ok();
+            let entries = payload.and_then(|payload| take_entries(&payload).ok());
+            see(frame.end, entries.and_then(|entries| assemble(frame.visit, entries).ok()))?;
         }
         Ok(())
     }
