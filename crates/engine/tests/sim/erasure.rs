@@ -9,6 +9,7 @@ use visitlog_core::erasure::{Claim, FoundVisits, Subject, Survey, Whose};
 use visitlog_core::model::{EndReason, UserId};
 use visitlog_core::ports::{Disk as _, Durability, Op};
 use visitlog_engine::Erasing;
+use visitlog_sinks::{ErasedAside, erase_lines, find_lines, survey_lines};
 
 use crate::lab::{Lab, login, token_of};
 use crate::plan::Plan;
@@ -267,4 +268,118 @@ fn an_erasure_that_a_crash_cut_short_is_known_until_it_is_done() {
     assert_eq!(lab.life.engine.unfinished_erasures(&the_user()).len(), 0);
     lab.restart();
     assert_eq!(lab.life.engine.unfinished_erasures(&the_user()).len(), 0);
+}
+
+/// All that tells of somebody, as text and as the journal's bytes.
+fn traces(lab: &Lab, visits: &[VisitId]) -> Vec<(String, Vec<u8>)> {
+    let mut ids: Vec<(String, u128)> = visits.iter().map(|visit| (visit.to_string(), visit.as_u128())).collect();
+    for visit in visits {
+        if let Some(open) = lab.life.engine.open_visit(*visit).expect("read") {
+            let visitor = open.start.facts.visitor_id;
+            ids.push((visitor.to_string(), visitor.as_u128()));
+        }
+    }
+    let binary = |(text, bits): &(String, u128)| (format!("{text} in binary"), bits.to_le_bytes().to_vec());
+    let mut traces: Vec<_> = ids.iter().map(binary).collect();
+    traces.extend(ids.into_iter().map(|(text, _)| (text.clone(), text.into_bytes())));
+    traces.push(("the user".to_owned(), b"alice-in-chains".to_vec()));
+    traces
+}
+
+/// Where they are.
+fn hits(lab: &Lab, traces: &[(String, Vec<u8>)]) -> Vec<String> {
+    let named = |(name, bytes): &(String, Vec<u8>)| {
+        found(lab, bytes).into_iter().map(|path| format!("{name} in {path}")).collect::<Vec<_>>()
+    };
+    traces.iter().flat_map(named).collect()
+}
+
+#[test]
+fn nothing_is_left_of_what_ended_and_was_not_synced_yet() {
+    for restarts in [false, true] {
+        let mut lab = Lab::new(Plan::plain(Durability::Process));
+        let first = lab.page(1, None, vec![login("alice-in-chains")]);
+        let hers = first.visit.expect("started");
+        let traces = traces(&lab, &[hers]);
+        assert_eq!(traces.len(), 5, "visit, visitor, user");
+        let end = lab.life.engine.journal().appended();
+        let goodbye = lab.begin(1, token_of(&first));
+        let _answer = lab.finish(1, token_of(&first), &goodbye, vec![Op::Logout]);
+        lab.life.journal().write_step().expect("written");
+        assert!(lab.life.engine.open_visit(hers).expect("read").is_none(), "it has ended");
+        assert!(lab.life.engine.journal().synced() <= end, "and that is not on stable storage");
+        assert!(!hits(&lab, &traces).is_empty(), "is the search blind?");
+        let begun = begin(&lab, &surveyed(&lab));
+        assert_eq!((begun.visits.count(Claim::Login), begun.ended), (1, 0));
+        assert!(lab.life.engine.journal().synced() <= end, "nor is it now");
+        if restarts {
+            lab.settle();
+            lab.restart();
+        }
+        lab.turns(3, SECOND);
+        release(&mut lab, &begun);
+        lab.life.engine.finish_erasure(&the_user());
+        lab.turns(3, SECOND);
+        assert_eq!(hits(&lab, &traces), Vec::<String>::new(), "restarted? {restarts}");
+        assert!(lab.delivered.iter().all(|visit| visit.visit != hers));
+        lab.restart();
+        lab.turns(60, SECOND);
+        assert_eq!(hits(&lab, &traces), Vec::<String>::new(), "after a restart; restarted before? {restarts}");
+    }
+}
+
+#[test]
+fn nothing_is_left_where_the_files_are_all_that_sinks_keep() {
+    for stored in 0..3 {
+        let mut lab = Lab::new(Plan::plain(Durability::Process));
+        let (mut token, mut hers) = (None, Vec::new());
+        let mut all = Vec::new();
+        for n in 0..3 {
+            let page = lab.page(1, token, vec![login("alice-in-chains")]);
+            token = token_of(&page).or(token);
+            hers.push(page.visit.expect("started"));
+            all.extend(traces(&lab, &hers[n..]));
+            // The last one goes on.
+            if n < 2 {
+                lab.page(1, token, vec![Op::Logout]);
+            }
+            if n + 1 == stored {
+                lab.turns(5, SECOND);
+                assert_eq!(lab.lines().len(), stored, "in the files");
+            }
+        }
+        let bobs = lab.page(2, None, vec![login("bob")]);
+        lab.page(2, token_of(&bobs), vec![Op::Logout]);
+        assert!(!hits(&lab, &all).is_empty(), "is the search blind?");
+        let whose = {
+            let engine = &lab.life.engine;
+            let mut survey = Survey::of(UserId::new("alice-in-chains"), Vec::new());
+            for _ in 0..2 {
+                engine.survey(&mut survey).expect("read");
+                lab.life.sinks.survey(&mut survey).expect("read");
+                survey_lines(&lab.disk, Path::new(VISITS), &mut survey).expect("read");
+                if !survey.is_second() {
+                    survey.begin_second();
+                }
+            }
+            survey.finish()
+        };
+        let mut gone = find_lines(&lab.disk, Path::new(VISITS), &whose).expect("read").visits;
+        gone.add_all(&lab.life.sinks.find(&whose).expect("read"));
+        let begun = lab.life.engine.begin_erasure(&whose, &gone).expect("it begins");
+        gone.add_all(&begun.visits);
+        assert_eq!(gone.count(Claim::Login), 3, "stored {stored}");
+        lab.life.engine.ended().hasten(begun.below);
+        lab.turns(5, SECOND);
+        assert!(lab.life.sinks.without(begun.below).is_empty());
+        let lines = erase_lines(&lab.disk, Path::new(VISITS), &whose, &|visit| gone.contains(visit)).expect("written");
+        assert_eq!(lines.lines, stored as u64);
+        let aside = lab.life.sinks.erase_set_aside(&whose, &|visit| gone.contains(visit)).expect("nothing there");
+        assert_eq!(aside, ErasedAside::default());
+        release(&mut lab, &begun);
+        lab.life.engine.finish_erasure(&the_user());
+        lab.turns(3, SECOND);
+        assert_eq!(hits(&lab, &all), Vec::<String>::new(), "stored {stored}");
+        assert!(!naming(&lab, bobs.visit.expect("started")).is_empty(), "others stay");
+    }
 }
