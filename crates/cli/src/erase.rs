@@ -101,7 +101,15 @@ pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
         Some(path) => std::fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))?,
         None => out::print_json(&text)?,
     }
+    let with_login = visits.iter().filter(|visit| has_login(visit)).count();
+    eprintln!("exported: {with_login} visits with a login and {} anonymous", visits.len() - with_login);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether anybody was logged in during an exported visit.
+fn has_login(visit: &Value) -> bool {
+    let events = visit["events"].as_array().into_iter().flatten();
+    std::iter::once(visit).chain(events).any(|row| row["user_id"].is_string())
 }
 
 fn wanted(who: &WhoArgs) -> anyhow::Result<Wanted> {

@@ -327,8 +327,11 @@ fn what_waits_is_erased_counted_and_named_no_more_at_every_stage() {
             let gone = if logins_only { &all[..1] } else { &all[..] };
             let traces: Traces = gone.iter().flat_map(|visit| id(visit)).collect();
             assert!(!found(data, &traces).is_empty(), "is the search blind?");
-            let exported: Vec<Value> = serde_json::from_str(&say(&[&["export"], &args[1..]].concat(), data)).unwrap();
-            assert_eq!(exported.len(), gone.len(), "an export shows what an erasure takes");
+            let exported = run(&[&["export"], &args[1..]].concat(), data);
+            let shown: Vec<Value> = serde_json::from_slice(&exported.stdout).unwrap();
+            assert_eq!(shown.len(), gone.len(), "an export shows what an erasure takes");
+            let counted = format!("exported: 1 visits with a login and {} anonymous\n", gone.len() - 1);
+            assert_eq!(String::from_utf8_lossy(&exported.stderr), counted);
             let said = say(&args, data);
             let counted = format!("erased: 1 visits with a login and {} anonymous", gone.len() - 1);
             assert!(said.starts_with(&counted), "flushed {flushed}, {args:?}: {said}");

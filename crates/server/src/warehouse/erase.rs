@@ -203,11 +203,7 @@ impl Shown {
     /// Has all sinks get what they are to get from below a position. What is parked for one that is down loses what is
     /// erased, and stays there; only the sinks whose stores are to be rewritten must work. How many parked visits went
     /// because nobody can read them.
-    fn empty_lanes(
-        &self,
-        below: Lsn,
-        turn: &mut dyn FnMut() -> Result<(), JournalError>,
-    ) -> Result<u64, ErasureError> {
+    fn empty_lanes(&self, below: Lsn, turn: &mut dyn FnMut() -> Result<(), JournalError>) -> Result<u64, ErasureError> {
         let begun: Timestamp = self.engine.now();
         let mut unreadable = 0;
         loop {
