@@ -76,6 +76,18 @@ pub const TOUCH_EVERY: Duration = Duration::from_secs(1);
 /// that lag are parked; beyond it strangers start no sessions (`journal_quota`), beyond nine eighths of it nobody does.
 pub const JOURNAL_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 
+/// Bytes of the park of one sink, by default: what comes while it is full and the journal can't keep more is lost to that
+/// sink (`sink_quota`).
+pub const PARK_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Bytes of the quarantine of one sink, by default: what is to be set aside then is lost to that sink (`sink_quarantine`).
+/// What was set aside first stays, for it tells how it began.
+pub const QUARANTINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// So much of a quarantine, one part in so many, may be taken by what is left of a single visit whose records can't be
+/// read: the next ones need room too. Its newest records are kept.
+pub const QUARANTINE_VISIT_SHARE: u64 = 4;
+/// Bytes of the words that say why a visit was set aside.
+pub const QUARANTINE_REASON_BYTES_MAX: usize = 512;
+
 /// Open sessions that a store lists at once: who wants more asks on, and traffic gets its turn in between.
 pub const OPEN_PAGE_MAX: usize = 1_000;
 /// How long a visitor is the same one, from its birth, by default: 13 months, beyond which the field's regulators want a

@@ -28,6 +28,8 @@
 //! An entry of kind 0 is none: bytes of a visit of which nothing can be read.
 
 mod erase;
+#[cfg(test)]
+mod fixture_tests;
 mod scan;
 
 use std::io;
@@ -36,6 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use visitlog_core::codec::{self, CodecError, EntryKind};
+use visitlog_core::limits::{QUARANTINE_REASON_BYTES_MAX, cut};
 use visitlog_core::model::{EndedVisit, Entry, assemble};
 use visitlog_core::ports::{Disk, DiskFile, RawEntry, StreamId};
 use visitlog_core::{Lsn, Timestamp, VisitId};
@@ -46,8 +49,6 @@ const HEADER_BYTES: usize = 48;
 const FRAME_BYTES: usize = 40;
 /// The kind of bytes that are no entry.
 pub(crate) const NO_ENTRY: u8 = 0;
-/// An error's text is cut there.
-const WHAT_BYTES_MAX: usize = 512;
 
 /// Why a visit was set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -309,7 +310,7 @@ fn decode(entry: &RawEntry) -> Result<Entry, CodecError> {
 fn put_frame(out: &mut Vec<u8>, aside: &SetAside, entries: &[RawEntry]) {
     let head = out.len();
     out.resize(head + FRAME_BYTES, 0);
-    let what = visitlog_core::limits::cut(&aside.what, WHAT_BYTES_MAX);
+    let what = cut(&aside.what, QUARANTINE_REASON_BYTES_MAX);
     out.push(aside.why.code());
     out.extend_from_slice(&(what.len() as u16).to_le_bytes());
     out.extend_from_slice(what.as_bytes());

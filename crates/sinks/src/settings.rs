@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use visitlog_core::limits::{PARK_BYTES_MAX, QUARANTINE_BYTES_MAX, QUARANTINE_VISIT_SHARE};
+
 /// How a lane is driven.
 #[derive(Debug, Clone)]
 pub struct LaneSettings {
@@ -22,7 +24,7 @@ pub struct LaneSettings {
     /// The longest that a sink's park may be, in bytes. What comes then is lost to it, and counted.
     pub park_bytes_max: u64,
     /// The longest that a sink's quarantine may be, in bytes: what is set aside then is lost to it, and counted. The
-    /// oldest stays, for it tells how it began. A visit whose records can't be read is kept up to a quarter of it.
+    /// oldest stays, for it tells how it began. See [`QUARANTINE_VISIT_SHARE`] too.
     pub quarantine_bytes_max: u64,
     /// A sink that has not answered for so long hangs: it is down, until it comes back.
     pub hangs_after: Duration,
@@ -38,9 +40,16 @@ impl Default for LaneSettings {
             retry_max: Duration::from_secs(30),
             park_after: Duration::from_secs(300),
             held_bytes_max: 1 << 30,
-            park_bytes_max: 1 << 30,
-            quarantine_bytes_max: 64 * 1024 * 1024,
+            park_bytes_max: PARK_BYTES_MAX,
+            quarantine_bytes_max: QUARANTINE_BYTES_MAX,
             hangs_after: Duration::from_secs(60),
         }
+    }
+}
+
+impl LaneSettings {
+    /// The most that is set aside of a visit whose records can't be read, in bytes.
+    pub(crate) const fn unreadable_bytes_max(&self) -> u64 {
+        self.quarantine_bytes_max / QUARANTINE_VISIT_SHARE
     }
 }

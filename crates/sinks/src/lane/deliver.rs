@@ -232,9 +232,9 @@ impl Lane {
     /// What can still be read of a visit's records.
     fn raw(&self, visit: VisitId, end: Lsn) -> Vec<RawEntry> {
         if self.park.holds(end) {
-            return self.park.raw(end, self.settings.quarantine_bytes_max / 4);
+            return self.park.raw(end, self.settings.unreadable_bytes_max());
         }
-        self.source.raw(self.stream, visit, end, self.settings.quarantine_bytes_max / 4)
+        self.source.raw(self.stream, visit, end, self.settings.unreadable_bytes_max())
     }
 
     /// Reads on in the source, until the first visit that can't be had at present.

@@ -83,7 +83,7 @@ impl Lane {
             match what {
                 Ok(what) => visits.extend(self.source.admit(self.stream, end, what).map(|visit| (end, visit))),
                 Err((why, what)) => {
-                    let raw = self.source.raw(self.stream, visit, end, self.settings.quarantine_bytes_max / 4);
+                    let raw = self.source.raw(self.stream, visit, end, self.settings.unreadable_bytes_max());
                     self.set_aside(SetAside { end, visit, at: now, why, what }, &raw)?;
                 }
             }
