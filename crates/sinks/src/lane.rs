@@ -15,6 +15,7 @@ mod erase;
 mod failure;
 mod parking;
 mod replay;
+mod state;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,10 +25,8 @@ use std::sync::atomic::AtomicBool;
 use visitlog_core::ports::{EndedVisits, Feed, Keeper, Mark, StoreError, StreamId, VisitSink};
 use visitlog_core::{Lsn, Timestamp};
 
-use self::deliver::{Round, Search};
 use self::failure::{Failing, Failure, explain};
-use self::parking::Parking;
-use self::replay::Replay;
+use self::state::{Parking, Replay, Round, Search};
 use crate::call::Called;
 use crate::park::Park;
 use crate::quarantine::{Quarantine, SetAside, Why};

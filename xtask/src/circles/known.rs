@@ -30,12 +30,6 @@ pub(super) const KNOWN: &[&[&str]] = &[
     ],
     &["crates/server/src/warehouse.rs", "crates/server/src/warehouse/storage.rs"],
     &[
-        "crates/sinks/src/lane.rs",
-        "crates/sinks/src/lane/deliver.rs",
-        "crates/sinks/src/lane/parking.rs",
-        "crates/sinks/src/lane/replay.rs",
-    ],
-    &[
         "crates/testkit/src/sim_disk/inode.rs",
         "crates/testkit/src/sim_disk/mod.rs",
         "crates/testkit/src/sim_disk/state.rs",

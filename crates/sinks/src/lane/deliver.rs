@@ -9,53 +9,13 @@ use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::Lane;
 use super::failure::{Failure, explain};
+use super::state::{Read, Round, Search};
 use crate::call::CallError;
 use crate::park::Parked;
 use crate::quarantine::{SetAside, Why, entries_of};
 
 /// So many panics at one batch are taken for bad luck; then it is looked for the visit that is to blame.
 const PANICS_FORGIVEN: u32 = 3;
-
-/// What a gathering sink has taken since its last flush.
-#[derive(Default)]
-pub(super) struct Round {
-    /// Since when visits have waited for it to begin.
-    pub(super) since: Option<Timestamp>,
-    /// It has begun, or is to begin at once: a round that failed does not wait again.
-    is_due: bool,
-    /// What was read for it, in order.
-    read: Vec<Read>,
-    /// The sink can hold no more.
-    is_full: bool,
-}
-
-/// A visit that was read for a sink.
-#[derive(Clone, Copy)]
-struct Read {
-    end: Lsn,
-    /// The sink was given it: it is not erased, and was not set aside.
-    is_given: bool,
-}
-
-impl Round {
-    /// Visits that were read for it.
-    pub(super) const fn gathered(&self) -> usize {
-        self.read.len()
-    }
-
-    /// The last of them.
-    fn last(&self) -> Lsn {
-        self.read.last().map_or(Lsn::NONE, |read| read.end)
-    }
-}
-
-/// The search for a visit that a sink can't be given.
-pub(super) struct Search {
-    /// So many visits it is given at once.
-    size: usize,
-    /// It goes on until this one.
-    upto: Lsn,
-}
 
 /// What was read for a sink.
 struct Batch {

@@ -8,21 +8,6 @@ use super::failure::{Failure, explain};
 use crate::park::{ParkError, Parked};
 use crate::quarantine::SetAside;
 
-/// A lane's dealings with its park.
-#[derive(Default)]
-pub(super) struct Parking {
-    /// The park's acknowledgement, until the file has been read.
-    pub(super) recovered: Option<Mark>,
-    pub(super) is_read: bool,
-    /// Until all that is there is parked.
-    pub(super) is_on: bool,
-    pub(super) last_at: Timestamp,
-    pub(super) not_before: Timestamp,
-    /// Since when the backlog holds back too much of the source.
-    pub(super) over_since: Option<Timestamp>,
-    pub(super) lost: u64,
-}
-
 impl Lane {
     pub(super) fn read_park(&mut self) -> Result<(), ParkError> {
         if self.parking.is_read {

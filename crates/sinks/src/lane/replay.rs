@@ -10,13 +10,6 @@ use crate::quarantine::visit_of;
 /// Visits that are given again at once.
 const REPLAY_AT_ONCE: usize = 16;
 
-/// What is still to be given again.
-#[derive(Default)]
-pub(super) struct Replay {
-    /// The Ends of what was set aside, in order.
-    left: Vec<Lsn>,
-}
-
 impl Lane {
     /// Everything that was set aside is to be given to the sink once more.
     pub(crate) fn replay(&mut self) {
