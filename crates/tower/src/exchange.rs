@@ -12,13 +12,13 @@ use crate::hooks::{self, SessionStart};
 use crate::origin::{Origin, cut};
 use crate::protocol::{self, Said, UserSaid};
 use crate::settings::Identify;
-use crate::shared::{Hold, Shared, World};
+use crate::shared::{Hold, Setup, Shared};
 use crate::visit::{BoxFuture, Later, Link, Visit, of_type};
 use crate::{caching, cookie};
 
 const VISITLOG_SESSION: HeaderName = HeaderName::from_static("visitlog-session");
 
-impl World {
+impl Setup {
     /// Takes out of a request what only we may say, and what the service within needn't see.
     pub(crate) fn clean_request(&self, headers: &mut HeaderMap, over_tls: bool) {
         if self.settings.header_protocol.is_on() || self.settings.tell_session {
@@ -161,24 +161,24 @@ pub(crate) const fn events_of(class: &Class) -> usize {
 }
 
 impl<St: SessionStore> Link for Shared<St> {
-    fn world(&self) -> &World {
-        &self.world
+    fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     fn commit_later(self: Arc<Self>, later: Later) -> BoxFuture<Result<Committed, StoreError>> {
         Box::pin(async move {
             let ops = later.ops.len();
             let result = commit_alone(&self, later).await;
-            self.world.count(&result, 0, ops);
+            self.setup.count(&result, 0, ops);
             result
         })
     }
 }
 
 async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) -> Result<Committed, StoreError> {
-    let (world, origin) = (&shared.world, later.visit.origin());
-    let counters = &world.counters;
-    let arrival = origin.arrival(world, later.token, false);
+    let (setup, origin) = (&shared.setup, later.visit.origin());
+    let counters = &setup.counters;
+    let arrival = origin.arrival(setup, later.token, false);
     let begun = match counters.call(|| shared.store.begin(arrival))? {
         Reply::Now(begun) => {
             counters.store_said(begun.as_ref().err());
@@ -197,7 +197,7 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
     if later.expected.is_some() && live.map(|live| live.visit) != later.expected {
         return Ok(Committed { outcome: Outcome::Gone, visit: None, issue: None, durable: true, refused: 0 });
     }
-    let mut commit = world.commit(origin, begun, Class::Other(None), later.ops);
+    let mut commit = setup.commit(origin, begun, Class::Other(None), later.ops);
     commit.token = later.token;
     hold.forget();
     let mut commit = Box::pin(counters.call(|| shared.store.commit(commit))?);

@@ -106,13 +106,13 @@ fn begun<St: SessionStore, B>(
     visit: &Visit,
     request: &mut Request<B>,
 ) -> Option<Begun> {
-    let world = &hold.shared().world;
+    let setup = &hold.shared().setup;
     let Ok(begun) = result else {
-        world.counters.untracked.add(1);
+        setup.counters.untracked.add(1);
         return None;
     };
     visit.arrived(begun.at, &begun.standing);
-    world.tell(request.headers_mut(), visit.id());
+    setup.tell(request.headers_mut(), visit.id());
     let is_passive = visit.origin().asked == Asked::Passive;
     match &begun.standing {
         Standing::Live(live) => hold.keep(live.hold),
@@ -132,10 +132,10 @@ fn answered<St: SessionStore, R, E>(
     visit: &Visit,
 ) -> Next<St> {
     let shared = hold.shared().clone();
-    let (world, origin) = (&shared.world, visit.origin());
+    let (setup, origin) = (&shared.setup, visit.origin());
     let mut kind = Kind::Other;
     if let Ok(answer) = answer {
-        world.listen(visit, answer.headers_mut());
+        setup.listen(visit, answer.headers_mut());
         kind = origin.asked.answered(answer.status(), answer.headers());
     }
     let ops = visit.close();
@@ -143,16 +143,16 @@ fn answered<St: SessionStore, R, E>(
         return alone(&shared, visit, ops, kind);
     };
     let class = match answer {
-        Ok(answer) => origin.class(kind, begun.at, answer, world),
+        Ok(answer) => origin.class(kind, begun.at, answer, setup),
         Err(_) => Class::Other(None),
     };
     let (events, count) = (events_of(&class), ops.len());
-    let commit = world.commit(origin, begun, class, ops);
+    let commit = setup.commit(origin, begun, class, ops);
     hold.forget();
-    match world.counters.call(|| shared.store.commit(commit)) {
+    match setup.counters.call(|| shared.store.commit(commit)) {
         Ok(commit) => Next::Commit { commit, events, ops: count },
         Err(error) => {
-            world.count(&Err(error), events, count);
+            setup.count(&Err(error), events, count);
             Next::Go
         }
     }
@@ -167,8 +167,8 @@ fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Ve
         return Next::Late(shared.clone().commit_later(later));
     }
     if !passive {
-        shared.world.counters.events_lost.add(usize::from(matches!(kind, Kind::Page | Kind::PageError)));
-        shared.world.counters.ops_lost.add(ops.len());
+        shared.setup.counters.events_lost.add(usize::from(matches!(kind, Kind::Page | Kind::PageError)));
+        shared.setup.counters.ops_lost.add(ops.len());
     }
     Next::Go
 }
@@ -185,7 +185,7 @@ where
         loop {
             let (result, answer) = match this.state.as_mut().project() {
                 StateProj::Begin { begin, next } => {
-                    let result = ready!(this.hold.shared().world.counters.poll(begin, cx));
+                    let result = ready!(this.hold.shared().setup.counters.poll(begin, cx));
                     let (mut inner, mut request) = next.take().expect("polled after it was ready");
                     *this.begun = begun(result, this.hold, this.visit, &mut request);
                     this.state.set(State::Call { call: inner.call(request) });
@@ -203,8 +203,8 @@ where
                     continue;
                 }
                 StateProj::Commit { commit, answer, events, ops } => {
-                    let result = ready!(this.hold.shared().world.counters.poll(commit, cx));
-                    this.hold.shared().world.count(&result, *events, *ops);
+                    let result = ready!(this.hold.shared().setup.counters.poll(commit, cx));
+                    this.hold.shared().setup.count(&result, *events, *ops);
                     (result, answer.take())
                 }
                 StateProj::Late { late, answer } => (ready!(late.as_mut().poll(cx)), answer.take()),
@@ -213,7 +213,7 @@ where
             if let Ok(committed) = result {
                 this.visit.committed(&committed);
                 if let Ok(answer) = &mut answer {
-                    this.hold.shared().world.issue(this.visit.origin(), &committed, answer);
+                    this.hold.shared().setup.issue(this.visit.origin(), &committed, answer);
                 }
             }
             return Poll::Ready(answer);

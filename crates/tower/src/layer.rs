@@ -13,7 +13,7 @@ use crate::hooks::SessionStart;
 use crate::keys::Keys;
 use crate::service::VisitService;
 use crate::settings::{Settings, SettingsError};
-use crate::shared::{Shared, World};
+use crate::shared::{Setup, Shared};
 
 /// Records the visits of the services that it wraps, in a store.
 ///
@@ -21,12 +21,12 @@ use crate::shared::{Shared, World};
 #[derive(Debug)]
 pub struct VisitLayer<St> {
     store: Arc<St>,
-    world: World,
+    setup: Setup,
 }
 
 impl<St> Clone for VisitLayer<St> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), world: self.world.clone() }
+        Self { store: self.store.clone(), setup: self.setup.clone() }
     }
 }
 
@@ -34,7 +34,7 @@ impl<St: SessionStore> VisitLayer<St> {
     /// A layer with the default settings.
     pub fn new(store: Arc<St>, keys: Keys) -> Self {
         let valid = Settings::default().validate().expect("the default settings go together");
-        let world = World {
+        let setup = Setup {
             settings: valid.settings,
             cookie: valid.cookie,
             keys,
@@ -43,7 +43,7 @@ impl<St: SessionStore> VisitLayer<St> {
             peer_from: None,
             counters: Arc::default(),
         };
-        Self { store, world }
+        Self { store, setup }
     }
 
     /// With these settings.
@@ -52,7 +52,7 @@ impl<St: SessionStore> VisitLayer<St> {
     /// When they don't go together.
     pub fn settings(mut self, settings: Settings) -> Result<Self, SettingsError> {
         let valid = settings.validate()?;
-        (self.world.settings, self.world.cookie) = (valid.settings, valid.cookie);
+        (self.setup.settings, self.setup.cookie) = (valid.settings, valid.cookie);
         Ok(self)
     }
 
@@ -61,14 +61,14 @@ impl<St: SessionStore> VisitLayer<St> {
     /// counted.
     #[must_use]
     pub fn on_session_start(mut self, hook: impl Fn(&mut SessionStart<'_>) + Send + Sync + 'static) -> Self {
-        self.world.on_start = Some(Arc::new(hook));
+        self.setup.on_start = Some(Arc::new(hook));
         self
     }
 
     /// Finds the address of a connection's other end by `find`, where the server keeps it in an extension of its own.
     #[must_use]
     pub fn peer_from(mut self, find: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
-        self.world.peer_from = Some(Arc::new(find));
+        self.setup.peer_from = Some(Arc::new(find));
         self
     }
 
@@ -76,13 +76,13 @@ impl<St: SessionStore> VisitLayer<St> {
     /// when things happened is for the store's clock to say.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.world.clock = clock;
+        self.setup.clock = clock;
         self
     }
 
     /// What was lost or refused so far, by this layer and its clones together.
     pub fn counts(&self) -> Counts {
-        self.world.counters.counts()
+        self.setup.counters.counts()
     }
 }
 
@@ -90,7 +90,7 @@ impl<Svc, St: SessionStore> Layer<Svc> for VisitLayer<St> {
     type Service = VisitService<Svc, St>;
 
     fn layer(&self, inner: Svc) -> Self::Service {
-        VisitService::new(inner, Arc::new(Shared { world: self.world.clone(), store: self.store.clone() }))
+        VisitService::new(inner, Arc::new(Shared { setup: self.setup.clone(), store: self.store.clone() }))
     }
 }
 

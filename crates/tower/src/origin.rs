@@ -16,7 +16,7 @@ use crate::class::{Asked, Kind};
 use crate::client::{AddressGroup, OverTls, Peer};
 use crate::hints;
 use crate::settings::{Identify, Panicked};
-use crate::shared::World;
+use crate::shared::Setup;
 
 /// The pattern by which the app's router found the handler. A router, or the app, puts it into the extensions of the
 /// request or of the response; axum's `MatchedPath` is understood too, with the feature `axum`.
@@ -43,12 +43,12 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn of<B>(request: &http::Request<B>, world: &World) -> Self {
+    pub(crate) fn of<B>(request: &http::Request<B>, setup: &Setup) -> Self {
         let (headers, extensions) = (request.headers(), request.extensions());
-        let started = world.clock.now();
+        let started = setup.clock.now();
         let host = host_of(request.uri(), headers);
-        let peer = peer_of(extensions, world);
-        let settings = &world.settings;
+        let peer = peer_of(extensions, setup);
+        let settings = &setup.settings;
         let address = peer.map(|peer| settings.trusted_proxies.client(peer, headers));
         let over_tls = request.uri().scheme() == Some(&http::uri::Scheme::HTTPS)
             || extensions.get::<OverTls>().is_some()
@@ -59,10 +59,10 @@ impl Origin {
             started,
             asked: settings.rules.asked(request.method(), request.uri().path(), headers),
             token: match settings.identify {
-                Identify::ByCookie => world.cookie.read(headers, over_tls, &host, &world.keys, Day::of(started)),
+                Identify::ByCookie => setup.cookie.read(headers, over_tls, &host, &setup.keys, Day::of(started)),
                 Identify::ByFingerprint => None,
             },
-            fingerprint: world.keys.fingerprints(&host, AddressGroup::of(address), agent, started),
+            fingerprint: setup.keys.fingerprints(&host, AddressGroup::of(address), agent, started),
             over_tls,
             method: request.method().clone(),
             route: route_of(extensions),
@@ -76,13 +76,13 @@ impl Origin {
         }
     }
 
-    pub(crate) fn arrival(&self, world: &World, token: Option<Token>, passive: bool) -> Arrival {
+    pub(crate) fn arrival(&self, setup: &Setup, token: Option<Token>, passive: bool) -> Arrival {
         Arrival {
             host: self.host.clone(),
             token,
             fingerprint: self.fingerprint,
             passive,
-            cookies: world.settings.identify == Identify::ByCookie,
+            cookies: setup.settings.identify == Identify::ByCookie,
         }
     }
 
@@ -92,35 +92,35 @@ impl Origin {
     }
 
     /// What is known of a visitor who starts a session, by a request of this class.
-    pub(crate) fn start_facts(&self, world: &World, visitor_id: VisitorId, class: &Class) -> Box<StartFacts> {
+    pub(crate) fn start_facts(&self, setup: &Setup, visitor_id: VisitorId, class: &Class) -> Box<StartFacts> {
         let is_page = matches!(class, Class::Page(_) | Class::PageError(_));
         Box::new(StartFacts {
             visitor_id,
-            ip: Redacted::new(self.address.and_then(|address| world.settings.addresses.kept(address))),
+            ip: Redacted::new(self.address.and_then(|address| setup.settings.addresses.kept(address))),
             user_agent: Redacted::new(text(self.user_agent.as_ref(), limits::USER_AGENT_BYTES_MAX)),
             language: text(self.language.as_ref(), limits::LANGUAGE_BYTES_MAX),
             referrer: text(self.referrer.as_ref(), limits::REFERRER_BYTES_MAX),
-            via: world.settings.via,
-            place: self.place(world),
+            via: setup.settings.via,
+            place: self.place(setup),
             hints: self.hints.get().map(|hints| hints.with_if(is_page, Hints::PAGE)),
         })
     }
 
-    fn place(&self, world: &World) -> Option<Place> {
-        world.settings.locator.place(self.address?).unwrap_or_else(|Panicked| {
-            world.counters.panics.add(1);
+    fn place(&self, setup: &Setup) -> Option<Place> {
+        setup.settings.locator.place(self.address?).unwrap_or_else(|Panicked| {
+            setup.counters.panics.add(1);
             tracing::error!("the locator panicked");
             None
         })
     }
 
     /// What a request turned out to be, for its commit. `at`: its arrival, by the store's clock.
-    pub(crate) fn class<B>(&self, kind: Kind, at: Timestamp, answer: &Response<B>, world: &World) -> Class {
-        let event = |kind| self.event(kind, at, answer, world.clock.now());
+    pub(crate) fn class<B>(&self, kind: Kind, at: Timestamp, answer: &Response<B>, setup: &Setup) -> Class {
+        let event = |kind| self.event(kind, at, answer, setup.clock.now());
         match kind {
             Kind::Page => Class::Page(event(EventKind::PageView)),
             Kind::PageError => Class::PageError(event(EventKind::PageError)),
-            Kind::Other if world.settings.rules.record_requests => Class::Other(Some(event(EventKind::Request))),
+            Kind::Other if setup.settings.rules.record_requests => Class::Other(Some(event(EventKind::Request))),
             Kind::Other => Class::Other(None),
             Kind::Passive => Class::Passive,
         }
@@ -153,8 +153,8 @@ fn host_of(uri: &Uri, headers: &HeaderMap) -> Host {
     }
 }
 
-fn peer_of(extensions: &Extensions, world: &World) -> Option<IpAddr> {
-    if let Some(peer_from) = &world.peer_from {
+fn peer_of(extensions: &Extensions, setup: &Setup) -> Option<IpAddr> {
+    if let Some(peer_from) = &setup.peer_from {
         return peer_from(extensions);
     }
     #[cfg(feature = "connect-info")]

@@ -46,22 +46,22 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let world = &self.shared.world;
-        let origin = Origin::of(&request, world);
-        world.clean_request(request.headers_mut(), origin.over_tls);
+        let setup = &self.shared.setup;
+        let origin = Origin::of(&request, setup);
+        setup.clean_request(request.headers_mut(), origin.over_tls);
         let passive = origin.asked == Asked::Passive;
         let nobody = passive && origin.token.is_none();
-        let arrival = (!nobody).then(|| origin.arrival(world, origin.token, passive));
+        let arrival = (!nobody).then(|| origin.arrival(setup, origin.token, passive));
         let visit = Visit::new(origin, self.shared.clone());
         request.extensions_mut().insert(visit.clone());
         let Some(arrival) = arrival else {
             // Nobody to find.
             return ResponseFuture::call(self.shared.clone(), visit, self.inner.call(request));
         };
-        let reply = world.counters.call(|| self.shared.store.begin(arrival));
+        let reply = setup.counters.call(|| self.shared.store.begin(arrival));
         match reply.unwrap_or_else(|error| Reply::Now(Err(error))) {
             Reply::Now(begun) => {
-                world.counters.store_said(begun.as_ref().err());
+                setup.counters.store_said(begun.as_ref().err());
                 ResponseFuture::begun(self.shared.clone(), visit, begun, &mut self.inner, request)
             }
             Reply::Later(begin) => {

@@ -18,9 +18,9 @@ use crate::settings::Settings;
 /// How the address of a connection's other end is found.
 pub(crate) type PeerFrom = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 
-/// All but the store: so that what a handler holds needs no type parameter.
+/// How the layer was set up, but for the store: so that what a handler holds needs no type parameter.
 #[derive(Clone)]
-pub(crate) struct World {
+pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) cookie: Cookie,
     pub(crate) keys: Keys,
@@ -30,16 +30,16 @@ pub(crate) struct World {
     pub(crate) counters: Arc<Counters>,
 }
 
-impl std::fmt::Debug for World {
+impl std::fmt::Debug for Setup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("settings", &self.settings).field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Setup").field("settings", &self.settings).field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
-/// The world and the store.
+/// How the layer was set up, and the store.
 #[derive(Debug)]
 pub(crate) struct Shared<St> {
-    pub(crate) world: World,
+    pub(crate) setup: Setup,
     pub(crate) store: St,
 }
 
@@ -74,7 +74,7 @@ impl<St: SessionStore> Drop for Hold<St> {
         if let Some(hold) = self.hold.take() {
             let shared = &self.shared;
             if catch_unwind(AssertUnwindSafe(|| shared.store.release(hold))).is_err() {
-                shared.world.counters.panics.add(1);
+                shared.setup.counters.panics.add(1);
             }
         }
     }

@@ -12,7 +12,7 @@ use visitlog_core::ports::{Committed, Op, Outcome, SessionData, Standing, StoreE
 use visitlog_core::{Timestamp, model};
 
 use crate::origin::{Origin, cut};
-use crate::shared::World;
+use crate::shared::Setup;
 
 /// The visit that a request belongs to. The layer puts one into the extensions of each request; clones are the same.
 ///
@@ -51,7 +51,7 @@ pub(crate) struct Inner {
 /// The layer behind a handle, whatever its store is.
 pub(crate) trait Link: Send + Sync {
     /// What all requests share.
-    fn world(&self) -> &World;
+    fn setup(&self) -> &Setup;
 
     /// Commits operations by themselves, with a begin of their own.
     fn commit_later(self: Arc<Self>, later: Later) -> BoxFuture<Result<Committed, StoreError>>;
@@ -218,7 +218,7 @@ impl Visit {
     pub(crate) fn push(&self, op: Op) {
         let mut state = self.inner.state();
         if state.ops.len() >= limits::OPS_PER_COMMIT_MAX {
-            self.inner.link.world().counters.ops_refused.add(1);
+            self.inner.link.setup().counters.ops_refused.add(1);
             return;
         }
         preview(state.data.get_or_insert_default(), &op);
@@ -226,7 +226,7 @@ impl Visit {
     }
 
     pub(crate) fn push_action(&self, name: Box<str>, type_: Option<Box<str>>, properties: Map<String, Value>) {
-        let elapsed = self.inner.link.world().clock.now().since(self.inner.origin.started);
+        let elapsed = self.inner.link.setup().clock.now().since(self.inner.origin.started);
         // Within a request, so behind its arrival, at which its page view stands: however quick the app is.
         let time = self.inner.state().at.after(elapsed.max(Duration::from_micros(1)));
         let properties = properties_text(properties);
@@ -254,7 +254,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         // A request whose future is dropped loses what it said; so does a job that forgets to flush.
-        self.link.world().counters.ops_lost.add(state.ops.len());
+        self.link.setup().counters.ops_lost.add(state.ops.len());
     }
 }
 

@@ -58,14 +58,14 @@ impl FileWriter {
         let kind = &place.kind;
         let columns = kind.file_columns();
         let schema = Arc::new(kind.schema.project(&columns)?);
-        let name = format!("part-{}.zstd.parquet", place.world.uuid());
+        let name = format!("part-{}.zstd.parquet", place.ports.uuid());
         let path = Path::from(format!("{}={month}/{name}", schema::PARTITION));
         let store = Arc::clone(&place.store);
         let output = BufWriter::with_capacity(Arc::clone(&store), path.clone(), PART_BYTES);
         let writer = AsyncArrowWriter::try_new(output, Arc::clone(&schema), Some(properties()))
             .map_err(WarehouseError::file("beginning", &path))?;
         let stats = Stats::new(&schema, kind.stats);
-        Ok(Self { writer, store, path, month: month.to_owned(), columns, stats, now: place.world.clock.now() })
+        Ok(Self { writer, store, path, month: month.to_owned(), columns, stats, now: place.ports.clock.now() })
     }
 
     pub(crate) fn month(&self) -> &str {

@@ -28,7 +28,7 @@ use crate::gathered::{EVENT_ROWS, Gathered, VISIT_ROWS};
 use crate::rows::RowBuilder;
 use crate::runs::Runs;
 use crate::store::{DurableStore, link};
-use crate::tables::{Kind, Place, Table, World};
+use crate::tables::{Kind, Place, Ports, Table};
 use crate::upkeep::MERGED_BYTES_MAX;
 use crate::warehouse::Warehouse;
 
@@ -94,12 +94,12 @@ impl Staging {
         let dir = dir
             .canonicalize()
             .map_err(|source| WarehouseError::Io { doing: "looking for the batch's folder", source })?;
-        let world = World { clock, entropy };
+        let ports = Ports { clock, entropy };
         let place = |kind: Kind| {
             let wrong = |_| WarehouseError::Place { place: dir.display().to_string() };
             let prefix = Path::from_absolute_path(dir.join(kind.name)).map_err(wrong)?;
             let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(DurableStore::new(), prefix));
-            Ok::<_, WarehouseError>(Place { kind, world: world.clone(), store })
+            Ok::<_, WarehouseError>(Place { kind, ports: ports.clone(), store })
         };
         let (visits, events) = (place(Kind::visits())?, place(Kind::events())?);
         Ok(Arc::new(Self { runtime, visits, events, dir, enricher }))

@@ -66,7 +66,7 @@ impl Kind {
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) kind: Kind,
-    pub(crate) world: World,
+    pub(crate) ports: Ports,
     pub(crate) store: Arc<dyn ObjectStore>,
 }
 
@@ -92,14 +92,14 @@ impl DataFile {
     }
 }
 
-/// What tables need of the world.
+/// The ports that tables use.
 #[derive(Clone)]
-pub(crate) struct World {
+pub(crate) struct Ports {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-impl World {
+impl Ports {
     /// A name that no other file has.
     pub(crate) fn uuid(&self) -> uuid::Uuid {
         uuid::Builder::from_random_bytes(self.entropy.random().to_be_bytes()).into_uuid()
@@ -110,7 +110,7 @@ impl World {
 #[derive(Clone)]
 pub(crate) struct Table {
     pub(crate) kind: Kind,
-    pub(crate) world: World,
+    pub(crate) ports: Ports,
     pub(crate) delta: DeltaTable,
 }
 
@@ -120,7 +120,7 @@ impl Table {
         store: Arc<dyn ObjectStore>,
         folder: &str,
         kind: Kind,
-        world: World,
+        ports: Ports,
     ) -> Result<Self, WarehouseError> {
         let name = kind.name;
         let place = format!("{}/{name}", folder.trim_end_matches('/'));
@@ -134,7 +134,7 @@ impl Table {
         } else {
             delta = create(log, &kind).await.map_err(WarehouseError::delta("creating", name))?;
         }
-        let mut table = Self { kind, world, delta };
+        let mut table = Self { kind, ports, delta };
         table.check_version()?;
         table.add_missing_columns().await?;
         Ok(table)
@@ -186,7 +186,7 @@ impl Table {
 
     /// Where its data files are written.
     pub(crate) fn place(&self) -> Place {
-        Place { kind: self.kind.clone(), world: self.world.clone(), store: self.store() }
+        Place { kind: self.kind.clone(), ports: self.ports.clone(), store: self.store() }
     }
 
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {

@@ -62,7 +62,7 @@ impl Warehouse {
                 return self.merge(pick, &table, group);
             }
         }
-        let now = self.world.clock.now();
+        let now = self.ports.clock.now();
         if state.swept.is_some_and(|swept| now < swept.after(SWEEP_EVERY)) {
             return self.shorten_logs();
         }
@@ -239,7 +239,7 @@ pub(crate) async fn checkpoint(table: &mut Table) -> Result<(), WarehouseError> 
 pub(crate) async fn clean_log(table: &mut Table, keep: Duration) -> Result<(), WarehouseError> {
     let files = log_files(table).await?;
     let Some(last) = last_checkpoint(&files) else { return Ok(()) };
-    let before = table.world.clock.now().before(keep).millis();
+    let before = table.ports.clock.now().before(keep).millis();
     let is_old = |file: &LogFile| keep.is_zero() || file.meta.last_modified.timestamp_millis() < before;
     let old: Vec<LogFile> = files.into_iter().filter(|file| file.version < last && is_old(file)).collect();
     if old.is_empty() {
@@ -266,7 +266,7 @@ pub(crate) async fn vacuum(table: &mut Table, keep: Duration) -> Result<u64, War
         .try_collect()
         .await
         .map_err(WarehouseError::delta("reading", name))?;
-    let before = table.world.clock.now().before(keep).millis();
+    let before = table.ports.clock.now().before(keep).millis();
     let list: Vec<ObjectMeta> =
         table.store().list(None).try_collect().await.map_err(WarehouseError::store("listing a table's files"))?;
     let mut deleted = 0;

@@ -16,7 +16,7 @@ use visitlog_core::ports::{Clock, Entropy, Gathering};
 use crate::error::WarehouseError;
 use crate::schema;
 use crate::store::DurableStore;
-use crate::tables::{Kind, Table, World};
+use crate::tables::{Kind, Ports, Table};
 use crate::upkeep::UpkeepState;
 
 /// Threads that read and write files.
@@ -76,7 +76,7 @@ pub struct Warehouse {
     settings: WarehouseSettings,
     /// Where the tables are, if that is a local folder.
     folder: Option<PathBuf>,
-    pub(crate) world: World,
+    pub(crate) ports: Ports,
 }
 
 /// A table in figures.
@@ -128,10 +128,10 @@ impl Warehouse {
             .enable_time()
             .build()
             .map_err(|source| WarehouseError::Io { doing: "starting threads", source })?;
-        let world = World { clock, entropy };
+        let ports = Ports { clock, entropy };
         let tables = runtime.block_on(async {
-            let visits = Table::open(Arc::clone(store), place, Kind::visits(), world.clone()).await?;
-            let events = Table::open(Arc::clone(store), place, Kind::events(), world.clone()).await?;
+            let visits = Table::open(Arc::clone(store), place, Kind::visits(), ports.clone()).await?;
+            let events = Table::open(Arc::clone(store), place, Kind::events(), ports.clone()).await?;
             Ok::<_, WarehouseError>(Tables { visits, events })
         })?;
         let folder = (!place.contains("://")).then(|| PathBuf::from(place));
@@ -142,7 +142,7 @@ impl Warehouse {
             upkeep: Mutex::default(),
             settings,
             folder,
-            world,
+            ports,
         }))
     }
 

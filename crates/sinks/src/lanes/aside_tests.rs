@@ -83,7 +83,7 @@ impl VisitSink for Picky {
     }
 }
 
-struct World {
+struct PickyLane {
     source: MemorySource,
     disk: MemDisk,
     target: Arc<Target>,
@@ -96,7 +96,7 @@ fn settings() -> LaneSettings {
     LaneSettings { batch_visits_max: 32, park_after: 600 * SECOND, ..LaneSettings::default() }
 }
 
-impl World {
+impl PickyLane {
     fn new(target: Target) -> Self {
         Self::with(MemorySource::default(), MemDisk::default(), Arc::new(target), settings())
     }
@@ -147,91 +147,91 @@ fn all_but(range: std::ops::Range<u64>, but: &[u64]) -> Vec<VisitId> {
 #[test]
 fn a_visit_that_cannot_be_assembled_is_set_aside_and_the_rest_goes_on() {
     for gathers in [false, true] {
-        let mut world = World::new(Target { gathers, ..Target::default() });
-        world.source.set_broken(3, true);
-        world.source.set_broken(4, true);
-        world.ends(0..20);
-        world.run();
-        assert_eq!(world.rows(), all_but(0..20, &[3, 4]), "gathers {gathers}");
-        assert_eq!(world.aside(), [(id(3), Why::Broken), (id(4), Why::Broken)]);
-        let status = world.status();
+        let mut lane = PickyLane::new(Target { gathers, ..Target::default() });
+        lane.source.set_broken(3, true);
+        lane.source.set_broken(4, true);
+        lane.ends(0..20);
+        lane.run();
+        assert_eq!(lane.rows(), all_but(0..20, &[3, 4]), "gathers {gathers}");
+        assert_eq!(lane.aside(), [(id(3), Why::Broken), (id(4), Why::Broken)]);
+        let status = lane.status();
         assert_eq!((&status.state, status.set_aside, status.backlog), (&SinkState::Running, 2, 0));
-        assert_eq!(world.source.oldest_needed(), None, "the journal can go");
-        let mut world = world.crash(true);
-        world.run();
-        assert_eq!(world.aside(), [(id(3), Why::Broken), (id(4), Why::Broken)], "still there");
-        assert_eq!(world.rows(), all_but(0..20, &[3, 4]));
+        assert_eq!(lane.source.oldest_needed(), None, "the journal can go");
+        let mut lane = lane.crash(true);
+        lane.run();
+        assert_eq!(lane.aside(), [(id(3), Why::Broken), (id(4), Why::Broken)], "still there");
+        assert_eq!(lane.rows(), all_but(0..20, &[3, 4]));
     }
 }
 
 #[test]
 fn what_a_sink_refuses_is_set_aside_whether_it_knows_which_or_not() {
     for (gathers, knows) in [(false, true), (true, true), (false, false), (true, false)] {
-        let mut world = World::new(Target { gathers, ..Target::default() });
-        let set = if knows { &world.target.refuses } else { &world.target.dislikes };
+        let mut lane = PickyLane::new(Target { gathers, ..Target::default() });
+        let set = if knows { &lane.target.refuses } else { &lane.target.dislikes };
         set.lock().extend([id(5), id(17)]);
-        world.ends(0..40);
-        world.run();
-        assert_eq!(world.rows(), all_but(0..40, &[5, 17]), "gathers {gathers}, knows {knows}");
-        assert_eq!(world.aside(), [(id(5), Why::Refused), (id(17), Why::Refused)]);
-        assert_eq!(world.status().state, SinkState::Running);
+        lane.ends(0..40);
+        lane.run();
+        assert_eq!(lane.rows(), all_but(0..40, &[5, 17]), "gathers {gathers}, knows {knows}");
+        assert_eq!(lane.aside(), [(id(5), Why::Refused), (id(17), Why::Refused)]);
+        assert_eq!(lane.status().state, SinkState::Running);
     }
 }
 
 #[test]
 fn a_visit_that_a_sink_panics_at_is_found_and_set_aside() {
     for gathers in [false, true] {
-        let mut world = World::new(Target { gathers, ..Target::default() });
-        world.target.panics_at.lock().insert(id(21));
-        world.ends(0..40);
-        world.run();
-        assert_eq!(world.rows(), all_but(0..40, &[21]), "gathers {gathers}");
-        assert_eq!(world.aside(), [(id(21), Why::Panicked)]);
-        let status = world.status();
+        let mut lane = PickyLane::new(Target { gathers, ..Target::default() });
+        lane.target.panics_at.lock().insert(id(21));
+        lane.ends(0..40);
+        lane.run();
+        assert_eq!(lane.rows(), all_but(0..40, &[21]), "gathers {gathers}");
+        assert_eq!(lane.aside(), [(id(21), Why::Panicked)]);
+        let status = lane.status();
         assert!(status.panics >= 3 && status.state == SinkState::Running, "{status:?}");
-        assert!(*world.target.calls.lock() < 60, "it is looked for by halves");
+        assert!(*lane.target.calls.lock() < 60, "it is looked for by halves");
     }
 }
 
 #[test]
 fn a_few_panics_cost_no_visit() {
-    let mut world = World::new(Target::default());
-    world.target.panics_at.lock().insert(id(2));
-    world.ends(0..4);
+    let mut lane = PickyLane::new(Target::default());
+    lane.target.panics_at.lock().insert(id(2));
+    lane.ends(0..4);
     for _ in 0..2 {
-        world.lanes.step(world.now);
-        world.now = world.now.after(SECOND);
+        lane.lanes.step(lane.now);
+        lane.now = lane.now.after(SECOND);
     }
-    assert!(matches!(&world.status().state, SinkState::Failing { what, .. } if what.contains("can't bear")));
-    world.target.panics_at.lock().clear();
-    world.run();
-    assert_eq!((world.rows(), world.aside()), (all_but(0..4, &[]), Vec::new()));
+    assert!(matches!(&lane.status().state, SinkState::Failing { what, .. } if what.contains("can't bear")));
+    lane.target.panics_at.lock().clear();
+    lane.run();
+    assert_eq!((lane.rows(), lane.aside()), (all_but(0..4, &[]), Vec::new()));
 }
 
 #[test]
 fn what_was_set_aside_is_given_again_once_it_is_mended() {
     for gathers in [false, true] {
-        let mut world = World::new(Target { gathers, ..Target::default() });
-        world.target.refuses.lock().extend([id(1), id(2)]);
-        world.ends(0..6);
-        world.run();
-        assert_eq!(world.rows(), all_but(0..6, &[1, 2]));
-        assert!(world.lanes.replay("picky") && !world.lanes.replay("another"));
-        world.run();
-        assert_eq!(world.aside().len(), 2, "it still does not take them, and they stay");
-        world.target.refuses.lock().clear();
-        let mut world = world.crash(false);
-        world.run();
-        world.lanes.replay("picky");
-        world.ends(6..9);
-        world.run();
-        assert_eq!(world.aside(), [], "gathers {gathers}");
-        let rows: BTreeSet<VisitId> = world.rows().into_iter().collect();
+        let mut lane = PickyLane::new(Target { gathers, ..Target::default() });
+        lane.target.refuses.lock().extend([id(1), id(2)]);
+        lane.ends(0..6);
+        lane.run();
+        assert_eq!(lane.rows(), all_but(0..6, &[1, 2]));
+        assert!(lane.lanes.replay("picky") && !lane.lanes.replay("another"));
+        lane.run();
+        assert_eq!(lane.aside().len(), 2, "it still does not take them, and they stay");
+        lane.target.refuses.lock().clear();
+        let mut lane = lane.crash(false);
+        lane.run();
+        lane.lanes.replay("picky");
+        lane.ends(6..9);
+        lane.run();
+        assert_eq!(lane.aside(), [], "gathers {gathers}");
+        let rows: BTreeSet<VisitId> = lane.rows().into_iter().collect();
         assert_eq!(rows.into_iter().collect::<Vec<_>>(), all_but(0..9, &[]));
-        assert_eq!(world.rows().len(), 9, "each once");
-        assert_eq!(world.status().set_aside, 0);
+        assert_eq!(lane.rows().len(), 9, "each once");
+        assert_eq!(lane.status().set_aside, 0);
         assert!(
-            world.disk.paths().iter().all(|path| !path.to_string_lossy().contains("quarantine")),
+            lane.disk.paths().iter().all(|path| !path.to_string_lossy().contains("quarantine")),
             "the file is gone"
         );
     }
@@ -240,12 +240,12 @@ fn what_was_set_aside_is_given_again_once_it_is_mended() {
 #[test]
 fn beyond_its_quota_what_was_to_be_set_aside_is_lost_and_counted() {
     let settings = LaneSettings { quarantine_bytes_max: 400, ..settings() };
-    let mut world = World::with(MemorySource::default(), MemDisk::default(), Arc::default(), settings);
-    (0..20).for_each(|n| world.source.set_broken(n, true));
-    world.ends(0..30);
-    world.run();
-    let status = world.status();
-    assert_eq!(world.rows(), all_but(20..30, &[]));
+    let mut lane = PickyLane::with(MemorySource::default(), MemDisk::default(), Arc::default(), settings);
+    (0..20).for_each(|n| lane.source.set_broken(n, true));
+    lane.ends(0..30);
+    lane.run();
+    let status = lane.status();
+    assert_eq!(lane.rows(), all_but(20..30, &[]));
     assert!(status.set_aside > 0 && status.set_aside_bytes <= 400, "{status:?}");
     assert_eq!(status.set_aside + status.lost_quarantine, 20, "{status:?}");
 }
@@ -253,13 +253,13 @@ fn beyond_its_quota_what_was_to_be_set_aside_is_lost_and_counted() {
 #[test]
 fn once_whatever_step_of_setting_aside_a_crash_interrupts() {
     let live = |disk: &MemDisk, source: &MemorySource, target: &Arc<Target>| {
-        let mut world = World::with(source.clone(), disk.clone(), Arc::clone(target), settings());
+        let mut lane = PickyLane::with(source.clone(), disk.clone(), Arc::clone(target), settings());
         for _ in 0..12 {
-            world.lanes.step(world.now);
-            world.source.sync();
-            world.now = world.now.after(SECOND);
+            lane.lanes.step(lane.now);
+            lane.source.sync();
+            lane.now = lane.now.after(SECOND);
         }
-        (world.aside(), world.status())
+        (lane.aside(), lane.status())
     };
     let start = || {
         let source = MemorySource::default();
@@ -294,18 +294,18 @@ fn once_whatever_step_of_setting_aside_a_crash_interrupts() {
 #[test]
 fn a_paused_sink_gets_nothing_and_its_backlog_is_parked() {
     let settings = LaneSettings { park_after: 10 * SECOND, ..settings() };
-    let mut world = World::with(MemorySource::default(), MemDisk::default(), Arc::default(), settings);
-    world.ends(0..2);
-    world.run();
-    assert!(world.lanes.pause("picky"));
-    world.ends(2..7);
-    world.run();
-    let status = world.status();
+    let mut lane = PickyLane::with(MemorySource::default(), MemDisk::default(), Arc::default(), settings);
+    lane.ends(0..2);
+    lane.run();
+    assert!(lane.lanes.pause("picky"));
+    lane.ends(2..7);
+    lane.run();
+    let status = lane.status();
     assert!(matches!(status.state, SinkState::Paused { .. }), "{status:?}");
-    assert_eq!((world.rows(), status.parked), (all_but(0..2, &[]), 5));
-    assert!(world.lanes.resume("picky"));
-    world.run();
-    assert_eq!(world.rows(), all_but(0..7, &[]));
+    assert_eq!((lane.rows(), status.parked), (all_but(0..2, &[]), 5));
+    assert!(lane.lanes.resume("picky"));
+    lane.run();
+    assert_eq!(lane.rows(), all_but(0..7, &[]));
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl VisitSink for Gatherer {
     }
 }
 
-struct World {
+struct GathererLane {
     journal: MemorySource,
     disk: MemDisk,
     table: Arc<Table>,
@@ -99,7 +99,7 @@ fn settings() -> LaneSettings {
     LaneSettings { batch_visits_max: 4, retry_max: 2 * SECOND, park_after: 30 * SECOND, ..LaneSettings::default() }
 }
 
-impl World {
+impl GathererLane {
     fn new(settings: LaneSettings, full_at: usize) -> Self {
         Self::with(MemorySource::default(), MemDisk::default(), Arc::default(), MORNING, full_at, settings)
     }
@@ -156,119 +156,119 @@ fn ids(range: std::ops::Range<u64>) -> Vec<VisitId> {
 
 #[test]
 fn waits_until_there_are_enough_or_one_has_waited_long_enough() {
-    let mut world = World::new(settings(), 100);
-    world.ends(0..9);
-    world.run();
-    assert_eq!(world.rows(), [], "nine are not ten");
-    assert_eq!((world.status().backlog, world.status().waiting_since), (9, Some(MORNING)));
-    let first = world.journal.oldest_needed().expect("the journal keeps them");
-    world.ends(9..13);
-    world.run();
-    assert_eq!(*world.table.flushes.lock(), [10], "in batches of four, until there are ten");
-    assert_eq!(world.status().backlog, 3);
-    assert_eq!(world.journal.oldest_needed(), Some(first), "until the acknowledgement is synced");
-    world.wait(59 * SECOND);
-    assert_eq!(world.rows(), ids(0..10));
-    let step = world.lanes.step(world.now);
+    let mut lane = GathererLane::new(settings(), 100);
+    lane.ends(0..9);
+    lane.run();
+    assert_eq!(lane.rows(), [], "nine are not ten");
+    assert_eq!((lane.status().backlog, lane.status().waiting_since), (9, Some(MORNING)));
+    let first = lane.journal.oldest_needed().expect("the journal keeps them");
+    lane.ends(9..13);
+    lane.run();
+    assert_eq!(*lane.table.flushes.lock(), [10], "in batches of four, until there are ten");
+    assert_eq!(lane.status().backlog, 3);
+    assert_eq!(lane.journal.oldest_needed(), Some(first), "until the acknowledgement is synced");
+    lane.wait(59 * SECOND);
+    assert_eq!(lane.rows(), ids(0..10));
+    let step = lane.lanes.step(lane.now);
     assert_eq!(step.wake_at, Some(MORNING.after(60 * SECOND)));
-    world.wait(SECOND);
-    assert_eq!(world.rows(), ids(0..13), "one has waited a minute");
-    assert_eq!((world.status().backlog, world.status().waiting_since), (0, None));
-    assert_eq!(world.journal.oldest_needed(), None);
+    lane.wait(SECOND);
+    assert_eq!(lane.rows(), ids(0..13), "one has waited a minute");
+    assert_eq!((lane.status().backlog, lane.status().waiting_since), (0, None));
+    assert_eq!(lane.journal.oldest_needed(), None);
 }
 
 #[test]
 fn can_be_hastened_and_flushes_early_when_it_is_full() {
-    let mut world = World::new(settings(), 4);
-    world.ends(0..3);
-    world.run();
-    let upto = world.journal.newest(MemorySource::STREAM);
-    world.ends(3..4);
-    world.journal.hasten(upto);
-    world.run();
-    assert_eq!(*world.table.flushes.lock(), [4], "all there was");
-    world.ends(4..5);
-    world.run();
-    assert_eq!(world.rows(), ids(0..4), "only what it was hastened for");
-    world.ends(5..15);
-    world.run();
-    assert_eq!(*world.table.flushes.lock(), [4, 4], "it holds four, and what is left is no ten");
-    assert_eq!(world.status().backlog, 7);
+    let mut lane = GathererLane::new(settings(), 4);
+    lane.ends(0..3);
+    lane.run();
+    let upto = lane.journal.newest(MemorySource::STREAM);
+    lane.ends(3..4);
+    lane.journal.hasten(upto);
+    lane.run();
+    assert_eq!(*lane.table.flushes.lock(), [4], "all there was");
+    lane.ends(4..5);
+    lane.run();
+    assert_eq!(lane.rows(), ids(0..4), "only what it was hastened for");
+    lane.ends(5..15);
+    lane.run();
+    assert_eq!(*lane.table.flushes.lock(), [4, 4], "it holds four, and what is left is no ten");
+    assert_eq!(lane.status().backlog, 7);
 }
 
 #[test]
 fn flushes_before_the_journal_grows_too_large() {
-    let mut world = World::new(LaneSettings { held_bytes_max: 1_000, ..settings() }, 100);
-    world.ends(0..5);
-    world.run();
-    assert_eq!(world.rows(), []);
-    world.ends(5..6);
-    world.run();
-    assert_eq!(world.rows(), ids(0..6));
+    let mut lane = GathererLane::new(LaneSettings { held_bytes_max: 1_000, ..settings() }, 100);
+    lane.ends(0..5);
+    lane.run();
+    assert_eq!(lane.rows(), []);
+    lane.ends(5..6);
+    lane.run();
+    assert_eq!(lane.rows(), ids(0..6));
 }
 
 #[test]
 fn once_and_in_order_whichever_call_fails_and_whenever_a_crash_comes() {
     for fails in 1..=16 {
         for (is_late, crash) in [(false, None), (true, None), (false, Some(false)), (true, Some(true))] {
-            let mut world = World::new(settings(), 8);
-            *world.table.fails.lock() = Some((fails, is_late));
+            let mut lane = GathererLane::new(settings(), 8);
+            *lane.table.fails.lock() = Some((fails, is_late));
             for n in 0..30 {
-                world.ends(n..n + 1);
-                world.now = world.now.after(SECOND);
+                lane.ends(n..n + 1);
+                lane.now = lane.now.after(SECOND);
                 for _ in 0..3 {
-                    world.lanes.step(world.now);
+                    lane.lanes.step(lane.now);
                 }
                 if crash.is_some() && n == fails + 6 {
-                    world = world.crash(crash == Some(true));
+                    lane = lane.crash(crash == Some(true));
                 }
             }
             for _ in 0..3 {
-                world.wait(60 * SECOND);
+                lane.wait(60 * SECOND);
             }
-            assert_eq!(world.rows(), ids(0..30), "call {fails} fails, late {is_late}, crash {crash:?}");
-            assert_eq!((world.status().state, world.status().backlog), (SinkState::Running, 0));
+            assert_eq!(lane.rows(), ids(0..30), "call {fails} fails, late {is_late}, crash {crash:?}");
+            assert_eq!((lane.status().state, lane.status().backlog), (SinkState::Running, 0));
         }
     }
 }
 
 #[test]
 fn a_gathering_sink_that_stays_down_is_parked_and_gets_all_later() {
-    let mut world = World::new(LaneSettings { held_bytes_max: 2_000, ..settings() }, 100);
-    let down = |world: &World, call| *world.table.fails.lock() = Some((call, false));
-    world.ends(0..25);
+    let mut lane = GathererLane::new(LaneSettings { held_bytes_max: 2_000, ..settings() }, 100);
+    let down = |lane: &GathererLane, call| *lane.table.fails.lock() = Some((call, false));
+    lane.ends(0..25);
     for call in 1..60 {
-        down(&world, call);
-        world.wait(2 * SECOND);
+        down(&lane, call);
+        lane.wait(2 * SECOND);
     }
-    assert_eq!(world.rows(), []);
-    assert!(world.status().parked > 0, "{:?}", world.status());
-    let mut world = world.crash(true);
-    *world.table.fails.lock() = None;
-    world.ends(25..27);
+    assert_eq!(lane.rows(), []);
+    assert!(lane.status().parked > 0, "{:?}", lane.status());
+    let mut lane = lane.crash(true);
+    *lane.table.fails.lock() = None;
+    lane.ends(25..27);
     for _ in 0..3 {
-        world.wait(60 * SECOND);
+        lane.wait(60 * SECOND);
     }
-    assert_eq!(world.rows(), ids(0..27));
-    assert_eq!((world.status().parked, world.status().backlog), (0, 0));
+    assert_eq!(lane.rows(), ids(0..27));
+    assert_eq!((lane.status().parked, lane.status().backlog), (0, 0));
 }
 
 #[test]
 fn a_sink_that_gathers_but_can_not_flush_is_left_alone_for_longer_each_time() {
-    let mut world = World::new(settings(), 100);
-    world.ends(0..10);
+    let mut lane = GathererLane::new(settings(), 100);
+    lane.ends(0..10);
     let mut delays = Vec::new();
     for round in 1..=6 {
         // Three batches, then the flush.
-        *world.table.fails.lock() = Some((4 * round, false));
-        world.run();
-        let state = world.status().state;
+        *lane.table.fails.lock() = Some((4 * round, false));
+        lane.run();
+        let state = lane.status().state;
         assert!(matches!(state, SinkState::Failing { since: MORNING, .. }), "failing from the first on: {state:?}");
-        let again = world.lanes.step(world.now).wake_at.expect("it is tried again");
-        delays.push(again.millis() - world.now.millis());
-        world.now = again;
+        let again = lane.lanes.step(lane.now).wake_at.expect("it is tried again");
+        delays.push(again.millis() - lane.now.millis());
+        lane.now = again;
     }
     assert_eq!(delays, [100, 200, 400, 800, 1_600, 2_000]);
-    world.run();
-    assert_eq!((world.rows(), world.status().state), (ids(0..10), SinkState::Running));
+    lane.run();
+    assert_eq!((lane.rows(), lane.status().state), (ids(0..10), SinkState::Running));
 }

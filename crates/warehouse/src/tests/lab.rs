@@ -41,7 +41,7 @@ pub(super) fn nth(n: u64) -> (Lsn, EndedVisit) {
     (Lsn((n + 1) * 100), visit(n, if n % 10 == 9 { DECEMBER } else { MORNING }))
 }
 
-/// A world that outlives processes.
+/// What outlives processes: a disk, a clock, and what was acknowledged.
 pub(super) struct Lab {
     pub(super) disk: Arc<dyn ObjectStore>,
     pub(super) place: String,
@@ -75,7 +75,7 @@ impl Lab {
     }
 
     pub(super) fn open_on(&self, store: &FaultStore) -> Result<Arc<Warehouse>, WarehouseError> {
-        // Real bits: two processes of one world must not choose the same names.
+        // Real bits: two processes on one disk must not choose the same names.
         let entropy = SimEntropy::new(std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 1));
         let settings = self.settings.clone();
         let store: Arc<dyn ObjectStore> = Arc::new(store.clone());

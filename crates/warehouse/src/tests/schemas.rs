@@ -16,8 +16,8 @@ fn kind(change: impl FnOnce(&mut Vec<Arc<Field>>)) -> Kind {
 }
 
 fn open(lab: &Lab, process: &super::lab::Process, kind: Kind) -> Result<Table, WarehouseError> {
-    let world = process.warehouse.world.clone();
-    process.warehouse.run(Table::open(Arc::clone(&lab.disk), &lab.place, kind, world))
+    let ports = process.warehouse.ports.clone();
+    process.warehouse.run(Table::open(Arc::clone(&lab.disk), &lab.place, kind, ports))
 }
 
 #[test]

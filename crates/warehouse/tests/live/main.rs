@@ -85,7 +85,7 @@ struct Client {
     token: Option<Token>,
 }
 
-struct World {
+struct Machine {
     disk: SimDisk,
     clock: Arc<SimClock>,
     entropy: Arc<SimEntropy>,
@@ -120,7 +120,7 @@ fn engine(
     (engine, sinks)
 }
 
-impl World {
+impl Machine {
     fn new(seed: u64, bytes_max: usize) -> Self {
         let disk = SimDisk::new(seed);
         let (clock, entropy) = (Arc::new(SimClock::new(MORNING)), Arc::new(SimEntropy::new(seed)));
@@ -200,44 +200,44 @@ impl World {
 }
 
 async fn live_through(seed: u64, bytes_max: usize) -> [u64; 3] {
-    let mut world = World::new(seed, bytes_max);
+    let mut machine = Machine::new(seed, bytes_max);
     let mut clients: Vec<Client> = (0..40).map(|_| Client::default()).collect();
     let (mut carried, mut removed) = (0, 0);
     for round in 0..60 {
-        for _ in 0..world.below(40) {
-            let n = world.below(40);
-            world.clock.advance(Duration::from_millis(world.below(9_000)));
-            world.request(n, &mut clients[n as usize]);
+        for _ in 0..machine.below(40) {
+            let n = machine.below(40);
+            machine.clock.advance(Duration::from_millis(machine.below(9_000)));
+            machine.request(n, &mut clients[n as usize]);
         }
-        match world.below(5) {
+        match machine.below(5) {
             0 => {
-                world.engine.journal().sync_step().expect("synced");
-                let now = world.engine.now();
-                while world.sinks.step(now).worked {}
+                machine.engine.journal().sync_step().expect("synced");
+                let now = machine.engine.now();
+                while machine.sinks.step(now).worked {}
             }
             1 => {
-                world.sweep.step(&world.engine);
+                machine.sweep.step(&machine.engine);
             }
             2 => {
                 for _ in 0..3 {
-                    world.upkeep.step(&world.engine).expect("a working disk");
-                    world.write();
-                    world.engine.journal().sync_step().expect("synced");
-                    world.write();
+                    machine.upkeep.step(&machine.engine).expect("a working disk");
+                    machine.write();
+                    machine.engine.journal().sync_step().expect("synced");
+                    machine.write();
                 }
             }
-            3 if world.below(3) == 0 => {
-                carried += world.upkeep.carried();
-                removed += world.upkeep.removed();
-                world.restart();
+            3 if machine.below(3) == 0 => {
+                carried += machine.upkeep.carried();
+                removed += machine.upkeep.removed();
+                machine.restart();
             }
-            _ => world.clock.advance(Duration::from_secs(world.below(600))),
+            _ => machine.clock.advance(Duration::from_secs(machine.below(600))),
         }
         // What was appended and not written is lost by a kill, and nobody was told of it.
-        world.write();
-        world.check(&format!("seed {seed}, round {round}")).await;
+        machine.write();
+        machine.check(&format!("seed {seed}, round {round}")).await;
     }
-    [carried + world.upkeep.carried(), removed + world.upkeep.removed(), world.live.counts().let_go]
+    [carried + machine.upkeep.carried(), removed + machine.upkeep.removed(), machine.live.counts().let_go]
 }
 
 #[tokio::test]
