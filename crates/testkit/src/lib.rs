@@ -11,6 +11,7 @@ pub mod memory_store;
 pub mod samples;
 pub mod sim_disk;
 pub mod sink_suite;
+pub mod step_disk;
 
 pub use clock::SimClock;
 pub use entropy::SimEntropy;
@@ -19,3 +20,4 @@ pub use memory_sink::{MemorySink, MemoryTarget};
 pub use memory_source::MemorySource;
 pub use memory_store::MemoryStore;
 pub use sim_disk::{DiskCall, DiskFaults, DiskProbes, SimDisk};
+pub use step_disk::StepDisk;

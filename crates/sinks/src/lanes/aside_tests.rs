@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError};
-use visitlog_testkit::MemorySource;
 use visitlog_testkit::samples::{MORNING, id};
+use visitlog_testkit::{MemorySource, StepDisk};
 
 use super::*;
 use crate::quarantine::Why;
-use crate::testing::{MemDisk, feed};
+use crate::testing::feed;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -85,7 +85,7 @@ impl VisitSink for Picky {
 
 struct PickyLane {
     source: MemorySource,
-    disk: MemDisk,
+    disk: StepDisk,
     target: Arc<Target>,
     lanes: Lanes,
     settings: LaneSettings,
@@ -98,10 +98,10 @@ fn settings() -> LaneSettings {
 
 impl PickyLane {
     fn new(target: Target) -> Self {
-        Self::with(MemorySource::default(), MemDisk::default(), Arc::new(target), settings())
+        Self::with(MemorySource::default(), StepDisk::default(), Arc::new(target), settings())
     }
 
-    fn with(source: MemorySource, disk: MemDisk, target: Arc<Target>, settings: LaneSettings) -> Self {
+    fn with(source: MemorySource, disk: StepDisk, target: Arc<Target>, settings: LaneSettings) -> Self {
         let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(Picky(Arc::clone(&target), Vec::new()))];
         let lanes = Lanes::open(&feed(&source, &disk), &settings, sinks).expect("one sink");
         Self { source, disk, target, lanes, settings, now: MORNING }
@@ -240,7 +240,7 @@ fn what_was_set_aside_is_given_again_once_it_is_mended() {
 #[test]
 fn beyond_its_quota_what_was_to_be_set_aside_is_lost_and_counted() {
     let settings = LaneSettings { quarantine_bytes_max: 400, ..settings() };
-    let mut lane = PickyLane::with(MemorySource::default(), MemDisk::default(), Arc::default(), settings);
+    let mut lane = PickyLane::with(MemorySource::default(), StepDisk::default(), Arc::default(), settings);
     (0..20).for_each(|n| lane.source.set_broken(n, true));
     lane.ends(0..30);
     lane.run();
@@ -252,7 +252,7 @@ fn beyond_its_quota_what_was_to_be_set_aside_is_lost_and_counted() {
 
 #[test]
 fn once_whatever_step_of_setting_aside_a_crash_interrupts() {
-    let live = |disk: &MemDisk, source: &MemorySource, target: &Arc<Target>| {
+    let live = |disk: &StepDisk, source: &MemorySource, target: &Arc<Target>| {
         let mut lane = PickyLane::with(source.clone(), disk.clone(), Arc::clone(target), settings());
         for _ in 0..12 {
             lane.lanes.step(lane.now);
@@ -269,7 +269,7 @@ fn once_whatever_step_of_setting_aside_a_crash_interrupts() {
         }
         [2, 7].into_iter().for_each(|n| source.set_broken(n, true));
         source.sync();
-        (MemDisk::default(), source, Arc::new(Target::default()))
+        (StepDisk::default(), source, Arc::new(Target::default()))
     };
     let (disk, source, target) = start();
     live(&disk, &source, &target);
@@ -294,7 +294,7 @@ fn once_whatever_step_of_setting_aside_a_crash_interrupts() {
 #[test]
 fn a_paused_sink_gets_nothing_and_its_backlog_is_parked() {
     let settings = LaneSettings { park_after: 10 * SECOND, ..settings() };
-    let mut lane = PickyLane::with(MemorySource::default(), MemDisk::default(), Arc::default(), settings);
+    let mut lane = PickyLane::with(MemorySource::default(), StepDisk::default(), Arc::default(), settings);
     lane.ends(0..2);
     lane.run();
     assert!(lane.lanes.pause("picky"));
@@ -313,7 +313,7 @@ fn names_that_would_be_shared_or_are_no_names_are_refused() {
     let open = |names: &[&'static str]| {
         let sink = |name: &&'static str| -> Box<dyn VisitSink> { Box::new(crate::HookSink::new(*name, |_| {})) };
         let sinks = names.iter().map(sink).collect();
-        Lanes::open(&feed(&MemorySource::default(), &MemDisk::default()), &settings(), sinks).map(drop)
+        Lanes::open(&feed(&MemorySource::default(), &StepDisk::default()), &settings(), sinks).map(drop)
     };
     let twice = open(&["app", "mail", "app"]).expect_err("two of one name").to_string();
     assert!(twice.contains("two are called app"), "{twice}");

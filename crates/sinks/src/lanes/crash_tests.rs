@@ -7,9 +7,9 @@ use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, SinkError};
 
 use super::*;
-use crate::testing::{MemDisk, feed, written};
-use visitlog_testkit::MemorySource;
+use crate::testing::{feed, written};
 use visitlog_testkit::samples::{MORNING, id};
+use visitlog_testkit::{MemorySource, StepDisk};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -43,12 +43,12 @@ impl<S: VisitSink> VisitSink for Gate<S> {
 }
 
 /// Feeds visits to an ndjson sink, which is down for a while; stops where the disk crashes.
-fn live(journal: &MemorySource, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64) {
+fn live(journal: &MemorySource, disk: &StepDisk, visits: std::ops::Range<u64>, seed: u64) {
     live_for(journal, disk, visits, seed, usize::MAX);
 }
 
 /// The same; stops after so many steps of the driver, too.
-fn live_for(journal: &MemorySource, disk: &MemDisk, visits: std::ops::Range<u64>, seed: u64, mut steps: usize) {
+fn live_for(journal: &MemorySource, disk: &StepDisk, visits: std::ops::Range<u64>, seed: u64, mut steps: usize) {
     let is_shut = Arc::new(AtomicBool::new(false));
     let gate = Gate(NdjsonSink::new(disk.shared(), "data"), Arc::clone(&is_shut));
     let lanes = Lanes::open(&feed(journal, disk), &settings(), vec![Box::new(gate)]).expect("one sink");
@@ -86,7 +86,7 @@ fn live_for(journal: &MemorySource, disk: &MemDisk, visits: std::ops::Range<u64>
 #[test]
 fn once_and_in_order_whatever_step_a_crash_interrupts() {
     let steps = {
-        let disk = MemDisk::default();
+        let disk = StepDisk::default();
         live(&MemorySource::default(), &disk, 0..60, 0);
         assert_eq!(written(&disk, "data"), ids(0..60));
         assert!(disk.paths().iter().all(|path| path.extension().is_some_and(|e| e == "ndjson")), "no park is left");
@@ -95,7 +95,7 @@ fn once_and_in_order_whatever_step_a_crash_interrupts() {
     assert!(steps > 60, "{steps}");
     for step in 1..=steps {
         for seed in 0..3 {
-            let (journal, disk) = (MemorySource::default(), MemDisk::default());
+            let (journal, disk) = (MemorySource::default(), StepDisk::default());
             disk.crash_at(step);
             live(&journal, &disk, 0..60, seed);
             recovers(&journal, &disk, step, seed);
@@ -107,7 +107,7 @@ fn once_and_in_order_whatever_step_a_crash_interrupts() {
 fn once_and_in_order_between_whichever_steps_a_crash_comes() {
     for steps in (1..180).step_by(2) {
         for seed in 0..3 {
-            let (journal, disk) = (MemorySource::default(), MemDisk::default());
+            let (journal, disk) = (MemorySource::default(), StepDisk::default());
             live_for(&journal, &disk, 0..60, seed, steps);
             recovers(&journal, &disk, steps as u64, seed);
         }
@@ -115,7 +115,7 @@ fn once_and_in_order_between_whichever_steps_a_crash_comes() {
 }
 
 /// After a crash, and another one during recovery, each visit whose end survived stands once.
-fn recovers(journal: &MemorySource, disk: &MemDisk, step: u64, seed: u64) {
+fn recovers(journal: &MemorySource, disk: &StepDisk, step: u64, seed: u64) {
     let is_power_cut = seed > 0;
     let ever = journal.everything(is_power_cut);
     let disk = if is_power_cut { disk.after_power_cut(seed) } else { disk.after_kill() };
@@ -133,7 +133,7 @@ fn recovers(journal: &MemorySource, disk: &MemDisk, step: u64, seed: u64) {
 #[test]
 fn once_and_in_order_whatever_step_fails() {
     for step in 1..=80 {
-        let (journal, disk) = (MemorySource::default(), MemDisk::default());
+        let (journal, disk) = (MemorySource::default(), StepDisk::default());
         disk.fail_at(step, if step % 2 == 0 { 5 } else { 28 });
         live(&journal, &disk, 0..60, step);
         assert_eq!(written(&disk, "data"), ids(0..60), "step {step}");

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Kept, SinkError};
-use visitlog_testkit::MemorySource;
 use visitlog_testkit::samples::{MORNING, id};
+use visitlog_testkit::{MemorySource, StepDisk};
 
 use super::*;
 use crate::quarantine::Why;
-use crate::testing::{MemDisk, feed};
+use crate::testing::feed;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Bytes of a park's header, and of what stands before each visit.
@@ -43,7 +43,7 @@ impl VisitSink for Shelf {
 
 struct Scene {
     source: MemorySource,
-    disk: MemDisk,
+    disk: StepDisk,
     rows: Arc<Mutex<Vec<VisitId>>>,
     is_shut: Arc<AtomicBool>,
     lanes: Lanes,
@@ -51,7 +51,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn open(source: MemorySource, disk: MemDisk, is_shut: bool) -> Self {
+    fn open(source: MemorySource, disk: StepDisk, is_shut: bool) -> Self {
         let settings = LaneSettings { batch_visits_max: 4, park_after: SECOND, ..LaneSettings::default() };
         let (rows, is_shut) = (Arc::default(), Arc::new(AtomicBool::new(is_shut)));
         let sink = Shelf { rows: Arc::clone(&rows), is_shut: Arc::clone(&is_shut) };
@@ -61,7 +61,7 @@ impl Scene {
 
     /// Ten visits, parked; their journal is gone.
     fn parked() -> Self {
-        let mut scene = Self::open(MemorySource::default(), MemDisk::default(), true);
+        let mut scene = Self::open(MemorySource::default(), StepDisk::default(), true);
         for n in 0..10 {
             scene.source.end(n);
         }
@@ -224,7 +224,7 @@ fn damage_in_a_quarantine_costs_the_visit_and_not_those_behind_it() {
     for (kind, (damage, gone)) in damages.into_iter().enumerate() {
         let source = MemorySource::default();
         (0..10).for_each(|n| source.set_broken(n, true));
-        let mut scene = Scene::open(source, MemDisk::default(), false);
+        let mut scene = Scene::open(source, StepDisk::default(), false);
         for n in 0..10 {
             scene.source.end(n);
         }

@@ -6,12 +6,12 @@ use visitlog_core::VisitId;
 use visitlog_core::erasure::{Claim, Subject, Survey, Whose};
 use visitlog_core::model::{EndedVisit, UserId};
 use visitlog_core::ports::{Delivery, Keeper, SinkError};
-use visitlog_testkit::MemorySource;
 use visitlog_testkit::samples::{MORNING, id, visit};
+use visitlog_testkit::{MemorySource, StepDisk};
 
 use super::crash_tests::Gate;
 use super::*;
-use crate::testing::{MemDisk, feed, written};
+use crate::testing::{feed, written};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,7 +20,7 @@ fn settings() -> LaneSettings {
 }
 
 /// The files that hold a visit's id, as text or in binary.
-fn naming(disk: &MemDisk, visit: VisitId) -> Vec<String> {
+fn naming(disk: &StepDisk, visit: VisitId) -> Vec<String> {
     let needles = [visit.to_string().into_bytes(), visit.as_u128().to_le_bytes().to_vec()];
     let holds = |bytes: &[u8]| needles.iter().any(|needle| bytes.windows(needle.len()).any(|part| part == needle));
     let paths = disk.paths().into_iter();
@@ -29,7 +29,7 @@ fn naming(disk: &MemDisk, visit: VisitId) -> Vec<String> {
 
 struct Scene {
     source: MemorySource,
-    disk: MemDisk,
+    disk: StepDisk,
     lanes: Lanes,
     is_shut: Arc<AtomicBool>,
     now: Timestamp,
@@ -38,7 +38,7 @@ struct Scene {
 impl Scene {
     /// Ten visits, parked.
     fn parked() -> Self {
-        let (source, disk) = (MemorySource::default(), MemDisk::default());
+        let (source, disk) = (MemorySource::default(), StepDisk::default());
         let is_shut = Arc::new(AtomicBool::new(true));
         let gate = Gate(NdjsonSink::new(disk.shared(), "data"), Arc::clone(&is_shut));
         let lanes = Lanes::open(&feed(&source, &disk), &settings(), vec![Box::new(gate)]).expect("one sink");
@@ -170,13 +170,13 @@ impl VisitSink for Refusing {
     }
 }
 
-fn refusing(source: &MemorySource, disk: &MemDisk) -> Lanes {
+fn refusing(source: &MemorySource, disk: &StepDisk) -> Lanes {
     Lanes::open(&feed(source, disk), &settings(), vec![Box::new(Refusing)]).expect("one sink")
 }
 
 /// Four visits that were set aside, each by a visitor of its own.
-fn set_aside() -> (MemorySource, MemDisk) {
-    let (source, disk) = (MemorySource::default(), MemDisk::default());
+fn set_aside() -> (MemorySource, StepDisk) {
+    let (source, disk) = (MemorySource::default(), StepDisk::default());
     let lanes = refusing(&source, &disk);
     for n in 0..4 {
         source.end(n);

@@ -8,9 +8,9 @@ use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError};
 
 use super::*;
-use crate::testing::{MemDisk, feed};
-use visitlog_testkit::MemorySource;
+use crate::testing::feed;
 use visitlog_testkit::samples::{MORNING, id};
+use visitlog_testkit::{MemorySource, StepDisk};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -87,7 +87,7 @@ impl VisitSink for Gatherer {
 
 struct GathererLane {
     journal: MemorySource,
-    disk: MemDisk,
+    disk: StepDisk,
     table: Arc<Table>,
     lanes: Lanes,
     now: Timestamp,
@@ -101,12 +101,12 @@ fn settings() -> LaneSettings {
 
 impl GathererLane {
     fn new(settings: LaneSettings, full_at: usize) -> Self {
-        Self::with(MemorySource::default(), MemDisk::default(), Arc::default(), MORNING, full_at, settings)
+        Self::with(MemorySource::default(), StepDisk::default(), Arc::default(), MORNING, full_at, settings)
     }
 
     fn with(
         journal: MemorySource,
-        disk: MemDisk,
+        disk: StepDisk,
         table: Arc<Table>,
         now: Timestamp,
         full_at: usize,

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, Keeper, Kept, SinkError};
-use visitlog_testkit::MemorySource;
 use visitlog_testkit::samples::{MORNING, id};
+use visitlog_testkit::{MemorySource, StepDisk};
 
 use super::*;
-use crate::testing::{MemDisk, feed};
+use crate::testing::feed;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -109,7 +109,7 @@ impl VisitSink for Forgetful {
 
 struct Driven {
     source: MemorySource,
-    disk: MemDisk,
+    disk: StepDisk,
     target: Arc<Target>,
     lanes: Lanes,
     now: Timestamp,
@@ -117,10 +117,10 @@ struct Driven {
 
 impl Driven {
     fn new(target: Target) -> Self {
-        Self::with(MemorySource::default(), MemDisk::default(), Arc::new(target), MORNING)
+        Self::with(MemorySource::default(), StepDisk::default(), Arc::new(target), MORNING)
     }
 
-    fn with(source: MemorySource, disk: MemDisk, target: Arc<Target>, now: Timestamp) -> Self {
+    fn with(source: MemorySource, disk: StepDisk, target: Arc<Target>, now: Timestamp) -> Self {
         let settings = LaneSettings { batch_visits_max: 8, park_after: 30 * SECOND, ..LaneSettings::default() };
         let sink = Forgetful(Arc::clone(&target), Vec::new());
         let lanes = Lanes::open(&feed(&source, &disk), &settings, vec![Box::new(sink)]).expect("one sink");

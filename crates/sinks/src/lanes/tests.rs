@@ -7,9 +7,9 @@ use visitlog_core::ports::{Delivery, Keeper, Kept, SinkError, StoreError};
 use visitlog_testkit::memory_source::VISIT_BYTES;
 
 use super::*;
-use crate::testing::{MemDisk, feed};
-use visitlog_testkit::MemorySource;
+use crate::testing::feed;
 use visitlog_testkit::samples::{MORNING, id};
+use visitlog_testkit::{MemorySource, StepDisk};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -63,7 +63,7 @@ fn last(batch: &[(Lsn, EndedVisit)]) -> Lsn {
 
 struct RecorderLane {
     journal: MemorySource,
-    disk: MemDisk,
+    disk: StepDisk,
     log: Arc<Log>,
     lanes: Lanes,
     settings: LaneSettings,
@@ -75,7 +75,7 @@ fn settings() -> LaneSettings {
 }
 
 impl RecorderLane {
-    fn new(journal: MemorySource, disk: MemDisk, settings: LaneSettings) -> Self {
+    fn new(journal: MemorySource, disk: StepDisk, settings: LaneSettings) -> Self {
         let log = Arc::<Log>::default();
         let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(Recorder(Arc::clone(&log)))];
         let lanes = Lanes::open(&feed(&journal, &disk), &settings, sinks).expect("one sink");
@@ -83,7 +83,7 @@ impl RecorderLane {
     }
 
     fn empty() -> Self {
-        Self::new(MemorySource::default(), MemDisk::default(), settings())
+        Self::new(MemorySource::default(), StepDisk::default(), settings())
     }
 
     fn ends(&self, range: std::ops::Range<u64>) {
@@ -154,7 +154,7 @@ fn delivers_what_is_synced_in_order_and_in_batches() {
 fn a_batch_is_bounded_by_events_too_but_never_empty() {
     for (events, batches) in [(5, vec![2, 2, 1]), (1, vec![1; 5])] {
         let settings = LaneSettings { batch_bytes_max: events * VISIT_BYTES / 2, ..settings() };
-        let mut lane = RecorderLane::new(MemorySource::default(), MemDisk::default(), settings);
+        let mut lane = RecorderLane::new(MemorySource::default(), StepDisk::default(), settings);
         lane.ends(0..5);
         lane.journal.sync();
         lane.run();
@@ -210,13 +210,13 @@ fn a_sink_added_later_starts_at_now_even_if_it_crashes_at_once() {
     }
     journal.sync();
     let journal = journal.after_crash(true);
-    let mut lane = RecorderLane::new(journal, MemDisk::default(), settings());
+    let mut lane = RecorderLane::new(journal, StepDisk::default(), settings());
     lane.ends(3..5);
     lane.journal.sync();
     let again = lane.journal.after_crash(true);
     lane.run();
     assert_eq!(lane.seen(), ids(3..5));
-    let mut lane = RecorderLane::new(again, MemDisk::default(), settings());
+    let mut lane = RecorderLane::new(again, StepDisk::default(), settings());
     lane.run();
     assert_eq!(lane.seen(), ids(3..5), "what came after it was added, though nothing had been delivered");
     assert_eq!(lane.log.resumed.lock()[0].0, None, "no place yet");
@@ -274,7 +274,7 @@ fn a_sink_ahead_of_the_journal_stops() {
     lane.journal.sync();
     lane.run();
     let older = MemorySource::with_marks_of(&lane.journal);
-    let mut lane = RecorderLane::new(older, MemDisk::default(), settings());
+    let mut lane = RecorderLane::new(older, StepDisk::default(), settings());
     lane.step();
     let state = lane.status().state;
     assert!(matches!(&state, SinkState::Stopped { what, .. } if what.contains("not the one")), "{state:?}");
@@ -329,7 +329,7 @@ fn a_sink_that_is_down_for_long_is_parked_and_then_served_in_order() {
 #[test]
 fn a_backlog_that_holds_back_too_much_is_parked_at_once() {
     let settings = LaneSettings { held_bytes_max: 500, ..settings() };
-    let mut lane = RecorderLane::new(MemorySource::default(), MemDisk::default(), settings);
+    let mut lane = RecorderLane::new(MemorySource::default(), StepDisk::default(), settings);
     lane.mode(1);
     lane.ends(0..3);
     lane.journal.sync();
@@ -343,7 +343,7 @@ fn a_backlog_that_holds_back_too_much_is_parked_at_once() {
 
 #[test]
 fn the_backlog_of_a_sink_that_is_down_is_parked_once_the_source_needs_the_room() {
-    let mut lane = RecorderLane::new(MemorySource::default(), MemDisk::default(), settings());
+    let mut lane = RecorderLane::new(MemorySource::default(), StepDisk::default(), settings());
     lane.mode(1);
     lane.ends(0..3);
     let upto = lane.journal.newest(MemorySource::STREAM);
@@ -390,7 +390,7 @@ fn a_parked_backlog_survives_crashes() {
 #[test]
 fn beyond_the_quota_visits_are_dropped_and_counted() {
     let settings = LaneSettings { held_bytes_max: 1_000, park_bytes_max: 4_000, ..settings() };
-    let mut lane = RecorderLane::new(MemorySource::default(), MemDisk::default(), settings);
+    let mut lane = RecorderLane::new(MemorySource::default(), StepDisk::default(), settings);
     lane.mode(1);
     for n in 0..60 {
         lane.ends(n..n + 1);
@@ -414,7 +414,7 @@ fn beyond_the_quota_visits_are_dropped_and_counted() {
 #[test]
 fn a_sink_that_has_all_of_its_park_has_what_was_dropped_behind_it() {
     let settings = LaneSettings { held_bytes_max: 0, park_bytes_max: 4_000, ..settings() };
-    let mut lane = RecorderLane::new(MemorySource::default(), MemDisk::default(), settings);
+    let mut lane = RecorderLane::new(MemorySource::default(), StepDisk::default(), settings);
     lane.mode(1);
     for n in 0..20 {
         lane.ends(n..n + 1);

@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicU64;
 use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Kept, SinkError};
+use visitlog_testkit::StepDisk;
 use visitlog_testkit::samples::MORNING;
 use visitlog_testkit::{MemorySource, SimClock};
 
 use super::*;
-use crate::testing::{MemDisk, feed};
+use crate::testing::feed;
 
 /// Counts what it gets.
 struct Good(Arc<AtomicU64>);
@@ -70,7 +71,7 @@ fn until(clock: &SimClock, what: &str, is_so: impl Fn() -> bool) {
 
 #[test]
 fn a_sink_that_hangs_holds_only_its_own_lane_whose_backlog_is_parked() {
-    let (source, disk) = (MemorySource::default(), MemDisk::default());
+    let (source, disk) = (MemorySource::default(), StepDisk::default());
     let clock = Arc::new(SimClock::new(MORNING));
     let feed = Feed { clock: clock.clone(), ..feed(&source, &disk) };
     let (gate, got, late) = (Arc::<Gate>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
@@ -126,7 +127,7 @@ impl VisitSink for Mad {
 
 #[test]
 fn a_sink_that_panics_stops_no_other_and_can_be_stopped() {
-    let (source, disk) = (MemorySource::default(), MemDisk::default());
+    let (source, disk) = (MemorySource::default(), StepDisk::default());
     let clock = Arc::new(SimClock::new(MORNING));
     let feed = Feed { clock: clock.clone(), ..feed(&source, &disk) };
     let got = Arc::<AtomicU64>::default();

@@ -5,15 +5,18 @@ use visitlog_core::Timestamp;
 use visitlog_core::erasure::{Claim, Subject, Whose};
 
 use super::*;
-use crate::testing::{MemDisk, written};
+use crate::testing::written;
+use visitlog_testkit::StepDisk;
 use visitlog_testkit::samples::{MORNING, id, visits};
 
 const TODAY: &str = "data/visits-2025-11-21.ndjson";
 const TOMORROW: &str = "data/visits-2025-11-22.ndjson";
 /// Ten seconds before midnight.
 const EVENING: Timestamp = Timestamp::from_secs(1_763_769_590);
+/// What the simulated disk writes as a whole.
+const SECTOR_BYTES: usize = 512;
 
-fn sink(disk: &MemDisk) -> NdjsonSink {
+fn sink(disk: &StepDisk) -> NdjsonSink {
     NdjsonSink::new(disk.shared(), "data")
 }
 
@@ -39,7 +42,7 @@ fn deliver_part(sink: &mut NdjsonSink, batch: &[EndedVisit]) -> Result<(usize, V
 }
 
 /// A sink that has delivered `batch`, and the place behind it.
-fn delivered(disk: &MemDisk, batch: &[EndedVisit]) -> (NdjsonSink, Vec<u8>) {
+fn delivered(disk: &StepDisk, batch: &[EndedVisit]) -> (NdjsonSink, Vec<u8>) {
     let mut sink = sink(disk);
     sink.resume(None, &[]).expect("an empty folder");
     let place = deliver(&mut sink, batch).expect("a working disk");
@@ -55,7 +58,7 @@ fn refusal(result: Result<(), SinkError>) -> String {
 
 #[test]
 fn writes_a_line_each_and_goes_on_at_the_place() {
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let all = visits(0..5, MORNING);
     let (_, place) = delivered(&disk, &all[..3]);
     let mut again = sink(&disk);
@@ -67,7 +70,7 @@ fn writes_a_line_each_and_goes_on_at_the_place() {
 
 #[test]
 fn a_new_day_is_a_new_file_and_the_day_never_goes_back() {
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let mut all = visits(0..20, EVENING);
     all.extend(visits(20..22, EVENING));
     let (mut sink, place) = delivered(&disk, &all[..21]);
@@ -86,11 +89,11 @@ fn a_new_day_is_a_new_file_and_the_day_never_goes_back() {
 }
 
 /// Delivers two batches over midnight; something goes wrong at the given step of the second.
-fn at_each_step(check: impl Fn(&MemDisk, &mut NdjsonSink, &[u8], &[EndedVisit], u64)) {
+fn at_each_step(check: impl Fn(&StepDisk, &mut NdjsonSink, &[u8], &[EndedVisit], u64)) {
     let all = visits(0..20, EVENING);
     let (first, second) = all.split_at(8);
     let steps = {
-        let disk = MemDisk::default();
+        let disk = StepDisk::default();
         let (mut sink, _) = delivered(&disk, first);
         let before = disk.steps();
         deliver(&mut sink, second).expect("a working disk");
@@ -98,7 +101,7 @@ fn at_each_step(check: impl Fn(&MemDisk, &mut NdjsonSink, &[u8], &[EndedVisit], 
     };
     assert!(steps.clone().count() >= 5, "write, sync, create, write, sync, sync folder: {steps:?}");
     for step in steps {
-        let disk = MemDisk::default();
+        let disk = StepDisk::default();
         let (mut sink, place) = delivered(&disk, first);
         check(&disk, &mut sink, &place, &all, step);
     }
@@ -127,7 +130,8 @@ fn once_after_a_power_cut_at_each_step_and_at_each_of_the_recovery() {
         let _ = deliver(sink, &all[8..]);
         for seed in 0..20 {
             let cut = disk.after_power_cut(seed);
-            let recovery = |disk: &MemDisk| NdjsonSink::new(disk.shared(), "data").resume(Some(place), &ids(&all[8..]));
+            let recovery =
+                |disk: &StepDisk| NdjsonSink::new(disk.shared(), "data").resume(Some(place), &ids(&all[8..]));
             let dry = cut.after_kill();
             recovery(&dry).expect("only what comes again");
             for at in 1..=dry.steps() + 1 {
@@ -149,7 +153,7 @@ fn once_after_a_power_cut_at_each_step_and_at_each_of_the_recovery() {
 #[test]
 fn what_was_delivered_survives_a_power_cut() {
     for seed in 0..50 {
-        let disk = MemDisk::default();
+        let disk = StepDisk::default();
         let all = visits(0..20, EVENING);
         delivered(&disk, &all);
         assert_eq!(written(&disk.after_power_cut(seed), "data"), ids(&all), "seed {seed}");
@@ -177,22 +181,27 @@ fn a_full_disk_takes_what_fits_and_costs_nothing_but_time() {
     let all = visits(0..20, EVENING);
     let lines: Vec<usize> = (0..all.len())
         .map(|n| {
-            let alone = MemDisk::default();
+            let alone = StepDisk::default();
             delivered(&alone, &all[n..=n]);
             alone.paths().iter().filter_map(|path| alone.read(path)).map(|bytes| bytes.len()).sum::<usize>()
         })
         .collect();
     let mut fitted = BTreeSet::new();
-    for more in (0..lines[2..].iter().sum()).step_by(100) {
-        let disk = MemDisk::default();
+    for more in (0..lines[2..].iter().sum()).step_by(150) {
+        let disk = StepDisk::default();
         let (mut sink, first) = delivered(&disk, &all[..2]);
-        disk.limit(Some(lines[..2].iter().sum::<usize>() + more));
+        let used = lines[..2].iter().sum::<usize>();
+        disk.limit(Some((used + more) as u64));
+        // A disk takes whole sectors of each file; eight of the visits come before midnight.
+        let sectors = |bytes: usize| bytes / SECTOR_BYTES * SECTOR_BYTES;
+        let today: usize = lines[2..10].iter().sum();
+        let room = if more < today { sectors(used + more).saturating_sub(used) } else { today + sectors(more - today) };
         let (stored, place, error) = match deliver_part(&mut sink, &all[2..]) {
             Ok((stored, place, Some(error))) => (stored, place, error),
             other => (0, first, other.map(|_| ()).expect_err("no space")),
         };
         assert!(error.is_retryable(), "{error}");
-        let fit = (0..=18).rfind(|fit| lines[2..2 + fit].iter().sum::<usize>() <= more).expect("none fit always");
+        let fit = (0..=18).rfind(|fit| lines[2..2 + fit].iter().sum::<usize>() <= room).expect("none fit always");
         assert_eq!(stored, fit, "{more} bytes of space");
         assert_eq!(written(&disk, "data"), ids(&all[..2 + stored]), "{more} bytes of space");
         fitted.insert(stored);
@@ -214,10 +223,10 @@ fn a_full_disk_takes_what_fits_and_costs_nothing_but_time() {
 #[test]
 fn what_a_full_disk_can_not_sync_is_not_stored() {
     let all = visits(0..6, MORNING);
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let (mut sink, place) = delivered(&disk, &all[..2]);
     let used = disk.read(TODAY).expect("a file").len();
-    disk.limit(Some(used * 2 + 50));
+    disk.limit(Some(used as u64 * 2 + 50));
     // The write, the cut, and the sync that fails.
     disk.fail_at(disk.steps() + 3, 5);
     deliver_part(&mut sink, &all[2..]).map(|_| ()).expect_err("nothing of it");
@@ -247,7 +256,7 @@ fn a_file_that_is_not_as_it_was_left_is_refused() {
         ("not among the next ones", |bytes| bytes.extend_from_within(..60)),
     ];
     for (why, change) in cases {
-        let disk = MemDisk::default();
+        let disk = StepDisk::default();
         let (mut running, place) = delivered(&disk, &all[..3]);
         let mut bytes = disk.read(TODAY).expect("a file");
         change(&mut bytes);
@@ -264,7 +273,7 @@ fn a_file_that_is_not_as_it_was_left_is_refused() {
 #[test]
 fn other_peoples_files_are_refused_and_left_alone() {
     let all = visits(0..6, MORNING);
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let (mut running, place) = delivered(&disk, &all[..3]);
     disk.put(TOMORROW, b"{\"visit_id\":\"mine\"}\n");
     let text = refusal(sink(&disk).resume(Some(&place), &ids(&all[3..])));
@@ -278,8 +287,8 @@ fn other_peoples_files_are_refused_and_left_alone() {
     assert!(text.contains("byte 0"), "{text}");
 }
 
-fn written_today(disk: &MemDisk) -> Vec<VisitId> {
-    let only = MemDisk::default();
+fn written_today(disk: &StepDisk) -> Vec<VisitId> {
+    let only = StepDisk::default();
     only.put(TODAY, &disk.read(TODAY).expect("a file"));
     written(&only, "data")
 }
@@ -287,7 +296,7 @@ fn written_today(disk: &MemDisk) -> Vec<VisitId> {
 #[test]
 fn a_file_that_is_gone_is_refused_until_a_person_says_so() {
     let all = visits(0..6, MORNING);
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let (mut running, place) = delivered(&disk, &all[..3]);
     let moved = format!("{TODAY}.moved");
     disk.rename(TODAY, "elsewhere/old");
@@ -307,24 +316,24 @@ fn a_file_that_is_gone_is_refused_until_a_person_says_so() {
 
 #[test]
 fn a_place_that_nobody_understands_is_refused() {
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let text = refusal(sink(&disk).resume(Some(&[9; 17]), &[]));
     assert!(text.contains("version 1 expected"), "{text}");
 }
 
 #[test]
 fn an_empty_batch_moves_nothing() {
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let (mut sink, place) = delivered(&disk, &visits(0..1, MORNING.after(Duration::from_secs(1))));
     assert_eq!(deliver(&mut sink, &[]).expect("nothing to do"), place);
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let (mut sink, place) = delivered(&disk, &[]);
     assert!(place.is_empty() && disk.paths().is_empty());
     sink.resume(Some(&place), &[id(1)]).expect("from the start");
 }
 
 /// All bytes of a folder's files.
-fn bytes(disk: &MemDisk) -> String {
+fn bytes(disk: &StepDisk) -> String {
     let mut all = String::new();
     for path in disk.paths() {
         let file = disk.open(&path).expect("listed");
@@ -343,7 +352,7 @@ fn erased_lines_leave_nothing_and_the_sink_goes_on_whatever_step_a_crash_interru
     let whose = Whose::of(Subject::Visitor(all[7].start.facts.visitor_id));
     for step in 1..12 {
         for is_power_cut in [false, true] {
-            let disk = MemDisk::default();
+            let disk = StepDisk::default();
             let mut sink = sink(&disk);
             sink.resume(None, &[]).expect("nothing there");
             let place = deliver(&mut sink, &all[..12]).expect("a working disk");
@@ -367,7 +376,7 @@ fn erased_lines_leave_nothing_and_the_sink_goes_on_whatever_step_a_crash_interru
 
 #[test]
 fn references_to_an_erased_visit_go_too_and_users_are_found_in_events() {
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let mut all = visits(0..12, EVENING);
     all[11].start.previous = Some(id(7));
     all.iter_mut().for_each(|visit| visit.end.user = None);
@@ -388,7 +397,7 @@ fn references_to_an_erased_visit_go_too_and_users_are_found_in_events() {
 
 #[test]
 fn a_visit_that_went_elsewhere_is_named_no_more() {
-    let disk = MemDisk::default();
+    let disk = StepDisk::default();
     let mut all = visits(0..3, EVENING);
     all[2].start.previous = Some(id(9));
     let mut sink = sink(&disk);

@@ -9,7 +9,7 @@ use super::DiskProbes;
 /// What a disk writes as a whole, or not at all.
 pub(super) const SECTOR_BYTES: usize = 512;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Inode {
     pub(super) cached: Vec<u8>,
     durable: Vec<u8>,

@@ -156,6 +156,17 @@ impl SimDisk {
         Self { state: Arc::new(Mutex::new(self.lock().synced())) }
     }
 
+    /// Another disk that holds the same, synced or not, and draws its lots anew.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        Self { state: Arc::new(Mutex::new(self.lock().fork(seed))) }
+    }
+
+    /// All files.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.lock().paths()
+    }
+
     /// What a file holds.
     pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
         self.lock().contents(path)

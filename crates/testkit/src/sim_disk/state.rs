@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::inode::{Inode, SECTOR_BYTES};
 use super::{DiskCall, DiskFaults, DiskProbes};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     rng: ChaCha8Rng,
     page: usize,
@@ -33,7 +33,7 @@ pub(super) struct State {
     pub(super) probes: DiskProbes,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Scheduled {
     call: DiskCall,
     skip: u32,
@@ -234,6 +234,17 @@ impl State {
             copy.put(path, self.inodes[*inode].durable());
         }
         copy
+    }
+
+    /// The same, without faults, with other lots to draw.
+    pub(super) fn fork(&self, seed: u64) -> Self {
+        let mut fork = Self { rng: ChaCha8Rng::seed_from_u64(seed), ..self.clone() };
+        fork.heal();
+        fork
+    }
+
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.names.keys().cloned().collect()
     }
 
     pub(super) fn contents(&self, path: &Path) -> Option<Vec<u8>> {
