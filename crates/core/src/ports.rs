@@ -11,7 +11,7 @@ pub use self::ended::{
     EndedVisits, Feed, Found, Keeper, LeftOut, Mark, Most, RawEntry, SourceError, StreamId, Waiting,
 };
 pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
-pub use self::open::{Cursor, Inquiry, OpenPage, OpenSession, page_size};
+pub use self::open::{Cursor, Inquiry, OpenPage, OpenSession, Terminated, page_size};
 pub use self::sink::{Delivery, Gathering, Kept, SinkError, VisitSink};
 pub use self::store::{
     Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, HoldOwner, Live, Op, Outcome, Reply,

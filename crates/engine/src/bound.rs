@@ -78,7 +78,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use visitlog_core::model::{EndReason, UserId};
+    use visitlog_core::model::UserId;
     use visitlog_core::ports::{Arrival, Class, Commit, EndedVisits as _, Op, SessionStore as _};
     use visitlog_core::{Fingerprint, Fingerprints, Host};
     use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
@@ -121,7 +121,7 @@ mod tests {
         let first = engine.shard_of(visit.partition()).get(visit).expect("open").chain.first;
         engine.journal.appender().append_raw(visit, Lsn::NONE, Flags::CARRIED, crate::journal::Kind::Event, &[0; 9]);
         let (bound, _) = engine.collection_bound_with(|| {
-            assert!(engine.terminate(visit, EndReason::Terminated).expect("taken").0);
+            assert!(engine.end_session(visit).expect("taken").0);
         });
         assert!(bound <= first, "its records from {first} on are needed, those below {bound} would go");
     }

@@ -11,7 +11,7 @@ use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, Log, Sessions, Sha
 use visitlog_core::model::{EndReason, Entry, OpenVisit};
 use visitlog_core::ports::{
     Arrival, AtOnce, Begun, Clock, Commit, Committed, Cursor, Disk, Entropy, Inquiry, OpenPage, Reply, RequestId,
-    SessionHold, SessionStore, Standing, StoreError,
+    SessionHold, SessionStore, Standing, StoreError, Terminated,
 };
 use visitlog_core::session::Ended;
 use visitlog_core::{Lsn, Timestamp, VisitId};
@@ -144,13 +144,14 @@ impl Engine {
         &self.config
     }
 
-    /// Ends a session, if it lives. Resolves once its `End` is durable; to `false` if there is no such session.
+    /// Ends a session from outside, at once. Whether it was open, and what to wait for until its `End` is durable; for a
+    /// caller that keeps books of its own.
     ///
     /// # Errors
     /// When the journal can't take more.
-    pub fn terminate(&self, visit: VisitId, reason: EndReason) -> Result<(bool, Wait), StoreError> {
+    pub fn end_session(&self, visit: VisitId) -> Result<(bool, Wait), StoreError> {
         self.journal.check()?;
-        let Done { reply, newest } = self.sessions.terminate(&self.call(), visit, reason);
+        let Done { reply, newest } = self.sessions.terminate(&self.call(), visit, EndReason::Terminated);
         Ok((reply, self.journal.wait(newest)))
     }
 
@@ -207,10 +208,10 @@ impl SessionStore for Engine {
         Box::pin(ready(self.journal.check().map(|()| self.sessions.outcome(request))))
     }
 
-    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
-        match self.terminate(visit, EndReason::Terminated) {
-            Ok((false, _)) => Box::pin(ready(Ok(false))),
-            Ok((true, durable)) => Box::pin(async { durable.await.map(|_is_durable| true) }),
+    fn terminate(&self, visit: VisitId) -> Inquiry<Terminated> {
+        match self.end_session(visit) {
+            Ok((false, _)) => Box::pin(ready(Ok(Terminated::NotOpen))),
+            Ok((true, durable)) => Box::pin(async { durable.await.map(|durable| Terminated::Ended { durable }) }),
             Err(error) => Box::pin(ready(Err(error))),
         }
     }
@@ -220,7 +221,7 @@ impl SessionStore for Engine {
     }
 
     fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
-        let found = self.open_visit(visit).map_err(|error| {
+        let found = self.read_open(visit).map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, %visit, "an open visit can't be read");
             StoreError::Unavailable { reason: "the visit's records can't be read" }
         });

@@ -16,7 +16,7 @@
 use hashbrown::{HashMap, HashSet};
 use visitlog_core::erasure::{Claim, Erasure, FoundVisits, Subject, Survey, Whose, user_in};
 use visitlog_core::limits::ERASURE_IDS_MAX;
-use visitlog_core::model::{EndReason, Entry, assemble};
+use visitlog_core::model::{Entry, assemble};
 use visitlog_core::ports::StoreError;
 use visitlog_core::{Lsn, VisitId, VisitorId};
 
@@ -156,7 +156,7 @@ impl Engine {
         erasure.unname_unwritten(stored.ids());
         let mut ended = 0;
         for visit in self.open_of(whose)? {
-            ended += u64::from(self.terminate(visit, EndReason::Terminated)?.0);
+            ended += u64::from(self.end_session(visit)?.0);
         }
         let below = {
             let mut appender = self.journal.appender();

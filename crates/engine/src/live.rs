@@ -29,12 +29,12 @@ impl Engine {
     ///
     /// # Errors
     /// When its chain can't be read.
-    pub fn open_visit(&self, visit: VisitId) -> Result<Option<OpenVisit>, JournalError> {
+    pub fn read_open(&self, visit: VisitId) -> Result<Option<OpenVisit>, JournalError> {
         let Some(open) = self.shard_of(visit.partition()).get(visit) else { return Ok(None) };
         let entries = match self.journal.read_chain(visit, open.chain.last) {
             Ok(entries) => entries,
             // It was carried or ended meanwhile, and its old segments are gone.
-            Err(_) if self.has_moved(&open) => return self.open_visit(visit),
+            Err(_) if self.has_moved(&open) => return self.read_open(visit),
             Err(error) => return Err(error),
         };
         let mut start = None;

@@ -7,6 +7,7 @@ use visitlog_core::VisitId;
 use visitlog_core::model::OpenVisit;
 use visitlog_core::ports::{
     Arrival, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore, StoreError,
+    Terminated,
 };
 
 /// What the wire does to commits.
@@ -76,8 +77,8 @@ impl<S: SessionStore> SessionStore for LossyStore<S> {
         self.store.outcome(request)
     }
 
-    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
-        SessionStore::terminate(&*self.store, visit)
+    fn terminate(&self, visit: VisitId) -> Inquiry<Terminated> {
+        self.store.terminate(visit)
     }
 
     fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {

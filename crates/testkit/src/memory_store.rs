@@ -10,7 +10,7 @@ use visitlog_core::machine::{Call, Chain, HostIndex, Log, Open, Sessions, Shard,
 use visitlog_core::model::{EndReason, EndedVisit, Entry, OpenVisit, sort_events};
 use visitlog_core::ports::{
     Arrival, AtOnce, Carried, Clock, Commit, Committed, Cursor, Entropy, Inquiry, OpenPage, Reply, RequestId,
-    SessionHold, SessionStore, StoreError, TailRecord,
+    SessionHold, SessionStore, StoreError, TailRecord, Terminated,
 };
 use visitlog_core::{Host, Lsn, VisitId};
 
@@ -180,11 +180,6 @@ impl MemoryStore {
         self.sessions().known_sites().iter().map(ToString::to_string).collect()
     }
 
-    /// Ends a session as an admin would.
-    pub fn terminate(&self, visit: VisitId) {
-        self.sessions().terminate(&self.call(), visit, EndReason::Terminated);
-    }
-
     fn check(&self) -> Result<(), StoreError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable { reason: "the test switched it off" });
@@ -209,9 +204,12 @@ impl SessionStore for MemoryStore {
         Box::pin(ready(self.check().map(|()| self.sessions().outcome(request))))
     }
 
-    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
-        let ended = || self.sessions().terminate(&self.call(), visit, EndReason::Terminated).reply;
-        Box::pin(ready(self.check().map(|()| ended())))
+    fn terminate(&self, visit: VisitId) -> Inquiry<Terminated> {
+        let terminated = || match self.sessions().terminate(&self.call(), visit, EndReason::Terminated).reply {
+            true => Terminated::Ended { durable: true },
+            false => Terminated::NotOpen,
+        };
+        Box::pin(ready(self.check().map(|()| terminated())))
     }
 
     fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {

@@ -44,6 +44,18 @@ pub struct OpenPage {
     pub next: Option<Cursor>,
 }
 
+/// What came of ending a session from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminated {
+    /// No such session is open.
+    NotOpen,
+    /// It has ended.
+    Ended {
+        /// Whether its `End` is as durable as the mode promises, as with [`super::Committed::durable`].
+        durable: bool,
+    },
+}
+
 /// A place in the list of open sessions. What it means is its store's affair, and it lasts as long as the store runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor(u128);

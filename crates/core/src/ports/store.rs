@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::open::{Cursor, Inquiry, OpenPage};
+use super::open::{Cursor, Inquiry, OpenPage, Terminated};
 use crate::ids::{Fingerprints, Host, TokenMark, VisitId, Visitor};
 use crate::model::{Event, OpenVisit, StartFacts, UserId, Values};
 use crate::time::{Day, Timestamp};
@@ -36,9 +36,8 @@ pub trait SessionStore: Send + Sync + 'static {
     /// forgotten it; the same commit may be sent again as long as it has not been forgotten ([`Commit::request`]).
     fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>>;
 
-    /// Ends a session from outside (`terminated`). Resolves once its `End` is as durable as the mode promises; to `false`
-    /// if no such session is open.
-    fn terminate(&self, visit: VisitId) -> Inquiry<bool>;
+    /// Ends a session from outside (`terminated`). Resolves once its `End` is as durable as the mode promises.
+    fn terminate(&self, visit: VisitId) -> Inquiry<Terminated>;
 
     /// Some of the open sessions, from a place on that a page before told: at most so many, and at most
     /// [`crate::limits::OPEN_PAGE_MAX`]. A session that is open all the time is on exactly one page; one that comes or
@@ -70,7 +69,7 @@ impl<S: SessionStore> SessionStore for Arc<S> {
         S::outcome(self, request)
     }
 
-    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
+    fn terminate(&self, visit: VisitId) -> Inquiry<Terminated> {
         S::terminate(self, visit)
     }
 

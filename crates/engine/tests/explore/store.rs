@@ -203,8 +203,7 @@ impl Store {
     }
 
     pub(crate) fn terminate(&self, visit: VisitId) -> bool {
-        let reason = visitlog_core::model::EndReason::Terminated;
-        Engine::terminate(&self.engine, visit, reason).expect("taken").0
+        self.engine.end_session(visit).expect("taken").0
     }
 
     /// So much time passes, and what is due then ends.

@@ -118,7 +118,7 @@ fn a_terminated_session_is_remembered_for_as_long_as_its_site_says_after_a_resta
     let mut lab = two_sites();
     let first = slow_page(&lab, 1, None);
     let visit = first.visit.expect("started");
-    assert!(lab.life.engine.terminate(visit, EndReason::Terminated).expect("taken").0);
+    assert!(lab.life.engine.end_session(visit).expect("taken").0);
     lab.settle();
     lab.restart();
     // Longer than the other site's sessions can last.
@@ -126,7 +126,7 @@ fn a_terminated_session_is_remembered_for_as_long_as_its_site_says_after_a_resta
     // Each shard forgets those whose time has passed when one more is to be remembered.
     for print in 100..200 {
         let other = lab.page(print, None, vec![]).visit.expect("started");
-        assert!(lab.life.engine.terminate(other, EndReason::Terminated).expect("taken").0);
+        assert!(lab.life.engine.end_session(other).expect("taken").0);
     }
     for _ in 0..2 {
         assert_eq!(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use visitlog_core::erasure::{FoundVisits, Subject, Whose};
-use visitlog_core::model::{EndReason, EndedVisit, UserId};
+use visitlog_core::model::{EndedVisit, UserId};
 use visitlog_core::ports::{
     Delivery, Disk as _, Durability, EndedVisits as _, Kept, Most, Op, SessionStore as _, SinkError, VisitSink,
 };
@@ -177,7 +177,7 @@ fn ends_of_many_threads_are_told_in_the_order_of_the_journal_and_before_they_are
             scope.spawn(move || {
                 for visit in visits {
                     let visit = visit.expect("started");
-                    drop(engine.terminate(visit, EndReason::Terminated).expect("taken"));
+                    drop(engine.end_session(visit).expect("taken"));
                     ended.fetch_add(1, Ordering::SeqCst);
                 }
             });

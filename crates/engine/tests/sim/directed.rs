@@ -163,7 +163,7 @@ fn a_chain_whose_carrying_a_crash_cut_short_is_whole() {
         lab.wait(SECOND);
         lab.page(1, token, vec![Op::Increment("pages".into(), 1)]);
     }
-    let whole = lab.life.engine.open_visit(visit).expect("read").expect("open");
+    let whole = lab.life.engine.read_open(visit).expect("read").expect("open");
     assert_eq!(whole.events.len(), 13);
     let from = lab.life.journal().appended();
     lab.life.upkeep.step(&lab.life.engine).expect("a working disk");
@@ -174,7 +174,7 @@ fn a_chain_whose_carrying_a_crash_cut_short_is_whole() {
     for len in (begin..=end).step_by(7).chain([end]) {
         let (mut again, report) = Lab::on(cut_copy(&lab.disk, &path, len), plan.clone());
         assert_eq!((report.open, report.unreadable), (1, 0), "cut at {len}");
-        let now = again.life.engine.open_visit(visit).expect("read").expect("open");
+        let now = again.life.engine.read_open(visit).expect("read").expect("open");
         assert_eq!((&now.events, &now.values), (&whole.events, &whole.values), "cut at {len}");
         again.wait(Duration::from_secs(60));
         again.turns(2, SECOND);
@@ -202,7 +202,7 @@ fn copies_of_a_carrying_that_a_crash_cut_short_never_count() {
     }
     // One that is too young to be carried: it keeps what comes behind it, and not what is before.
     lab.page(2, None, vec![]);
-    let whole = lab.life.engine.open_visit(visit).expect("read").expect("open");
+    let whole = lab.life.engine.read_open(visit).expect("read").expect("open");
     let from = lab.life.journal().appended();
     lab.life.upkeep.step(&lab.life.engine).expect("a working disk");
     assert_eq!(lab.life.upkeep.carried(), 1);
@@ -224,7 +224,7 @@ fn copies_of_a_carrying_that_a_crash_cut_short_never_count() {
         }
         collected += usize::from(again.life.journal().oldest() > Lsn(1_000));
         again.restart();
-        let now = again.life.engine.open_visit(visit).expect("read").expect("open");
+        let now = again.life.engine.read_open(visit).expect("read").expect("open");
         assert_eq!((&now.events, &now.values), (&whole.events, &whole.values), "cut at {lsn}");
         let open = again.life.engine.open_list();
         let open = open.iter().find(|open| open.chain.visit == visit).expect("open");
@@ -310,7 +310,7 @@ fn parallel_requests_with_a_logged_out_token_start_one_each() {
 
 /// Fifty threads, a request each, over the engine's own threads.
 fn fifty_at_once(lab: Lab, token: Option<visitlog_core::ports::Token>) -> Vec<(Outcome, Option<VisitId>)> {
-    let engine = lab.life.engine.0;
+    let engine = lab.life.engine;
     let driver = visitlog_engine::Driver::start(Arc::clone(&engine)).expect("threads");
     let begun = std::sync::Barrier::new(50);
     let outcomes = std::thread::scope(|scope| {

@@ -123,7 +123,7 @@ fn no_sink_gets_the_erased_and_the_journal_lets_them_go() {
     }
     assert!(lab.delivered.iter().all(|visit| !alice.contains(&visit.visit)));
     assert!(bob[..2].iter().all(|visit| lab.delivered.iter().any(|ended| ended.visit == *visit)));
-    let open = lab.life.engine.open_visit(bob[2]).expect("read");
+    let open = lab.life.engine.read_open(bob[2]).expect("read");
     assert!(open.is_none_or(|open| open.user == Some(UserId::new("bob")) && !open.events.is_empty()));
     lab.restart();
     lab.turns(60, SECOND);
@@ -177,7 +177,7 @@ fn a_visit_that_came_before_is_not_named_any_more() {
     release(&mut lab, &begun);
     let journal = found(&lab, &old.as_u128().to_le_bytes());
     assert_eq!(journal, Vec::<String>::new());
-    let open = lab.life.engine.open_visit(next).expect("read").expect("open");
+    let open = lab.life.engine.read_open(next).expect("read").expect("open");
     assert_eq!(open.start.previous, None);
     lab.turns(60, SECOND);
     let ended = lab.visit(next);
@@ -229,7 +229,7 @@ fn the_anonymous_visits_of_a_visitor_of_nobody_else_go_too() {
         assert_eq!(naming(&lab, visit), Vec::<String>::new());
     }
     assert!(lab.delivered.is_empty());
-    assert!(lab.life.engine.open_visit(others).expect("read").is_some());
+    assert!(lab.life.engine.read_open(others).expect("read").is_some());
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_browser_that_somebody_else_used_keeps_its_anonymous_visits() {
     assert!(begun.visits.contains(hers) && !begun.visits.contains(next) && !begun.visits.contains(bobs));
     lab.turns(3, SECOND);
     assert_eq!(lab.visit(next).start.previous, None);
-    assert!(lab.life.engine.open_visit(bobs).expect("read").is_some());
+    assert!(lab.life.engine.read_open(bobs).expect("read").is_some());
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn an_erasure_that_a_crash_cut_short_is_known_until_it_is_done() {
 fn traces(lab: &Lab, visits: &[VisitId]) -> Vec<(String, Vec<u8>)> {
     let mut ids: Vec<(String, u128)> = visits.iter().map(|visit| (visit.to_string(), visit.as_u128())).collect();
     for visit in visits {
-        if let Some(open) = lab.life.engine.open_visit(*visit).expect("read") {
+        if let Some(open) = lab.life.engine.read_open(*visit).expect("read") {
             let visitor = open.start.facts.visitor_id;
             ids.push((visitor.to_string(), visitor.as_u128()));
         }
@@ -306,7 +306,7 @@ fn nothing_is_left_of_what_ended_and_was_not_synced_yet() {
         let goodbye = lab.begin(1, token_of(&first));
         let _answer = lab.finish(1, token_of(&first), &goodbye, vec![Op::Logout]);
         lab.life.journal().write_step().expect("written");
-        assert!(lab.life.engine.open_visit(hers).expect("read").is_none(), "it has ended");
+        assert!(lab.life.engine.read_open(hers).expect("read").is_none(), "it has ended");
         assert!(lab.life.engine.journal().synced() <= end, "and that is not on stable storage");
         assert!(!hits(&lab, &traces).is_empty(), "is the search blind?");
         let begun = begin(&lab, &surveyed(&lab));

@@ -363,7 +363,7 @@ fn a_named_list_of_sites_is_closed() {
         assert_eq!(first.visit, second.visit, "its cookie came back");
         let visit = first.visit.expect("started");
         engine.journal().write_step().expect("written");
-        engine.open_visit(visit).expect("read").expect("open").site
+        engine.read_open(visit).expect("read").expect("open").site
     };
     let sites = |engine: &Engine| {
         let limits = engine.limited();

@@ -237,7 +237,7 @@ impl World {
         }
         let visit = session.chain.visit;
         let (now, from) = (self.now(), self.life.journal().appended().0);
-        let ended = self.life.engine.terminate(visit, EndReason::Terminated);
+        let ended = self.life.engine.end_session(visit);
         self.trace.note(format_args!("terminate {visit}: {}", ended.is_ok()));
         let wait = match ended {
             Ok((ended, wait)) => {
@@ -262,7 +262,7 @@ impl World {
         }
         let session = &open[self.dice.below(open.len())];
         let visit = session.chain.visit;
-        let seen = match self.life.engine.open_visit(visit) {
+        let seen = match self.life.engine.read_open(visit) {
             Ok(Some(seen)) => seen,
             Ok(None) => return Err(format!("{visit} is open, and can't be looked at")),
             Err(error) => return self.may_fail(Err(error), "look"),

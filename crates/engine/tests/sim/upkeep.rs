@@ -9,7 +9,7 @@ use visitlog_core::model::{Entry, OpenVisit};
 use visitlog_core::ports::{Class, Durability, LiveSource, Op, SessionStore, Token};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::journal::{Flags, Journal, Kind, Window};
-use visitlog_engine::{Driver, Engine, Upkeep};
+use visitlog_engine::{Driver, Upkeep};
 
 use crate::directed::place_of;
 use crate::lab::{Lab, arrival, commit_of, cut_copy, token_of};
@@ -36,7 +36,7 @@ fn step(lab: &mut Lab) -> bool {
 }
 
 fn open_visit(lab: &Lab, visit: VisitId) -> OpenVisit {
-    lab.life.engine.open_visit(visit).expect("read").expect("open")
+    lab.life.engine.read_open(visit).expect("read").expect("open")
 }
 
 fn chain_first(lab: &Lab, visit: VisitId) -> Lsn {
@@ -257,7 +257,7 @@ fn a_session_under_fire_is_carried() {
     plan.unwritten_bytes_max = 1 << 30;
     plan.upkeep_bytes_at_once = 4_096;
     let (lab, visit, token) = long_session(plan, 50);
-    let engine = lab.life.engine.0;
+    let engine = lab.life.engine;
     let (stop, mut upkeep) = (AtomicBool::new(false), Upkeep::default());
     let pages = std::thread::scope(|scope| {
         let fire = scope.spawn(|| {
@@ -278,7 +278,7 @@ fn a_session_under_fire_is_carried() {
         fire.join().expect("no panic")
     });
     assert_eq!(upkeep.carried(), 1);
-    let open = Engine::open_visit(&engine, visit).expect("read").expect("open");
+    let open = engine.read_open(visit).expect("read").expect("open");
     assert_eq!(open.events.len(), 50 + pages, "nothing is lost on the way");
     // With the driver's threads it can be written and stopped.
     Driver::start(engine).expect("threads").stop();

@@ -30,22 +30,10 @@ const EVENING: Timestamp = Timestamp::from_secs(1_763_769_300);
 pub(crate) const JOURNAL: &str = "data/journal";
 pub(crate) const VISITS: &str = "data/visits";
 
-/// An engine that its sinks' lanes share. What is called is the engine's own, not the port's, which any `Arc` of a store
-/// has.
-pub(crate) struct Shared(pub(crate) Arc<Engine>);
-
-impl std::ops::Deref for Shared {
-    type Target = Engine;
-
-    fn deref(&self) -> &Engine {
-        &self.0
-    }
-}
-
 /// One life of the process.
 pub(crate) struct Life {
     pub(crate) sinks: Lanes,
-    pub(crate) engine: Shared,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) sweep: Sweep,
     pub(crate) upkeep: Upkeep,
     /// Behind the last records that were carried.
@@ -127,7 +115,7 @@ pub(crate) fn open(
     let sweep = Sweep::new(engine.now());
     let life = Life {
         sinks,
-        engine: Shared(engine),
+        engine,
         sweep,
         upkeep: Upkeep::default(),
         carried_upto: 0,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 #[cfg(feature = "warehouse")]
 use serde_json::Value;
 use visitlog_core::VisitId;
-use visitlog_core::model::EndReason;
+use visitlog_core::ports::{SessionStore as _, Terminated};
 
 use super::{Admin, error};
 #[cfg(feature = "warehouse")]
@@ -66,13 +66,11 @@ pub(super) async fn terminate(State(admin): State<Admin>, Path(id): Path<String>
         Ok(id) => id,
         Err(why) => return bad_id(&why),
     };
-    let ended = match admin.engine.terminate(id, EndReason::Terminated) {
-        Ok((true, durable)) => durable.await,
-        Ok((false, _)) => return error(StatusCode::NOT_FOUND, "no_such_session", "no session of this id is open"),
-        Err(why) => Err(why),
-    };
-    match ended {
-        Ok(durable) => Json(serde_json::json!({ "visit_id": id.to_string(), "durable": durable })).into_response(),
+    match admin.engine.terminate(id).await {
+        Ok(Terminated::Ended { durable }) => {
+            Json(serde_json::json!({ "visit_id": id.to_string(), "durable": durable })).into_response()
+        }
+        Ok(Terminated::NotOpen) => error(StatusCode::NOT_FOUND, "no_such_session", "no session of this id is open"),
         Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, "not_recording", &why.to_string()),
     }
 }

@@ -244,7 +244,7 @@ impl Shown {
         let whose = self.whose(data, wanted, None)?;
         let mut rows = RowBuilder::new(std::sync::Arc::clone(&self.enricher), None);
         for visit in self.engine.open_of(&whose)? {
-            if let Some(visit) = self.engine.open_visit(visit)? {
+            if let Some(visit) = self.engine.read_open(visit)? {
                 rows.push_open(&visit);
             }
         }

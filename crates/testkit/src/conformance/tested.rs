@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use visitlog_core::machine::{Budget, BudgetCounts, BudgetUse};
 use visitlog_core::model::{EndedVisit, Event, EventKind, OpenVisit, Start};
-use visitlog_core::ports::{Clock as _, OpenSession, SessionStore};
+use visitlog_core::ports::{Clock as _, OpenSession, SessionStore, Terminated};
 use visitlog_core::rules::SiteRules;
 use visitlog_core::{Host, Timestamp, VisitId, invariants, limits};
 
@@ -248,9 +248,9 @@ impl<S: StoreUnderTest> Tested<S> {
 
     /// An admin ends a session. Whether it was open.
     pub fn terminate(&self, visit: VisitId) -> bool {
-        let ended = self.answer(self.store().terminate(visit)).expect("taken");
+        let terminated = self.answer(self.store().terminate(visit)).expect("taken");
         self.step();
-        ended
+        terminated == Terminated::Ended { durable: true }
     }
 
     /// All visits that have ended so far, in the order of their ends.

@@ -11,7 +11,7 @@ use visitlog_core::VisitId;
 use visitlog_core::model::{Entry, OpenVisit};
 use visitlog_core::ports::{
     Arrival, Begun, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore,
-    StoreError,
+    StoreError, Terminated,
 };
 use visitlog_testkit::{LossyStore, MemoryStore, Wire};
 use visitlog_tower::{Keys, Visit, VisitLayer};
@@ -107,7 +107,7 @@ impl SessionStore for Broken {
         Box::pin(ready(Err(NOT_THERE)))
     }
 
-    fn terminate(&self, _visit: VisitId) -> Inquiry<bool> {
+    fn terminate(&self, _visit: VisitId) -> Inquiry<Terminated> {
         Box::pin(ready(Err(NOT_THERE)))
     }
 
@@ -262,8 +262,8 @@ impl SessionStore for Undurable {
         self.0.outcome(request)
     }
 
-    fn terminate(&self, visit: VisitId) -> Inquiry<bool> {
-        SessionStore::terminate(&*self.0, visit)
+    fn terminate(&self, visit: VisitId) -> Inquiry<Terminated> {
+        self.0.terminate(visit)
     }
 
     fn list(&self, from: Option<Cursor>, at_most: usize) -> Inquiry<OpenPage> {
