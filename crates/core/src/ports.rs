@@ -1,6 +1,7 @@
 //! What the core needs of the world. Adapters live in other crates and are held to the conformance suites.
 
 mod ended;
+mod error;
 mod live;
 mod open;
 mod sink;
@@ -10,11 +11,12 @@ mod world;
 pub use self::ended::{
     EndedVisits, Feed, Found, Keeper, LeftOut, Mark, Most, RawEntry, SourceError, StreamId, Waiting,
 };
+pub use self::error::StoreError;
 pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
-pub use self::open::{Cursor, Inquiry, OpenPage, OpenSession, Terminated, page_size};
+pub use self::open::{Cursor, Erased, Inquiry, OpenPage, OpenSession, Terminated, page_size};
 pub use self::sink::{Delivery, Gathering, Kept, SinkError, VisitSink};
 pub use self::store::{
     Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, HoldOwner, Live, Op, Outcome, Reply,
-    RequestId, SessionData, SessionHold, SessionStore, Standing, StoreError, Token,
+    RequestId, SessionData, SessionHold, SessionStore, Standing, Token,
 };
 pub use self::world::{Clock, Disk, DiskDir, DiskFile, Entropy};

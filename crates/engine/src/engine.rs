@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use visitlog_core::erasure::{FoundVisits, Whose};
 use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, Log, Sessions, Shard};
 use visitlog_core::model::{EndReason, Entry, OpenVisit};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Begun, Clock, Commit, Committed, Cursor, Disk, Entropy, Inquiry, OpenPage, Reply, RequestId,
-    SessionHold, SessionStore, Standing, StoreError, Terminated,
+    Arrival, AtOnce, Begun, Clock, Commit, Committed, Cursor, Disk, EndedVisits as _, Entropy, Erased, Inquiry,
+    OpenPage, Reply, RequestId, SessionHold, SessionStore, Standing, StoreError, Terminated,
 };
 use visitlog_core::session::Ended;
 use visitlog_core::{Lsn, Timestamp, VisitId};
@@ -20,6 +21,7 @@ use crate::bound::Floor;
 use crate::clock::EngineClock;
 use crate::config::EngineConfig;
 use crate::counters::Counters;
+use crate::erase::Erasing;
 use crate::journal::{Appender, Flags, Journal, JournalError, Wait};
 use crate::ledger::{Ledger, PendingEnd};
 use crate::recover::{self, Report};
@@ -226,6 +228,20 @@ impl SessionStore for Engine {
             StoreError::Unavailable { reason: "the visit's records can't be read" }
         });
         Box::pin(ready(found))
+    }
+
+    fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased> {
+        match self.begin_erasure(whose, stored) {
+            Ok(erasing) => {
+                // Its own copies go as soon as nobody needs them.
+                self.release_journal(&erasing, stored);
+                let durable = self.journal.wait(Lsn(self.journal.content_end().0 - 1));
+                let Erasing { below, ended, visits, .. } = erasing;
+                let below = self.ledger.streams().into_iter().map(|stream| (stream, below)).collect();
+                Box::pin(async move { durable.await.map(|_is_durable| Erased { ended, visits, below }) })
+            }
+            Err(error) => Box::pin(ready(Err(error.into_store_error()))),
+        }
     }
 
     fn release(&self, hold: SessionHold) {

@@ -9,6 +9,8 @@
 //!    everything before it go. [`Engine::is_released`] says when.
 //! 5. [`Engine::finish_erasure`] journals that it is done.
 //!
+//! Over the port, [`visitlog_core::ports::SessionStore::erase`] does 2 and 4.
+//!
 //! After a crash in between, the journal's copies go as well, for the barriers are found; what the sinks store does not:
 //! the barriers name nobody. So the erasure has to be asked for again; the barriers stay until then, and tell it what can't
 //! be seen any more from what is left.
@@ -45,6 +47,23 @@ pub enum EraseError {
         /// How many.
         found: usize,
     },
+}
+
+impl EraseError {
+    /// The same, as the port tells it. All may come right: what waits for sinks gets less.
+    pub(crate) fn into_store_error(self) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Journal(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an erasure can't begin");
+                StoreError::Unavailable { reason: "the journal can't be read" }
+            }
+            Self::TooMany { found } => {
+                tracing::error!(found, max = ERASURE_IDS_MAX, "an erasure can't begin: too many visits of theirs wait");
+                StoreError::Unavailable { reason: "too many visits wait for one erasure" }
+            }
+        }
+    }
 }
 
 /// An erasure that has begun.

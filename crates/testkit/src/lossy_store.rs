@@ -4,10 +4,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use visitlog_core::VisitId;
+use visitlog_core::erasure::{FoundVisits, Whose};
 use visitlog_core::model::OpenVisit;
 use visitlog_core::ports::{
-    Arrival, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore, StoreError,
-    Terminated,
+    Arrival, Commit, Committed, Cursor, Erased, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore,
+    StoreError, Terminated,
 };
 
 /// What the wire does to commits.
@@ -87,5 +88,9 @@ impl<S: SessionStore> SessionStore for LossyStore<S> {
 
     fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
         self.store.open_visit(visit)
+    }
+
+    fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased> {
+        self.store.erase(whose, stored)
     }
 }

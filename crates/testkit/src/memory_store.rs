@@ -6,13 +6,14 @@ use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+use visitlog_core::erasure::{Erasure, Erasures, FoundVisits, Whose, user_in};
 use visitlog_core::machine::{Call, Chain, HostIndex, Log, Open, Sessions, Shard, ShardConfig, UNBOUNDED};
 use visitlog_core::model::{EndReason, EndedVisit, Entry, OpenVisit, sort_events};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Carried, Clock, Commit, Committed, Cursor, Entropy, Inquiry, OpenPage, Reply, RequestId,
-    SessionHold, SessionStore, StoreError, TailRecord, Terminated,
+    Arrival, AtOnce, Carried, Clock, Commit, Committed, Cursor, Entropy, Erased, Inquiry, OpenPage, Reply, RequestId,
+    SessionHold, SessionStore, StoreError, StreamId, TailRecord, Terminated,
 };
-use visitlog_core::{Host, Lsn, VisitId};
+use visitlog_core::{Host, Lsn, VisitId, VisitorId};
 
 /// A session store in memory, on a clock and an entropy of the test's.
 pub struct MemoryStore {
@@ -22,6 +23,7 @@ pub struct MemoryStore {
     named: Vec<Host>,
     sessions: RwLock<Sessions>,
     records: Records,
+    erasures: Mutex<Erasures>,
     cookies: bool,
     down: AtomicBool,
 }
@@ -36,6 +38,9 @@ struct Recorded {
 }
 
 pub(crate) const SHARDS: usize = 4;
+
+/// Its only stream of ended visits.
+const STREAM: StreamId = StreamId(1);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -63,6 +68,7 @@ impl MemoryStore {
             config,
             named,
             records: Records::default(),
+            erasures: Mutex::default(),
             cookies,
             down: AtomicBool::new(false),
         }
@@ -143,26 +149,56 @@ impl MemoryStore {
         })
     }
 
+    fn erase_now(&self, whose: &Whose, stored: &FoundVisits) -> Erased {
+        let mut who: BTreeMap<VisitId, (VisitorId, Vec<String>)> = BTreeMap::new();
+        for (visit, entry) in self.entries() {
+            if let Entry::Start(start) = &entry {
+                who.insert(visit, (start.facts.visitor_id, Vec::new()));
+            } else if let (Some((_, users)), Some(user)) = (who.get_mut(&visit), user_in(&entry)) {
+                users.push(user.to_owned());
+            }
+        }
+        let mut erased = Erased::default();
+        for (visit, (visitor, users)) in &who {
+            if let Some(claim) = whose.claim(*visitor, users.iter().map(String::as_str)) {
+                erased.visits.add(*visit, claim);
+                let ended = self.sessions().terminate(&self.call(), *visit, EndReason::Terminated).reply;
+                erased.ended += u64::from(ended);
+            }
+        }
+        let below = Lsn(self.entries().len() as u64 + 1);
+        let mut erasure = Erasure::new(whose, below, self.entropy.random());
+        erasure.unname(erased.visits.ids().chain(stored.ids()));
+        lock(&self.erasures).begin(erasure);
+        erased.below.push((STREAM, below));
+        erased
+    }
+
     /// Everything that was recorded, in order.
     pub fn entries(&self) -> Vec<(VisitId, Entry)> {
         lock(&self.records.0).records.iter().map(|record| (record.visit, record.entry.clone())).collect()
     }
 
-    /// The visits that have ended, in the order of their ends.
+    /// The visits that have ended and were not erased, in the order of their ends.
     ///
     /// # Panics
     /// When a visit ended twice, or without a start.
     pub fn ended(&self) -> Vec<EndedVisit> {
         let mut open = BTreeMap::new();
         let mut ended: Vec<EndedVisit> = Vec::new();
-        for (visit, entry) in self.entries() {
+        let erasures = lock(&self.erasures);
+        for (lsn, (visit, entry)) in (1..).map(Lsn).zip(self.entries()) {
             match entry {
                 Entry::Start(start) => drop(open.insert(visit, (*start, Vec::new()))),
                 Entry::Event(event) => open.get_mut(&visit).expect("an event of an open visit").1.push(event),
                 Entry::End(end) => {
                     let (start, mut events) = open.remove(&visit).expect("an end of an open visit");
                     sort_events(&mut events);
-                    ended.push(EndedVisit { visit, start, end: *end, events, redelivered: false });
+                    let mut visit = EndedVisit { visit, start, end: *end, events, redelivered: false };
+                    visit.start.previous = visit.start.previous.filter(|previous| !erasures.unnames(*previous));
+                    if erasures.barring(lsn, &visit).is_none() {
+                        ended.push(visit);
+                    }
                 }
                 Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } => {}
             }
@@ -218,6 +254,10 @@ impl SessionStore for MemoryStore {
 
     fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
         Box::pin(ready(self.check().map(|()| self.read_open(visit))))
+    }
+
+    fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased> {
+        Box::pin(ready(self.check().map(|()| self.erase_now(whose, stored))))
     }
 
     fn release(&self, hold: SessionHold) {

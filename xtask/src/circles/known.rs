@@ -2,7 +2,6 @@
 
 /// The files of each.
 pub(super) const KNOWN: &[&[&str]] = &[
-    &["crates/core/src/ports/open.rs", "crates/core/src/ports/store.rs"],
     &["crates/core/src/session/commit.rs", "crates/core/src/session/start.rs", "crates/core/src/session/work.rs"],
     &["crates/engine/src/base.rs", "crates/engine/src/carry.rs", "crates/engine/src/upkeep.rs"],
     &["crates/engine/src/bound.rs", "crates/engine/src/engine.rs", "crates/engine/src/recover.rs"],

@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::StoreError;
-use crate::ids::VisitId;
+use super::ended::StreamId;
+use super::error::StoreError;
+use crate::erasure::FoundVisits;
+use crate::ids::{Lsn, VisitId};
 use crate::limits;
 use crate::model::{Identity, UserId};
 use crate::time::Timestamp;
@@ -54,6 +56,18 @@ pub enum Terminated {
         /// Whether its `End` is as durable as the mode promises, as with [`super::Committed::durable`].
         durable: bool,
     },
+}
+
+/// What an erasure found in a store, and did there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Erased {
+    /// Sessions that were open, and were ended for it.
+    pub ended: u64,
+    /// Visits of theirs that the store still has anything of, those sessions included.
+    pub visits: FoundVisits,
+    /// Of each stream of ended visits: no sink is given one of theirs any more that ended below. Once a sink has got past
+    /// it, what it has stored can be erased there, and no copy can follow.
+    pub below: Vec<(StreamId, Lsn)>,
 }
 
 /// A place in the list of open sessions. What it means is its store's affair, and it lasts as long as the store runs.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::open::{Cursor, Inquiry, OpenPage, Terminated};
+use super::error::StoreError;
+use super::open::{Cursor, Erased, Inquiry, OpenPage, Terminated};
+use crate::erasure::{FoundVisits, Whose};
 use crate::ids::{Fingerprints, Host, TokenMark, VisitId, Visitor};
 use crate::model::{Event, OpenVisit, StartFacts, UserId, Values};
 use crate::time::{Day, Timestamp};
@@ -47,6 +49,15 @@ pub trait SessionStore: Send + Sync + 'static {
     /// An open session with its events so far; `None` if no such session is open. A store on this machine may read its
     /// files within the call.
     fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>>;
+
+    /// Erases somebody: their open sessions end (`terminated`), no sink is given a visit of theirs any more that has ended
+    /// until now, those included, and nobody is told that one of these visits came before another. `stored` are visits of
+    /// theirs that are known elsewhere, which nobody is told of either. Resolves once that is as durable as the mode
+    /// promises.
+    ///
+    /// What sinks have stored is theirs to erase; the store's own copies go in its own time. Asked for again it does the
+    /// same again: what a crash left undone is done then.
+    fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased>;
 }
 
 impl<S: SessionStore> SessionStore for Arc<S> {
@@ -79,6 +90,10 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
         S::open_visit(self, visit)
+    }
+
+    fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased> {
+        S::erase(self, whose, stored)
     }
 }
 
@@ -373,34 +388,6 @@ pub enum Outcome {
     Shared,
     /// The session had ended meanwhile; refused.
     Gone,
-}
-
-/// Why a store could not do it. The site is served all the same.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// It can't be reached, or can't write; it may come back.
-    #[error("session store unavailable: {reason}")]
-    Unavailable {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// Nobody knows whether a commit was carried out: the store was lost while it was asked. The same commit may be sent
-    /// again, for twice is once; [`SessionStore::outcome`] tells without doing anything.
-    #[error("session store lost while it was asked: the outcome is unknown")]
-    Unknown,
-    /// It has stopped for good: a person is needed.
-    #[error("session store stopped: {reason}")]
-    Stopped {
-        /// Why.
-        reason: Arc<str>,
-    },
-}
-
-impl StoreError {
-    /// Whether the same call may succeed later.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
 }
 
 /// How durable an answered request is, named for what it survives.

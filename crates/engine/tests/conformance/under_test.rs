@@ -145,7 +145,6 @@ impl StoreUnderTest for EngineUnderTest {
     }
 
     fn restart(&self) {
-        self.take();
         {
             let Life { engine, upkeep, .. } = &mut *self.life.borrow_mut();
             upkeep.step(engine).expect("a working disk");

@@ -2,7 +2,7 @@
 
 use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts, UserId};
 use visitlog_core::ports::{Arrival, Begun, Class, Commit, Committed, Live, Op, SessionStore as _, Standing, Token};
-use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, VisitId, VisitorId};
+use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, VisitId, Visitor, VisitorId};
 
 use super::{StoreUnderTest, Tested};
 
@@ -68,13 +68,12 @@ impl<S: StoreUnderTest> Browser<'_, S> {
 
     /// What a request did, as the store is told.
     pub fn commit_of(&self, request: Request, class: Class, ops: Vec<Op>) -> Commit {
-        // Another one for each visitor, as the layer tells it.
         let visitor = match &request.begun.standing {
             Standing::Fresh(fresh) => Some(fresh.visitor),
             Standing::Shared { visitor } => Some(*visitor),
             Standing::Live(live) => live.successor.or(request.token.map(|token| token.visitor)),
         };
-        let visitor_id = visitor.map_or_else(Default::default, |visitor| VisitorId::from_u128(!visitor.as_u128()));
+        let visitor_id = visitor.map(visitor_id).unwrap_or_default();
         let facts = StartFacts { visitor_id, ..StartFacts::default() };
         Commit {
             request: request.begun.request,
@@ -147,6 +146,11 @@ impl<S: StoreUnderTest> Browser<'_, S> {
     pub fn is_in(&self) -> bool {
         self.begin(true).live().is_some()
     }
+}
+
+/// By what records know a visitor: another one for each, as the layer tells it.
+pub fn visitor_id(visitor: Visitor) -> VisitorId {
+    VisitorId::from_u128(!visitor.as_u128())
 }
 
 /// A page view.

@@ -8,6 +8,7 @@
 
 mod browser;
 pub mod budget;
+pub mod erasure;
 pub mod holds;
 pub mod identity;
 pub mod lifecycle;
@@ -21,6 +22,6 @@ mod tested;
 pub mod values;
 pub mod visitors;
 
-pub use self::browser::{Browser, Request, action, event, login, set, view};
+pub use self::browser::{Browser, Request, action, event, login, set, view, visitor_id};
 pub use self::memory::MemoryUnderTest;
 pub use self::tested::{Restarts, Setup, StoreUnderTest, Tested};

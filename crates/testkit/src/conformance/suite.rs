@@ -19,6 +19,11 @@ macro_rules! conformance_suite {
                 a_restart_forgets_no_cookieless_fingerprint_and_no_rules
                 a_restart_goes_by_the_sessions_own_rules_and_not_by_the_first
             }
+            erasure {
+                no_sink_gets_the_erased_and_others_go_on
+                a_visitor_is_erased_with_the_anonymous_visits
+                an_erasure_that_is_asked_for_again_finds_nothing_open
+            }
             holds {
                 a_request_in_flight_holds_off_idle_expiry
                 a_request_that_is_dropped_lets_go

@@ -54,7 +54,7 @@ pub trait StoreUnderTest {
     /// Ends what is due.
     fn tick(&self);
 
-    /// All visits that have ended so far, once each, in the order of their ends.
+    /// All visits that have ended so far, once each, in the order of their ends, as a sink is given them that asks now.
     fn ended(&self) -> Vec<EndedVisit>;
 
     /// Checks what must always hold within the store.
@@ -181,7 +181,7 @@ impl<S: StoreUnderTest> Tested<S> {
         self.counted.set(self.counts());
         self.lives.set(self.lives.get() + 1);
         self.under_test.restart();
-        self.check();
+        self.under_test.check();
     }
 
     /// How often the store was started.

@@ -8,9 +8,10 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use tower::{Layer as _, Service as _, service_fn};
 use visitlog_core::VisitId;
+use visitlog_core::erasure::{FoundVisits, Whose};
 use visitlog_core::model::{Entry, OpenVisit};
 use visitlog_core::ports::{
-    Arrival, Begun, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore,
+    Arrival, Begun, Commit, Committed, Cursor, Erased, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore,
     StoreError, Terminated,
 };
 use visitlog_testkit::{LossyStore, MemoryStore, Wire};
@@ -116,6 +117,10 @@ impl SessionStore for Broken {
     }
 
     fn open_visit(&self, _visit: VisitId) -> Inquiry<Option<OpenVisit>> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
+    fn erase(&self, _whose: &Whose, _stored: &FoundVisits) -> Inquiry<Erased> {
         Box::pin(ready(Err(NOT_THERE)))
     }
 }
@@ -272,6 +277,10 @@ impl SessionStore for Undurable {
 
     fn open_visit(&self, visit: VisitId) -> Inquiry<Option<OpenVisit>> {
         self.0.open_visit(visit)
+    }
+
+    fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased> {
+        self.0.erase(whose, stored)
     }
 }
 
