@@ -145,7 +145,7 @@ fn a_base_says_until_when_an_ended_session_is_remembered() {
     let mut lab = Lab::new(plan);
     let end = |lab: &Lab, print| {
         let visit = slow_page(lab, print, None).visit.expect("started");
-        assert!(lab.life.engine.terminate(visit, EndReason::Terminated).expect("taken").0);
+        assert!(lab.life.engine.end_session(visit).expect("taken").0);
         lab.settle();
     };
     (0..40).for_each(|print| end(&lab, print));

@@ -105,8 +105,8 @@ pub(super) const HELD: &str =
 pub(super) const ANSWERED: &str = "what was answered is remembered by the life that did, and its requests end with it";
 /// Why a restart changes what is known of a fingerprint.
 pub(super) const ADMITTED: &str = "of a fingerprint nothing is written down but its open sessions";
-/// Why a restart changes who meets in one session.
-pub(super) const REJOINED: &str = "which token a session was started with is not written down";
+/// Why a restart changes where the twins of a visitor meet who is too old.
+pub(super) const SUCCEEDED: &str = "the visitor who follows stands in a cookie, and is not written down";
 /// Why a restart changes when a session ends.
 pub(super) const PADDED: &str = "the newest touch may be lost, and nobody ends early for that";
 

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use visitlog_core::Day;
 use visitlog_core::ports::{Class, Token};
 
-use super::tested::REJOINED;
+use super::tested::SUCCEEDED;
 use super::{Browser, Restarts, StoreUnderTest, Tested, login, view};
 
 const MINUTES_31: u64 = 31 * 60;
@@ -87,7 +87,7 @@ pub fn twins_of_a_visitor_who_is_too_old_meet_in_one_session_of_one_new_visitor<
     let mut late = browser.clone();
     late.page("/late");
     tokens.insert(late.token.map(|token| (token.visitor, token.visit, token.number)));
-    assert_eq!(tokens.len(), tested.unless_restarted(1, 21, REJOINED), "{tokens:?}");
+    assert_eq!(tokens.len(), tested.unless_restarted(1, 21, SUCCEEDED), "{tokens:?}");
     assert!(tokens.iter().flatten().all(|(visitor, _, number)| *visitor != old.visitor && *number == 1));
     assert_eq!(tested.start_of(late.visit()).previous, None);
 }
