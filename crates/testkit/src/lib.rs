@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod conformance;
+pub mod dice;
 pub mod entropy;
 pub mod lossy_store;
 pub mod memory_sink;
@@ -14,6 +15,7 @@ pub mod sink_suite;
 pub mod step_disk;
 
 pub use clock::SimClock;
+pub use dice::Dice;
 pub use entropy::SimEntropy;
 pub use lossy_store::{LossyStore, Wire};
 pub use memory_sink::{MemorySink, MemoryTarget};

@@ -7,9 +7,9 @@ use visitlog_core::ports::{Begun, Class, Op, Standing, Token};
 use visitlog_core::{Fingerprint, Fingerprints, Timestamp, VisitId};
 
 use crate::books::{Books, Change};
-use crate::dice::Dice;
 use crate::plan::Plan;
 use crate::world::Waiting;
+use visitlog_testkit::Dice;
 
 /// Where tabs keep the cookie that they share.
 #[derive(Debug, Clone, Default)]
@@ -72,9 +72,9 @@ impl Client {
 }
 
 /// A few dozen clients, and the jars that they share.
-pub(crate) fn crowd(dice: &mut Dice) -> (Vec<Jar>, Vec<Client>) {
+pub(crate) fn crowd(dice: &Dice) -> (Vec<Jar>, Vec<Client>) {
     let (mut jars, mut clients) = (Vec::new(), Vec::new());
-    for n in 0..14 + dice.below(10) as u64 {
+    for n in 0..14 + dice.roll(10) as u64 {
         let jar = jars.len();
         jars.push(Jar::default());
         let tabs = dice.pick(&[1, 1, 1, 2, 4]);
@@ -88,21 +88,21 @@ pub(crate) fn crowd(dice: &mut Dice) -> (Vec<Jar>, Vec<Client>) {
     (jars, clients)
 }
 
-fn page(tag: usize, begun: Timestamp, now: Timestamp, dice: &mut Dice, status: u16) -> Event {
+fn page(tag: usize, begun: Timestamp, now: Timestamp, dice: &Dice, status: u16) -> Event {
     let took = now.since(begun).as_micros() as u64;
     let request = RequestFacts {
         path: format!("/p/{tag}").into(),
         method: "GET".into(),
         status,
-        duration_us: if dice.one_in(3) { dice.below(took as usize + 1) as u64 } else { took },
+        duration_us: if dice.one_in(3) { dice.roll(took as usize + 1) as u64 } else { took },
         ..RequestFacts::default()
     };
     let kind = if status < 400 { EventKind::PageView } else { EventKind::PageError };
     Event { time: begun, kind, name: None, type_: None, request: Some(Box::new(request)), properties: None }
 }
 
-fn action(tag: usize, time: Timestamp, dice: &mut Dice) -> Event {
-    let properties = dice.one_in(3).then(|| format!("{{\"bytes\":\"{}\"}}", "x".repeat(dice.below(200))).into());
+fn action(tag: usize, time: Timestamp, dice: &Dice) -> Event {
+    let properties = dice.one_in(3).then(|| format!("{{\"bytes\":\"{}\"}}", "x".repeat(dice.roll(200))).into());
     Event {
         time,
         kind: EventKind::Action,
@@ -117,7 +117,7 @@ impl Deed {
     /// What the request of `client` does, now that it is answered.
     pub(crate) fn draw(
         books: &mut Books,
-        dice: &mut Dice,
+        dice: &Dice,
         plan: &Plan,
         client: usize,
         begun: &Begun,
@@ -133,7 +133,7 @@ impl Deed {
             abandon: false,
         };
         let trusted = !matches!(&begun.standing, Standing::Live(live) if !live.current);
-        match dice.below(20) {
+        match dice.roll(20) {
             0..=10 => deed.class = Class::Page(page(deed.tag(books), begun.at, now, dice, 200)),
             11 => deed.class = Class::PageError(page(deed.tag(books), begun.at, now, dice, 500)),
             12 => deed.class = Class::Passive,
@@ -143,7 +143,7 @@ impl Deed {
             return deed;
         }
         if trusted && dice.per_mille(if plan.rules.single_login { 120 } else { 60 }) {
-            let user = format!("u{}", if dice.one_in(3) { dice.below(3) } else { client });
+            let user = format!("u{}", if dice.one_in(3) { dice.roll(3) } else { client });
             deed.ops.push(Op::Login(UserId::new(&user)));
             deed.login = Some(user);
         }
@@ -173,17 +173,17 @@ impl Deed {
         tag
     }
 
-    fn change(&mut self, dice: &mut Dice) {
-        let counter: Arc<str> = format!("n{}", dice.below(2)).into();
-        let key: Arc<str> = format!("k{}", dice.below(3)).into();
-        let (key, op, change) = match dice.below(5) {
+    fn change(&mut self, dice: &Dice) {
+        let counter: Arc<str> = format!("n{}", dice.roll(2)).into();
+        let key: Arc<str> = format!("k{}", dice.roll(3)).into();
+        let (key, op, change) = match dice.roll(5) {
             0 => (key.clone(), Op::Remove(key), Change::Remove),
             1 | 2 => {
-                let by = dice.below(9) as i64 - 2;
+                let by = dice.roll(9) as i64 - 2;
                 (counter.clone(), Op::Increment(counter, by), Change::Add(by))
             }
             _ => {
-                let value = serde_json::json!([dice.below(1_000_000), "y".repeat(dice.below(60))]);
+                let value = serde_json::json!([dice.roll(1_000_000), "y".repeat(dice.roll(60))]);
                 (key.clone(), Op::Set(key, value.clone()), Change::Set(value))
             }
         };

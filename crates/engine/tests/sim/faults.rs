@@ -14,10 +14,10 @@ use visitlog_engine::journal::{Journal, JournalError};
 use visitlog_testkit::{DiskCall, DiskFaults, SimDisk};
 
 use crate::audit::Audit;
-use crate::dice::Dice;
 use crate::follower::Follower;
 use crate::oracle::{Check, ensure};
 use crate::world::{JOURNAL, VISITS, World};
+use visitlog_testkit::Dice;
 
 /// What survives, at most and at least.
 struct Crash {
@@ -29,7 +29,7 @@ struct Crash {
 impl World {
     /// The process or the power goes, and comes back; the clock may have jumped meanwhile.
     pub(crate) fn crash(&mut self) -> Check {
-        let jump = self.dice.below(8);
+        let jump = self.dice.roll(8);
         self.crash_and(jump)
     }
 
@@ -72,9 +72,9 @@ impl World {
         let now = self.clock.now();
         let idle = self.plan.rules.idle_timeout;
         let to = match how {
-            0 => now.after(Duration::from_secs(self.dice.below(40 * 86_400) as u64)),
+            0 => now.after(Duration::from_secs(self.dice.roll(40 * 86_400) as u64)),
             1 | 2 => now.after(self.dice.millis(3 * idle.as_millis() as usize)),
-            3 => now.before(Duration::from_secs(self.dice.below(7_200) as u64)),
+            3 => now.before(Duration::from_secs(self.dice.roll(7_200) as u64)),
             4 => now.before(self.dice.millis(20_000)),
             _ => now.after(self.dice.millis(1_000)),
         };
@@ -96,7 +96,7 @@ impl World {
                     DiskCall::SyncDir,
                     DiskCall::Remove,
                 ];
-                let (call, skip) = (self.dice.pick(&calls), self.dice.below(6) as u32);
+                let (call, skip) = (self.dice.pick(&calls), self.dice.roll(6) as u32);
                 self.disk.fail(call, skip, 1, io::ErrorKind::Other);
             }
             let opened = self.reopen();
@@ -159,9 +159,9 @@ impl World {
         if !self.in_trouble {
             self.disk.heal();
         } else if self.dice.one_in(2) {
-            self.disk.set_capacity(Some(self.disk.used() + self.dice.below(3_000) as u64));
+            self.disk.set_capacity(Some(self.disk.used() + self.dice.roll(3_000) as u64));
         } else {
-            let often = [0.05, 0.3, 1.0][self.dice.below(3)];
+            let often = [0.05, 0.3, 1.0][self.dice.roll(3)];
             let reads = if self.dice.one_in(3) { 0.1 } else { 0.0 };
             self.disk.set_faults(DiskFaults {
                 open: reads,
@@ -178,14 +178,14 @@ impl World {
     /// A sync will fail soon.
     pub(crate) fn bad_sync(&mut self) -> Check {
         let call = self.dice.pick(&[DiskCall::Sync, DiskCall::Sync, DiskCall::SyncDir]);
-        let skip = self.dice.below(3) as u32;
+        let skip = self.dice.roll(3) as u32;
         self.disk.fail(call, skip, 1, io::ErrorKind::Other);
         self.trace.note(format_args!("the {skip}th {call:?} will fail"));
         Ok(())
     }
 
     pub(crate) fn sink_trouble(&mut self) -> Check {
-        let flag = match self.dice.below(5) {
+        let flag = match self.dice.roll(5) {
             0..=2 => &self.desk.file_is_down,
             3 => &self.desk.hook_is_down,
             _ => &self.desk.hook_forgets,
@@ -211,9 +211,9 @@ impl World {
         };
         let whole = open(self.disk.synced_copy()).map_err(|error| error.to_string())?;
         let copy = self.disk.synced_copy();
-        let Some((path, byte)) = place_below(&copy, whole.mark.0, &mut self.dice) else { return Ok(()) };
+        let Some((path, byte)) = place_below(&copy, whole.mark.0, &self.dice) else { return Ok(()) };
         let mut bytes = copy.contents(&path).unwrap_or_default();
-        bytes[byte] ^= 1 << self.dice.below(8);
+        bytes[byte] ^= 1 << self.dice.roll(8);
         copy.put(&path, &bytes);
         self.probes.flipped_bits += 1;
         let what = format!("byte {byte} of {} was flipped", path.display());
@@ -226,13 +226,13 @@ impl World {
 }
 
 /// A byte of a segment, of its header or of a record below the mark.
-fn place_below(disk: &SimDisk, mark: u64, dice: &mut Dice) -> Option<(PathBuf, usize)> {
+fn place_below(disk: &SimDisk, mark: u64, dice: &Dice) -> Option<(PathBuf, usize)> {
     let paths = disk.list(Path::new(JOURNAL)).ok()?;
     let first = |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix("journal-")?.parse::<u64>().ok();
     let firsts: Vec<(u64, PathBuf)> = paths.into_iter().filter_map(|path| Some((first(&path)?, path))).collect();
     let below: Vec<usize> = (0..firsts.len()).filter(|at| firsts[*at].0 < mark).collect();
-    let at = *below.get(dice.below(below.len()))?;
+    let at = *below.get(dice.roll(below.len()))?;
     let end = firsts.get(at + 1).map_or(mark, |(next, _)| *next).min(mark);
     let len = HEADER_LEN + end - firsts[at].0;
-    Some((firsts[at].1.clone(), dice.below(len as usize)))
+    Some((firsts[at].1.clone(), dice.roll(len as usize)))
 }

@@ -14,7 +14,6 @@ mod audit;
 mod books;
 mod clients;
 mod clocks;
-mod dice;
 mod directed;
 mod erasure;
 mod faults;

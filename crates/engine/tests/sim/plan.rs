@@ -11,7 +11,7 @@ use visitlog_engine::config::{EngineConfig, Mutations};
 use visitlog_engine::journal;
 use visitlog_sinks::LaneSettings;
 
-use crate::dice::Dice;
+use visitlog_testkit::Dice;
 
 /// A rule that is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,8 +62,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn of(broken: Broken, dice: &mut Dice) -> Self {
-        let rough = dice.below(4);
+    pub(crate) fn of(broken: Broken, dice: &Dice) -> Self {
+        let rough = dice.roll(4);
         Self {
             broken,
             durability: dice.pick(&[
@@ -92,7 +92,7 @@ impl Plan {
             carry_from_bytes: dice.pick(&[6, 16, 48]) * 1_024,
             upkeep_bytes_at_once: dice.pick(&[1, 600, 1 << 20]),
             page_bytes: dice.pick(&[512, 1_024, 4_096]),
-            steps: 350 + dice.below(350),
+            steps: 350 + dice.roll(350),
             crashes: [2, 6, 10, 25][rough],
             troubles: dice.pick(&[0, 4, 10]),
             sink_troubles: dice.pick(&[2, 6, 12]),

@@ -12,7 +12,7 @@ use crate::world::{Waiting, World};
 impl World {
     /// A client asks for something; the answer's head comes `at_once`, or when the dice say so.
     pub(crate) fn request(&mut self, at_once: bool) -> Check {
-        let client = self.dice.below(self.clients.len());
+        let client = self.dice.roll(self.clients.len());
         let Some(request) = self.begin(client)? else { return Ok(()) };
         if at_once {
             return self.finish(&request);
@@ -71,7 +71,7 @@ impl World {
         if self.open.is_empty() {
             return Ok(());
         }
-        let request = self.open.swap_remove(self.dice.below(self.open.len()));
+        let request = self.open.swap_remove(self.dice.roll(self.open.len()));
         if !self.dice.one_in(8) {
             return self.finish(&request);
         }
@@ -86,8 +86,8 @@ impl World {
 
     pub(crate) fn finish(&mut self, request: &Request) -> Check {
         let (client, now) = (request.client, self.now());
-        let deed = Deed::draw(&mut self.oracle.books, &mut self.dice, &self.plan, client, &request.begun, now);
-        let on_start = if self.dice.one_in(3) { Some(self.dice.below(1_000_000)) } else { None };
+        let deed = Deed::draw(&mut self.oracle.books, &self.dice, &self.plan, client, &request.begun, now);
+        let on_start = if self.dice.one_in(3) { Some(self.dice.roll(1_000_000)) } else { None };
         let who = &self.clients[client];
         let commit = Commit {
             request: request.begun.request,
@@ -231,7 +231,7 @@ impl World {
         if open.is_empty() || !self.dice.one_in(3) {
             return Ok(());
         }
-        let session = &open[self.dice.below(open.len())];
+        let session = &open[self.dice.roll(open.len())];
         if session.shared {
             return Ok(());
         }
@@ -260,7 +260,7 @@ impl World {
         if open.is_empty() {
             return Ok(());
         }
-        let session = &open[self.dice.below(open.len())];
+        let session = &open[self.dice.roll(open.len())];
         let visit = session.chain.visit;
         let seen = match self.life.engine.read_open(visit) {
             Ok(Some(seen)) => seen,
@@ -281,7 +281,7 @@ impl World {
 
     /// Somebody comes back exactly when the idle timeout allows it; perhaps after a crash.
     pub(crate) fn be_on_time(&mut self) -> Check {
-        let client = self.dice.below(self.clients.len());
+        let client = self.dice.roll(self.clients.len());
         let Some(token) = self.jars[self.clients[client].jar].token else { return Ok(()) };
         let Some(visit) = token.visit else { return Ok(()) };
         if self.dice.one_in(2) {

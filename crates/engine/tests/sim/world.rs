@@ -15,13 +15,13 @@ use visitlog_sinks::{Lanes, NdjsonSink, SinkState};
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::clients::{Client, Jar, Pending, Request, crowd};
-use crate::dice::Dice;
 use crate::follower::Follower;
 use crate::oracle::{Check, Oracle, ensure};
 use crate::plan::{Broken, Plan};
 use crate::probes::Probes;
 use crate::sinks::{Gate, Hook, SinkDesk};
 use crate::trace::Trace;
+use visitlog_testkit::Dice;
 
 /// 23:55 UTC, so that some runs pass midnight.
 const EVENING: Timestamp = Timestamp::from_secs(1_763_769_300);
@@ -127,8 +127,8 @@ pub(crate) fn open(
 
 impl World {
     pub(crate) fn new(seed: u64, broken: Broken) -> Result<Self, String> {
-        let mut dice = Dice::new(seed);
-        let mut plan = Plan::of(broken, &mut dice);
+        let dice = Dice::new(seed);
+        let mut plan = Plan::of(broken, &dice);
         if seed.is_multiple_of(3) {
             plan.gathers = Some(Gathering { visits_max: 10, wait_max: Duration::from_secs(5) });
         }
@@ -137,7 +137,7 @@ impl World {
         let entropy = Arc::new(SimEntropy::new(seed));
         let desk = Arc::new(SinkDesk::default());
         let (life, _) = open(&plan, &disk, &desk, &clock, &entropy).map_err(|error| error.to_string())?;
-        let (jars, clients) = crowd(&mut dice);
+        let (jars, clients) = crowd(&dice);
         let mut trace = Trace::new();
         trace.note(format_args!("{plan:?}"));
         Ok(Self {
@@ -172,7 +172,7 @@ impl World {
     pub(crate) fn step(&mut self) -> Check {
         self.trace.step += 1;
         let rare = [self.plan.crashes, self.plan.troubles, self.plan.sink_troubles, self.plan.bad_syncs];
-        let mut roll = self.dice.below(1_000);
+        let mut roll = self.dice.roll(1_000);
         for (what, times) in rare.into_iter().enumerate() {
             if roll < times {
                 return match what {
@@ -184,7 +184,7 @@ impl World {
             }
             roll -= times;
         }
-        match self.dice.below(100) {
+        match self.dice.roll(100) {
             0..=23 => self.request(true)?,
             24..=39 => self.request(false)?,
             40..=53 => self.finish_one()?,
@@ -195,7 +195,7 @@ impl World {
             82..=85 => self.upkeep()?,
             86..=93 => self.pass_time(),
             94 => {
-                let bytes = self.dice.below(4_000);
+                let bytes = self.dice.roll(4_000);
                 self.follow(bytes, false)?;
             }
             95 => self.terminate()?,
@@ -359,7 +359,7 @@ impl World {
 
     fn pass_time(&mut self) {
         let idle = self.plan.rules.idle_timeout.as_millis() as usize;
-        let by = match self.dice.below(24) {
+        let by = match self.dice.roll(24) {
             0 => self.dice.millis(2 * idle),
             1 => {
                 // The process was stopped for a while.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use visitlog_core::VisitId;
 use visitlog_core::model::Entry;
 use visitlog_core::ports::Disk;
-use visitlog_testkit::sim_disk::SimDisk;
+use visitlog_testkit::{Dice, SimDisk};
 
 use super::crash_tests::Gate;
 use super::*;
@@ -17,15 +17,6 @@ use visitlog_engine::journal::{Ack, BaseItem, Config, Flags, Journal, Kind};
 use visitlog_engine::{Ledger, LedgerSettings, PendingEnd};
 use visitlog_testkit::memory_source::closed_at;
 use visitlog_testkit::samples::{MORNING, chain, id};
-
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 /// What happened, to show that it did.
 #[derive(Debug, Default)]
@@ -109,9 +100,9 @@ impl Life {
         self.journal.collect(self.ledger.oldest_needed().unwrap_or(bound).min(bound)).expect("a working disk")
     }
 
-    fn step(&mut self, dice: &mut Dice, n: &mut u64, probes: &mut Probes) {
-        self.now = self.now.after(Duration::from_millis(dice.roll(800)));
-        match dice.roll(12) {
+    fn step(&mut self, dice: &Dice, n: &mut u64, probes: &mut Probes) {
+        self.now = self.now.after(Duration::from_millis(dice.below(800)));
+        match dice.below(12) {
             0..=3 => {
                 self.append(*n);
                 *n += 1;
@@ -119,7 +110,7 @@ impl Life {
             4 | 5 => drop(self.journal.write_step().expect("a working disk")),
             6 => drop(self.journal.sync_step().expect("a working disk")),
             7 => probes.collected += self.collect(),
-            8 if dice.roll(20) == 0 => drop(self.is_shut.fetch_xor(true, Ordering::Relaxed)),
+            8 if dice.below(20) == 0 => drop(self.is_shut.fetch_xor(true, Ordering::Relaxed)),
             _ => drop(self.lanes.step(self.now)),
         }
         let status = self.lanes.status().remove(0);
@@ -142,7 +133,7 @@ impl Life {
 }
 
 fn run(seed: u64, sees_unsynced: bool, probes: &mut Probes) {
-    let mut dice = Dice(seed);
+    let dice = Dice::new(seed);
     let disk = SimDisk::with_page_bytes(seed, 64);
     Disk::create_dir_all(&disk, Path::new("data")).expect("a folder");
     Disk::sync_dir(&disk, Path::new("")).expect("a folder");
@@ -152,11 +143,11 @@ fn run(seed: u64, sees_unsynced: bool, probes: &mut Probes) {
         let (mut life, found) = Life::start(&disk, now, sees_unsynced);
         probes.redone += found.len();
         survived.extend(found);
-        let steps = dice.roll(400);
-        (0..steps).for_each(|_| life.step(&mut dice, &mut n, probes));
+        let steps = dice.below(400);
+        (0..steps).for_each(|_| life.step(&dice, &mut n, probes));
         now = life.now;
         drop(life);
-        if dice.roll(2) == 0 { disk.power_cut() } else { disk.kill() }
+        if dice.below(2) == 0 { disk.power_cut() } else { disk.kill() }
     }
     let (mut life, found) = Life::start(&disk, now, sees_unsynced);
     survived.extend(found);

@@ -9,26 +9,13 @@ use deltalake::datafusion::physical_plan::collect;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use visitlog_core::Timestamp;
 use visitlog_core::model::{EndedVisit, Entry, EventKind, UserId};
-use visitlog_core::ports::Entropy;
-use visitlog_testkit::SimEntropy;
+use visitlog_testkit::Dice;
 
 use super::fake::{FakeStore, page};
 use super::scan::{Table, plan};
 use super::*;
 use crate::rows::RowBuilder;
 use crate::testing::{MORNING, visit};
-
-pub(crate) struct Dice(SimEntropy);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(SimEntropy::new(seed))
-    }
-
-    pub(crate) fn below(&self, n: u64) -> u64 {
-        (self.0.random() % u128::from(n.max(1))) as u64
-    }
-}
 
 pub(crate) fn live(store: &Arc<FakeStore>, bytes_max: usize) -> Live {
     let settings = LiveSettings { bytes_max, has_tables: true };

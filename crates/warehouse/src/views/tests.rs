@@ -16,11 +16,11 @@ use visitlog_core::model::EventKind;
 use visitlog_core::ports::{StreamId, VisitSink as _};
 use visitlog_core::{Lsn, Timestamp};
 use visitlog_enrich::Enricher;
-use visitlog_testkit::{SimClock, SimEntropy};
+use visitlog_testkit::{Dice, SimClock, SimEntropy};
 
 use super::{DeltaTables, Losses, Stored, StoredTable, Table, Tables, Views};
 use crate::live::fake::FakeStore;
-use crate::live::tests::{Crowd, Dice, live, some_end, sorted};
+use crate::live::tests::{Crowd, live, some_end, sorted};
 use crate::live::{LIVE_BYTES_MAX, Live};
 use crate::rows::RowBuilder;
 use crate::testing::{MORNING, visit};

@@ -5,9 +5,9 @@ use std::io;
 
 use visitlog_core::model::Entry;
 use visitlog_core::{Lsn, VisitId};
-use visitlog_testkit::{DiskCall, DiskFaults, DiskProbes, SimDisk};
+use visitlog_testkit::{Dice, DiskCall, DiskFaults, DiskProbes, SimDisk};
 
-use super::support::{Dice, Kept, config, open, page, try_open, visit};
+use super::support::{Kept, config, open, page, try_open, visit};
 use crate::journal::{BaseItem, Config, Flags, Journal, Kind};
 
 /// What must have survived.

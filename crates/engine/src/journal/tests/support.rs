@@ -13,9 +13,9 @@ use visitlog_core::model::{
     CountryCode, End, EndReason, Entry, Event, EventKind, Hints, Identity, Method, Place, RequestFacts, Start,
     StartFacts, UserId, Via,
 };
-use visitlog_core::ports::{Disk, Durability, Entropy};
+use visitlog_core::ports::{Disk, Durability};
 use visitlog_core::{Fingerprint, Host, Lsn, Redacted, Timestamp, TokenMark, VisitId, VisitorId};
-use visitlog_testkit::{SimDisk, SimEntropy};
+use visitlog_testkit::SimDisk;
 
 use crate::journal::{Config, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
 
@@ -156,19 +156,6 @@ pub(super) fn append_chains(journal: &Journal, visits: u64, events: u64) -> Vec<
 /// Writes and syncs all, the `Synced` record that says so included.
 pub(super) fn settle(journal: &Journal) {
     while journal.write_step().expect("written") || journal.sync_step().expect("synced") {}
-}
-
-/// Dice that repeat.
-pub(super) struct Dice(SimEntropy);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(SimEntropy::new(seed))
-    }
-
-    pub(super) fn below(&self, n: u64) -> u64 {
-        (self.0.random() % u128::from(n.max(1))) as u64
-    }
 }
 
 fn text() -> impl Strategy<Value = Box<str>> {

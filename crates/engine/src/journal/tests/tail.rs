@@ -1,9 +1,9 @@
 //! The journal, followed.
 
 use visitlog_core::{Lsn, VisitId};
-use visitlog_testkit::SimDisk;
+use visitlog_testkit::{Dice, SimDisk};
 
-use super::support::{Dice, Kept, append, append_chains, config, moment, open, page, settle, start, visit};
+use super::support::{Kept, append, append_chains, config, moment, open, page, settle, start, visit};
 use crate::journal::{BaseItem, Journal, JournalError, Kind};
 
 /// All records from a position on, read `bytes` at a time, and where that came to.
