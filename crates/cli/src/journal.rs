@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use visitlog_core::ports::Disk;
 use visitlog_engine::adapters::RealDisk;
-use visitlog_engine::journal::{self, DumpFilter, Report, Verdict};
+use visitlog_engine::journal::{self, DumpFilter, JournalReport, Verdict};
 use visitlog_engine::local::journal_dir;
 
 use crate::args::{DumpArgs, JournalArgs, JournalCommand};
@@ -45,7 +45,7 @@ fn dump(args: &DumpArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// A journal that is not there is none that is sound: the folder may be the wrong one.
-fn code(report: &Report) -> ExitCode {
+fn code(report: &JournalReport) -> ExitCode {
     if report.is_usable() && report.verdict != Verdict::Empty { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -6,7 +6,7 @@ mod live;
 mod open;
 mod sink;
 mod store;
-mod world;
+mod system;
 
 pub use self::ended::{
     EndedVisits, Feed, Found, Keeper, LeftOut, Mark, Most, RawEntry, SourceError, StreamId, Waiting,
@@ -19,4 +19,4 @@ pub use self::store::{
     Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, HoldOwner, Live, Op, Outcome, Reply,
     RequestId, SessionData, SessionHold, SessionStore, Standing, Token,
 };
-pub use self::world::{Clock, Disk, DiskDir, DiskFile, Entropy};
+pub use self::system::{Clock, Disk, DiskDir, DiskFile, Entropy};

@@ -3,9 +3,10 @@
 use visitlog_core::Host;
 use visitlog_core::machine::Tombstone;
 
-use crate::engine::{Engine, SHARDS};
+use crate::allowance::Allowance;
+use crate::config::SHARDS;
+use crate::engine::Engine;
 use crate::journal::{BaseItem, BaseStart};
-use crate::upkeep::Budget;
 
 /// Tombstones that are written before other writers get their turn.
 const PIECE: usize = 1_024;
@@ -23,7 +24,7 @@ pub(crate) struct Base {
 
 impl Base {
     /// Begins one, with all of it that is short.
-    pub(crate) fn begin(engine: &Engine, budget: &mut Budget) -> Self {
+    pub(crate) fn begin(engine: &Engine, allowance: &mut Allowance) -> Self {
         let journal = &engine.journal;
         let start = journal.begin_base();
         let before = journal.appended();
@@ -34,12 +35,12 @@ impl Base {
             let items: Vec<_> = sites.iter().map(Host::to_string).map(BaseItem::Site).collect();
             journal.appender().append_base(&items);
         }
-        budget.spend(journal.appended().0 - before.0);
+        allowance.spend(journal.appended().0 - before.0);
         Self { start, shard: 0, tombstones: Vec::new() }
     }
 
-    /// Goes on, as far as the budget goes. Gives itself back if that is not the end.
-    pub(crate) fn step(mut self, engine: &Engine, budget: &mut Budget) -> Option<Self> {
+    /// Goes on, as far as the allowance goes. Gives itself back if that is not the end.
+    pub(crate) fn step(mut self, engine: &Engine, allowance: &mut Allowance) -> Option<Self> {
         loop {
             if self.tombstones.is_empty() {
                 if self.shard == SHARDS {
@@ -50,14 +51,14 @@ impl Base {
                 self.shard += 1;
                 continue;
             }
-            if budget.is_spent() {
+            if allowance.is_spent() {
                 return Some(self);
             }
-            self.write_piece(engine, budget);
+            self.write_piece(engine, allowance);
         }
     }
 
-    fn write_piece(&mut self, engine: &Engine, budget: &mut Budget) {
+    fn write_piece(&mut self, engine: &Engine, allowance: &mut Allowance) {
         let piece = self.tombstones.split_off(self.tombstones.len().saturating_sub(PIECE));
         let mut appender = engine.journal.appender();
         let before = appender.next_lsn();
@@ -65,6 +66,6 @@ impl Base {
         let left = piece.into_iter().filter(|tomb| !engine.ledger.is_erased(tomb.visit));
         let items: Vec<_> = left.map(BaseItem::Tombstone).collect();
         appender.append_base(&items);
-        budget.spend(appender.next_lsn().0 - before.0);
+        allowance.spend(appender.next_lsn().0 - before.0);
     }
 }

@@ -1,16 +1,10 @@
 //! Which part of the journal the open sessions need.
 
-use visitlog_core::{Lsn, VisitId};
+use visitlog_core::Lsn;
 
-use crate::engine::{Engine, SHARDS};
-
-/// A position below which no open session of a shard needs anything. It stays true: chains only move up.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Floor {
-    at: Lsn,
-    /// Whose chain begins there. As long as that is so, no other session has to be looked at.
-    whose: Option<VisitId>,
-}
+use crate::config::SHARDS;
+use crate::engine::Engine;
+use crate::floor::Floor;
 
 impl Engine {
     /// Below which position nothing is needed any more, once everything up to the second one is synced. It may be lower
@@ -80,7 +74,7 @@ mod tests {
 
     use visitlog_core::model::UserId;
     use visitlog_core::ports::{Arrival, Class, Commit, EndedVisits as _, Op, SessionStore as _};
-    use visitlog_core::{Fingerprint, Fingerprints, Host};
+    use visitlog_core::{Fingerprint, Fingerprints, Host, VisitId};
     use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
     use super::*;

@@ -16,9 +16,9 @@ use visitlog_core::machine::Chain;
 use visitlog_core::model::Entry;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
+use crate::allowance::Allowance;
 use crate::engine::Engine;
 use crate::journal::{Appender, Flags, JournalError, Kind, RecordRef, Window};
-use crate::upkeep::Budget;
 
 /// Bytes of copies that are written before other writers get their turn.
 const PIECE_BYTES: u64 = 64 * 1024;
@@ -56,7 +56,7 @@ struct Copied {
 /// How far a carrying has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// It goes on with the next budget.
+    /// It goes on with the next allowance.
     Begun,
     /// The session's chain is that of the copies.
     Carried,
@@ -80,35 +80,35 @@ impl Carry {
         self.visit
     }
 
-    /// Goes on, as far as the budget goes.
+    /// Goes on, as far as the allowance goes.
     ///
     /// # Errors
     /// When a record can't be read. The session stays where it is.
-    pub(crate) fn step(&mut self, engine: &Engine, budget: &mut Budget) -> Result<Progress, JournalError> {
-        match self.go_on(engine, budget) {
+    pub(crate) fn step(&mut self, engine: &Engine, allowance: &mut Allowance) -> Result<Progress, JournalError> {
+        match self.go_on(engine, allowance) {
             // Its segments may have gone with it.
             Err(_) if self.chain(engine).is_none() => Ok(Progress::Ended),
             result => result,
         }
     }
 
-    fn go_on(&mut self, engine: &Engine, budget: &mut Budget) -> Result<Progress, JournalError> {
+    fn go_on(&mut self, engine: &Engine, allowance: &mut Allowance) -> Result<Progress, JournalError> {
         loop {
             while self.noted.len() > self.left_for_the_end() {
-                if budget.is_spent() {
+                if allowance.is_spent() {
                     return Ok(Progress::Begun);
                 }
-                if !self.copy_piece(engine, budget)? {
+                if !self.copy_piece(engine, allowance)? {
                     return Ok(Progress::Ended);
                 }
             }
             let Some(chain) = self.chain(engine) else { return Ok(Progress::Ended) };
             if chain.last != self.seen {
                 self.look(engine, chain.last)?;
-            } else if budget.is_spent() {
+            } else if allowance.is_spent() {
                 return Ok(Progress::Begun);
             } else {
-                return self.finish(engine, budget);
+                return self.finish(engine, allowance);
             }
         }
     }
@@ -144,15 +144,15 @@ impl Carry {
     }
 
     /// Copies some of what is noted. `false`: the session has ended.
-    fn copy_piece(&mut self, engine: &Engine, budget: &mut Budget) -> Result<bool, JournalError> {
+    fn copy_piece(&mut self, engine: &Engine, allowance: &mut Allowance) -> Result<bool, JournalError> {
         let is_first = !self.copies.0.is_some();
-        let most = if is_first { 1 } else { PIECE_BYTES.min(budget.left()) };
+        let most = if is_first { 1 } else { PIECE_BYTES.min(allowance.left()) };
         let (mut piece, mut bytes) = (Vec::new(), 0);
         while self.noted.len() > 1 && bytes < most {
             let Some(noted) = self.noted.pop_front() else { break };
             piece.push(self.read(engine, noted, &mut bytes)?);
         }
-        budget.spend(bytes);
+        allowance.spend(bytes);
         if is_first {
             // Never behind the session's end: there a reader would wait for the others.
             let shard = engine.shard_of(self.visit.partition());
@@ -167,7 +167,7 @@ impl Carry {
     }
 
     /// Copies what is left, and changes the session to the copies.
-    fn finish(&mut self, engine: &Engine, budget: &mut Budget) -> Result<Progress, JournalError> {
+    fn finish(&mut self, engine: &Engine, allowance: &mut Allowance) -> Result<Progress, JournalError> {
         let (mut rest, mut bytes) = (Vec::new(), 0);
         while let Some(noted) = self.noted.pop_front() {
             rest.push(self.read(engine, noted, &mut bytes)?);
@@ -182,7 +182,7 @@ impl Carry {
         })?;
         rest.extend(late.into_iter().rev());
         self.append(engine, &rest, true);
-        budget.spend(bytes);
+        allowance.spend(bytes);
         let (first, last) = self.copies;
         // The shard was held since it was asked for the chain.
         shard.relink(chain, first, last);

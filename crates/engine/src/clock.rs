@@ -47,7 +47,7 @@ pub(crate) struct EngineClock {
 
 /// Where a clock starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
+enum StartsAt {
     Wall,
     /// The wall clock is behind the journal.
     Journal,
@@ -63,29 +63,29 @@ impl EngineClock {
         let (steady, wall) = (inner.now(), inner.wall());
         let ahead = last.since(wall);
         let start = if ahead.is_zero() {
-            Start::Wall
+            StartsAt::Wall
         } else if wall < EARLIEST {
-            Start::NeverSet
+            StartsAt::NeverSet
         } else if ahead > AHEAD_MAX {
-            Start::Back
+            StartsAt::Back
         } else {
-            Start::Journal
+            StartsAt::Journal
         };
         match start {
-            Start::Wall => {}
-            Start::Journal => tracing::info!(
+            StartsAt::Wall => {}
+            StartsAt::Journal => tracing::info!(
                 ?ahead,
                 "the journal's last record is ahead of the wall clock: time runs at half its pace until they agree"
             ),
-            Start::Back => tracing::warn!(
+            StartsAt::Back => tracing::warn!(
                 ?ahead,
                 "the journal was written under a clock that was wrong: time goes on by the wall clock, and what was active since counts as active now"
             ),
-            Start::NeverSet => {
+            StartsAt::NeverSet => {
                 tracing::warn!(?wall, "the wall clock was never set: time goes on from the journal's last record");
             }
         }
-        let at = if matches!(start, Start::Wall | Start::Back) { wall } else { last };
+        let at = if matches!(start, StartsAt::Wall | StartsAt::Back) { wall } else { last };
         let clock = Self {
             inner,
             turn: AtomicU64::new(0),

@@ -12,6 +12,9 @@ use visitlog_core::rules::SiteRules;
 use crate::journal;
 use crate::ledger::LedgerSettings;
 
+/// How many shards there are. A visit's partition modulo this is its shard.
+pub(crate) const SHARDS: usize = 16;
+
 /// The settings of an [`crate::Engine`].
 #[derive(Debug, Clone)]
 pub struct EngineConfig {

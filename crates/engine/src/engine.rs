@@ -17,19 +17,15 @@ use visitlog_core::ports::{
 use visitlog_core::session::Ended;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
-use crate::bound::Floor;
 use crate::clock::EngineClock;
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, SHARDS};
 use crate::counters::Counters;
-use crate::erase::Erasing;
+use crate::floor::Floor;
 use crate::journal::{Appender, Flags, Journal, JournalError, Wait};
 use crate::ledger::{Ledger, PendingEnd};
 use crate::recover::{self, Report};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-
-/// How many shards there are. A visit's partition modulo this is its shard.
-pub(crate) const SHARDS: usize = 16;
 
 /// The session store of one machine, without its threads: [`crate::Driver`] runs those. Share it by `Arc`.
 pub struct Engine {
@@ -236,9 +232,9 @@ impl SessionStore for Engine {
                 // Its own copies go as soon as nobody needs them.
                 self.release_journal(&erasing, stored);
                 let durable = self.journal.wait(Lsn(self.journal.content_end().0 - 1));
-                let Erasing { below, ended, visits, .. } = erasing;
-                let below = self.ledger.streams().into_iter().map(|stream| (stream, below)).collect();
-                Box::pin(async move { durable.await.map(|_is_durable| Erased { ended, visits, below }) })
+                let below = self.ledger.streams().into_iter().map(|stream| (stream, erasing.below)).collect();
+                let erased = Erased { ended: erasing.ended, visits: erasing.visits, below };
+                Box::pin(async { durable.await.map(|_is_durable| erased) })
             }
             Err(error) => Box::pin(ready(Err(error.into_store_error()))),
         }

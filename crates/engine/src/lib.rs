@@ -4,6 +4,7 @@
 //! others.
 
 pub mod adapters;
+mod allowance;
 mod base;
 mod bound;
 mod budget;
@@ -15,6 +16,7 @@ mod driver;
 mod ended;
 mod engine;
 mod erase;
+mod floor;
 pub mod journal;
 mod ledger;
 mod live;

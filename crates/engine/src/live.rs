@@ -6,7 +6,8 @@ use visitlog_core::machine::Open;
 use visitlog_core::model::{Entry, OpenVisit, Values, sort_events};
 use visitlog_core::{VisitId, invariants};
 
-use crate::engine::{Engine, SHARDS};
+use crate::config::SHARDS;
+use crate::engine::Engine;
 use crate::journal::JournalError;
 
 impl Engine {

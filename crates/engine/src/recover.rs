@@ -13,7 +13,7 @@ use visitlog_core::{Host, Lsn, Timestamp, VisitId};
 
 use crate::clock::AHEAD_MAX;
 use crate::config::EngineConfig;
-use crate::engine::SHARDS;
+use crate::config::SHARDS;
 use crate::journal::codec::CodecError;
 use crate::journal::{Ack, BaseItem, Flags, Journal, JournalError, Kind, RecordRef, Recovered};
 use crate::ledger::PendingEnd;
@@ -96,11 +96,11 @@ struct Read {
     visit: VisitId,
     flags: Flags,
     moment: Option<Timestamp>,
-    said: Result<Said, CodecError>,
+    said: Result<Content, CodecError>,
 }
 
 /// What a record says.
-enum Said {
+enum Content {
     Ack(Ack),
     Base(Vec<BaseItem>),
     Synced,
@@ -111,10 +111,10 @@ impl Read {
     fn of(record: &RecordRef<'_>) -> Self {
         let RecordRef { lsn, prev, visit, flags, .. } = *record;
         let said = match record.kind {
-            Kind::Ack => record.ack().map(Said::Ack),
-            Kind::Base => record.base().map(Said::Base),
-            Kind::Synced => Ok(Said::Synced),
-            _ => record.skimmed().map(Said::Entry),
+            Kind::Ack => record.ack().map(Content::Ack),
+            Kind::Base => record.base().map(Content::Base),
+            Kind::Synced => Ok(Content::Synced),
+            _ => record.skimmed().map(Content::Entry),
         };
         Self { lsn, prev, visit, flags, moment: record.moment(), said }
     }
@@ -135,10 +135,10 @@ impl Replay {
         }
         let Read { lsn, prev, visit, flags, said, .. } = record;
         match said {
-            Ok(Said::Ack(ack)) => self.acked(ack),
-            Ok(Said::Base(items)) => items.into_iter().for_each(|item| self.base(item)),
-            Ok(Said::Synced) => {}
-            Ok(Said::Entry(entry)) => {
+            Ok(Content::Ack(ack)) => self.acked(ack),
+            Ok(Content::Base(items)) => items.into_iter().for_each(|item| self.base(item)),
+            Ok(Content::Synced) => {}
+            Ok(Content::Entry(entry)) => {
                 let confirms = flags.has(Flags::CONFIRMS);
                 self.record(TailRecord { lsn, prev, visit, confirms, carried: flags.carried(), entry });
             }

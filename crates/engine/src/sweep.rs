@@ -5,7 +5,8 @@ use std::time::Duration;
 use visitlog_core::Timestamp;
 use visitlog_core::machine::{Call, TickBudget};
 
-use crate::engine::{Engine, Maintenance, SHARDS};
+use crate::config::SHARDS;
+use crate::engine::{Engine, Maintenance};
 use crate::sync::atomic::Ordering;
 
 /// Sessions ended, and looked at, before a shard is let go for the traffic that waits for it: some 100 µs.

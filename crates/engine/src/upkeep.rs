@@ -4,9 +4,11 @@ use visitlog_core::machine::Chain;
 use visitlog_core::ports::StoreError;
 use visitlog_core::{Lsn, VisitId};
 
+use crate::allowance::Allowance;
 use crate::base::Base;
 use crate::carry::{Carry, Progress};
-use crate::engine::{Engine, SHARDS};
+use crate::config::SHARDS;
+use crate::engine::Engine;
 use crate::journal::{Fill, JournalError};
 
 /// Steps that wait for room before it is looked again what may go.
@@ -46,30 +48,6 @@ struct Round {
     chains: Vec<(Lsn, VisitId)>,
 }
 
-/// What the upkeep may append in one step: it must leave room for traffic, and give sinks their turn.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    left: u64,
-}
-
-impl Budget {
-    fn of(engine: &Engine) -> Self {
-        Self { left: engine.journal.room_for_maintenance().min(engine.config.upkeep_bytes_at_once) }
-    }
-
-    pub(crate) const fn left(&self) -> u64 {
-        self.left
-    }
-
-    pub(crate) const fn is_spent(&self) -> bool {
-        self.left == 0
-    }
-
-    pub(crate) const fn spend(&mut self, bytes: u64) {
-        self.left = self.left.saturating_sub(bytes);
-    }
-}
-
 impl Upkeep {
     /// Sessions carried so far.
     pub const fn carried(&self) -> u64 {
@@ -96,13 +74,13 @@ impl Upkeep {
             return Ok(false);
         }
         engine.journal.keep_reserve(engine.now());
-        let mut budget = Budget::of(engine);
-        let has_room = !budget.is_spent();
+        let mut allowance = Allowance::of(engine);
+        let has_room = !allowance.is_spent();
         if engine.journal.is_on_reserve() {
             // A base is what frees a full disk: it has room where other maintenance has none.
-            self.write_base(engine, &mut Budget { left: engine.config.upkeep_bytes_at_once });
+            self.write_base(engine, &mut Allowance::whole(engine));
         } else {
-            self.write_base(engine, &mut budget);
+            self.write_base(engine, &mut allowance);
         }
         if let Some(below) = engine.releasing()
             && engine.ledger.oldest_needed().is_some_and(|oldest| oldest < below)
@@ -114,7 +92,7 @@ impl Upkeep {
             // Whoever lags is parked, so that what it holds back can go.
             engine.ledger.hasten(engine.journal.appended());
         }
-        self.carry(engine, &mut budget);
+        self.carry(engine, &mut allowance);
         self.collect(engine)?;
         let has_more = self.base.is_some() || self.round.is_some() || engine.journal.base_due();
         self.is_waiting = has_more && !has_room;
@@ -141,28 +119,28 @@ impl Upkeep {
         Ok(())
     }
 
-    fn write_base(&mut self, engine: &Engine, budget: &mut Budget) {
-        if self.base.is_none() && engine.journal.base_due() && !budget.is_spent() {
-            self.base = Some(Base::begin(engine, budget));
+    fn write_base(&mut self, engine: &Engine, allowance: &mut Allowance) {
+        if self.base.is_none() && engine.journal.base_due() && !allowance.is_spent() {
+            self.base = Some(Base::begin(engine, allowance));
         }
-        self.base = self.base.take().and_then(|base| base.step(engine, budget));
+        self.base = self.base.take().and_then(|base| base.step(engine, allowance));
     }
 
     /// Once the journal has grown long, the sessions that hold its older half are written again at its end. What is
     /// kept must double before that happens again, so that carrying costs at most as much as writing.
-    fn carry(&mut self, engine: &Engine, budget: &mut Budget) {
+    fn carry(&mut self, engine: &Engine, allowance: &mut Allowance) {
         if self.round.is_none() {
             let Some(cutoff) = self.cutoff(engine) else { return };
             self.round = Some(Round { cutoff, shard: 0, chains: Vec::new() });
         }
-        while !budget.is_spent() {
+        while !allowance.is_spent() {
             let Some(mut carry) = self.carrying.take().or_else(|| self.next(engine)) else {
                 self.round = None;
                 // Whatever grew meanwhile: the next time is when the journal is twice as long as it is after this.
                 self.carry_from_bytes = engine.config.carry_from().max(2 * self.kept_bytes(engine));
                 return;
             };
-            match carry.step(engine, budget) {
+            match carry.step(engine, allowance) {
                 Ok(Progress::Begun) => self.carrying = Some(carry),
                 Ok(Progress::Carried) => self.carried += 1,
                 Ok(Progress::Ended) => {}

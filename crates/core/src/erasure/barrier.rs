@@ -43,10 +43,10 @@ pub struct Erasure {
 impl Erasure {
     /// An erasure of visits that ended below a position, and that were these; `salt` is random.
     pub fn new(whose: &Whose, below: Lsn, salt: u128) -> Self {
-        let mut marks: HashSet<u128> = whose.alone.iter().map(|visitor| Mark::Alone(*visitor).hash(salt)).collect();
+        let mut marks: HashSet<u128> = whose.alone.iter().map(|visitor| About::Alone(*visitor).hash(salt)).collect();
         marks.insert(match &whose.subject {
-            Subject::Visitor(visitor) => Mark::Visitor(*visitor).hash(salt),
-            Subject::User(user) => Mark::User(user.as_str()).hash(salt),
+            Subject::Visitor(visitor) => About::Visitor(*visitor).hash(salt),
+            Subject::User(user) => About::User(user.as_str()).hash(salt),
         });
         Self { below, salt, marks, unwritten: HashSet::new(), is_done: false }
     }
@@ -59,13 +59,13 @@ impl Erasure {
     /// Nobody may name these visits any more. What has to be written down for it.
     pub fn unname(&mut self, visits: impl IntoIterator<Item = VisitId>) -> Vec<Barrier> {
         let Self { below, salt, marks, .. } = self;
-        let fresh = visits.into_iter().map(|visit| Mark::Visit(visit).hash(*salt)).filter(|mark| marks.insert(*mark));
+        let fresh = visits.into_iter().map(|visit| About::Visit(visit).hash(*salt)).filter(|mark| marks.insert(*mark));
         fresh.map(|mark| Barrier { below: *below, salt: *salt, mark }).collect()
     }
 
     /// Nobody may name these visits any more, as long as this process lives.
     pub fn unname_unwritten(&mut self, visits: impl IntoIterator<Item = VisitId>) {
-        self.unwritten.extend(visits.into_iter().map(|visit| Mark::Visit(visit).hash(self.salt)));
+        self.unwritten.extend(visits.into_iter().map(|visit| About::Visit(visit).hash(self.salt)));
     }
 
     /// All that has to be written down of it.
@@ -101,27 +101,27 @@ impl Erasure {
         let visitor = visit.start.facts.visitor_id;
         let mut users = users_of(visit).peekable();
         let is_alone = users.peek().is_none() && self.knows_alone(visitor);
-        is_alone || self.knows(Mark::Visitor(visitor)) || users.any(|user| self.knows(Mark::User(user)))
+        is_alone || self.knows(About::Visitor(visitor)) || users.any(|user| self.knows(About::User(user)))
     }
 
     /// Whether a visit may not be named any more.
     pub fn unnames(&self, visit: VisitId) -> bool {
-        let mark = Mark::Visit(visit).hash(self.salt);
+        let mark = About::Visit(visit).hash(self.salt);
         self.marks.contains(&mark) || self.unwritten.contains(&mark)
     }
 
     pub(super) fn knows_alone(&self, visitor: VisitorId) -> bool {
-        self.knows(Mark::Alone(visitor))
+        self.knows(About::Alone(visitor))
     }
 
     fn is_of(&self, subject: &Subject) -> bool {
         match subject {
-            Subject::Visitor(visitor) => self.knows(Mark::Visitor(*visitor)),
-            Subject::User(user) => self.knows(Mark::User(user.as_str())),
+            Subject::Visitor(visitor) => self.knows(About::Visitor(*visitor)),
+            Subject::User(user) => self.knows(About::User(user.as_str())),
         }
     }
 
-    fn knows(&self, mark: Mark<'_>) -> bool {
+    fn knows(&self, mark: About<'_>) -> bool {
         self.marks.contains(&mark.hash(self.salt))
     }
 }
@@ -207,7 +207,7 @@ impl Erasures {
 
 /// What a mark is about.
 #[derive(Clone, Copy)]
-enum Mark<'a> {
+enum About<'a> {
     /// All visits of a visitor.
     Visitor(VisitorId),
     /// Visits with a user's login.
@@ -218,7 +218,7 @@ enum Mark<'a> {
     Alone(VisitorId),
 }
 
-impl Mark<'_> {
+impl About<'_> {
     fn hash(self, salt: u128) -> u128 {
         match self {
             Self::Visitor(visitor) => hash(salt, 1, &visitor.as_u128().to_le_bytes()),

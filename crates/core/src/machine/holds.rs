@@ -9,14 +9,14 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     owner: HoldOwner,
-    records: Vec<Held>,
+    records: Vec<HoldRecord>,
     free: Vec<u32>,
     /// Where to look next for one whose deadline has passed.
     hand: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct HoldRecord {
     /// How often the place was given out; odd while it is held.
     turn: u32,
     /// Until when it holds at most, in seconds since 1970.
@@ -41,7 +41,7 @@ impl Holds {
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
-                self.records.push(Held { turn: 0, until_s });
+                self.records.push(HoldRecord { turn: 0, until_s });
                 (self.records.len() - 1) as u32
             }
         };
@@ -95,12 +95,12 @@ impl Holds {
 pub(super) struct Replies {
     /// The requests, 64 bits of each: by them they are searched quickly, and told apart.
     marks: Vec<u64>,
-    replies: Vec<Kept>,
+    replies: Vec<KeptReply>,
     next: usize,
 }
 
 #[derive(Debug)]
-enum Kept {
+enum KeptReply {
     /// It went like this in the session that the request began in, and nothing else is to be told.
     Plain(Outcome),
     Full(Box<Committed>),
@@ -114,9 +114,9 @@ impl Replies {
     pub(super) fn remember(&mut self, request: RequestId, visit: Option<VisitId>, reply: &Committed) {
         let kept = match reply {
             Committed { outcome, visit: said, issue: None, durable: true, refused: 0 } if *said == visit => {
-                Kept::Plain(*outcome)
+                KeptReply::Plain(*outcome)
             }
-            _ => Kept::Full(Box::new(reply.clone())),
+            _ => KeptReply::Full(Box::new(reply.clone())),
         };
         if self.replies.len() < REPLIES {
             self.marks.push(mark(request));
@@ -133,8 +133,8 @@ impl Replies {
         let wanted = mark(request);
         let place = self.marks.iter().position(|mark| *mark == wanted)?;
         Some(match &self.replies[place] {
-            Kept::Plain(outcome) => Committed { outcome: *outcome, visit, issue: None, durable: true, refused: 0 },
-            Kept::Full(reply) => (**reply).clone(),
+            KeptReply::Plain(outcome) => Committed { outcome: *outcome, visit, issue: None, durable: true, refused: 0 },
+            KeptReply::Full(reply) => (**reply).clone(),
         })
     }
 }

@@ -8,12 +8,12 @@ use crate::ports::{Committed, Cursor, OpenPage, OpenSession, RequestId, page_siz
 
 /// Where a list goes on: in which shard, at which place.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct ListPlace {
     shard: u32,
     index: u32,
 }
 
-impl Place {
+impl ListPlace {
     const fn of(cursor: Cursor) -> Self {
         let bits = cursor.as_u128();
         Self { shard: (bits >> 32) as u32, index: bits as u32 }
@@ -29,14 +29,14 @@ impl Sessions {
     /// places at a time.
     pub fn list(&self, from: Option<Cursor>, at_most: usize) -> OpenPage {
         let wanted = page_size(at_most);
-        let mut place = from.map_or_else(Place::default, Place::of);
+        let mut place = from.map_or_else(ListPlace::default, ListPlace::of);
         let mut sessions = Vec::new();
         while (place.shard as usize) < self.shard_count() {
             let found = self.nth_shard(place.shard as usize).list_from(place.index, wanted - sessions.len());
             sessions.extend(found.open.iter().map(|open| self.listed(open)));
             place = match found.next {
-                Some(index) => Place { index, ..place },
-                None => Place { shard: place.shard + 1, index: 0 },
+                Some(index) => ListPlace { index, ..place },
+                None => ListPlace { shard: place.shard + 1, index: 0 },
             };
             if sessions.len() == wanted {
                 return OpenPage { sessions, next: Some(place.cursor()) };
@@ -66,7 +66,7 @@ impl Sessions {
 }
 
 /// What was found in one look at a shard.
-struct Found {
+struct Look {
     open: Vec<Open>,
     /// Where to look next, if there is more.
     next: Option<u32>,
@@ -74,11 +74,11 @@ struct Found {
 
 impl Shard {
     /// At most so many open sessions, from a place on, within one page of places. A session stays in its place.
-    fn list_from(&self, from: u32, at_most: usize) -> Found {
+    fn list_from(&self, from: u32, at_most: usize) -> Look {
         let (page, next_page) = self.page_of(from);
         let mut places = self.places(page).filter(|place| *place >= from).peekable();
         let open: Vec<Open> = places.by_ref().take(at_most).map(|place| self.open_at(place)).collect();
         let next = places.next().or_else(|| (page + 1 < self.pages()).then_some(next_page));
-        Found { open, next }
+        Look { open, next }
     }
 }

@@ -6,12 +6,12 @@ use super::shard::{Asked, Shard};
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
 use crate::model::{EndReason, Identity};
 use crate::ports::{Arrival, Commit, Committed, Entropy, Live, Outcome, RequestId, SessionHold, Standing, Token};
-use crate::session::{self, Arrived, In, Presented, Start};
+use crate::session::{self, Arrived, In, NewSession, Presented};
 use crate::time::Timestamp;
 
 /// What a shard makes of an arrival.
 #[derive(Debug, Clone)]
-pub(super) enum Found {
+pub(super) enum Recognized {
     /// It belongs to a live session; the request's name.
     Live(Live, RequestId),
     /// It belongs to none; a session of the token's visitor may start.
@@ -31,7 +31,7 @@ impl Shard {
         successor: Option<Visitor>,
         arrival: &Arrival,
         fx: &mut Effects<'_, L>,
-    ) -> Found {
+    ) -> Recognized {
         let asked = Asked::for_host(now, &arrival.host);
         if let Some(index) = token.visit.and_then(|visit| self.find(visit)) {
             let own = Presented::Own { rotation: token.rotation };
@@ -39,16 +39,16 @@ impl Shard {
                 Arrived::Live { current } => {
                     return self.live(index, current, successor, arrival.passive, now);
                 }
-                Arrived::Stranger => return Found::Stranger,
+                Arrived::Stranger => return Recognized::Stranger,
                 Arrived::Ended | Arrived::Closed => {}
             }
         }
         let own = successor.is_none().then_some(token.visitor);
-        let Some((index, visitor)) = self.twin(token, own, arrival.fingerprint, now) else { return Found::Known };
+        let Some((index, visitor)) = self.twin(token, own, arrival.fingerprint, now) else { return Recognized::Known };
         let successor = (visitor != token.visitor).then_some(visitor);
         match self.arrive_in(index, Presented::Twin, arrival.passive, &asked, fx) {
             Arrived::Live { current } => self.live(index, current, successor, arrival.passive, now),
-            Arrived::Ended | Arrived::Closed | Arrived::Stranger => Found::Known,
+            Arrived::Ended | Arrived::Closed | Arrived::Stranger => Recognized::Known,
         }
     }
 
@@ -77,14 +77,21 @@ impl Shard {
         rules.is_too_old(token.born, now).then(|| Visitor::drawn(entropy.random(), token.visitor.partition()))
     }
 
-    fn live(&mut self, index: u32, current: bool, successor: Option<Visitor>, passive: bool, now: Timestamp) -> Found {
+    fn live(
+        &mut self,
+        index: u32,
+        current: bool,
+        successor: Option<Visitor>,
+        passive: bool,
+        now: Timestamp,
+    ) -> Recognized {
         let until = self.slots.at(index).session.visit.started_at().after(self.rules(index).max_age);
         let session = &self.slots.at(index).session;
         let visit = session.visit;
         let data = session.data.as_ref().filter(|_| current).unwrap_or(&self.nothing).clone();
         let hold = (!passive).then(|| self.holds.give(visit, until, now));
         let request = hold.map_or(RequestId::from_u128(0), |hold| hold.request);
-        Found::Live(Live { visit, current, data, successor, hold }, request)
+        Recognized::Live(Live { visit, current, data, successor, hold }, request)
     }
 
     /// The session that the token of an expired one, or one without a visit, started a moment ago, and its visitor.
@@ -172,7 +179,7 @@ impl Shard {
             return session::gone();
         }
         let visitor = Visitor::drawn(0, visit.partition());
-        let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint: commit.fingerprint.today };
+        let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint: commit.fingerprint.today };
         self.start(asked, start, commit, 0, fx)
     }
 
@@ -190,7 +197,7 @@ impl Shard {
     pub(super) fn start<L: Log>(
         &mut self,
         asked: &Asked<'_>,
-        start: Start,
+        start: NewSession,
         commit: &mut Commit,
         random: u128,
         fx: &mut Effects<'_, L>,
@@ -225,7 +232,7 @@ impl Shard {
     pub(super) fn commit_shared<L: Log>(
         &mut self,
         asked: &Asked<'_>,
-        start: Start,
+        start: NewSession,
         mut commit: Box<Commit>,
         fx: &mut Effects<'_, L>,
     ) -> Result<Committed, Box<Commit>> {

@@ -8,7 +8,7 @@ use super::cookieless::{Admission, Applicant};
 use super::counts::{BudgetCounts, BudgetUse, add};
 use super::effects::{Effects, Log};
 use super::indexes::{Indexes, lock};
-use super::requests::Found;
+use super::requests::Recognized;
 use super::shard::{Asked, Shard};
 use super::sites::{HostIndex, Sites};
 use super::time::Ticked;
@@ -18,7 +18,7 @@ use crate::model::{EndReason, Identity, UserId};
 use crate::ports::{
     Arrival, Begun, Commit, Committed, Entropy, Fresh, HoldOwner, Outcome, RequestId, SessionHold, Standing, Token,
 };
-use crate::session::{self, Start};
+use crate::session::{self, NewSession};
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::Timestamp;
 
@@ -126,9 +126,9 @@ impl Sessions {
             let mut shard = self.shard(token.visitor.partition());
             let successor = shard.successor(&token, &arrival.host, at, call.entropy);
             match shard.arrive(at, &token, successor, arrival, &mut fx) {
-                Found::Live(live, request) => return Begun { request, at, standing: Standing::Live(live) },
-                Found::Known => (visitor, succeeds) = (successor.or(Some(token.visitor)), successor.is_some()),
-                Found::Stranger => {}
+                Recognized::Live(live, request) => return Begun { request, at, standing: Standing::Live(live) },
+                Recognized::Known => (visitor, succeeds) = (successor.or(Some(token.visitor)), successor.is_some()),
+                Recognized::Stranger => {}
             }
             drop(shard);
             // It keeps a cookie after all, perhaps: the start of a session will tell.
@@ -251,7 +251,7 @@ impl Sessions {
                     let ended = self.shard(oldest.partition()).terminate(oldest, EndReason::Evicted, call.now, fx);
                     add(&self.indexes.counters.evicted_fingerprint, u64::from(ended));
                 }
-                let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint: key };
+                let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint: key };
                 let mut shard = self.shard(visitor.partition());
                 if shard.has_ended(visit) {
                     // The same commit started it once, and a restart has forgotten what it was answered.
@@ -281,7 +281,7 @@ impl Sessions {
                 Ok(committed)
             }
             Admission::Shared(shared) => {
-                let start = Start { visit: shared, visitor, identity: Identity::Fingerprint, fingerprint: key };
+                let start = NewSession { visit: shared, visitor, identity: Identity::Fingerprint, fingerprint: key };
                 let mut shard = self.shard(shared.partition());
                 let asked = shard.asked(call.now, &host, fx);
                 let committed = shard.commit_shared(&asked, start, commit, fx);

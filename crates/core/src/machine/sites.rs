@@ -24,7 +24,7 @@ impl HostIndex {
 /// Then another may get the place, if there is no other room.
 #[derive(Debug)]
 pub struct Sites {
-    hosts: Vec<Entry>,
+    hosts: Vec<KnownHost>,
     index: HashMap<Host, HostIndex>,
     /// Whether the settings name all of them.
     closed: bool,
@@ -39,14 +39,14 @@ pub struct Sites {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct KnownHost {
     host: Host,
     known: bool,
     /// When it was last asked for, in microseconds since 1970.
     used: AtomicI64,
 }
 
-impl Entry {
+impl KnownHost {
     fn used(&self) -> Timestamp {
         Timestamp::from_micros(self.used.load(Ordering::Relaxed))
     }
@@ -144,7 +144,7 @@ impl Sites {
     }
 
     /// The place that was not asked for the longest time, if that is longer than it is kept.
-    fn unused(&mut self, now: Timestamp, which: impl Fn(&Entry) -> bool) -> Option<HostIndex> {
+    fn unused(&mut self, now: Timestamp, which: impl Fn(&KnownHost) -> bool) -> Option<HostIndex> {
         if now < self.full_until {
             return None;
         }
@@ -160,7 +160,7 @@ impl Sites {
 
     fn push(&mut self, host: &Host, now: Timestamp) -> HostIndex {
         let index = HostIndex(u16::try_from(self.hosts.len()).unwrap_or(u16::MAX));
-        self.hosts.push(Entry { host: host.clone(), known: false, used: AtomicI64::new(now.micros()) });
+        self.hosts.push(KnownHost { host: host.clone(), known: false, used: AtomicI64::new(now.micros()) });
         self.index.insert(host.clone(), index);
         index
     }
@@ -168,7 +168,7 @@ impl Sites {
     fn replace(&mut self, index: HostIndex, host: &Host, now: Timestamp) -> HostIndex {
         let entry = &mut self.hosts[usize::from(index.0)];
         self.index.remove(&entry.host);
-        *entry = Entry { host: host.clone(), known: false, used: AtomicI64::new(now.micros()) };
+        *entry = KnownHost { host: host.clone(), known: false, used: AtomicI64::new(now.micros()) };
         self.index.insert(host.clone(), index);
         index
     }

@@ -32,6 +32,6 @@ pub use self::arrive::{Arrived, Presented, arrive, release};
 pub use self::commit::{In, commit, gone};
 pub use self::decision::{Change, Decision, Ended, Fate, Record};
 pub use self::ending::{Due, end, tick};
-pub use self::start::{Start, start};
+pub use self::start::{NewSession, start};
 pub use self::state::{Flags, Session};
 pub use self::work::Rules;

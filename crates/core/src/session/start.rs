@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 
 /// The session that a commit starts.
 #[derive(Debug, Clone, Copy)]
-pub struct Start {
+pub struct NewSession {
     /// Its id.
     pub visit: VisitId,
     /// Whose it is.
@@ -24,7 +24,7 @@ pub struct Start {
 
 /// Starts a session for a commit. `renews`: the token that it presented may bring its twins here for a while.
 pub fn start(
-    start: Start,
+    start: NewSession,
     commit: &mut Commit,
     renews: bool,
     random: u128,
@@ -39,7 +39,7 @@ pub fn start(
     let renewed = token.filter(|_| renews);
     let mut session = begin(start, known, renewed.as_ref(), commit, out);
     if let Some(token) = renewed {
-        let Start { visit, visitor, fingerprint, .. } = start;
+        let NewSession { visit, visitor, fingerprint, .. } = start;
         out.changes.push(Change::Renewed { token, visit, visitor, fingerprint, at: now });
     }
     if !commit.on_start.is_empty() {
@@ -61,7 +61,7 @@ pub fn start(
 
 /// The first record of a session, and what is known then. `renewed`: the token whose twins may join it.
 pub(super) fn begin(
-    start: Start,
+    start: NewSession,
     token: Option<Token>,
     renewed: Option<&Token>,
     commit: &Commit,

@@ -2,7 +2,7 @@
 
 use super::decision::{Change, Decision, Fate};
 use super::ending::end;
-use super::start::{Start, begin};
+use super::start::{NewSession, begin};
 use super::state::Session;
 use super::values::{Changed, incremented};
 use crate::ids::{VisitId, Visitor};
@@ -190,7 +190,7 @@ impl<'a> Work<'a> {
         let visitor = visitor.unwrap_or(Visitor::drawn(0, old.partition()));
         let visit = VisitId::new(self.now, self.random, old.partition());
         let fingerprint = self.session.fingerprint;
-        let start = Start { visit, visitor, identity: Identity::Cookie, fingerprint };
+        let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint };
         let token = commit.token.filter(|_| self.successor.is_none());
         let token = token.map(|token| Token { visit: Some(old), ..token });
         let next = begin(start, token, None, commit, self.out);

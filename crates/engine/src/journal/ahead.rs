@@ -15,7 +15,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 const AHEAD: usize = 4;
 
 /// Goes through a journal's records and calls its argument for each.
-pub(super) type Walker<'a> = dyn Fn(&mut dyn FnMut(RecordRef<'_>)) -> Result<Walk, JournalError> + Sync + 'a;
+pub(super) type WalkAll<'a> = dyn Fn(&mut dyn FnMut(RecordRef<'_>)) -> Result<Walk, JournalError> + Sync + 'a;
 
 /// Records on their way from one thread to the other.
 struct Batch<T> {
@@ -43,7 +43,7 @@ impl<T> Batch<T> {
 /// Prepares each record, and has what was made of them applied, many at a time, by this thread. `is_ahead`: another
 /// one reads and prepares.
 pub(super) fn read<T: Send>(
-    walk: &Walker<'_>,
+    walk: &WalkAll<'_>,
     is_ahead: bool,
     prepare: impl Fn(&RecordRef<'_>) -> T + Send,
     mut apply: impl FnMut(&mut Vec<T>),

@@ -22,7 +22,7 @@ const HEX_BYTES: usize = 48;
 
 /// What a journal holds and how it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct JournalReport {
     /// The journal's UUID, if it has a readable header.
     pub uuid: Option<u128>,
     /// Its segment files, oldest first.
@@ -97,11 +97,11 @@ pub struct DumpFilter {
 }
 
 /// Reads a journal whole and says how it is. Changes nothing, so that it may be called while the journal is open; what
-/// is being appended then looks like a torn tail, and segments that go meanwhile are named in [`Report::gone`].
+/// is being appended then looks like a torn tail, and segments that go meanwhile are named in [`JournalReport::gone`].
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Report, JournalError> {
+pub fn verify(disk: &Arc<dyn Disk>, dir: &Path) -> Result<JournalReport, JournalError> {
     dump(disk, dir, &DumpFilter { from: Lsn(u64::MAX), ..DumpFilter::default() }, &mut |_| {})
 }
 
@@ -114,9 +114,9 @@ pub fn dump(
     dir: &Path,
     filter: &DumpFilter,
     on_line: &mut dyn FnMut(&str),
-) -> Result<Report, JournalError> {
+) -> Result<JournalReport, JournalError> {
     let files = survey(disk, dir, Beside::Owner)?;
-    let mut report = Report::of(&files);
+    let mut report = JournalReport::of(&files);
     if matches!(is_new(&files), Ok(true)) {
         return Ok(report);
     }
@@ -178,7 +178,7 @@ impl DumpFilter {
     }
 }
 
-impl Report {
+impl JournalReport {
     fn of(files: &[SegmentFile]) -> Self {
         let segments = files.iter().map(|file| SegmentReport {
             first: file.first,
@@ -231,7 +231,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for JournalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(uuid) = self.uuid {
             writeln!(f, "journal {uuid:032x}")?;

@@ -174,7 +174,7 @@ impl Journal {
         prepare: impl Fn(&RecordRef<'_>) -> T + Send,
         apply: impl FnMut(&mut Vec<T>),
     ) -> Result<(Self, Recovered), JournalError> {
-        let read = |walk: &ahead::Walker<'_>| ahead::read(walk, readers > 1, prepare, apply);
+        let read = |walk: &ahead::WalkAll<'_>| ahead::read(walk, readers > 1, prepare, apply);
         let opened = recovery::open(&disk, dir, &config, uuid, read)?;
         Ok(Self::opened(disk, dir, config, opened))
     }

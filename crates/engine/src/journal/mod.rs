@@ -37,14 +37,14 @@ mod writer;
 pub use config::Mutations;
 pub use config::{Config, RESERVE_BYTES, SEGMENT_BYTES, UNWRITTEN_BYTES_MAX};
 pub use error::{Corrupt, Fault, JournalError};
-pub use explain::{DumpFilter, Finding, Report, SegmentReport, Verdict, dump, verify};
+pub use explain::{DumpFilter, Finding, JournalReport, SegmentReport, Verdict, dump, verify};
 pub use format::{Flags, Kind};
 pub use journal::{BaseStart, Fill, Journal, Usage};
 pub use meta::{Ack, BaseItem};
 pub use reader::Window;
 pub use record::{ChainEntry, RecordRef};
 pub use recovery::Recovered;
-pub use segments::Held;
+pub use segments::SegmentsHeld;
 pub use wait::Wait;
 pub use writer::Appender;
 

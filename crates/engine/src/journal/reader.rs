@@ -9,7 +9,7 @@ use super::error::{Corrupt, Fault, JournalError};
 use super::format::{self, Kind, RECORD_LEN_MIN};
 use super::journal::Journal;
 use super::record::{ChainEntry, RecordRef};
-use super::segments::Place;
+use super::segments::RecordPlace;
 
 /// Read around a record of a single chain: its predecessors are often close before it.
 const BEHIND_BYTES: u64 = 3 * 1024;
@@ -24,7 +24,7 @@ pub(super) const fn makes_visit(kind: Kind) -> bool {
 /// Bytes of the journal in memory: part of one segment, or one record that is not written yet. Who reads several records
 /// in one neighbourhood keeps it in between.
 pub struct Window {
-    place: Option<Place>,
+    place: Option<RecordPlace>,
     start: u64,
     pub(super) bytes: Vec<u8>,
 }
@@ -71,7 +71,7 @@ impl Window {
         format::check(record, Lsn(lsn), seed).map(Some).map_err(corrupt)
     }
 
-    fn extent(&self, journal: &Journal, place: &Place) -> u64 {
+    fn extent(&self, journal: &Journal, place: &RecordPlace) -> u64 {
         place.end.min(journal.written().0)
     }
 
@@ -129,7 +129,7 @@ impl Window {
         Ok(())
     }
 
-    fn read(&mut self, journal: &Journal, place: &Place, end: u64) -> Result<(), JournalError> {
+    fn read(&mut self, journal: &Journal, place: &RecordPlace, end: u64) -> Result<(), JournalError> {
         self.bytes.resize((end - self.start) as usize, 0);
         let mut filled = 0;
         while filled < self.bytes.len() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use visitlog_core::Lsn;
 use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 
-use super::ahead::Walker;
+use super::ahead::WalkAll;
 use super::config::Config;
 use super::error::{Corrupt, Fault, JournalError};
 use super::format::{FIRST_LSN, HEADER_LEN, Header, Seed, file_name};
@@ -62,7 +62,7 @@ pub(super) fn open(
     dir: &Path,
     config: &Config,
     uuid: u128,
-    read: impl FnOnce(&Walker<'_>) -> Result<Walk, JournalError>,
+    read: impl FnOnce(&WalkAll<'_>) -> Result<Walk, JournalError>,
 ) -> Result<Opened, JournalError> {
     disk.create_dir_all(dir).map_err(|error| JournalError::io("create", dir, error))?;
     let folder = disk.open_dir(dir).map_err(|error| JournalError::io("open", dir, error))?;

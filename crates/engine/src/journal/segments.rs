@@ -23,14 +23,14 @@ pub(super) struct Segment {
 
 /// Where a record stands.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct RecordPlace {
     pub(super) segment: Segment,
     /// The first LSN behind the segment; `u64::MAX` for the last one.
     pub(super) end: u64,
     pub(super) file: Arc<dyn DiskFile>,
 }
 
-impl Place {
+impl RecordPlace {
     /// The byte of the file where a position stands.
     pub(super) const fn byte(&self, lsn: u64) -> u64 {
         HEADER_LEN + (lsn - self.segment.first)
@@ -48,20 +48,20 @@ pub(super) struct Segments {
     /// The most recently used one last.
     files: Mutex<Vec<(u64, Arc<dyn DiskFile>)>>,
     collecting: Mutex<()>,
-    holds: Arc<Holds>,
+    holds: Arc<HeldFrom>,
 }
 
 /// Positions from which on nothing may go for the time being.
-type Holds = Mutex<Vec<u64>>;
+type HeldFrom = Mutex<Vec<u64>>;
 
 /// Keeps every segment that there was when it was made, until it is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct SegmentsHeld {
     from: u64,
-    holds: Arc<Holds>,
+    holds: Arc<HeldFrom>,
 }
 
-impl Drop for Held {
+impl Drop for SegmentsHeld {
     fn drop(&mut self) {
         let mut holds = self.holds.lock();
         if let Some(at) = holds.iter().position(|from| *from == self.from) {
@@ -85,12 +85,12 @@ impl Segments {
     }
 
     /// Keeps every segment that there is now.
-    pub(super) fn hold(&self) -> Held {
-        // Held meanwhile: a collection looks at the holds under the same lock.
+    pub(super) fn hold(&self) -> SegmentsHeld {
+        // SegmentsHeld meanwhile: a collection looks at the holds under the same lock.
         let list = self.list.read();
         let from = list.first().map_or(0, |segment| segment.first);
         self.holds.lock().push(from);
-        Held { from, holds: Arc::clone(&self.holds) }
+        SegmentsHeld { from, holds: Arc::clone(&self.holds) }
     }
 
     pub(super) fn path(&self, first: u64) -> PathBuf {
@@ -112,15 +112,15 @@ impl Segments {
     }
 
     /// Where the record at `lsn` stands; `None` before the oldest segment.
-    pub(super) fn locate(&self, lsn: u64) -> Result<Option<Place>, JournalError> {
-        // Held while the file is opened: a segment that is being removed must not be made again by that.
+    pub(super) fn locate(&self, lsn: u64) -> Result<Option<RecordPlace>, JournalError> {
+        // SegmentsHeld while the file is opened: a segment that is being removed must not be made again by that.
         let list = self.list.read();
         let after = list.partition_point(|segment| segment.first <= lsn);
         let Some(segment) = after.checked_sub(1).map(|at| list[at]) else {
             return Ok(None);
         };
         let end = list.get(after).map_or(u64::MAX, |next| next.first);
-        Ok(Some(Place { segment, end, file: self.file(segment.first)? }))
+        Ok(Some(RecordPlace { segment, end, file: self.file(segment.first)? }))
     }
 
     /// Removes segments that end at or below `bound`, oldest first, never the newest, and none that is held.

@@ -6,7 +6,7 @@ use super::error::{Corrupt, Fault, JournalError};
 use super::format::{self, HEADER_LEN, RECORD_LEN_MIN, Seed};
 use super::journal::Journal;
 use super::record::RecordRef;
-use super::segments::Held;
+use super::segments::SegmentsHeld;
 
 /// Taken out of the gather buffer at a time: how long its lock is held for a reader.
 const GATHERED_BYTES: usize = 256 * 1024;
@@ -56,7 +56,7 @@ impl Journal {
     }
 
     /// Keeps every segment that there is now, until it is dropped.
-    pub fn hold(&self) -> Held {
+    pub fn hold(&self) -> SegmentsHeld {
         self.segments.hold()
     }
 

@@ -17,7 +17,7 @@ use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::lab::{Lab, MORNING, arrival, commit_of, login};
 use crate::plan::Plan;
-use crate::world::{JOURNAL, open_with};
+use crate::simulation::{JOURNAL, open_with};
 
 const SECOND: Duration = Duration::from_secs(1);
 

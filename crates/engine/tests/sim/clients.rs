@@ -8,7 +8,7 @@ use visitlog_core::{Fingerprint, Fingerprints, Timestamp, VisitId};
 
 use crate::books::{Books, Change};
 use crate::plan::Plan;
-use crate::world::Waiting;
+use crate::simulation::Waiting;
 use visitlog_testkit::Dice;
 
 /// Where tabs keep the cookie that they share.

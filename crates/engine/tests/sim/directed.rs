@@ -15,7 +15,7 @@ use visitlog_testkit::{DiskCall, SimDisk};
 use crate::audit::Audit;
 use crate::lab::{Lab, arrival, commit_of, cut_copy, is_live_in, login, token_of};
 use crate::plan::Plan;
-use crate::world::JOURNAL;
+use crate::simulation::JOURNAL;
 
 const IDLE: Duration = Duration::from_secs(25);
 const SECOND: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use visitlog_sinks::{ErasedAside, erase_lines, find_lines, survey_lines};
 
 use crate::lab::{Lab, login, token_of};
 use crate::plan::Plan;
-use crate::world::{JOURNAL, VISITS};
+use crate::simulation::{JOURNAL, VISITS};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -16,7 +16,7 @@ use visitlog_testkit::{DiskCall, DiskFaults, SimDisk};
 use crate::audit::Audit;
 use crate::follower::Follower;
 use crate::oracle::{Check, ensure};
-use crate::world::{JOURNAL, VISITS, World};
+use crate::simulation::{JOURNAL, Simulation, VISITS};
 use visitlog_testkit::Dice;
 
 /// What survives, at most and at least.
@@ -26,7 +26,7 @@ struct Crash {
     synced: u64,
 }
 
-impl World {
+impl Simulation {
     /// The process or the power goes, and comes back; the clock may have jumped meanwhile.
     pub(crate) fn crash(&mut self) -> Check {
         let jump = self.dice.roll(8);

@@ -21,7 +21,7 @@ use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 use crate::lab::{MORNING, arrival, commit_of, login};
 use crate::oracle::{Check, ensure};
 use crate::plan::Plan;
-use crate::world::{JOURNAL, VISITS};
+use crate::simulation::{JOURNAL, VISITS};
 
 const HOUR: u64 = 3_600;
 /// Multiples of the shards and parts that share them.

@@ -9,7 +9,7 @@ use visitlog_engine::Engine;
 use visitlog_sinks::NdjsonSink;
 
 use crate::oracle::{Check, ensure};
-use crate::world::World;
+use crate::simulation::Simulation;
 
 /// An open session, as the tail tells it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Follower {
     }
 }
 
-impl World {
+impl Simulation {
     /// The follower reads a little, or all there is; then it must know what the engine knows.
     pub(crate) fn follow(&mut self, bytes: usize, all: bool) -> Check {
         let engine = &self.life.engine;

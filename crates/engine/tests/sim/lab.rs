@@ -1,4 +1,4 @@
-//! A world without dice, for scenarios that a person can follow.
+//! A simulation without dice, for scenarios that a person can follow.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use visitlog_engine::{CommitFuture, Report};
 use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::plan::Plan;
+use crate::simulation::{JOURNAL, Life, VISITS, open};
 use crate::sinks::SinkDesk;
-use crate::world::{JOURNAL, Life, VISITS, open};
 
 pub(crate) const MORNING: Timestamp = Timestamp::from_secs(1_763_719_200);
 

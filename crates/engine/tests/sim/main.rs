@@ -28,10 +28,10 @@ mod probes;
 mod readers;
 mod requests;
 mod run;
+mod simulation;
 mod sinks;
 mod trace;
 mod upkeep;
-mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

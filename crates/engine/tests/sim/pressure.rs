@@ -11,7 +11,7 @@ use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::lab::{Lab, MORNING, arrival, commit_of};
 use crate::plan::Plan;
-use crate::world::open_with;
+use crate::simulation::open_with;
 
 const STEP: Duration = Duration::from_millis(10);
 

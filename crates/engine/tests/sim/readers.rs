@@ -9,7 +9,7 @@ use visitlog_testkit::{SimClock, SimDisk, SimEntropy};
 
 use crate::lab::{Lab, MORNING, cut_copy, login, token_of};
 use crate::plan::Plan;
-use crate::world::JOURNAL;
+use crate::simulation::JOURNAL;
 
 /// All that recovery found, as text; or why it refused.
 fn recovered(disk: SimDisk, plan: &Plan, readers: usize) -> String {

@@ -1,4 +1,4 @@
-//! What clients do to the world, entered into the books as it happens.
+//! What clients do, entered into the books as it happens.
 
 use visitlog_core::Host;
 use visitlog_core::model::{EndReason, Event};
@@ -7,9 +7,9 @@ use visitlog_core::ports::{Arrival, Class, Commit, Committed, Op, Outcome, Sessi
 use crate::books::{Change, Fact, Fate, Gone};
 use crate::clients::{Deed, Pending, Request};
 use crate::oracle::{Check, ensure};
-use crate::world::{Waiting, World};
+use crate::simulation::{Simulation, Waiting};
 
-impl World {
+impl Simulation {
     /// A client asks for something; the answer's head comes `at_once`, or when the dice say so.
     pub(crate) fn request(&mut self, at_once: bool) -> Check {
         let client = self.dice.roll(self.clients.len());

@@ -11,7 +11,7 @@ use visitlog_sinks::SinkState;
 use crate::oracle::{Check, ensure};
 use crate::plan::Broken;
 use crate::probes::Probes;
-use crate::world::{VISITS, World};
+use crate::simulation::{Simulation, VISITS};
 
 /// What came of a seed.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,22 +42,22 @@ impl fmt::Display for Failure {
 /// Runs a seed.
 pub(crate) fn run(seed: u64, broken: Broken) -> Result<Outcome, Failure> {
     let failure = |step, what, trace| Failure { seed, step, what, trace };
-    let mut world = World::new(seed, broken).map_err(|what| failure(0, what, String::new()))?;
-    let done = catch_unwind(AssertUnwindSafe(|| world.live_and_end())).unwrap_or_else(|panic| {
+    let mut simulation = Simulation::new(seed, broken).map_err(|what| failure(0, what, String::new()))?;
+    let done = catch_unwind(AssertUnwindSafe(|| simulation.live_and_end())).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("panicked: {}", text.unwrap_or_default()))
     });
     match done {
         Ok(()) => {
-            world.probes.add_disk(&world.disk.probes());
-            Ok(Outcome { hash: world.trace.hash(), probes: world.probes })
+            simulation.probes.add_disk(&simulation.disk.probes());
+            Ok(Outcome { hash: simulation.trace.hash(), probes: simulation.probes })
         }
-        Err(what) => Err(failure(world.trace.step, what, world.trace.last())),
+        Err(what) => Err(failure(simulation.trace.step, what, simulation.trace.last())),
     }
 }
 
-impl World {
+impl Simulation {
     fn live_and_end(&mut self) -> Check {
         for _ in 0..self.plan.steps {
             self.step()?;

@@ -8,7 +8,7 @@ use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_sinks::NdjsonSink;
 
-/// What the world does to the sinks, and what they saw.
+/// What happens to the sinks, and what they saw.
 #[derive(Debug, Default)]
 pub(crate) struct SinkDesk {
     /// The file sink takes nothing.

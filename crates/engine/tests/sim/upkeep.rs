@@ -14,7 +14,7 @@ use visitlog_engine::{Driver, Upkeep};
 use crate::directed::place_of;
 use crate::lab::{Lab, arrival, commit_of, cut_copy, token_of};
 use crate::plan::Plan;
-use crate::world::{JOURNAL, Life};
+use crate::simulation::{JOURNAL, Life};
 
 const SECOND: Duration = Duration::from_secs(1);
 

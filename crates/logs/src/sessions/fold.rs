@@ -249,7 +249,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             }
             None => {
                 let fingerprint = Fingerprint(key.visitor as u64);
-                let start = session::Start { visit, visitor, identity: Identity::Import, fingerprint };
+                let start = session::NewSession { visit, visitor, identity: Identity::Import, fingerprint };
                 let born = Day::of(now);
                 self.token = Some(Token { visitor, visit: Some(visit), number: 0, rotation: 0, born });
                 commit.token = None;

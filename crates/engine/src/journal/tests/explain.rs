@@ -9,13 +9,13 @@ use visitlog_core::{Lsn, VisitId};
 use visitlog_testkit::SimDisk;
 
 use super::support::{append, append_chains, config, dir, moment, open, segment_path, settle, touch, visit};
-use crate::journal::{Ack, BaseItem, DumpFilter, Fault, Kind, Report, Verdict, dump, verify};
+use crate::journal::{Ack, BaseItem, DumpFilter, Fault, JournalReport, Kind, Verdict, dump, verify};
 
 fn port(disk: &SimDisk) -> Arc<dyn Disk> {
     Arc::new(disk.clone())
 }
 
-fn lines(disk: &SimDisk, filter: &DumpFilter) -> (Vec<String>, Report) {
+fn lines(disk: &SimDisk, filter: &DumpFilter) -> (Vec<String>, JournalReport) {
     let mut lines = Vec::new();
     let report = dump(&port(disk), dir(), filter, &mut |line| lines.push(line.to_owned())).expect("read");
     (lines, report)

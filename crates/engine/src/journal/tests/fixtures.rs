@@ -15,7 +15,7 @@ use visitlog_testkit::SimDisk;
 
 use super::support::{append_chains, config, dir, end, moment, open, page, settle, start, touch, try_open, visit};
 use crate::adapters::RealDisk;
-use crate::journal::{Ack, BaseItem, DumpFilter, Flags, Journal, Kind, Report, Verdict, dump};
+use crate::journal::{Ack, BaseItem, DumpFilter, Flags, Journal, JournalReport, Kind, Verdict, dump};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
@@ -39,7 +39,7 @@ fn copy(name: &str) -> SimDisk {
     disk
 }
 
-fn dumped(disk: &SimDisk) -> (String, Report) {
+fn dumped(disk: &SimDisk) -> (String, JournalReport) {
     let mut text = String::new();
     let port: Arc<dyn Disk> = Arc::new(disk.clone());
     let filter = DumpFilter { is_personal: true, ..DumpFilter::default() };

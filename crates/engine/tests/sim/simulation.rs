@@ -1,4 +1,4 @@
-//! One run's world: an engine on a simulated disk and clock, and everything around it.
+//! A run: an engine on a simulated disk and clock, and everything around it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,7 +57,7 @@ pub(crate) enum Waiting {
 }
 
 /// Everything.
-pub(crate) struct World {
+pub(crate) struct Simulation {
     pub(crate) plan: Plan,
     pub(crate) dice: Dice,
     pub(crate) disk: SimDisk,
@@ -125,7 +125,7 @@ pub(crate) fn open(
     Ok((life, report))
 }
 
-impl World {
+impl Simulation {
     pub(crate) fn new(seed: u64, broken: Broken) -> Result<Self, String> {
         let dice = Dice::new(seed);
         let mut plan = Plan::of(broken, &dice);
