@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use crate::dice::Dice;
 use crate::http::Browser;
+use visitlog_testkit::Dice;
 
 /// Whether there is a server now, and which life of it.
 #[derive(Default)]
@@ -203,7 +203,7 @@ impl Client {
             }
             self.ask();
             let pause = match self.book.habit {
-                Habit::Pausing if self.dice.once_in(60) => self.idle.mul_f64(0.4 + self.dice.below(120) as f64 / 100.0),
+                Habit::Pausing if self.dice.one_in(60) => self.idle.mul_f64(0.4 + self.dice.below(120) as f64 / 100.0),
                 _ => Duration::from_millis(self.dice.below(25)),
             };
             self.gate.sleep(pause);
@@ -216,7 +216,7 @@ impl Client {
         match (self.book.habit, roll) {
             (Habit::Pausing | Habit::Member | Habit::Pair, 0..3) => Act::Set,
             (Habit::Member | Habit::Pair, 3) => Act::Login,
-            (Habit::Member, 4) if self.dice.once_in(3) => Act::Logout,
+            (Habit::Member, 4) if self.dice.one_in(3) => Act::Logout,
             (Habit::Pair, 4) => Act::Logout,
             (Habit::Pair, 5) => Act::Abandon,
             (Habit::Pair, 6..14) => Act::Slow,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::books::compare;
 use crate::crowd::{Book, Gate};
-use crate::dice::Dice;
+use crate::dice;
 use crate::disk::{ONCE, SmallDisk, pages};
 use crate::http::PATIENCE;
 use crate::kill::{DOWN, IDLE, crowd_of, terminate};
@@ -277,15 +277,15 @@ fn check_in_all_ways(data: &Path, upstream: &Upstream) -> (usize, usize) {
 #[test]
 fn the_tables_are_what_clients_did_after_sixty_kills() {
     let began = Instant::now();
-    let mut dice = Dice::fresh();
+    let dice = dice::fresh();
     let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
     let data = folder.path();
     let gate = Arc::new(Gate::default());
-    let (crowd, jars) = crowd_of(&gate, &mut dice, 2);
+    let (crowd, jars) = crowd_of(&gate, &dice, 2);
     let (mut terminated, mut seen, mut traces) = (Vec::new(), Seen::default(), Traces::default());
     let queries = AtomicU32::new(0);
     for life in 1..=KILLS {
-        let is_watched = !dice.once_in(3);
+        let is_watched = !dice.one_in(3);
         let keep = if is_watched { SOON } else { AT_ONCE };
         let server = Server::start(data, &upstream, &[&ARGS[..], &FEW, &keep].concat());
         gate.open(server.site);
@@ -307,8 +307,8 @@ fn the_tables_are_what_clients_did_after_sixty_kills() {
                 1 => up_to(LIFE_MAX, || is_amid_write(data)),
                 _ => {}
             }
-            if dice.once_in(3) {
-                terminated.extend(terminate(&server, &jars, &mut dice));
+            if dice.one_in(3) {
+                terminated.extend(terminate(&server, &jars, &dice));
             }
             gate.close();
             is_killed.store(true, Ordering::SeqCst);

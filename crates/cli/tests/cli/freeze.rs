@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use crate::books::compare;
 use crate::crowd::{self, Book, Gate, Habit};
-use crate::dice::Dice;
+use crate::dice;
 use crate::http::Browser;
 use crate::server::Server;
 use crate::upstream::Upstream;
 use crate::visits;
+use visitlog_testkit::Dice;
 
 const IDLE: Duration = Duration::from_secs(2);
 const STILL: Duration = Duration::from_millis(3_500);
 
 #[test]
 fn standing_still_for_longer_than_the_idle_timeout_loses_and_doubles_nothing() {
-    let (folder, upstream, mut dice) = (tempfile::tempdir().unwrap(), Upstream::start(), Dice::fresh());
+    let (folder, upstream, dice) = (tempfile::tempdir().unwrap(), Upstream::start(), dice::fresh());
     let server = Server::start(folder.path(), &upstream, &["--idle-timeout", "2s"]);
     let gate = Arc::new(Gate::default());
     let crowd: Vec<_> = [Habit::Steady, Habit::Steady, Habit::Pausing, Habit::Member, Habit::Member, Habit::Cookieless]

@@ -4,22 +4,23 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::dice::Dice;
+use crate::dice;
 use crate::server::{Server, run, say, visitlog};
 use crate::upstream::Upstream;
 use crate::weblog::{MORNING_S, WebLog, check_pages, end_all, gzip, line};
+use visitlog_testkit::Dice;
 
 #[test]
 fn twice_grown_renamed_and_compressed_counts_once() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let (logs, mut dice) = (tempfile::tempdir().unwrap(), Dice::new(1));
+    let (logs, dice) = (tempfile::tempdir().unwrap(), Dice::new(1));
     let mut log = WebLog::new(logs.path(), MORNING_S);
     let import = |name: &str| say(&["import", logs.path().join(name).to_str().unwrap()], &data);
-    log.grow(100, &mut dice);
+    log.grow(100, &dice);
     assert!(import("access.log").contains("100 lines of 1 file"));
     assert!(import("access.log").contains("100 lines were imported before"));
-    log.grow(100, &mut dice);
+    log.grow(100, &dice);
     let said = import("access.log");
     assert!(
         said.contains("100 lines: 100 parsed, 0 directives, 0 rejected (100 lines were imported before)"),
@@ -71,9 +72,9 @@ fn a_last_line_without_an_end_is_left_and_what_can_not_be_read_is_told() {
 #[test]
 fn a_server_that_has_the_folder_stores_what_is_imported() {
     let (folder, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (data, upstream, mut dice) = (folder.path(), Upstream::start(), Dice::new(2));
+    let (data, upstream, dice) = (folder.path(), Upstream::start(), Dice::new(2));
     let mut log = WebLog::new(logs.path(), MORNING_S);
-    log.grow(50, &mut dice);
+    log.grow(50, &dice);
     let server = Server::start(data, &upstream, &[]);
     let path = log.path();
     say(&["import", path.to_str().unwrap(), "--final"], data);
@@ -90,15 +91,15 @@ fn a_server_that_has_the_folder_stores_what_is_imported() {
 #[test]
 fn no_line_is_lost_or_doubled_when_imports_are_killed() {
     let (folder, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (data, mut dice) = (folder.path().join("data"), Dice::fresh());
+    let (data, dice) = (folder.path().join("data"), dice::fresh());
     let mut log = WebLog::new(logs.path(), MORNING_S);
     let pattern = logs.path().join("access.log*");
     let (mut killed, mut done) = (0, 0);
     for _ in 0..40 {
         let lines = 1 + dice.below(40);
-        log.grow(lines, &mut dice);
-        if dice.once_in(4) {
-            log.rotate(&mut dice);
+        log.grow(lines, &dice);
+        if dice.one_in(4) {
+            log.rotate(&dice);
         }
         let mut child = visitlog()
             .args(["import", pattern.to_str().unwrap(), "--lateness", "10m", "--data", data.to_str().unwrap()])

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::dice::Dice;
+use crate::dice;
 use crate::http::Browser;
 use crate::server::{Server, eventually, run, say};
 use crate::upstream::Upstream;
@@ -50,7 +50,7 @@ fn place(said: &str) -> String {
 
 #[test]
 fn a_flipped_bit_below_the_synced_mark_is_a_hard_error_that_names_its_place() {
-    let (folder, upstream, mut dice) = (tempfile::tempdir().unwrap(), Upstream::start(), Dice::fresh());
+    let (folder, upstream, dice) = (tempfile::tempdir().unwrap(), Upstream::start(), dice::fresh());
     sound(folder.path(), &upstream, &ARGS);
     let path = segment(folder.path());
     let whole = fs::read(&path).unwrap();
@@ -82,7 +82,7 @@ fn a_flipped_bit_below_the_synced_mark_is_a_hard_error_that_names_its_place() {
 
 #[test]
 fn a_torn_tail_is_cut_and_only_the_tail_is_lost() {
-    let (folder, upstream, mut dice) = (tempfile::tempdir().unwrap(), Upstream::start(), Dice::fresh());
+    let (folder, upstream, dice) = (tempfile::tempdir().unwrap(), Upstream::start(), dice::fresh());
     sound(folder.path(), &upstream, &SLOW);
     for round in 0..6 {
         let server = Server::start(folder.path(), &upstream, &SLOW);

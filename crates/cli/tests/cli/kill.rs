@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::books::{Tally, Terminated, compare};
 use crate::crowd::{self, Book, Gate, Habit, Jar, now};
-use crate::dice::Dice;
+use crate::dice;
 use crate::server::Server;
 use crate::upstream::Upstream;
 use crate::visits;
+use visitlog_testkit::Dice;
 
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
 /// Longer than the idle timeout and what recovery pads it by.
@@ -39,10 +40,10 @@ fn torture() {
 /// Kills the server as long as `go_on` says, with a long break every `down_every` kills. Returns how many there were.
 fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
     let began = Instant::now();
-    let mut dice = Dice::fresh();
+    let dice = dice::fresh();
     let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
     let gate = Arc::new(Gate::default());
-    let (crowd, jars) = crowd_of(&gate, &mut dice, 1);
+    let (crowd, jars) = crowd_of(&gate, &dice, 1);
     let mut terminated = Vec::new();
     let mut breaks = Vec::new();
     let mut kills = 0;
@@ -50,8 +51,8 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
         let server = Server::start(folder.path(), &upstream, &ARGS);
         gate.open(server.site);
         std::thread::sleep(Duration::from_millis(20 + dice.below(100)));
-        if dice.once_in(3) {
-            terminated.extend(terminate(&server, &jars, &mut dice));
+        if dice.one_in(3) {
+            terminated.extend(terminate(&server, &jars, &dice));
         }
         gate.close();
         server.kill();
@@ -79,7 +80,7 @@ fn torment(go_on: impl Fn(u32, Duration) -> bool, down_every: u32) -> u32 {
 }
 
 /// `share` of 2: a smaller crowd, half as many of each.
-pub(crate) fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice, share: usize) -> (Vec<JoinHandle<Book>>, Vec<SharedJar>) {
+pub(crate) fn crowd_of(gate: &Arc<Gate>, dice: &Dice, share: usize) -> (Vec<JoinHandle<Book>>, Vec<SharedJar>) {
     let mut crowd = Vec::new();
     let mut jars = Vec::new();
     let mut client = |name: &str, habit, jar: &Arc<Jar>, first| {
@@ -98,7 +99,7 @@ pub(crate) fn crowd_of(gate: &Arc<Gate>, dice: &mut Dice, share: usize) -> (Vec<
 }
 
 /// Terminates the session of one of the pairs.
-pub(crate) fn terminate(server: &Server, jars: &[SharedJar], dice: &mut Dice) -> Option<Terminated> {
+pub(crate) fn terminate(server: &Server, jars: &[SharedJar], dice: &Dice) -> Option<Terminated> {
     let (name, jar) = &jars[dice.below(jars.len() as u64) as usize];
     let visit = jar.visit.lock().unwrap().clone()?;
     let sent = now();

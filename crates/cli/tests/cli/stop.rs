@@ -5,18 +5,19 @@ use std::time::{Duration, Instant};
 
 use crate::books::compare;
 use crate::crowd::{self, Book, Gate, Habit};
-use crate::dice::Dice;
+use crate::dice;
 use crate::http::{Browser, Conn};
 use crate::server::{Server, eventually};
 use crate::upstream::Upstream;
 use crate::visits;
+use visitlog_testkit::Dice;
 
 const IDLE: Duration = Duration::from_secs(3);
 const ARGS: [&str; 2] = ["--idle-timeout", "3s"];
 
 #[test]
 fn a_graceful_end_under_load_loses_nothing_and_answers_what_is_under_way() {
-    let (folder, upstream, mut dice) = (tempfile::tempdir().unwrap(), Upstream::start(), Dice::fresh());
+    let (folder, upstream, dice) = (tempfile::tempdir().unwrap(), Upstream::start(), dice::fresh());
     let gate = Arc::new(Gate::default());
     let habits = [Habit::Steady, Habit::Steady, Habit::Steady, Habit::Member, Habit::Member, Habit::Member];
     let crowd: Vec<_> = habits

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::dice::Dice;
+use crate::dice;
 use crate::http::PATIENCE;
 use crate::server::{Server, eventually, say, visitlog};
 use crate::upstream::Upstream;
@@ -44,7 +44,7 @@ fn clock() -> i64 {
 #[test]
 fn no_line_is_lost_or_doubled_whatever_happens_to_the_log_and_the_tail() {
     let (folder, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (data, mut dice) = (folder.path().join("data"), Dice::fresh());
+    let (data, dice) = (folder.path().join("data"), dice::fresh());
     let mut log = WebLog::new(logs.path(), clock());
     let mut kills = 0;
     let mut child = start(&log, &data, &[]);
@@ -52,21 +52,21 @@ fn no_line_is_lost_or_doubled_whatever_happens_to_the_log_and_the_tail() {
     eventually("it to follow the log", || data.join("import/state").exists());
     for _ in 0..250 {
         let lines = dice.below(12);
-        log.grow(lines, &mut dice);
-        if dice.once_in(6) {
-            log.rotate(&mut dice);
+        log.grow(lines, &dice);
+        if dice.one_in(6) {
+            log.rotate(&dice);
         }
         std::thread::sleep(Duration::from_millis(dice.below(60)));
-        if dice.once_in(7) {
+        if dice.one_in(7) {
             child.kill().unwrap();
             child.wait().unwrap();
             kills += 1;
             // While nobody follows, it goes on.
             for _ in 0..dice.below(4) {
                 let lines = dice.below(12);
-                log.grow(lines, &mut dice);
-                if dice.once_in(2) {
-                    log.rotate(&mut dice);
+                log.grow(lines, &dice);
+                if dice.one_in(2) {
+                    log.rotate(&dice);
                 }
             }
             child = start(&log, &data, &[]);
@@ -83,11 +83,11 @@ fn no_line_is_lost_or_doubled_whatever_happens_to_the_log_and_the_tail() {
 #[test]
 fn a_server_stores_what_is_followed_and_visits_end_though_nothing_more_is_written() {
     let (folder, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (data, upstream, mut dice) = (folder.path(), Upstream::start(), Dice::fresh());
+    let (data, upstream, dice) = (folder.path(), Upstream::start(), dice::fresh());
     let mut log = WebLog::new(logs.path(), clock());
     let server = Server::start(data, &upstream, &[]);
     let child = start(&log, data, &["--idle-timeout", "1s", "--lateness", "0"]);
-    log.grow(30, &mut dice);
+    log.grow(30, &dice);
     let count = || say(&["query", "SELECT count(*) FROM events", "-o", "csv"], data);
     eventually("all visits to end", || count() == "count(*)\n30\n");
     check_pages(data, 30);

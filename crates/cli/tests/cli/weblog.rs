@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::dice::Dice;
 use crate::server::say;
+use visitlog_testkit::Dice;
 
 /// 2026-11-21 10:00:00 UTC.
 pub(crate) const MORNING_S: i64 = 1_795_255_200;
@@ -44,7 +44,7 @@ impl WebLog {
     }
 
     /// Writes pages of some visitors, sometimes in two pieces.
-    pub(crate) fn grow(&mut self, lines: u64, dice: &mut Dice) {
+    pub(crate) fn grow(&mut self, lines: u64, dice: &Dice) {
         for _ in 0..lines {
             let client = format!("192.0.2.{}", dice.below(6));
             let line = line(self.clock_s, &client, &format!("/p{}", self.pages), 200, "Mozilla/5.0");
@@ -52,7 +52,7 @@ impl WebLog {
             self.clock_s += dice.below(20) as i64;
             let (first, second) = line.split_at(dice.below(line.len() as u64) as usize);
             self.file.write_all(first.as_bytes()).unwrap();
-            if dice.once_in(10) {
+            if dice.one_in(10) {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
             self.file.write_all(second.as_bytes()).unwrap();
@@ -65,7 +65,7 @@ impl WebLog {
     }
 
     /// Something happens to the file.
-    pub(crate) fn rotate(&mut self, dice: &mut Dice) {
+    pub(crate) fn rotate(&mut self, dice: &Dice) {
         let what = match dice.below(4) {
             0 => {
                 let to = self.rotated();
