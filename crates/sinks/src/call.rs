@@ -83,6 +83,18 @@ impl Called {
         &mut self,
         what: impl FnOnce(&mut dyn VisitSink) -> Result<T, SinkError> + Send + 'static,
     ) -> Result<T, CallError> {
+        self.call_beside(what, || {})
+    }
+
+    /// The same. Where the sink has a thread of its own, something else is done `meanwhile`.
+    ///
+    /// # Errors
+    /// Those of [`Called::call`].
+    pub(crate) fn call_beside<T: Send + 'static>(
+        &mut self,
+        what: impl FnOnce(&mut dyn VisitSink) -> Result<T, SinkError> + Send + 'static,
+        meanwhile: impl FnOnce(),
+    ) -> Result<T, CallError> {
         let done = match &mut self.place {
             Where::Here(sink) => catch_unwind(AssertUnwindSafe(|| what(&mut **sink))),
             Where::Thread { work, is_busy, stop } => {
@@ -102,6 +114,7 @@ impl Called {
                 if work.send(job).is_err() {
                     return Err(CallError::Panicked { what: "its thread is gone".to_owned() });
                 }
+                meanwhile();
                 match wait(&told, self.patience, stop) {
                     Some(done) => done,
                     None => return Err(hangs),

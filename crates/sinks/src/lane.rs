@@ -26,7 +26,7 @@ use visitlog_core::ports::{EndedVisits, Feed, Keeper, Mark, StoreError, StreamId
 use visitlog_core::{Lsn, Timestamp};
 
 use self::failure::{Failing, Failure, explain};
-use self::state::{Parking, Replay, Round, Search};
+use self::state::{Ahead, Parking, Replay, Round, Search};
 use crate::call::Called;
 use crate::park::Park;
 use crate::quarantine::{Quarantine, SetAside, Why};
@@ -63,6 +63,7 @@ pub(crate) struct Lane {
     /// The size of a batch that failed: the sink gets the same again.
     again: Option<usize>,
     round: Round,
+    ahead: Option<Ahead>,
     park: Park,
     parking: Parking,
     quarantine: Quarantine,
@@ -98,6 +99,7 @@ impl Lane {
             redelivered_to: source.recovered(stream),
             again: None,
             round: Round::default(),
+            ahead: None,
             park,
             parking: Parking { recovered: parked, ..Parking::default() },
             quarantine,

@@ -4,15 +4,19 @@ use std::mem;
 use std::sync::Arc;
 
 use visitlog_core::model::EndedVisit;
-use visitlog_core::ports::{Delivery, Found, Gathering, Keeper, Kept, Mark, Most, RawEntry, SinkError, SourceError};
+use visitlog_core::ports::{
+    Delivery, EndedVisits, Found, Gathering, Keeper, Kept, Mark, Most, RawEntry, SinkError, SourceError, StreamId,
+    VisitSink,
+};
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::Lane;
 use super::failure::{Failure, explain};
-use super::state::{Read, Round, Search};
+use super::state::{Ahead, Read, Round, Search};
 use crate::call::CallError;
 use crate::park::Parked;
 use crate::quarantine::{SetAside, Why, entries_of};
+use crate::settings::LaneSettings;
 
 /// So many panics at one batch are taken for bad luck; then it is looked for the visit that is to blame.
 const PANICS_FORGIVEN: u32 = 3;
@@ -56,12 +60,21 @@ impl Lane {
         let skips = visits.last().is_none_or(|(end, _)| *end < last);
         // Nothing may be left to give: then the sink stays where it is, and its position goes on.
         let nothing = gathering.map_or_else(|| Delivery::Stored(Kept::All(self.place.clone())), |_| Delivery::Gathered);
-        let delivery = self.sink.call(move |sink| {
+        let work = move |sink: &mut dyn VisitSink| {
             let delivery = if visits.is_empty() { nothing } else { sink.deliver(&visits)? };
             if skips {
                 sink.skipped(last);
             }
             Ok(delivery)
+        };
+        let goes_on = self.park.is_empty()
+            && self.search.is_none()
+            && gathering.is_none_or(|gathering| self.round.gathered() < self.round_max(gathering));
+        let Self { sink, ahead, source, stream, settings, .. } = self;
+        let delivery = sink.call_beside(work, || {
+            let found = goes_on.then(|| read_on(&**source, *stream, settings, last, settings.batch_visits_max));
+            let found = found.and_then(Result::ok).filter(|found| !found.is_empty());
+            *ahead = found.map(|found| Ahead { after: last, found });
         });
         self.again = None;
         match delivery {
@@ -106,6 +119,7 @@ impl Lane {
     /// The sink has not taken what was read for the round.
     fn not_taken(&mut self, error: CallError) -> Result<bool, Failure> {
         let (count, last) = (self.round.gathered(), self.round.last());
+        self.ahead = None;
         self.redelivered_to = self.redelivered_to.max(last);
         self.forget_round();
         match &error {
@@ -155,7 +169,7 @@ impl Lane {
     }
 
     /// The next visits that the sink has not been given; `None` if there are none.
-    fn next_batch(&self, now: Timestamp) -> Result<Option<Batch>, Failure> {
+    fn next_batch(&mut self, now: Timestamp) -> Result<Option<Batch>, Failure> {
         let mut max = self.again.unwrap_or(self.settings.batch_visits_max);
         max = self.search.as_ref().map_or(max, |search| search.size.min(max));
         if let Some(gathering) = self.sink.gathers() {
@@ -163,7 +177,10 @@ impl Lane {
         }
         let found = if self.park.is_empty() {
             let after = if self.round.gathered() > 0 { self.round.last() } else { self.taken };
-            self.read_source(after, max)?
+            match self.ahead.take() {
+                Some(ahead) if ahead.after == after && ahead.found.len() <= max => ahead.found,
+                _ => self.read_source(after, max)?,
+            }
         } else {
             self.park.read(self.round.gathered(), max, self.settings.batch_bytes_max)?
         };
@@ -199,19 +216,7 @@ impl Lane {
 
     /// Reads on in the source, until the first visit that can't be had at present.
     pub(super) fn read_source(&self, after: Lsn, visits: usize) -> Result<Vec<Parked>, Failure> {
-        let most = Most { visits, bytes: self.settings.batch_bytes_max };
-        let mut batch = Vec::new();
-        for Found { end, visit, what } in self.source.read(self.stream, after, most) {
-            let what = match what {
-                Ok(what) => Ok(what),
-                Err(error) if error.is_retryable() && batch.is_empty() => return Err(error.into()),
-                Err(error) if error.is_retryable() => break,
-                Err(error @ SourceError::Broken(_)) => Err((Why::Broken, explain(&error))),
-                Err(error) => Err((Why::Unreadable, explain(&error))),
-            };
-            batch.push(Parked { end, visit, what });
-        }
-        Ok(batch)
+        read_on(&*self.source, self.stream, &self.settings, after, visits)
     }
 
     /// Sets a visit aside that the sink can't be given, so that the others go on.
@@ -331,4 +336,27 @@ impl Lane {
         Arc::clone(&self.source).acknowledge(self.stream, self.sink.name(), Keeper::Sink, mark);
         self.unsettled = true;
     }
+}
+
+/// Reads on in a source, until the first visit that can't be had at present.
+fn read_on(
+    source: &dyn EndedVisits,
+    stream: StreamId,
+    settings: &LaneSettings,
+    after: Lsn,
+    visits: usize,
+) -> Result<Vec<Parked>, Failure> {
+    let most = Most { visits, bytes: settings.batch_bytes_max };
+    let mut batch = Vec::new();
+    for Found { end, visit, what } in source.read(stream, after, most) {
+        let what = match what {
+            Ok(what) => Ok(what),
+            Err(error) if error.is_retryable() && batch.is_empty() => return Err(error.into()),
+            Err(error) if error.is_retryable() => break,
+            Err(error @ SourceError::Broken(_)) => Err((Why::Broken, explain(&error))),
+            Err(error) => Err((Why::Unreadable, explain(&error))),
+        };
+        batch.push(Parked { end, visit, what });
+    }
+    Ok(batch)
 }

@@ -3,6 +3,8 @@
 use visitlog_core::ports::Mark;
 use visitlog_core::{Lsn, Timestamp};
 
+use crate::park::Parked;
+
 /// What a gathering sink has taken since its last flush.
 #[derive(Default)]
 pub(super) struct Round {
@@ -34,6 +36,14 @@ impl Round {
     pub(super) fn last(&self) -> Lsn {
         self.read.last().map_or(Lsn::NONE, |read| read.end)
     }
+}
+
+/// What was read in the source while the sink was at work, to be given to it next.
+pub(super) struct Ahead {
+    /// It comes behind this one.
+    pub(super) after: Lsn,
+    /// Never empty.
+    pub(super) found: Vec<Parked>,
 }
 
 /// The search for a visit that a sink can't be given.
