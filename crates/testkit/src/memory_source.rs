@@ -49,6 +49,8 @@ struct State {
     broken: Vec<u64>,
     /// Visits that were erased.
     erased: Vec<VisitId>,
+    /// The last End that anybody has read.
+    read_upto: Lsn,
 }
 
 /// The source. Clones are the same one.
@@ -111,6 +113,11 @@ impl MemorySource {
     /// This visit was erased.
     pub fn erase(&self, visit: VisitId) {
         self.lock().erased.push(visit);
+    }
+
+    /// The last End that anybody has read.
+    pub fn read_upto(&self) -> Lsn {
+        self.lock().read_upto
     }
 
     /// What ended up to here waits for nothing.
@@ -276,10 +283,12 @@ impl EndedVisits for MemorySource {
     }
 
     fn read(&self, _stream: StreamId, after: Lsn, most: Most) -> Vec<Found> {
-        let state = self.lock();
+        let mut state = self.lock();
         let fit = usize::try_from(most.bytes / VISIT_BYTES).unwrap_or(usize::MAX).max(1);
         let ends = state.behind(after).take_while(|(at, _)| at.0 < state.synced).take(most.visits.min(fit));
-        ends.map(|(end, n)| Found { end, visit: id(n), what: state.visit(end, n) }).collect()
+        let found: Vec<Found> = ends.map(|(end, n)| Found { end, visit: id(n), what: state.visit(end, n) }).collect();
+        state.read_upto = found.last().map_or(Lsn::NONE, |found| found.end).max(state.read_upto);
+        found
     }
 
     fn raw(&self, _stream: StreamId, _visit: VisitId, end: Lsn, _bytes_max: u64) -> Vec<RawEntry> {

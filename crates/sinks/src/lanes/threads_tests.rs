@@ -6,7 +6,7 @@ use visitlog_core::VisitId;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Kept, SinkError};
 use visitlog_testkit::StepDisk;
-use visitlog_testkit::samples::MORNING;
+use visitlog_testkit::samples::{MORNING, id};
 use visitlog_testkit::{MemorySource, SimClock};
 
 use super::*;
@@ -105,6 +105,49 @@ fn a_sink_that_hangs_holds_only_its_own_lane_whose_backlog_is_parked() {
     gate.opened.notify_all();
     until(&clock, "it is back", || hung().state == SinkState::Running && hung().backlog == 0);
     assert!(late.load(Ordering::SeqCst) >= 50, "at least once");
+    lanes.stop();
+}
+
+/// Remembers what it gets, once it is let go.
+struct Slow(Arc<Gate>, Arc<Mutex<Vec<VisitId>>>);
+
+impl VisitSink for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    fn resume(&mut self, _acknowledged: Option<&[u8]>, _pending: &[VisitId]) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn deliver(&mut self, batch: &[(Lsn, EndedVisit)]) -> Result<Delivery, SinkError> {
+        let mut is_open = self.0.is_open.lock();
+        self.0.opened.wait_while(&mut is_open, |is_open| !*is_open);
+        self.1.lock().extend(batch.iter().map(|(_, visit)| visit.visit));
+        Ok(Delivery::Stored(Kept::All(Vec::new())))
+    }
+}
+
+#[test]
+fn a_lane_reads_on_while_its_sink_is_at_work_and_gives_nothing_that_was_erased_since() {
+    let (source, disk) = (MemorySource::default(), StepDisk::default());
+    let clock = Arc::new(SimClock::new(MORNING));
+    let feed = Feed { clock: clock.clone(), ..feed(&source, &disk) };
+    let (gate, got) = (Arc::<Gate>::default(), Arc::<Mutex<Vec<VisitId>>>::default());
+    let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(Slow(Arc::clone(&gate), Arc::clone(&got)))];
+    let settings = LaneSettings { batch_visits_max: 10, pace: Duration::from_millis(5), ..LaneSettings::default() };
+    let ends: Vec<Lsn> = (0..30).map(|n| source.end(n)).collect();
+    source.sync();
+    let lanes = Lanes::open(&feed, &settings, sinks).expect("a sink");
+    lanes.start().expect("threads");
+    until(&clock, "the second batch is read", || source.read_upto() == ends[19]);
+    assert!(got.lock().is_empty(), "while the sink has not even taken the first");
+    source.erase(id(15));
+    *gate.is_open.lock() = true;
+    gate.opened.notify_all();
+    until(&clock, "it has the last", || got.lock().last() == Some(&id(29)));
+    let expected: Vec<VisitId> = (0..30).filter(|n| *n != 15).map(id).collect();
+    assert_eq!(*got.lock(), expected);
     lanes.stop();
 }
 
