@@ -150,11 +150,12 @@ impl Shard {
                 let committed = self.decide(index, &asked, fx, |session, rules, out| {
                     session::commit(session, In::Live { current, held }, commit, random, asked.now, rules, out)
                 });
-                if let Some(index) = self.find(visit) {
+                // Its slot is at hand; another may be in it by now.
+                if let Some(slot) = self.slots.get(index).filter(|slot| slot.session.visit == visit) {
                     if is_passive {
                         self.rearm_if_released(index, asked.now);
                     } else {
-                        fx.reached(self.slots.at(index).last);
+                        fx.reached(slot.last);
                     }
                 }
                 committed
