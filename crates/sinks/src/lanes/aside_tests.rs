@@ -120,7 +120,11 @@ impl PickyLane {
     }
 
     fn run(&mut self) {
-        for _ in 0..200 {
+        self.run_for(200);
+    }
+
+    fn run_for(&mut self, secs: u64) {
+        for _ in 0..secs {
             while self.lanes.step(self.now).worked {}
             self.source.sync();
             self.now = self.now.after(SECOND);
@@ -191,6 +195,15 @@ fn a_visit_that_a_sink_panics_at_is_found_and_set_aside() {
         assert!(status.panics >= 3 && status.state == SinkState::Running, "{status:?}");
         assert!(*lane.target.calls.lock() < 60, "it is looked for by halves");
     }
+}
+
+#[test]
+fn a_search_is_worth_some_haste() {
+    let mut lane = PickyLane::new(Target::default());
+    lane.target.dislikes.lock().extend([id(5), id(17)]);
+    lane.ends(0..40);
+    lane.run_for(30);
+    assert_eq!(lane.rows(), all_but(0..40, &[5, 17]), "the others did not wait for minutes");
 }
 
 #[test]

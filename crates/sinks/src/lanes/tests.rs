@@ -335,6 +335,7 @@ fn a_backlog_that_holds_back_too_much_is_parked_at_once() {
     lane.journal.sync();
     lane.run();
     assert_eq!(lane.status().parked, 0);
+    assert!((1..500).contains(&lane.status().held_bytes), "it is told: {:?}", lane.status());
     lane.ends(3..7);
     lane.journal.sync();
     lane.run();

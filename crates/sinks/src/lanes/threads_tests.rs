@@ -149,6 +149,11 @@ fn a_lane_reads_on_while_its_sink_is_at_work_and_gives_nothing_that_was_erased_s
     let expected: Vec<VisitId> = (0..30).filter(|n| *n != 15).map(id).collect();
     assert_eq!(*got.lock(), expected);
     lanes.stop();
+    let last = source.end(30);
+    source.sync();
+    let waits = Gate::default();
+    waits.opened.wait_for(&mut waits.is_open.lock(), Duration::from_millis(100));
+    assert!(source.read_upto() < last, "nobody reads any more");
 }
 
 /// A sink whose every call panics.
