@@ -67,8 +67,10 @@ impl Setup {
             on_start: Vec::new(),
             facts: None,
         };
-        let logs_in = |current: &Live| {
-            commit.ops.iter().any(|op| matches!(op, Op::Login(user) if current.data.user.as_ref() != Some(user)))
+        let user_of = |live: &Live| live.data.as_ref().and_then(|data| data.user.clone());
+        let logs_in = |live: &Live| {
+            let another = |op: &Op| matches!(op, Op::Login(user) if user_of(live).as_ref() != Some(user));
+            commit.ops.iter().any(another)
         };
         let (visitor_id, visit) = match &commit.standing {
             Standing::Live(live) if !logs_in(live) => return commit,
@@ -84,7 +86,7 @@ impl Setup {
         let facts = origin.start_facts(self, visitor_id.unwrap_or_default(), &commit.class);
         let starts = match &commit.standing {
             // Another user's login starts another session.
-            Standing::Live(live) => live.data.user.is_some(),
+            Standing::Live(live) => user_of(live).is_some(),
             Standing::Fresh(_) => true,
             Standing::Shared { .. } => commit.needs_own(),
         };

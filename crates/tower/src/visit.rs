@@ -191,7 +191,7 @@ impl Visit {
         match standing {
             Standing::Live(live) if live.current => {
                 state.id = Some(live.visit);
-                state.data = Some(live.data.clone());
+                state.data.clone_from(&live.data);
             }
             Standing::Fresh(fresh) => state.id = Some(fresh.visit),
             Standing::Live(_) | Standing::Shared { .. } => {}

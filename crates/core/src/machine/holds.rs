@@ -93,9 +93,8 @@ impl Holds {
 /// is written with every request must stay near the processor.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
-    /// The requests, 64 bits of each: by them they are searched quickly, and told apart.
-    marks: Vec<u64>,
-    replies: Vec<KeptReply>,
+    /// With 64 bits of each request, by which they are told apart.
+    replies: Vec<(u64, KeptReply)>,
     next: usize,
 }
 
@@ -118,21 +117,20 @@ impl Replies {
             }
             _ => KeptReply::Full(Box::new(reply.clone())),
         };
+        let reply = (mark(request), kept);
         if self.replies.len() < REPLIES {
-            self.marks.push(mark(request));
-            self.replies.push(kept);
+            self.replies.push(reply);
             return;
         }
-        self.marks[self.next] = mark(request);
-        self.replies[self.next] = kept;
+        self.replies[self.next] = reply;
         self.next = (self.next + 1) % REPLIES;
     }
 
     /// What a request was answered.
     pub(super) fn find(&self, request: RequestId, visit: Option<VisitId>) -> Option<Committed> {
         let wanted = mark(request);
-        let place = self.marks.iter().position(|mark| *mark == wanted)?;
-        Some(match &self.replies[place] {
+        let (_, reply) = self.replies.iter().find(|(mark, _)| *mark == wanted)?;
+        Some(match reply {
             KeptReply::Plain(outcome) => Committed { outcome: *outcome, visit, issue: None, durable: true, refused: 0 },
             KeptReply::Full(reply) => (**reply).clone(),
         })

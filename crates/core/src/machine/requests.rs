@@ -88,7 +88,7 @@ impl Shard {
         let until = self.slots.at(index).session.visit.started_at().after(self.rules(index).max_age);
         let session = &self.slots.at(index).session;
         let visit = session.visit;
-        let data = session.data.as_ref().filter(|_| current).unwrap_or(&self.nothing).clone();
+        let data = session.data.as_ref().filter(|_| current).cloned();
         let hold = (!passive).then(|| self.holds.give(visit, until, now));
         let request = hold.map_or(RequestId::from_u128(0), |hold| hold.request);
         Recognized::Live(Live { visit, current, data, successor, hold }, request)
@@ -125,7 +125,7 @@ impl Shard {
         let (mut current, mut hold) = (true, None);
         if let Standing::Live(live) = &mut commit.standing {
             // What the request was shown is let go, so that values can change in place.
-            live.data = self.nothing.clone();
+            live.data = None;
             (current, hold) = (live.current, live.hold);
         }
         if let Some(hold) = hold

@@ -1,7 +1,5 @@
 //! The open sessions of some partitions: a table and a wheel around the rules of [`crate::session`].
 
-use std::sync::Arc;
-
 use hashbrown::HashTable;
 
 use super::config::ShardConfig;
@@ -16,7 +14,6 @@ use super::tombstones::{Tombstone, Tombstones};
 use super::wheel::Wheel;
 use crate::ids::{Host, Lsn, VisitId};
 use crate::model::{EndReason, Entry};
-use crate::ports::SessionData;
 use crate::rules::SiteRules;
 use crate::session::{Change, Decision, Ended, Fate, Record, Rules, Session};
 use crate::time::Timestamp;
@@ -33,8 +30,6 @@ pub struct Shard {
     pub(super) provisional: Provisional,
     pub(super) holds: Holds,
     pub(super) replies: Replies,
-    /// What a session without data shows. The shard's own: its count of users is touched with every request.
-    pub(super) nothing: Arc<SessionData>,
     /// To be used again.
     decision: Decision,
 }
@@ -74,7 +69,6 @@ impl Shard {
             provisional: Provisional::new(config.cookies),
             holds: Holds::default(),
             replies: Replies::default(),
-            nothing: Arc::default(),
             decision: Decision::default(),
             config,
         }
@@ -180,7 +174,9 @@ impl Shard {
         let (mut chain, host) = (slot.chain(), slot.host);
         let fate = std::mem::take(&mut self.decision.fate);
         self.append(&mut chain, host, fx);
-        self.change(Some(index), asked, fx);
+        if !self.decision.changes.is_empty() {
+            self.change(Some(index), asked, fx);
+        }
         match fate {
             Fate::Lives => {
                 let slot = self.slots.at_mut(index);
@@ -229,13 +225,20 @@ impl Shard {
 
     /// Appends what was decided for one chain.
     fn append<L: Log>(&mut self, chain: &mut Chain, host: HostIndex, fx: &mut Effects<'_, L>) {
-        let records = &mut self.decision.records;
-        let own = records.iter().position(|record| record.visit != chain.visit).unwrap_or(records.len());
-        for Record { confirms, mut entry, .. } in records.drain(..own) {
-            if let Entry::End(end) = &mut entry {
+        let (records, visit) = (&mut self.decision.records, chain.visit);
+        let mut own = 0;
+        // In place: an entry is too large to be moved about.
+        for Record { confirms, entry, .. } in records.iter_mut().take_while(|record| record.visit == visit) {
+            if let Entry::End(end) = entry {
                 end.site = fx.indexes.read_sites(|sites| sites.name(host).into());
             }
-            fx.append(chain, confirms, &entry);
+            fx.append(chain, *confirms, entry);
+            own += 1;
+        }
+        if own == records.len() {
+            records.clear();
+        } else {
+            records.drain(..own);
         }
     }
 

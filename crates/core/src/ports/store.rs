@@ -227,8 +227,8 @@ pub struct Live {
     /// Whether the token is of the current rotation. If not, the request is recorded, but gets no values, no user
     /// and no cookie.
     pub current: bool,
-    /// The user and the values, as of now.
-    pub data: Arc<SessionData>,
+    /// The user and the values, as of now; `None` where there are none.
+    pub data: Option<Arc<SessionData>>,
     /// Who follows the token's visitor, if that one is too old ([`crate::rules::SiteRules::visitor_max_age`]): the
     /// visitor of the session that another user's login would start, or of this one, if the token's twin started it.
     pub successor: Option<Visitor>,

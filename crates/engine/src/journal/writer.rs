@@ -111,7 +111,7 @@ impl Appender<'_> {
             append.chunk.rolls.push(lsn);
             append.since_base.is_segment_new = true;
         }
-        if is_asked || append.since_base.is_base_due() {
+        if (is_asked || append.since_base.is_base_due()) && !self.journal.base_due.load(Ordering::Relaxed) {
             self.journal.base_due.store(true, Ordering::SeqCst);
         }
         self.content |= kind != Kind::Synced;
@@ -126,9 +126,11 @@ impl Drop for Appender<'_> {
             return;
         }
         // Before the bytes themselves count, so that they never count as traffic's.
-        journal.maintenance_appended.fetch_add(self.maintenance, Ordering::SeqCst);
+        if self.maintenance > 0 {
+            journal.maintenance_appended.fetch_add(self.maintenance, Ordering::SeqCst);
+        }
         if self.content {
-            journal.content_end.store(end, Ordering::SeqCst);
+            journal.content_end.store(end, Ordering::Release);
         }
         journal.appended.store(end, Ordering::SeqCst);
         if journal.has_work() {

@@ -94,11 +94,12 @@ impl Oracle {
             "a token of rotation {} opens {visit} of rotation {least}: {live:?}",
             token.rotation
         );
-        let user = live.data.user.as_ref().map(|user| user.as_str());
         if live.current {
-            return self.books.can_hold(visit, user, &live.data.values);
+            let data = live.data.clone().unwrap_or_default();
+            let user = data.user.as_ref().map(|user| user.as_str());
+            return self.books.can_hold(visit, user, &data.values);
         }
-        ensure!(user.is_none() && live.data.values.is_empty(), "an outdated token of {visit} is told {:?}", live.data);
+        ensure!(live.data.is_none(), "an outdated token of {visit} is told {:?}", live.data);
         Ok(())
     }
 

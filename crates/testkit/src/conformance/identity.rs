@@ -23,7 +23,7 @@ pub fn the_rotation_before_is_recorded_for_thirty_seconds_and_gets_nothing<S: St
     tested.wait(30);
     let request = old.begin(false);
     let live = request.live().unwrap();
-    assert!(!live.current && live.data.user.is_none() && live.data.values.is_empty());
+    assert!(!live.current && live.data.is_none());
     let at = request.begun.at;
     let committed = old.finish(request, Class::Page(view("/old", at)), vec![set("cart", 9), login("mallory")]);
     assert_eq!((committed.visit, committed.issue, committed.refused), (Some(visit), None, 2));
@@ -126,7 +126,7 @@ pub fn a_shared_session_hands_nothing_back_and_a_login_leaves_it<S: StoreUnderTe
     assert!(matches!(user.begin(false).begun.standing, Standing::Shared { .. }));
     let committed = user.with_ops("/login", vec![login("alice"), set("plan", "pro")]);
     assert_eq!(committed.outcome, Outcome::Started);
-    assert_eq!(user.begin(false).live().unwrap().data.values["plan"], "pro");
+    assert_eq!(user.begin(false).live().unwrap().data.as_ref().unwrap().values["plan"], "pro");
     assert!(matches!(tested.browser(1).begin(false).begun.standing, Standing::Shared { .. }));
 }
 

@@ -103,7 +103,7 @@ pub fn login_goes_on_with_the_visit_under_another_token<S: StoreUnderTest>(resta
     assert_ne!(browser.token, old);
     let request = browser.begin(false);
     let live = request.live().unwrap();
-    assert_eq!(live.data.user.as_ref().unwrap().as_str(), "alice");
+    assert_eq!(live.data.as_ref().unwrap().user.as_ref().unwrap().as_str(), "alice");
     browser.finish(request, Class::Other(None), Vec::new());
 }
 
