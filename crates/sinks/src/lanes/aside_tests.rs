@@ -161,6 +161,10 @@ fn a_visit_that_cannot_be_assembled_is_set_aside_and_the_rest_goes_on() {
         let status = lane.status();
         assert_eq!((&status.state, status.set_aside, status.backlog), (&SinkState::Running, 2, 0));
         assert_eq!(lane.source.oldest_needed(), None, "the journal can go");
+        let file = lane.disk.paths().into_iter().find(|path| path.to_string_lossy().contains("quarantine"));
+        let bytes = lane.disk.read(file.expect("a file")).expect("its bytes");
+        let wanted: &[u8] = b"what is left";
+        assert_eq!(bytes.windows(wanted.len()).filter(|bytes| *bytes == wanted).count(), 2, "with their bytes");
         let mut lane = lane.crash(true);
         lane.run();
         assert_eq!(lane.aside(), [(id(3), Why::Broken), (id(4), Why::Broken)], "still there");
@@ -177,6 +181,7 @@ fn what_a_sink_refuses_is_set_aside_whether_it_knows_which_or_not() {
         lane.ends(0..40);
         lane.run();
         assert_eq!(lane.rows(), all_but(0..40, &[5, 17]), "gathers {gathers}, knows {knows}");
+        assert!(*lane.target.calls.lock() < 60, "it is looked for by halves");
         assert_eq!(lane.aside(), [(id(5), Why::Refused), (id(17), Why::Refused)]);
         assert_eq!(lane.status().state, SinkState::Running);
     }
@@ -330,7 +335,9 @@ fn names_that_would_be_shared_or_are_no_names_are_refused() {
     };
     let twice = open(&["app", "mail", "app"]).expect_err("two of one name").to_string();
     assert!(twice.contains("two are called app"), "{twice}");
-    for name in ["", "a/b", "a.park", "ö"] {
+    let (longest, longer) = ("0123456789abcdef".repeat(4).leak(), "0123456789abcdef-".repeat(4).leak());
+    open(&[longest]).expect("64 bytes");
+    for name in ["", "a/b", "a.park", "ö", longer] {
         assert!(matches!(open(&[name]), Err(LanesError::Name { .. })), "{name:?}");
     }
     open(&["app", "mail"]).expect("names of their own");
