@@ -111,7 +111,7 @@ fn ends(visit: &Visit, idle: i64, tally: &mut Tally) {
             tally.faults.push(format!("visit {} expired after {} us of {idle}", visit.id(), closed - ended));
         }
         "expired" | "logged_out" | "abandoned" | "terminated" => {}
-        other => tally.faults.push(format!("visit {} ended as {other}", visit.id())),
+        other => tally.faults.push(format!("visit {} of {:?} ended as {other}", visit.id(), visit.pages())),
     }
 }
 
