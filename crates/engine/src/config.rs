@@ -153,7 +153,7 @@ impl EngineConfig {
 /// Sites have more different rules than sessions can tell apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "site {host} has rules of its own, but 65536 others have, too, and no more can be told apart: let sites share rules"
+    "site {host} has rules of its own, but 65536 other rules are known, and no more can be told apart: let sites share rules"
 )]
 pub struct TooManyRules {
     /// The first site that is one too many.

@@ -133,7 +133,7 @@ impl Origin {
             path: cut(self.uri.path().into(), limits::PATH_BYTES_MAX),
             query: self.uri.query().map(|query| cut(query.into(), limits::QUERY_BYTES_MAX)),
             route: route.map(|route| cut(route.into_string().into(), limits::PATH_BYTES_MAX)),
-            method: short(self.method.as_str(), limits::ACTION_TYPE_BYTES_MAX).as_ref().into(),
+            method: short(self.method.as_str().into(), limits::ACTION_TYPE_BYTES_MAX).as_ref().into(),
             status: answer.status().as_u16(),
             duration_us: u64::try_from(now.since(self.started).as_micros()).unwrap_or(u64::MAX),
             bytes: content_length(answer.headers()),
@@ -183,10 +183,10 @@ fn text(value: Option<&HeaderValue>, max: usize) -> Option<Box<str>> {
 }
 
 pub(crate) fn cut(text: Cow<'_, str>, max: usize) -> Box<str> {
-    if text.len() <= max { text.into() } else { limits::cut(&text, max).into() }
+    short(text, max).into()
 }
 
 /// The same, where a short text is to take no memory of its own.
-fn short(text: &str, max: usize) -> Cow<'_, str> {
-    if text.len() <= max { text.into() } else { limits::cut(text, max).into() }
+fn short(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
+    if text.len() <= max { text } else { limits::cut(&text, max).into() }
 }

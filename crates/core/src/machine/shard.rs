@@ -235,11 +235,7 @@ impl Shard {
             fx.append(chain, *confirms, entry);
             own += 1;
         }
-        if own == records.len() {
-            records.clear();
-        } else {
-            records.drain(..own);
-        }
+        records.drain(..own);
     }
 
     fn ended(&mut self, index: u32, chain: &Chain, now: Timestamp) {

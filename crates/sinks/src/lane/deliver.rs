@@ -119,7 +119,6 @@ impl Lane {
     /// The sink has not taken what was read for the round.
     fn not_taken(&mut self, error: CallError) -> Result<bool, Failure> {
         let (count, last) = (self.round.gathered(), self.round.last());
-        self.ahead = None;
         self.redelivered_to = self.redelivered_to.max(last);
         self.forget_round();
         match &error {
@@ -280,6 +279,7 @@ impl Lane {
     /// The sink has forgotten what it had gathered.
     pub(super) fn forget_round(&mut self) {
         self.round = Round { since: self.round.since, is_due: true, ..Round::default() };
+        self.ahead = None;
     }
 
     /// All that the sink was given in this round is on stable storage.
