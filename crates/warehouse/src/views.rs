@@ -36,6 +36,10 @@ use crate::schema;
 /// The tables of SQL.
 pub(crate) const NAMES: [&str; 6] = [schema::VISITS, schema::EVENTS, "online", "users", "sites", "losses"];
 
+/// How often a statement looks at the tables anew because visits went to them between its looks at one and the other.
+/// That takes milliseconds, and visits go to the tables every ten seconds or so.
+const TRIES: usize = 8;
+
 /// The tables that ended visits go to.
 #[async_trait]
 pub trait Tables: Send + Sync + std::fmt::Debug {
@@ -91,18 +95,7 @@ impl Views {
     /// # Errors
     /// When what is going on, or a table, can't be read.
     pub async fn statement(&self) -> Result<Statement> {
-        let snapshot = match &self.live {
-            Some(live) => {
-                let live = Arc::clone(live);
-                Some(Arc::new(blocking(move || live.snapshot()).await??))
-            }
-            None => None,
-        };
-        // Not before the snapshot: a flush in between would be missed by both.
-        let stored = match &self.tables {
-            Some(tables) => tables.snapshot().await?,
-            None => Stored::default(),
-        };
+        let (snapshot, stored) = self.of_one_moment().await?;
         if let (Some(live), Some(visits), Some(events)) = (&self.live, &stored.visits, &stored.events) {
             live.flushed(visits.cursor.min(events.cursor));
         }
@@ -112,6 +105,40 @@ impl Views {
         let events = View::new(Table::Events, stored.events.clone(), beside(&snapshot, &stored.events).await?);
         let losses = Arc::clone(&self.losses);
         Ok(Statement { visits: Arc::new(visits), events: Arc::new(events), open: Arc::new(open), losses })
+    }
+
+    /// What is going on, and both tables, so that each visit is the same in all of them.
+    async fn of_one_moment(&self) -> Result<(Option<Arc<Snapshot>>, Stored)> {
+        for _ in 0..TRIES {
+            let snapshot = match &self.live {
+                Some(live) => {
+                    let live = Arc::clone(live);
+                    Some(Arc::new(blocking(move || live.snapshot()).await??))
+                }
+                None => None,
+            };
+            // Not before the snapshot: a flush in between would be missed by both.
+            let stored = match &self.tables {
+                Some(tables) => tables.snapshot().await?,
+                None => Stored::default(),
+            };
+            if snapshot.as_ref().is_none_or(|snapshot| stored.goes_with(snapshot)) {
+                return Ok((snapshot, stored));
+            }
+        }
+        Err(DataFusionError::Execution(format!(
+            "visits went to the tables {TRIES} times while a statement looked at them; ask again"
+        )))
+    }
+}
+
+impl Stored {
+    /// Whether a visit is the same in both tables beside this snapshot. It is not if one table has got an end that the
+    /// snapshot does not know, and the other has not.
+    fn goes_with(&self, snapshot: &Snapshot) -> bool {
+        let cursor = |table: &Option<StoredTable>| table.as_ref().map_or(Lsn::NONE, |table| table.cursor);
+        let (visits, events) = (cursor(&self.visits), cursor(&self.events));
+        visits == events || visits.max(events) < snapshot.lsn()
     }
 }
 

@@ -35,6 +35,8 @@ struct FakeTables {
     events: Mutex<(Vec<RecordBatch>, Lsn)>,
     /// Happens before a statement sees the tables.
     before: Mutex<Option<Before>>,
+    /// Happens once it has seen `visits`, before it sees `events`.
+    between: Mutex<Option<Before>>,
 }
 
 impl std::fmt::Debug for FakeTables {
@@ -82,7 +84,11 @@ impl Tables for FakeTables {
             let provider = Arc::new(MemTable::try_new(table.schema(), vec![batches])?);
             Ok::<_, DataFusionError>(Some(StoredTable { provider, cursor }))
         };
-        Ok(Stored { visits: table(Table::Visits, &self.visits)?, events: table(Table::Events, &self.events)? })
+        let visits = table(Table::Visits, &self.visits)?;
+        if let Some(between) = &*self.between.lock() {
+            between(self);
+        }
+        Ok(Stored { visits, events: table(Table::Events, &self.events)? })
     }
 }
 
@@ -224,6 +230,39 @@ async fn nothing_is_missed_or_doubled_while_another_thread_flushes() {
     }
     writer.join().expect("it wrote");
     assert!(asked > 5, "{asked}");
+}
+
+/// Visits go on, end and are flushed while a statement has seen one table and not the other, so often.
+fn flush_between(bed: &Bed, crowd: Crowd, times: usize) {
+    let (store, live, crowd) = (bed.store.clone(), bed.live.clone(), Mutex::new((crowd, times)));
+    *bed.tables.between.lock() = Some(Box::new(move |tables| {
+        let (crowd, left) = &mut *crowd.lock();
+        if *left > 0 {
+            *left -= 1;
+            (0..100).for_each(|_| crowd.step());
+            crowd.end(0);
+            let upto = store.told().iter().filter_map(|told| Some(told.end.as_ref()?.0)).max().unwrap_or_default();
+            tables.flush_both(&store, upto);
+            live.flushed(upto);
+        }
+    }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_is_the_same_in_both_tables_when_it_is_flushed_between_them() {
+    for (seed, times) in [(3, 1), (4, 2), (5, super::TRIES - 1)] {
+        let mut crowd = Crowd::new(seed);
+        let bed = bed(&crowd.store, LIVE_BYTES_MAX);
+        (0..200).for_each(|_| crowd.step());
+        flush_between(&bed, crowd, times);
+        assert_eq!(counts(&bed.views).await, told(&bed.store), "seed {seed}");
+    }
+    let mut crowd = Crowd::new(6);
+    let bed = bed(&crowd.store, LIVE_BYTES_MAX);
+    (0..200).for_each(|_| crowd.step());
+    flush_between(&bed, crowd, usize::MAX);
+    let error = bed.views.statement().await.expect_err("they are never of one moment");
+    assert!(error.to_string().contains("ask again"), "{error}");
 }
 
 /// Brings what has ended to real tables.
