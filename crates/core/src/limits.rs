@@ -94,6 +94,12 @@ pub const OPEN_PAGE_MAX: usize = 1_000;
 /// visitor to be known no more. Counted in whole days, and never renewed.
 pub const VISITOR_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
 
+/// Pages that were fetched and not shown yet, in one layer: beyond that the oldest is forgotten, and not counted if it is
+/// shown.
+pub const HELD_PAGES_MAX: usize = 4_096;
+/// So long a page that was fetched can be shown and still be counted, which is how long browsers keep it.
+pub const HELD_PAGE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// The text, cut at a character boundary so that it is at most `max` bytes long with its mark.
 pub fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {

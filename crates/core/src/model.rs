@@ -251,7 +251,7 @@ pub struct Event {
     pub time: Timestamp,
     /// What it is.
     pub kind: EventKind,
-    /// An action's name; a login's or logout's user.
+    /// An action's name; a login's or logout's user; a page's title, where the app told it.
     pub name: Option<Box<str>>,
     /// An action's type.
     pub type_: Option<Box<str>>,
@@ -274,6 +274,22 @@ impl Event {
     pub fn user(&self) -> Option<&str> {
         match self.kind {
             EventKind::Login | EventKind::Logout => self.name.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A page's title, where the app told it.
+    pub fn title(&self) -> Option<&str> {
+        match self.kind {
+            EventKind::PageView | EventKind::PageError => self.name.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// An action's name.
+    pub fn action(&self) -> Option<&str> {
+        match self.kind {
+            EventKind::Action => self.name.as_deref(),
             _ => None,
         }
     }

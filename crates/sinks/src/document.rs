@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
-use visitlog_core::model::{EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values, VisitView};
+use visitlog_core::model::{EndedVisit, Event, OpenVisit, Start, UserId, Values, VisitView};
 use visitlog_core::{Timestamp, VisitId, VisitorId};
 
 /// The document of a visit. It borrows from the visit.
@@ -118,6 +118,8 @@ struct EventDocument<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     type_: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<&'a str>,
@@ -144,17 +146,14 @@ struct EventDocument<'a> {
 impl<'a> EventDocument<'a> {
     fn of(seq: usize, event: &'a Event) -> Self {
         let request = event.request.as_deref();
-        let (name, user_id) = match event.kind {
-            EventKind::Login | EventKind::Logout => (None, event.name.as_deref()),
-            _ => (event.name.as_deref(), None),
-        };
         Self {
             seq,
             time: Text(Time(event.time)),
             kind: event.kind.as_str(),
-            name,
+            name: event.action(),
+            title: event.title(),
             type_: event.type_.as_deref(),
-            user_id,
+            user_id: event.user(),
             host: request.and_then(|request| request.host.as_ref()).map(|host| host.as_str()),
             path: request.map(|request| &*request.path),
             query: request.and_then(|request| request.query.as_deref()),
@@ -211,6 +210,8 @@ mod tests {
     use std::sync::Arc;
 
     use visitlog_core::model::Values;
+
+    use visitlog_core::model::EventKind;
 
     use super::*;
     use visitlog_testkit::samples::{MORNING, id, visit};

@@ -2,24 +2,47 @@
 //!
 //! | request | class |
 //! |---|---|
-//! | an asset, a health check, a prefetch, an excluded path | passive |
-//! | GET, answered with `text/html` below 400, no redirect; or with 304 where a document was asked for | page view |
+//! | an asset, a health check, an excluded path | passive |
+//! | a page that is fetched before anybody wants to see it | passive, and a page view once it is shown |
+//! | GET, answered with `text/html` below 400, no redirect, no attachment; or with 304 where a document was asked for | page view |
 //! | the same, answered with an error | page error |
 //! | all others | other |
 //!
 //! `Sec-Fetch-Dest`, where sent, can only exclude: what a script, a frame or an image asks for is no page view, whatever
-//! it gets; but a client's claim to want a document makes none.
+//! it gets; but a client's claim to want a document makes none. A navigation without a destination is one that a service
+//! worker passes on. Where no such header is sent (plain HTTP, old browsers), what says that it is a part of a page is
+//! none: see [`Rules::asked`].
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use visitlog_core::rules;
 pub use visitlog_core::rules::PathRules;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-const PURPOSE: HeaderName = HeaderName::from_static("purpose");
-const X_PURPOSE: HeaderName = HeaderName::from_static("x-purpose");
-const X_MOZ: HeaderName = HeaderName::from_static("x-moz");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// `Sec-Purpose: prefetch;prerender`, what browsers sent before it was agreed upon, and what scripts send that can't
+/// send it.
+const PURPOSES: [HeaderName; 5] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-sec-purpose"),
+    HeaderName::from_static("x-moz"),
+];
+/// Scripts that replace a part of the page say so by one of these.
+const PARTS: [HeaderName; 6] = [
+    HeaderName::from_static("turbo-frame"),
+    HeaderName::from_static("x-pjax"),
+    HeaderName::from_static("x-up-target"),
+    HeaderName::from_static("x-alpine-request"),
+    HeaderName::from_static("x-livewire"),
+    HeaderName::from_static("datastar-request"),
+];
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+/// htmx asks for a whole page: of a link that it took over, or for the way back.
+const HX_WHOLE: [HeaderName; 2] =
+    [HeaderName::from_static("hx-boosted"), HeaderName::from_static("hx-history-restore-request")];
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Destinations (Fetch standard) of what a page consists of.
 const ASSET_DESTINATIONS: [&[u8]; 14] = [
@@ -38,6 +61,14 @@ const ASSET_DESTINATIONS: [&[u8]; 14] = [
     b"paintworklet",
     b"report",
 ];
+/// Media types of pages.
+const HTML_TYPES: [&[u8]; 2] = [b"text/html", b"application/xhtml+xml"];
+/// Media types of feeds.
+const FEED_TYPES: [&[u8]; 4] =
+    [b"application/rss+xml", b"application/atom+xml", b"application/rdf+xml", b"application/feed+json"];
+/// What the paths of feeds end in, where that is no file name extension.
+const FEED_NAMES: [&str; 4] = ["feed", "feeds", "rss", "atom"];
+
 /// What the site's owner decides about classes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
@@ -52,10 +83,14 @@ pub struct Rules {
 pub enum Asked {
     /// It leaves no trace, whatever the answer.
     Passive,
-    /// It may be a page view. `document`: the client said that it wants one.
+    /// A page may be fetched that nobody looks at yet.
+    Prefetch,
+    /// It may be a page view.
     Page {
-        /// Whether the client asked for a document.
+        /// Whether the client said that it wants a document.
         document: bool,
+        /// Whether the path is that of a file or a feed: that it has not changed tells of no page.
+        file: bool,
     },
     /// It can't be a page view.
     Other,
@@ -68,6 +103,8 @@ pub enum Kind {
     Page,
     /// A page was asked for and could not be shown.
     PageError,
+    /// A page was fetched, and may be shown.
+    Prefetched,
     /// Something else of the app.
     Other,
     /// An asset.
@@ -76,39 +113,60 @@ pub enum Kind {
 
 impl Rules {
     /// What a request asks for.
+    ///
+    /// Where the client sends no `Sec-Fetch-Dest`, none of these is a page: what htmx (unless boosted), jQuery, Turbo's
+    /// frames, PJAX, Unpoly, Alpine, Livewire and Datastar say of a part; `X-Requested-With`, but for the name of an app
+    /// for Android, which its web view sends with everything; a browser's `Accept` without `text/html`.
     pub fn asked(&self, method: &Method, path: &str, headers: &HeaderMap) -> Asked {
-        if *method == Method::OPTIONS
-            || is_prefetch(headers)
-            || self.paths.is_excluded(path)
-            || is_health_check(headers)
-        {
+        if *method == Method::OPTIONS || self.paths.is_excluded(path) || is_health_check(headers) {
             return Asked::Passive;
         }
         let destination = headers.get(SEC_FETCH_DEST).map(|value| value.as_bytes());
-        let reads = *method == Method::GET || *method == Method::HEAD;
+        let is_get = *method == Method::GET;
+        let reads = is_get || *method == Method::HEAD;
         if reads && (destination.is_some_and(|name| ASSET_DESTINATIONS.contains(&name)) || self.paths.is_asset(path)) {
             return Asked::Passive;
         }
-        match destination {
-            _ if *method != Method::GET => Asked::Other,
-            Some(b"document") => Asked::Page { document: true },
-            Some(_) => Asked::Other,
-            None => Asked::Page { document: accepts_html(headers) },
+        if is_prefetch(headers) {
+            let page = is_get && destination.is_none_or(|name| name == b"document" || name == b"empty");
+            return if page { Asked::Prefetch } else { Asked::Passive };
+        }
+        if !is_get {
+            return Asked::Other;
+        }
+        let mode = headers.get(SEC_FETCH_MODE).map(|value| value.as_bytes());
+        let file = || self.paths.is_file(path) || is_feed(path, headers);
+        match (destination, mode) {
+            (Some(b"document"), _) | (Some(b"empty"), Some(b"navigate")) => {
+                Asked::Page { document: true, file: file() }
+            }
+            (Some(_), _) => Asked::Other,
+            (None, Some(mode)) if mode != b"navigate" => Asked::Other,
+            (None, _) if is_part(headers) => Asked::Other,
+            (None, _) => Asked::Page { document: accepts(headers, &HTML_TYPES[..1]), file: file() },
         }
     }
 }
 
 impl Asked {
+    /// Whether nothing is recorded of it by itself.
+    pub(crate) const fn is_passive(self) -> bool {
+        matches!(self, Self::Passive | Self::Prefetch)
+    }
+
     /// What the request turned out to be, now that the head of the answer is known.
     pub fn answered(self, status: StatusCode, headers: &HeaderMap) -> Kind {
         let content = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-        let html = media_type_is(content, b"text/html") || media_type_is(content, b"application/xhtml+xml");
+        let html = HTML_TYPES.iter().any(|html| media_type_is(content, html));
+        let shows = || html && status.as_u16() < 400 && !is_redirect(status, headers) && !is_attachment(headers);
+        let unchanged = status == StatusCode::NOT_MODIFIED;
         match self {
-            Self::Passive => Kind::Passive,
-            Self::Page { document } if status == StatusCode::NOT_MODIFIED && document => Kind::Page,
-            Self::Page { document } if status.as_u16() >= 400 && (html || document) => Kind::PageError,
-            Self::Page { .. } if html && status.as_u16() < 400 && !is_redirect(status, headers) => Kind::Page,
-            Self::Page { document: false } if status.is_success() && is_asset_type(content) => Kind::Passive,
+            Self::Prefetch if unchanged || shows() => Kind::Prefetched,
+            Self::Passive | Self::Prefetch => Kind::Passive,
+            Self::Page { document: true, file: false } if unchanged => Kind::Page,
+            Self::Page { document, .. } if status.as_u16() >= 400 && (html || document) => Kind::PageError,
+            Self::Page { .. } if shows() => Kind::Page,
+            Self::Page { document: false, .. } if status.is_success() && is_asset_type(content) => Kind::Passive,
             Self::Page { .. } | Self::Other => Kind::Other,
         }
     }
@@ -119,9 +177,16 @@ fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
         || (status.is_redirection() && headers.contains_key(LOCATION))
 }
 
-/// `Sec-Purpose: prefetch;prerender` and what browsers sent before it was agreed upon.
+/// Whether the answer is to be kept, not shown. A disposition that nobody knows counts as one (RFC 6266, section 4.2);
+/// a parameter without any does not: browsers show that.
+fn is_attachment(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_DISPOSITION) else { return false };
+    let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    !kind.is_empty() && !kind.contains(&b'=') && !kind.eq_ignore_ascii_case(b"inline")
+}
+
 fn is_prefetch(headers: &HeaderMap) -> bool {
-    [SEC_PURPOSE, PURPOSE, X_PURPOSE, X_MOZ].iter().any(|name| {
+    PURPOSES.iter().any(|name| {
         headers.get(name).is_some_and(|value| {
             let purpose = value.as_bytes().split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default();
             let purpose = purpose.trim_ascii();
@@ -130,15 +195,32 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Whether a request, by a client that sends no `Sec-Fetch-Dest`, says that it is for a part of a page.
+fn is_part(headers: &HeaderMap) -> bool {
+    let has = |name: &HeaderName| headers.contains_key(name);
+    (has(&HX_REQUEST) && !HX_WHOLE.iter().any(has))
+        || PARTS.iter().any(has)
+        || headers.get(X_REQUESTED_WITH).is_some_and(|with| !with.as_bytes().contains(&b'.'))
+        || (headers.contains_key(ACCEPT)
+            && headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+            && !accepts(headers, &HTML_TYPES))
+}
+
+/// Whether this is a feed, by the client's word or by the path.
+fn is_feed(path: &str, headers: &HeaderMap) -> bool {
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    FEED_NAMES.iter().any(|feed| name.eq_ignore_ascii_case(feed)) || accepts(headers, &FEED_TYPES)
+}
+
 fn is_health_check(headers: &HeaderMap) -> bool {
     let agent = headers.get(USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
     rules::is_health_check(agent)
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().any(|line| {
-        line.as_bytes().split(|byte| *byte == b',').any(|range| media_type_is(range.trim_ascii(), b"text/html"))
-    })
+/// Whether `Accept` names one of these media types.
+fn accepts(headers: &HeaderMap, types: &[&[u8]]) -> bool {
+    let is_one = |range: &[u8]| types.iter().any(|wanted| media_type_is(range.trim_ascii(), wanted));
+    headers.get_all(ACCEPT).iter().any(|line| line.as_bytes().split(|byte| *byte == b',').any(is_one))
 }
 
 fn is_asset_type(content: &[u8]) -> bool {
@@ -168,6 +250,8 @@ mod tests {
         Rules::default().asked(method, path, &headers(lines))
     }
 
+    const PAGE: Asked = Asked::Page { document: false, file: false };
+    const A_DOCUMENT: Asked = Asked::Page { document: true, file: false };
     const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
     const DOCUMENT: (&str, &str) = ("sec-fetch-dest", "document");
     const ACCEPTS: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
@@ -194,6 +278,13 @@ mod tests {
         assert_eq!(page(&[DOCUMENT], 304, &[]), Kind::Page);
         assert_eq!(page(&[ACCEPTS], 304, &[]), Kind::Page);
         assert_eq!(page(&[], 304, &[]), Kind::Other, "nobody asked for a document");
+        let attachment = |value| page(&[DOCUMENT], 200, &[HTML, ("content-disposition", value)]);
+        assert_eq!(attachment("attachment; filename=\"a.html\""), Kind::Other);
+        assert_eq!(attachment("ATTACHMENT"), Kind::Other);
+        assert_eq!(attachment("form-data; name=x"), Kind::Other, "unknown");
+        assert_eq!(attachment("inline; filename=\"a.html\""), Kind::Page);
+        assert_eq!(attachment("filename=a.html"), Kind::Page, "browsers show it");
+        assert_eq!(page(&[DOCUMENT], 404, &[HTML, ("content-disposition", "attachment")]), Kind::PageError);
         assert_eq!(page(&[], 404, &[HTML]), Kind::PageError);
         assert_eq!(page(&[ACCEPTS], 500, &[]), Kind::PageError);
         assert_eq!(page(&[DOCUMENT], 502, &[("content-type", "text/plain")]), Kind::PageError);
@@ -216,23 +307,99 @@ mod tests {
         for path in ["/healthz", "/healthz/db", "/robots.txt", "/.well-known/x", "/a/logo.PNG", "/app.js", "/x.css"] {
             assert_eq!(asked(&Method::GET, path, &[]), Asked::Passive, "{path}");
         }
-        for path in ["/", "/healthzone", "/report.pdf", "/a.css/b", "/v1.0/page", "/js"] {
-            assert_eq!(asked(&Method::GET, path, &[]), Asked::Page { document: false }, "{path}");
+        for path in ["/", "/healthzone", "/a.css/b", "/v1.0/page", "/js", "/feedback"] {
+            assert_eq!(asked(&Method::GET, path, &[]), PAGE, "{path}");
         }
         assert_eq!(asked(&Method::POST, "/upload.png", &[]), Asked::Other, "sent, not shown");
         assert_eq!(asked(&Method::OPTIONS, "/", &[]), Asked::Passive);
-        for line in [
-            ("sec-purpose", "prefetch;prerender"),
-            ("purpose", "Prefetch"),
-            ("purpose", "preview"),
-            ("x-moz", "prefetch"),
-            ("sec-fetch-dest", "image"),
-            ("sec-fetch-dest", "font"),
-            ("user-agent", "kube-probe/1.31"),
-        ] {
+        for line in [("sec-fetch-dest", "image"), ("sec-fetch-dest", "font"), ("user-agent", "kube-probe/1.31")] {
             assert_eq!(asked(&Method::GET, "/", &[line]), Asked::Passive, "{line:?}");
         }
         assert_eq!(Asked::Passive.answered(StatusCode::OK, &headers(&[HTML])), Kind::Passive);
+    }
+
+    #[test]
+    fn a_navigation_that_a_service_worker_passes_on_is_a_page() {
+        let passed = |mode| asked(&Method::GET, "/", &[("sec-fetch-dest", "empty"), ("sec-fetch-mode", mode)]);
+        assert_eq!(passed("navigate"), A_DOCUMENT);
+        for mode in ["cors", "no-cors", "same-origin", "websocket"] {
+            assert_eq!(passed(mode), Asked::Other, "{mode}: a script's own");
+            assert_eq!(asked(&Method::GET, "/", &[("sec-fetch-mode", mode), ACCEPTS]), Asked::Other, "{mode}");
+        }
+        assert_eq!(asked(&Method::GET, "/", &[("sec-fetch-mode", "navigate"), ACCEPTS]), A_DOCUMENT);
+        let framed = [("sec-fetch-dest", "iframe"), ("sec-fetch-mode", "navigate")];
+        assert_eq!(asked(&Method::GET, "/", &framed), Asked::Other);
+    }
+
+    #[test]
+    fn what_says_that_it_is_a_part_is_no_page() {
+        let browser = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+        for part in [
+            &[("hx-request", "true"), ("accept", "*/*")][..],
+            &[("hx-request", "true"), ACCEPTS],
+            &[("x-requested-with", "XMLHttpRequest"), ("accept", "text/html, */*; q=0.01")],
+            &[("x-requested-with", "fetch"), ACCEPTS],
+            &[("turbo-frame", "list"), ACCEPTS],
+            &[("x-pjax", "true"), ACCEPTS],
+            &[("x-up-target", ".list"), ACCEPTS],
+            &[browser, ("accept", "*/*")],
+            &[browser, ("accept", "application/json")],
+        ] {
+            assert_eq!(asked(&Method::GET, "/", part), Asked::Other, "{part:?}");
+        }
+        for whole in [
+            &[("hx-request", "true"), ("hx-boosted", "true"), ACCEPTS][..],
+            &[("hx-request", "true"), ("hx-history-restore-request", "true"), ACCEPTS],
+            &[("x-requested-with", "com.example.app"), browser, ACCEPTS],
+            &[browser, ACCEPTS],
+        ] {
+            assert_eq!(asked(&Method::GET, "/", whole), A_DOCUMENT, "{whole:?}");
+        }
+        for page in [&[browser][..], &[("user-agent", "curl/8"), ("accept", "*/*")]] {
+            assert_eq!(asked(&Method::GET, "/", page), PAGE, "{page:?}");
+        }
+        let with_metadata = [DOCUMENT, ("x-requested-with", "XMLHttpRequest")];
+        assert_eq!(asked(&Method::GET, "/", &with_metadata), A_DOCUMENT, "no script can say that it navigates");
+    }
+
+    #[test]
+    fn what_is_fetched_ahead_is_shown_later_if_it_is_a_page() {
+        for purpose in [
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch"),
+            ("purpose", "Prefetch"),
+            ("purpose", "preview"),
+            ("x-moz", "prefetch"),
+            ("x-sec-purpose", "prefetch"),
+        ] {
+            let ahead = asked(&Method::GET, "/", &[purpose]);
+            assert_eq!(ahead, Asked::Prefetch, "{purpose:?}");
+            assert_eq!(ahead.answered(StatusCode::OK, &headers(&[HTML])), Kind::Prefetched);
+            assert_eq!(ahead.answered(StatusCode::NOT_MODIFIED, &headers(&[])), Kind::Prefetched);
+            for (status, lines) in [(404, &[HTML][..]), (302, &[HTML]), (200, &[("content-type", "image/png")])] {
+                let status = StatusCode::from_u16(status).expect("a status");
+                assert_eq!(ahead.answered(status, &headers(lines)), Kind::Passive, "{status}");
+            }
+            assert_eq!(asked(&Method::GET, "/", &[purpose, ("sec-fetch-dest", "iframe")]), Asked::Passive);
+            assert_eq!(asked(&Method::GET, "/a.css", &[purpose]), Asked::Passive);
+            assert_eq!(asked(&Method::HEAD, "/", &[purpose]), Asked::Passive);
+        }
+    }
+
+    #[test]
+    fn a_file_or_a_feed_that_has_not_changed_is_no_page() {
+        let unchanged = |path: &str, lines: &[(&'static str, &'static str)]| {
+            asked(&Method::GET, path, lines).answered(StatusCode::NOT_MODIFIED, &HeaderMap::new())
+        };
+        let reader = ("accept", "application/rss+xml, application/atom+xml;q=0.9, text/html;q=0.5");
+        assert_eq!(unchanged("/blog", &[reader]), Kind::Other);
+        for path in ["/feed", "/blog/feed/", "/atom.xml", "/index.rss", "/report.pdf"] {
+            assert_eq!(unchanged(path, &[ACCEPTS]), Kind::Other, "{path}");
+            assert_eq!(unchanged(path, &[DOCUMENT]), Kind::Other, "{path}");
+        }
+        assert_eq!(unchanged("/index.html", &[DOCUMENT]), Kind::Page);
+        let page = asked(&Method::GET, "/feed", &[DOCUMENT]).answered(StatusCode::OK, &headers(&[HTML]));
+        assert_eq!(page, Kind::Page, "a page that is called so");
     }
 
     #[test]
@@ -242,10 +409,10 @@ mod tests {
         let asked = |path: &str| rules.asked(&Method::GET, path, &HeaderMap::new());
         assert_eq!(asked("/admin"), Asked::Passive);
         assert_eq!(asked("/admin/users"), Asked::Passive);
-        assert_eq!(asked("/administration"), Asked::Page { document: false });
+        assert_eq!(asked("/administration"), PAGE);
         assert_eq!(asked("/x/y"), Asked::Passive);
-        assert_eq!(asked("/x"), Asked::Page { document: false });
-        assert_eq!(asked("/healthz"), Asked::Page { document: false }, "a list given replaces the default one");
+        assert_eq!(asked("/x"), PAGE);
+        assert_eq!(asked("/healthz"), PAGE, "a list given replaces the default one");
     }
 
     proptest! {

@@ -2,7 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use visitlog_core::Timestamp;
 use visitlog_core::ports::StoreError;
+
+use crate::protocol::{HEADERS, Ignored};
+use crate::seldom::Seldom;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -17,6 +21,8 @@ macro_rules! counters {
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)*
             down: AtomicBool,
+            /// Of each header of ours, and of those that nobody knows, that it could not be read.
+            unreadable: [Seldom; HEADERS.len() + 1],
         }
 
         impl Counters {
@@ -77,6 +83,20 @@ impl Counters {
                 tracing::warn!("visits are recorded again");
             }
             _ => {}
+        }
+    }
+
+    /// Counts what an answer's headers said that meant nothing, and says it, of each header once a minute.
+    pub(crate) fn ignored(&self, ignored: &[Ignored], path: &str, now: Timestamp) {
+        self.headers_ignored.add(ignored.len());
+        for Ignored { header, reason } in ignored {
+            let which = HEADERS.iter().position(|known| header == known).unwrap_or(HEADERS.len());
+            if let Some(unsaid) = self.unreadable[which].may_say(now) {
+                tracing::warn!(
+                    %header, path, reason = &**reason, since_the_last_line = unsaid,
+                    "an answer's header was ignored: what the app said by it is not recorded"
+                );
+            }
         }
     }
 }

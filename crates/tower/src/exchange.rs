@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use visitlog_core::Timestamp;
 use visitlog_core::ids::VisitId;
+use visitlog_core::model::{EventKind, RequestFacts};
 use visitlog_core::ports::{
-    Begun, Class, Commit, Committed, Live, Op, Outcome, Reply, SessionStore, Standing, StoreError,
+    Begun, Class, Commit, Committed, Live, Op, Outcome, Reply, RequestId, SessionStore, Standing, StoreError,
 };
 
 use crate::hooks::{self, SessionStart};
@@ -13,7 +15,7 @@ use crate::origin::{Origin, cut};
 use crate::protocol::{self, Said, UserSaid};
 use crate::settings::Identify;
 use crate::shared::{Hold, Setup, Shared};
-use crate::visit::{BoxFuture, Later, Link, Visit, of_type};
+use crate::visit::{BoxFuture, Later, Link, Meets, Visit, of_type};
 use crate::{caching, cookie};
 
 const VISITLOG_SESSION: HeaderName = HeaderName::from_static("visitlog-session");
@@ -48,7 +50,9 @@ impl Setup {
             return protocol::strip(headers);
         }
         let Some(said) = protocol::take(headers) else { return };
-        self.counters.headers_ignored.add(said.ignored as usize);
+        if !said.ignored.is_empty() {
+            self.counters.ignored(&said.ignored, visit.origin().uri.path(), self.clock.now());
+        }
         push_said(visit, said);
     }
 
@@ -83,7 +87,13 @@ impl Setup {
             // The store puts the fingerprint in its place, unless it turns out by then that the client keeps cookies.
             Standing::Shared { visitor } => (Some(self.keys.visitor_id(*visitor)), None),
         };
-        let facts = origin.start_facts(self, visitor_id.unwrap_or_default(), &commit.class);
+        let shown = commit.ops.first().and_then(shown_page);
+        let is_page = shown.is_some() || matches!(commit.class, Class::Page(_) | Class::PageError(_));
+        let mut facts = origin.start_facts(self, visitor_id.unwrap_or_default(), is_page);
+        if let Some(request) = shown {
+            // The visitor came by the page that was fetched before.
+            facts.referrer.clone_from(&request.referrer);
+        }
         let starts = match &commit.standing {
             // Another user's login starts another session.
             Standing::Live(live) => user_of(live).is_some(),
@@ -152,6 +162,20 @@ fn push_said(visit: &Visit, said: Said) {
     if said.end {
         visit.abandon();
     }
+    if let Some(page) = said.page {
+        visit.say_page(page);
+    }
+    if let Some(named) = said.visit {
+        visit.belongs_to(named);
+    }
+}
+
+/// The page that an operation says was fetched before and is shown now.
+fn shown_page(op: &Op) -> Option<&RequestFacts> {
+    match op {
+        Op::Event(event) if event.kind == EventKind::PageView => event.request.as_deref(),
+        _ => None,
+    }
 }
 
 /// Events that a class records.
@@ -180,28 +204,44 @@ impl<St: SessionStore> Link for Shared<St> {
 async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) -> Result<Committed, StoreError> {
     let (setup, origin) = (&shared.setup, later.visit.origin());
     let counters = &setup.counters;
-    let arrival = origin.arrival(setup, later.token, false);
-    let begun = match counters.call(|| shared.store.begin(arrival))? {
-        Reply::Now(begun) => {
-            counters.store_said(begun.as_ref().err());
-            begun?
-        }
-        Reply::Later(begin) => {
-            let mut begin = Box::pin(begin);
-            std::future::poll_fn(|cx| counters.poll(begin.as_mut(), cx)).await?
+    let (mut commit, hold) = match later.meets {
+        Meets::Named(visit) => (setup.commit(origin, named(visit, later.visit.at()), later.class, later.ops), None),
+        Meets::Any | Meets::Only(_) => {
+            let arrival = origin.arrival(setup, later.token, false);
+            let begun = match counters.call(|| shared.store.begin(arrival))? {
+                Reply::Now(begun) => {
+                    counters.store_said(begun.as_ref().err());
+                    begun?
+                }
+                Reply::Later(begin) => {
+                    let mut begin = Box::pin(begin);
+                    std::future::poll_fn(|cx| counters.poll(begin.as_mut(), cx)).await?
+                }
+            };
+            let live = match &begun.standing {
+                Standing::Live(live) => Some(live),
+                Standing::Fresh(_) | Standing::Shared { .. } => None,
+            };
+            let hold = Hold::new(shared.clone(), live.and_then(|live| live.hold));
+            if let Meets::Only(expected) = later.meets
+                && live.is_none_or(|live| live.visit != expected)
+            {
+                return Ok(Committed { outcome: Outcome::Gone, visit: None, issue: None, durable: true, refused: 0 });
+            }
+            (setup.commit(origin, begun, later.class, later.ops), Some(hold))
         }
     };
-    let live = match &begun.standing {
-        Standing::Live(live) => Some(live),
-        Standing::Fresh(_) | Standing::Shared { .. } => None,
-    };
-    let mut hold = Hold::new(shared.clone(), live.and_then(|live| live.hold));
-    if later.expected.is_some() && live.map(|live| live.visit) != later.expected {
-        return Ok(Committed { outcome: Outcome::Gone, visit: None, issue: None, durable: true, refused: 0 });
-    }
-    let mut commit = setup.commit(origin, begun, Class::Other(None), later.ops);
     commit.token = later.token;
-    hold.forget();
+    if let Some(mut hold) = hold {
+        hold.forget();
+    }
     let mut commit = Box::pin(counters.call(|| shared.store.commit(commit))?);
     std::future::poll_fn(|cx| counters.poll(commit.as_mut(), cx)).await
+}
+
+/// The standing of a request that the app says belongs to this visit. No hold goes with it, so that the store need not
+/// know the request.
+fn named(visit: VisitId, at: Timestamp) -> Begun {
+    let live = Live { visit, current: true, data: None, successor: None, hold: None };
+    Begun { request: RequestId::from_u128(0), at, standing: Standing::Live(live) }
 }

@@ -9,10 +9,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 use visitlog_core::ports::{Begun, Class, Committed, Op, SessionStore, Standing, StoreError};
 
-use crate::class::{Asked, Kind};
+use crate::class::Kind;
 use crate::exchange::events_of;
+use crate::protocol::PageSaid;
 use crate::shared::{Hold, Shared};
-use crate::visit::{BoxFuture, Later, Link, Visit};
+use crate::visit::{BoxFuture, Later, Link, Meets, Sayings, Visit};
 
 type Answer<R, E> = Result<Response<R>, E>;
 
@@ -113,7 +114,7 @@ fn begun<St: SessionStore, B>(
     };
     visit.arrived(begun.at, &begun.standing);
     setup.tell(request.headers_mut(), visit.id());
-    let is_passive = visit.origin().asked == Asked::Passive;
+    let is_passive = visit.origin().asked.is_passive();
     match &begun.standing {
         Standing::Live(live) => hold.keep(live.hold),
         // The app will have the headers when it is known whether a session starts.
@@ -138,14 +139,37 @@ fn answered<St: SessionStore, R, E>(
         setup.listen(visit, answer.headers_mut());
         kind = origin.asked.answered(answer.status(), answer.headers());
     }
-    let ops = visit.close();
-    let Some(begun) = begun else {
-        return alone(&shared, visit, ops, kind);
-    };
+    let Sayings { mut ops, page, named } = visit.close();
+    match (&page, kind) {
+        (Some(PageSaid::Yes { .. }), _) => kind = Kind::Page,
+        (Some(PageSaid::No), Kind::Page | Kind::PageError) => kind = Kind::Other,
+        (Some(PageSaid::No), Kind::Prefetched) => kind = Kind::Passive,
+        _ => {}
+    }
+    let at = begun.as_ref().map_or_else(|| visit.at(), |begun| begun.at);
     let class = match answer {
-        Ok(answer) => origin.class(kind, begun.at, answer, setup),
+        Ok(answer) => {
+            match kind {
+                Kind::Prefetched => origin.hold_page(at, answer, setup),
+                Kind::Page => origin.supersede_page(setup),
+                _ => {}
+            }
+            origin.class(kind, page, at, answer, setup)
+        }
         Err(_) => Class::Other(None),
     };
+    if let Some(named) = named {
+        let refused = ops.extract_if(.., |op| matches!(op, Op::Login(_))).count();
+        setup.counters.ops_refused.add(refused);
+        let later = Later { visit: visit.clone(), ops, class, token: None, meets: Meets::Named(named) };
+        return Next::Late(shared.clone().commit_later(later));
+    }
+    let Some(begun) = begun else {
+        return alone(&shared, visit, ops, class);
+    };
+    if let Some(event) = origin.shown_page(at, setup) {
+        ops.insert(0, Op::Event(event));
+    }
     let (events, count) = (events_of(&class), ops.len());
     let commit = setup.commit(origin, begun, class, ops);
     hold.forget();
@@ -159,15 +183,16 @@ fn answered<St: SessionStore, R, E>(
 }
 
 /// An answer without a standing: to a passive request, or to one that the store could not place.
-fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Vec<Op>, kind: Kind) -> Next<St> {
-    let passive = visit.origin().asked == Asked::Passive;
-    if passive && !ops.is_empty() {
+fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Vec<Op>, class: Class) -> Next<St> {
+    let passive = visit.origin().asked.is_passive();
+    if passive && !(ops.is_empty() && class == Class::Passive) {
         // The app named something: that makes a tracked request of it.
-        let later = Later { visit: visit.clone(), ops, token: visit.origin().token, expected: None };
+        let class = if class == Class::Passive { Class::Other(None) } else { class };
+        let later = Later { visit: visit.clone(), ops, class, token: visit.origin().token, meets: Meets::Any };
         return Next::Late(shared.clone().commit_later(later));
     }
     if !passive {
-        shared.setup.counters.events_lost.add(usize::from(matches!(kind, Kind::Page | Kind::PageError)));
+        shared.setup.counters.events_lost.add(events_of(&class));
         shared.setup.counters.ops_lost.add(ops.len());
     }
     Next::Go

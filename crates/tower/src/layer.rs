@@ -42,6 +42,7 @@ impl<St: SessionStore> VisitLayer<St> {
             on_start: None,
             peer_from: None,
             counters: Arc::default(),
+            held: Arc::default(),
         };
         Self { store, setup }
     }

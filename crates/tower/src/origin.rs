@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LENGTH, HOST, HeaderValue, REFERER, USER_AGENT};
 use http::{Extensions, HeaderMap, Method, Response, Uri};
@@ -14,7 +15,9 @@ use visitlog_core::{Day, Redacted, Timestamp, limits};
 
 use crate::class::{Asked, Kind};
 use crate::client::{AddressGroup, OverTls, Peer};
+use crate::held;
 use crate::hints;
+use crate::protocol::PageSaid;
 use crate::settings::{Identify, Panicked};
 use crate::shared::Setup;
 
@@ -40,6 +43,8 @@ pub(crate) struct Origin {
     user_agent: Option<HeaderValue>,
     language: Option<HeaderValue>,
     hints: OnceLock<Hints>,
+    /// The page, fetched before, that this request shows to have been shown.
+    shows: Option<held::Key>,
 }
 
 impl Origin {
@@ -55,7 +60,7 @@ impl Origin {
             || peer.and_then(|peer| settings.trusted_proxies.over_tls(peer, headers)) == Some(true);
         let user_agent = headers.get(USER_AGENT).cloned();
         let agent = user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-        Self {
+        let mut origin = Self {
             started,
             asked: settings.rules.asked(request.method(), request.uri().path(), headers),
             token: match settings.identify {
@@ -73,7 +78,18 @@ impl Origin {
             user_agent,
             host,
             hints: OnceLock::new(),
+            shows: None,
+        };
+        if !setup.held.is_empty()
+            && let Some(key) = origin.shows(setup)
+        {
+            origin.shows = Some(key);
+            if origin.asked == Asked::Passive {
+                // It leaves the page's trace.
+                origin.asked = Asked::Other;
+            }
         }
+        origin
     }
 
     pub(crate) fn arrival(&self, setup: &Setup, token: Option<Token>, passive: bool) -> Arrival {
@@ -92,8 +108,7 @@ impl Origin {
     }
 
     /// What is known of a visitor who starts a session, by a request of this class.
-    pub(crate) fn start_facts(&self, setup: &Setup, visitor_id: VisitorId, class: &Class) -> Box<StartFacts> {
-        let is_page = matches!(class, Class::Page(_) | Class::PageError(_));
+    pub(crate) fn start_facts(&self, setup: &Setup, visitor_id: VisitorId, is_page: bool) -> Box<StartFacts> {
         Box::new(StartFacts {
             visitor_id,
             ip: Redacted::new(self.address.and_then(|address| setup.settings.addresses.kept(address))),
@@ -115,23 +130,84 @@ impl Origin {
     }
 
     /// What a request turned out to be, for its commit. `at`: its arrival, by the store's clock.
-    pub(crate) fn class<B>(&self, kind: Kind, at: Timestamp, answer: &Response<B>, setup: &Setup) -> Class {
-        let event = |kind| self.event(kind, at, answer, setup.clock.now());
+    pub(crate) fn class<B>(
+        &self,
+        kind: Kind,
+        page: Option<PageSaid>,
+        at: Timestamp,
+        answer: &Response<B>,
+        setup: &Setup,
+    ) -> Class {
+        let mut page = page;
+        let mut event = |kind| self.event(kind, page.take(), at, answer, setup.clock.now());
         match kind {
             Kind::Page => Class::Page(event(EventKind::PageView)),
             Kind::PageError => Class::PageError(event(EventKind::PageError)),
             Kind::Other if setup.settings.rules.record_requests => Class::Other(Some(event(EventKind::Request))),
             Kind::Other => Class::Other(None),
-            Kind::Passive => Class::Passive,
+            Kind::Passive | Kind::Prefetched => Class::Passive,
         }
     }
 
-    fn event<B>(&self, kind: EventKind, at: Timestamp, answer: &Response<B>, now: Timestamp) -> Event {
+    /// Keeps a page that was fetched before it is shown.
+    pub(crate) fn hold_page<B>(&self, at: Timestamp, answer: &Response<B>, setup: &Setup) {
+        let now = setup.clock.now();
+        let event = self.event(EventKind::PageView, None, at, answer, now);
+        setup.held.keep(self.page_key(setup, self.target()), event, now);
+    }
+
+    /// The request asked for a page anew: what was fetched of it before counts no more.
+    pub(crate) fn supersede_page(&self, setup: &Setup) {
+        if !setup.held.is_empty() {
+            setup.held.take(self.page_key(setup, self.target()));
+        }
+    }
+
+    /// The page that this request shows to have been shown, as an event just before the request.
+    pub(crate) fn shown_page(&self, at: Timestamp, setup: &Setup) -> Option<Event> {
+        let event = setup.held.take(self.shows?)?;
+        Some(Event { time: at.before(Duration::from_micros(1)), ..event })
+    }
+
+    /// Which page that was fetched before this request names as its referrer, if there is one. Without a token only what
+    /// asks for a page itself can tell: nothing else could start a session whose cookie is kept.
+    fn shows(&self, setup: &Setup) -> Option<held::Key> {
+        let can_tell = match self.asked {
+            Asked::Prefetch => false,
+            Asked::Page { .. } => true,
+            Asked::Passive | Asked::Other => self.token.is_some(),
+        };
+        let referrer = self.referrer.as_ref().filter(|_| can_tell)?.to_str().ok()?;
+        let key = self.page_key(setup, held::target_on(referrer, &self.host)?);
+        setup.held.has(key, self.started).then_some(key)
+    }
+
+    fn page_key(&self, setup: &Setup, target: &str) -> held::Key {
+        let who = self.token.map_or(u128::from(self.fingerprint.today.0), |token| token.visitor.as_u128());
+        setup.held.key(who, &self.host, target)
+    }
+
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
+    fn event<B>(
+        &self,
+        kind: EventKind,
+        page: Option<PageSaid>,
+        at: Timestamp,
+        answer: &Response<B>,
+        now: Timestamp,
+    ) -> Event {
+        let (path, title) = match page {
+            Some(PageSaid::Yes { path, title }) => (path, title),
+            Some(PageSaid::No) | None => (None, None),
+        };
         let route = answer.extensions().get::<Route>().map(|route| Box::from(&*route.0)).or_else(|| self.route.clone());
         let facts = RequestFacts {
             host: Some(self.host.clone()),
-            path: cut(self.uri.path().into(), limits::PATH_BYTES_MAX),
-            query: self.uri.query().map(|query| cut(query.into(), limits::QUERY_BYTES_MAX)),
+            query: self.uri.query().filter(|_| path.is_none()).map(|query| cut(query.into(), limits::QUERY_BYTES_MAX)),
+            path: cut(path.map_or(self.uri.path().into(), Cow::Owned), limits::PATH_BYTES_MAX),
             route: route.map(|route| cut(route.into_string().into(), limits::PATH_BYTES_MAX)),
             method: short(self.method.as_str().into(), limits::ACTION_TYPE_BYTES_MAX).as_ref().into(),
             status: answer.status().as_u16(),
@@ -139,7 +215,8 @@ impl Origin {
             bytes: content_length(answer.headers()),
             referrer: text(self.referrer.as_ref(), limits::REFERRER_BYTES_MAX),
         };
-        Event { time: at, kind, name: None, type_: None, request: Some(Box::new(facts)), properties: None }
+        let name = title.map(|title| cut(title.into(), limits::ACTION_NAME_BYTES_MAX));
+        Event { time: at, kind, name, type_: None, request: Some(Box::new(facts)), properties: None }
     }
 }
 

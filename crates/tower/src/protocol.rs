@@ -6,11 +6,14 @@
 //! | `Visitlog-User` | item | `"alice"` logged in; `?0` logged out |
 //! | `Visitlog-Set` | dictionary | `plan="pro", seats=3`: values of the session |
 //! | `Visitlog-End` | item | `?1`: the session ends |
+//! | `Visitlog-Page` | item | `?1;path="/cart";title="Cart"`: a page was shown, whatever the request looks like; `?0`: none was |
+//! | `Visitlog-Session` | item | `"0192…"`: what is said here belongs to this visit, as the request header of that name told it; for webhooks and jobs, which have no cookie |
 //!
 //! A header that comes several times is joined with commas, as RFC 9651 has it. What is no such field, or says nothing
-//! that means anything, is ignored and counted; it never fails a response. All that begins with `Visitlog-` or
-//! `Visitlog_` is taken out before a client sees it, whether it was understood or not.
+//! that means anything, is ignored, counted and said in the log; it never fails a response. All that begins with
+//! `Visitlog-` or `Visitlog_` is taken out before a client sees it, whether it was understood or not.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -18,7 +21,12 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Number, Value};
 use sfv::{BareItem, Dictionary, FieldType, Item, List, ListEntry, Parser};
 
+use visitlog_core::ids::VisitId;
 use visitlog_core::limits;
+
+/// The headers by which an answer speaks.
+pub(crate) const HEADERS: [&str; 6] =
+    ["visitlog-action", "visitlog-user", "visitlog-set", "visitlog-end", "visitlog-page", "visitlog-session"];
 
 /// What a response said.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,8 +39,35 @@ pub struct Said {
     pub actions: Vec<ActionSaid>,
     /// The session ends.
     pub end: bool,
+    /// Whether a page was shown, whatever the request looks like.
+    pub page: Option<PageSaid>,
+    /// The visit that all of this belongs to, if it is not the request's own.
+    pub visit: Option<VisitId>,
     /// Headers, list members and dictionary members that meant nothing.
-    pub ignored: u32,
+    pub ignored: Vec<Ignored>,
+}
+
+/// What could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// The header.
+    pub header: HeaderName,
+    /// What is wrong with it.
+    pub reason: Cow<'static, str>,
+}
+
+/// `Visitlog-Page`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageSaid {
+    /// No page was shown.
+    No,
+    /// A page was shown.
+    Yes {
+        /// Its path, if that is not the request's.
+        path: Option<String>,
+        /// Its title.
+        title: Option<String>,
+    },
 }
 
 /// `Visitlog-User`.
@@ -83,71 +118,128 @@ pub fn take(headers: &mut HeaderMap) -> Option<Said> {
     }
     let mut said = Said::default();
     let names: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
-    for name in &names {
-        let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        match name.as_str() {
+    for name in names {
+        let values = headers.get_all(&name).iter().map(HeaderValue::as_bytes);
+        let read = match name.as_str() {
             "visitlog-action" => said.read_actions(values),
             "visitlog-user" => said.read_user(values),
             "visitlog-set" => said.read_set(values),
             "visitlog-end" => said.read_end(values),
-            _ => said.ignored += 1,
+            "visitlog-page" => said.read_page(values),
+            "visitlog-session" => said.read_session(values),
+            _ => Err(vec!["no such header is known".into()]),
+        };
+        if let Err(reasons) = read {
+            said.ignored.extend(reasons.into_iter().map(|reason| Ignored { header: name.clone(), reason }));
         }
-    }
-    for name in names {
         headers.remove(name);
     }
     Some(said)
 }
 
+/// What a header said that meant nothing; the rest of it counts.
+type Read = Result<(), Vec<Reason>>;
+type Reason = Cow<'static, str>;
+
+fn all_read(reasons: Vec<Reason>) -> Read {
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}
+
 impl Said {
-    fn read_actions<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) {
-        let Some(list) = parse::<List>(values) else { return self.ignored += 1 };
-        for member in list {
+    fn read_actions<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
+        let mut reasons = Vec::new();
+        for member in parse::<List>(values)? {
             let action = match member {
                 ListEntry::Item(item) => action(item),
                 ListEntry::InnerList(_) => None,
             };
             match action {
                 Some(action) if self.actions.len() < limits::OPS_PER_COMMIT_MAX => self.actions.push(action),
-                _ => self.ignored += 1,
+                Some(_) => reasons.push(format!("more than {} actions", limits::OPS_PER_COMMIT_MAX).into()),
+                None => reasons.push(r#"an action is a text, such as "Order placed";type=order"#.into()),
             }
         }
+        all_read(reasons)
     }
 
-    fn read_user<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) {
-        self.user = match parse::<Item>(values).map(|item| item.bare_item) {
-            Some(BareItem::Boolean(false)) => Some(UserSaid::Logout),
-            Some(item) => text(item).filter(|name| !name.is_empty()).map(UserSaid::Login),
-            None => None,
+    fn read_user<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
+        self.user = match parse::<Item>(values)?.bare_item {
+            BareItem::Boolean(false) => Some(UserSaid::Logout),
+            item => text(item).filter(|name| !name.is_empty()).map(UserSaid::Login),
         };
-        self.ignored += u32::from(self.user.is_none());
+        if self.user.is_some() { Ok(()) } else { wrong(r#"a user is a text, such as "alice", or ?0 for nobody"#) }
     }
 
-    fn read_set<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) {
-        let Some(dictionary) = parse::<Dictionary>(values) else { return self.ignored += 1 };
-        for (key, member) in dictionary {
+    fn read_set<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
+        let mut reasons = Vec::new();
+        for (key, member) in parse::<Dictionary>(values)? {
             match member_value(member) {
                 Some(value) => self.set.push((key.as_str().into(), value)),
-                None => self.ignored += 1,
+                None => reasons.push(format!("{}: a value that JSON has not", key.as_str()).into()),
             }
         }
+        all_read(reasons)
     }
 
-    fn read_end<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) {
-        match parse::<Item>(values).map(|item| item.bare_item) {
-            Some(BareItem::Boolean(end)) => self.end = end,
-            _ => self.ignored += 1,
+    fn read_end<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
+        match parse::<Item>(values)?.bare_item {
+            BareItem::Boolean(end) => self.end = end,
+            _ => return wrong("?1 expected"),
+        }
+        Ok(())
+    }
+
+    fn read_page<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
+        let Item { bare_item: BareItem::Boolean(shown), mut params } = parse::<Item>(values)? else {
+            return wrong("?1 or ?0 expected");
+        };
+        if !shown {
+            self.page = Some(PageSaid::No);
+            return Ok(());
+        }
+        let mut param = |key: &str| params.swap_remove(key).map(|value| text(value).ok_or(()));
+        let (path, title) = (param("path"), param("title"));
+        let path_is_wrong = path.as_ref().is_some_and(|path| !path.as_ref().is_ok_and(|path| path.starts_with('/')));
+        let title_is_wrong = title.as_ref().is_some_and(Result::is_err);
+        let path = path.and_then(Result::ok).filter(|_| !path_is_wrong);
+        self.page = Some(PageSaid::Yes { path, title: title.and_then(Result::ok) });
+        let mut reasons: Vec<Reason> = Vec::new();
+        if path_is_wrong {
+            reasons.push(r#"path: a text that begins with / expected, such as path="/cart""#.into());
+        }
+        if title_is_wrong {
+            reasons.push(r#"title: a text expected, such as title="Cart""#.into());
+        }
+        all_read(reasons)
+    }
+
+    fn read_session<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
+        self.visit = text(parse::<Item>(values)?.bare_item).and_then(|text| text.parse().ok());
+        if self.visit.is_some() {
+            Ok(())
+        } else {
+            wrong("a visit's id in quotes expected, as the request header of this name told it")
         }
     }
 }
 
+fn wrong(reason: &'static str) -> Read {
+    Err(vec![reason.into()])
+}
+
 /// A field's value from all its lines (RFC 9651, section 4.2).
-fn parse<'a, T: FieldType>(values: impl Iterator<Item = &'a [u8]>) -> Option<T> {
-    let mut lines = values;
-    let first = lines.next()?;
-    let Some(second) = lines.next() else { return Parser::new(first).parse().ok() };
-    let joined: Vec<&[u8]> = [first, second].into_iter().chain(lines).collect();
-    Parser::new(&joined.join(&b", "[..])).parse().ok()
+fn parse<'a, T: FieldType>(values: impl Iterator<Item = &'a [u8]>) -> Result<T, Vec<Reason>> {
+    let lines: Vec<&[u8]> = values.collect();
+    let joined;
+    let whole = match lines[..] {
+        [line] => line,
+        _ => {
+            joined = lines.join(&b", "[..]);
+            &joined
+        }
+    };
+    // What it says is not shown: it may name a person.
+    Parser::new(whole).parse().map_err(|error| vec![format!("no structured field (RFC 9651): {error}").into()])
 }
 
 fn action(item: Item) -> Option<ActionSaid> {

@@ -7,7 +7,6 @@ use http::{Request, Response};
 use tower_service::Service;
 use visitlog_core::ports::{Reply, SessionStore};
 
-use crate::class::Asked;
 use crate::future::ResponseFuture;
 use crate::origin::Origin;
 use crate::shared::Shared;
@@ -49,7 +48,7 @@ where
         let setup = &self.shared.setup;
         let origin = Origin::of(&request, setup);
         setup.clean_request(request.headers_mut(), origin.over_tls);
-        let passive = origin.asked == Asked::Passive;
+        let passive = origin.asked.is_passive();
         let nobody = passive && origin.token.is_none();
         let arrival = (!nobody).then(|| origin.arrival(setup, origin.token, passive));
         let visit = Visit::new(origin, self.shared.clone());

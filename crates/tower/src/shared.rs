@@ -11,6 +11,7 @@ use visitlog_core::ports::{Clock, SessionHold, SessionStore, StoreError};
 
 use crate::cookie::Cookie;
 use crate::counters::Counters;
+use crate::held::HeldPages;
 use crate::hooks::OnStart;
 use crate::keys::Keys;
 use crate::settings::Settings;
@@ -28,6 +29,7 @@ pub(crate) struct Setup {
     pub(crate) on_start: Option<OnStart>,
     pub(crate) peer_from: Option<PeerFrom>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) held: Arc<HeldPages>,
 }
 
 impl std::fmt::Debug for Setup {

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 use visitlog_core::ids::VisitId;
 use visitlog_core::limits;
 use visitlog_core::model::{Event, EventKind, UserId};
-use visitlog_core::ports::{Committed, Op, Outcome, SessionData, Standing, StoreError, Token};
+use visitlog_core::ports::{Class, Committed, Op, Outcome, SessionData, Standing, StoreError, Token};
 use visitlog_core::{Timestamp, model};
 
 use crate::origin::{Origin, cut};
+use crate::protocol::PageSaid;
 use crate::shared::Setup;
 
 /// The visit that a request belongs to. The layer puts one into the extensions of each request; clones are the same.
@@ -63,10 +64,23 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) struct Later {
     pub(crate) visit: Visit,
     pub(crate) ops: Vec<Op>,
+    /// What the request was, if that is to be recorded too.
+    pub(crate) class: Class,
     /// The token that names the session now.
     pub(crate) token: Option<Token>,
-    /// The session that they must meet: another one's, or a new one, is not theirs.
-    pub(crate) expected: Option<VisitId>,
+    /// Which session they must meet.
+    pub(crate) meets: Meets,
+}
+
+/// Which session operations must meet that come by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meets {
+    /// That of the token, or a new one.
+    Any,
+    /// That of the token, and no other than this one.
+    Only(VisitId),
+    /// This one, which the app has named; the token has nothing to do with it.
+    Named(VisitId),
 }
 
 struct State {
@@ -76,7 +90,18 @@ struct State {
     /// User and values as they will be when all of `ops` is done; `None` as long as there are none.
     data: Option<Arc<SessionData>>,
     ops: Vec<Op>,
+    /// What the app said of the page.
+    page: Option<PageSaid>,
+    /// The visit that the app named.
+    named: Option<VisitId>,
     phase: Phase,
+}
+
+/// What was said until the head of the answer was ready.
+pub(crate) struct Sayings {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) page: Option<PageSaid>,
+    pub(crate) named: Option<VisitId>,
 }
 
 enum Phase {
@@ -146,6 +171,23 @@ impl Visit {
         self.push(Op::Increment(key.into(), by));
     }
 
+    /// A page was shown, whatever the request looks like: the answer to a form, or one that a script puts in the place of
+    /// the page before. See [`Visit::no_page`].
+    pub fn page(&self) -> Page<'_> {
+        Page { visit: self, path: None, title: None }
+    }
+
+    /// No page was shown, whatever the request looks like.
+    pub fn no_page(&self) {
+        self.say_page(PageSaid::No);
+    }
+
+    /// What is said here, and the request itself, belong to this visit, and not to one of the client's own: a webhook or
+    /// a job speaks of what a visitor began. Nobody can log in that way.
+    pub fn belongs_to(&self, visit: VisitId) {
+        self.inner.state().named = Some(visit);
+    }
+
     /// Says who the visitor is. The session goes on, its token changes; if another user was in, that is a logout and a
     /// new session.
     pub fn login(&self, user: &str) {
@@ -176,7 +218,15 @@ impl Visit {
     }
 
     pub(crate) fn new(origin: Origin, link: Arc<dyn Link>) -> Self {
-        let state = State { at: origin.started, id: None, data: None, ops: Vec::new(), phase: Phase::Open };
+        let state = State {
+            at: origin.started,
+            id: None,
+            data: None,
+            ops: Vec::new(),
+            page: None,
+            named: None,
+            phase: Phase::Open,
+        };
         Self { inner: Arc::new(Inner { origin, link, state: Mutex::new(state) }) }
     }
 
@@ -199,11 +249,21 @@ impl Visit {
     }
 
     /// The head of the answer is ready: what was said so far goes with it, the rest waits for a flush.
-    pub(crate) fn close(&self) -> Vec<Op> {
+    pub(crate) fn close(&self) -> Sayings {
         let token = self.inner.origin.token;
         let mut state = self.inner.state();
         state.phase = Phase::Closed { token, expected: token.and_then(|token| token.visit) };
-        std::mem::take(&mut state.ops)
+        let (ops, page, named) = (std::mem::take(&mut state.ops), state.page.take(), state.named);
+        Sayings { ops, page, named }
+    }
+
+    /// The request's arrival, by the store's clock if it has said so.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.inner.state().at
+    }
+
+    pub(crate) fn say_page(&self, page: PageSaid) {
+        self.inner.state().page = Some(page);
     }
 
     /// A commit is done: what comes later must meet its session, also if that has ended.
@@ -231,7 +291,7 @@ impl Visit {
         let time = self.inner.state().at.after(elapsed.max(Duration::from_micros(1)));
         let properties = properties_text(properties);
         let event = Event { time, kind: EventKind::Action, name: Some(name), type_, request: None, properties };
-        self.push(Op::Action(event));
+        self.push(Op::Event(event));
     }
 
     fn later(&self) -> Option<Later> {
@@ -240,7 +300,8 @@ impl Visit {
         if state.ops.is_empty() {
             return None;
         }
-        Some(Later { visit: self.clone(), ops: std::mem::take(&mut state.ops), token, expected })
+        let (ops, meets) = (std::mem::take(&mut state.ops), expected.map_or(Meets::Any, Meets::Only));
+        Some(Later { visit: self.clone(), ops, class: Class::Other(None), token, meets })
     }
 }
 
@@ -279,6 +340,34 @@ impl Drop for Action<'_> {
     fn drop(&mut self) {
         let (name, type_) = (std::mem::take(&mut self.name), self.type_.take());
         self.visit.push_action(name, type_, std::mem::take(&mut self.properties));
+    }
+}
+
+/// A page that was shown. It is said when this goes out of scope: at the end of the statement.
+#[derive(Debug)]
+pub struct Page<'a> {
+    visit: &'a Visit,
+    path: Option<String>,
+    title: Option<String>,
+}
+
+impl Page<'_> {
+    /// Its path, where that is not the request's. It begins with a slash, else it is left out.
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned()).filter(|path| path.starts_with('/'));
+        self
+    }
+
+    /// Its title.
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = Some(title.to_owned());
+        self
+    }
+}
+
+impl Drop for Page<'_> {
+    fn drop(&mut self) {
+        self.visit.say_page(PageSaid::Yes { path: self.path.take(), title: self.title.take() });
     }
 }
 
@@ -341,7 +430,7 @@ fn preview(data: &mut Arc<SessionData>, op: &Op) {
             Arc::make_mut(data).user = Some(user.clone());
         }
         Op::Logout => Arc::make_mut(data).user = None,
-        Op::Action(_) | Op::Abandon => {}
+        Op::Event(_) | Op::Abandon => {}
     }
 }
 

@@ -15,7 +15,7 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use jiff::civil::{Date, date};
-use visitlog_core::model::{EndedVisit, Event, EventKind, OpenVisit, Start, UserId, Values, VisitView};
+use visitlog_core::model::{EndedVisit, Event, OpenVisit, Start, UserId, Values, VisitView};
 use visitlog_core::{Timestamp, VisitId, VisitorId};
 use visitlog_enrich::{Enricher, Facts, RawVisit};
 
@@ -285,26 +285,21 @@ pub(crate) fn own_columns() -> SchemaRef {
 /// The cells of [`own_columns`].
 pub(crate) fn event_cells(row: &mut Row<'_>, event: &Event) {
     let request = event.request.as_deref();
-    let (name, user) = match event.kind {
-        EventKind::Login | EventKind::Logout => (None, event.name.as_deref()),
-        _ => (event.name.as_deref(), None),
-    };
     row.time("time", event.time.micros())
         .text("kind", event.kind.as_str())
-        .text("name", name)
+        .text("name", event.action())
         .text("type", event.type_.as_deref())
         .text("host", request.and_then(|request| request.host.as_ref()).map(|host| host.as_str()))
         .text("path", request.map(|request| &*request.path))
         .text("query", request.and_then(|request| request.query.as_deref()))
-        // No way in tells a title yet.
-        .text("title", None)
+        .text("title", event.title())
         .text("route", request.and_then(|request| request.route.as_deref()))
         .text("method", request.map(|request| &*request.method))
         .int("status", request.map(|request| i32::from(request.status)))
         .double("duration_ms", request.map(|request| request.duration_us as f64 / 1_000.0))
         .long("bytes", request.and_then(|request| request.bytes).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
         .text("referrer", request.and_then(|request| request.referrer.as_deref()))
-        .text("user_id", user)
+        .text("user_id", event.user())
         .text("properties", event.properties.as_deref());
 }
 

@@ -321,8 +321,9 @@ pub enum Op {
     Remove(Arc<str>),
     /// Adds to a number (0 where there is none).
     Increment(Arc<str>, i64),
-    /// Names an action.
-    Action(Event),
+    /// Something happened beside what the request is: an action that the app names, or a page that was fetched before and
+    /// is shown now.
+    Event(Event),
     /// Says who the visitor is.
     Login(UserId),
     /// Says goodbye.

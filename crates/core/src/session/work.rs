@@ -123,7 +123,7 @@ impl<'a> Work<'a> {
 
     fn apply(&mut self, op: Op, commit: &mut Commit) {
         match op {
-            Op::Action(event) => self.record(event),
+            Op::Event(event) => self.record(event),
             Op::Login(user) => {
                 self.flush();
                 self.login(user, commit);

@@ -152,7 +152,7 @@ impl Deed {
         }
         while dice.one_in(4) {
             let tag = deed.tag(books);
-            deed.ops.push(Op::Action(action(tag, now, dice)));
+            deed.ops.push(Op::Event(action(tag, now, dice)));
         }
         if deed.login.is_some() {
             return deed;

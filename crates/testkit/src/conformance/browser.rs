@@ -161,7 +161,7 @@ pub fn view(path: &str, time: Timestamp) -> Event {
 
 /// An action that the application names.
 pub fn action(name: &str, time: Timestamp) -> Op {
-    Op::Action(event(time, EventKind::Action, Some(name), None))
+    Op::Event(event(time, EventKind::Action, Some(name), None))
 }
 
 /// An event.

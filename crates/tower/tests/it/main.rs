@@ -7,6 +7,7 @@ mod flow;
 mod identity;
 mod later;
 mod losses;
+mod pages;
 mod privacy;
 mod property;
 mod protocol;

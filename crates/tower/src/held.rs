@@ -1,0 +1,149 @@
+//! Pages that were fetched before anybody wanted to see them: kept until the client shows that it shows them.
+//!
+//! A browser that has prefetched or prerendered a page asks for nothing when it shows it; but what the page asks for
+//! then, or the next page that is opened from it, names it as its referrer, without a purpose. They are kept in this
+//! process: where several share a site's requests, one visitor's should go to one of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use visitlog_core::model::Event;
+use visitlog_core::{Host, Timestamp, limits};
+
+/// Who fetched which page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key(u64);
+
+/// Pages that may be shown yet.
+#[derive(Debug, Default)]
+pub(crate) struct HeldPages {
+    hasher: RandomState,
+    /// How many there are: nearly always none, and then nobody need take the lock.
+    count: AtomicUsize,
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    events: HashMap<Key, (Timestamp, Box<Event>)>,
+    /// When each was fetched, oldest first; some of them are gone.
+    order: VecDeque<(Timestamp, Key)>,
+}
+
+impl HeldPages {
+    /// The key of a page. `who`: the visitor, or the fingerprint of one who is not known yet. `target`: path and query.
+    pub(crate) fn key(&self, who: u128, host: &Host, target: &str) -> Key {
+        Key(self.hasher.hash_one((who, host.as_str(), target)))
+    }
+
+    /// Whether there is none at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Keeps a page. One that nobody has seen in time, or the oldest of too many, is forgotten.
+    pub(crate) fn keep(&self, key: Key, event: Event, now: Timestamp) {
+        let mut pages = self.pages();
+        while let Some(&(since, oldest)) = pages.order.front()
+            && (now.since(since) > limits::HELD_PAGE_AGE_MAX || pages.order.len() >= limits::HELD_PAGES_MAX)
+        {
+            pages.order.pop_front();
+            if pages.events.get(&oldest).is_some_and(|(at, _)| *at == since) {
+                pages.events.remove(&oldest);
+            }
+        }
+        pages.order.push_back((now, key));
+        pages.events.insert(key, (now, Box::new(event)));
+        self.count.store(pages.events.len(), Ordering::Relaxed);
+    }
+
+    /// Whether a page is kept.
+    pub(crate) fn has(&self, key: Key, now: Timestamp) -> bool {
+        let is_young = |(since, _): &(Timestamp, _)| now.since(*since) <= limits::HELD_PAGE_AGE_MAX;
+        self.pages().events.get(&key).is_some_and(is_young)
+    }
+
+    /// The page is shown, or was asked for anew: it counts once.
+    pub(crate) fn take(&self, key: Key) -> Option<Event> {
+        let mut pages = self.pages();
+        let (_, event) = pages.events.remove(&key)?;
+        self.count.store(pages.events.len(), Ordering::Relaxed);
+        Some(*event)
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Path and query of a referrer that is on this host.
+pub(crate) fn target_on<'a>(referrer: &'a str, host: &Host) -> Option<&'a str> {
+    let (_, behind) = referrer.split_once("://")?;
+    let at = behind.find(['/', '?', '#']).unwrap_or(behind.len());
+    let (authority, target) = behind.split_at(at);
+    let target = target.split('#').next().filter(|target| !target.is_empty()).unwrap_or("/");
+    (Host::new(authority) == *host).then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use visitlog_core::model::EventKind;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn event() -> Event {
+        Event { time: NOW, kind: EventKind::PageView, name: None, type_: None, request: None, properties: None }
+    }
+
+    #[test]
+    fn each_counts_once_and_not_for_ever() {
+        let (held, host) = (HeldPages::default(), Host::new("shop.example"));
+        let key = held.key(1, &host, "/a");
+        assert!(held.is_empty() && !held.has(key, NOW));
+        held.keep(key, event(), NOW);
+        assert!(!held.is_empty() && held.has(key, NOW));
+        for other in [held.key(2, &host, "/a"), held.key(1, &host, "/b"), held.key(1, &Host::new("x"), "/a")] {
+            assert!(!held.has(other, NOW));
+        }
+        assert!(held.has(key, NOW.after(limits::HELD_PAGE_AGE_MAX)));
+        assert!(!held.has(key, NOW.after(limits::HELD_PAGE_AGE_MAX + Duration::from_micros(1))));
+        assert!(held.take(key).is_some() && held.take(key).is_none() && held.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_goes_where_there_are_too_many() {
+        let (held, host) = (HeldPages::default(), Host::new("shop.example"));
+        let key = |n: usize| held.key(n as u128, &host, "/");
+        held.keep(key(0), event(), NOW);
+        for n in 0..=limits::HELD_PAGES_MAX {
+            held.keep(key(n), event(), NOW.after(Duration::from_secs(1)));
+        }
+        assert!(held.pages().order.len() <= limits::HELD_PAGES_MAX);
+        assert!(!held.has(key(0), NOW) && held.has(key(2), NOW) && held.has(key(limits::HELD_PAGES_MAX), NOW));
+        held.keep(key(0), event(), NOW.after(Duration::from_secs(1_000)));
+        let pages = held.pages();
+        assert_eq!((pages.order.len(), pages.events.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_referrer_on_this_host_names_a_page_of_it() {
+        let host = Host::new("shop.example");
+        for (referrer, target) in [
+            ("https://shop.example/a?b=c#d", Some("/a?b=c")),
+            ("http://Shop.Example:8080/a", Some("/a")),
+            ("https://shop.example", Some("/")),
+            ("https://shop.example/", Some("/")),
+            ("https://other.example/a", None),
+            ("/a", None),
+            ("about:blank", None),
+        ] {
+            assert_eq!(target_on(referrer, &host), target, "{referrer}");
+        }
+    }
+}
