@@ -127,6 +127,10 @@ impl SessionStore for Nowhere {
 
     fn release(&self, _hold: SessionHold) {}
 
+    fn hold_on(&self, _visit: VisitId) -> Inquiry<Option<SessionHold>> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
     fn outcome(&self, _request: RequestId) -> Inquiry<Option<Committed>> {
         Box::pin(ready(Err(NOT_THERE)))
     }

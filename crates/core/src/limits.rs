@@ -100,6 +100,11 @@ pub const HELD_PAGES_MAX: usize = 4_096;
 /// So long a page that was fetched can be shown and still be counted, which is how long browsers keep it.
 pub const HELD_PAGE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// Forms that other sites sent and whose visitor has not come yet, in one layer: a further one starts a session of its own.
+pub const HANDOVERS_MAX: usize = 10_000;
+/// So long what such a form did waits for the visitor's next request.
+pub const HANDOVER_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// The text, cut at a character boundary so that it is at most `max` bytes long with its mark.
 pub fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {

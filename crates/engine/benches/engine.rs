@@ -134,6 +134,7 @@ impl Bench {
             ops,
             on_start: Vec::new(),
             facts,
+            cookies: true,
         }
     }
 

@@ -97,6 +97,7 @@ mod tests {
             ops: vec![Op::Login(UserId::new("alice"))],
             on_start: Vec::new(),
             facts: Some(Box::default()),
+            cookies: true,
         };
         let done = engine.commit(commit);
         let decided = done.decided().and_then(|decided| decided.as_ref().ok());

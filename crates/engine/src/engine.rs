@@ -241,7 +241,11 @@ impl SessionStore for Engine {
     }
 
     fn release(&self, hold: SessionHold) {
-        self.sessions.release(hold, self.now());
+        self.sessions.release(&self.call(), hold);
+    }
+
+    fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>> {
+        Box::pin(ready(self.journal.check().map(|()| self.sessions.hold_on(visit, self.now()))))
     }
 }
 

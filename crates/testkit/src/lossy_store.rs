@@ -74,6 +74,10 @@ impl<S: SessionStore> SessionStore for LossyStore<S> {
         self.store.release(hold);
     }
 
+    fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>> {
+        self.store.hold_on(visit)
+    }
+
     fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
         self.store.outcome(request)
     }

@@ -261,7 +261,11 @@ impl SessionStore for MemoryStore {
     }
 
     fn release(&self, hold: SessionHold) {
-        self.sessions().release(hold, self.clock.now());
+        self.sessions().release(&self.call(), hold);
+    }
+
+    fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>> {
+        Box::pin(ready(self.check().map(|()| self.sessions().hold_on(visit, self.clock.now()))))
     }
 }
 

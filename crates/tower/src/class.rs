@@ -13,8 +13,11 @@
 //! worker passes on. Where no such header is sent (plain HTTP, old browsers), what says that it is a part of a page is
 //! none: see [`Rules::asked`].
 
+use std::net::IpAddr;
+
 use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
 use visitlog_core::rules;
 pub use visitlog_core::rules::PathRules;
 
@@ -76,6 +79,8 @@ pub struct Rules {
     pub paths: PathRules,
     /// Whether the other requests of a session are recorded too, as `request`. Default: no.
     pub record_requests: bool,
+    /// Addresses whose requests leave no trace at all: the owner's own. Default: none.
+    pub excluded_addresses: Vec<IpNet>,
 }
 
 /// What is known of a request before it is answered.
@@ -112,6 +117,11 @@ pub enum Kind {
 }
 
 impl Rules {
+    /// Whether requests of this address leave no trace.
+    pub fn excludes(&self, address: IpAddr) -> bool {
+        self.excluded_addresses.iter().any(|network| network.contains(&address.to_canonical()))
+    }
+
     /// What a request asks for.
     ///
     /// Where the client sends no `Sec-Fetch-Dest`, none of these is a page: what htmx (unless boosted), jQuery, Turbo's

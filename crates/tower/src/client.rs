@@ -1,12 +1,15 @@
 //! Who the client is: its address and scheme, as far as those who report them are trusted.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
-use http::header::{FORWARDED, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HOST, HeaderName, HeaderValue};
+use http::{HeaderMap, Request, Uri};
 use ipnet::IpNet;
+use visitlog_core::Host;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The address of the connection's other end. A server puts it into a request's extensions; axum's
@@ -27,6 +30,43 @@ pub enum ForwardedBy {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
+}
+
+/// Who asks, and how, as far as those who report it are trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// Whether the client's connection is encrypted.
+    pub over_tls: bool,
+    /// The host that the client asked for.
+    pub host: Host,
+}
+
+impl Client {
+    /// Of a request that came from this other end of a connection. `encrypted`: whether that connection is.
+    pub fn of<B>(request: &Request<B>, peer: Option<IpAddr>, encrypted: bool, trusted: &TrustedProxies) -> Self {
+        let headers = request.headers();
+        let Some(peer) = peer.filter(|peer| trusted.contains(*peer)) else {
+            let host = host_of(request.uri(), headers);
+            return Self { address: peer.map(|peer| peer.to_canonical()), over_tls: encrypted, host };
+        };
+        Self {
+            address: Some(trusted.client(peer, headers)),
+            over_tls: encrypted || trusted.over_tls(peer, headers) == Some(true),
+            host: trusted.host(peer, headers).unwrap_or_else(|| host_of(request.uri(), headers)),
+        }
+    }
+}
+
+/// The host of an absolute URI, which HTTP/2 always has; else the `Host` header.
+fn host_of(uri: &Uri, headers: &HeaderMap) -> Host {
+    match uri.authority() {
+        Some(authority) => Host::new(authority.as_str().rsplit('@').next().unwrap_or_default()),
+        None => {
+            Host::new(&headers.get(HOST).map_or(Cow::Borrowed(""), |host| String::from_utf8_lossy(host.as_bytes())))
+        }
+    }
 }
 
 /// The proxies that are believed when they say for whom they ask. By default there are none.
@@ -92,6 +132,26 @@ impl TrustedProxies {
             ForwardedBy::Forwarded => pair(element, "proto")?,
         };
         Some(scheme.eq_ignore_ascii_case(b"https") || scheme.eq_ignore_ascii_case(b"wss"))
+    }
+}
+
+impl TrustedProxies {
+    /// The host that the client asked for, as the proxy that we talk with says; `None` where it is not trusted or doesn't
+    /// say.
+    pub fn host(&self, peer: IpAddr, headers: &HeaderMap) -> Option<Host> {
+        if !self.contains(peer) {
+            return None;
+        }
+        let name = match self.by {
+            ForwardedBy::XForwardedFor => X_FORWARDED_HOST,
+            ForwardedBy::Forwarded => FORWARDED,
+        };
+        let element = RevElements::new(rev_values(headers, &name).next()?.as_bytes()).next()?;
+        let host = match self.by {
+            ForwardedBy::XForwardedFor => element,
+            ForwardedBy::Forwarded => pair(element, "host")?,
+        };
+        (!host.is_empty()).then(|| Host::new(&String::from_utf8_lossy(host)))
     }
 }
 
@@ -304,6 +364,25 @@ mod tests {
         assert_eq!(proxies(ForwardedBy::XForwardedFor).client(peer, &headers), peer);
         assert_eq!(proxies(ForwardedBy::XForwardedFor).over_tls(peer, &headers), None);
         assert_eq!(proxies(ForwardedBy::Forwarded).over_tls(peer, &headers), Some(true));
+    }
+
+    #[test]
+    fn the_host_is_the_nearest_proxys_if_it_is_trusted() {
+        let client = |by, peer: &str, lines: &[(&'static str, &'static str)]| {
+            let mut request = Request::get("/").header("host", "internal.lb:8080");
+            for (name, value) in lines {
+                request = request.header(*name, *value);
+            }
+            let peer = peer.parse().expect("an address");
+            Client::of(&request.body(()).expect("a request"), Some(peer), false, &proxies(by)).host.to_string()
+        };
+        let said = [("x-forwarded-host", "Shop.Example:443"), ("forwarded", "for=1.2.3.4;host=\"other.example\"")];
+        assert_eq!(client(ForwardedBy::XForwardedFor, "10.0.0.1", &said), "shop.example");
+        assert_eq!(client(ForwardedBy::Forwarded, "10.0.0.1", &said), "other.example");
+        assert_eq!(client(ForwardedBy::XForwardedFor, "192.0.2.1", &said), "internal.lb", "a stranger is not believed");
+        assert_eq!(client(ForwardedBy::XForwardedFor, "10.0.0.1", &[]), "internal.lb");
+        assert_eq!(client(ForwardedBy::XForwardedFor, "10.0.0.1", &[("x-forwarded-host", "a, b")]), "b");
+        assert_eq!(client(ForwardedBy::XForwardedFor, "10.0.0.1", &[("x-forwarded-host", "")]), "internal.lb");
     }
 
     #[test]

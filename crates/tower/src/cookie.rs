@@ -8,6 +8,7 @@ use visitlog_core::ids::Host;
 use visitlog_core::ports::Token;
 use visitlog_core::{Day, Timestamp, limits};
 
+use crate::handover::Ticket;
 use crate::keys::Keys;
 use crate::token::{Scope, TokenText};
 
@@ -307,6 +308,27 @@ impl Cookie {
         let scope = self.scope(host);
         let ours = candidates(headers, self.name(over_tls)).take(CANDIDATES_MAX);
         ours.filter_map(|value| keys.open(value, scope, today).ok()).next()
+    }
+
+    /// What a request's cookie beside ours says: the ticket of something that waits for its visitor.
+    pub(crate) fn handed(&self, headers: &HeaderMap, over_tls: bool) -> Option<Ticket> {
+        let name = self.handover_name(over_tls);
+        candidates(headers, &name).take(CANDIDATES_MAX).filter_map(Ticket::parse).next()
+    }
+
+    /// The header that sets that cookie; that takes it away, for `None`.
+    pub(crate) fn hand_over(&self, ticket: Option<Ticket>, over_tls: bool) -> Option<(HeaderName, HeaderValue)> {
+        let Template { before_age, after_age, .. } = self.template(over_tls);
+        let (value, age) = match ticket {
+            Some(ticket) => (ticket.text(), limits::HANDOVER_AGE_MAX.as_secs()),
+            None => (String::new(), 0),
+        };
+        let text = format!("{}={value}{before_age}; Max-Age={age}{after_age}", self.handover_name(over_tls));
+        HeaderValue::try_from(text).ok().map(|value| (SET_COOKIE, value))
+    }
+
+    pub(crate) fn handover_name(&self, over_tls: bool) -> String {
+        format!("{}-handover", self.name(over_tls))
     }
 
     /// The header that sets the cookie at `now`, for a visitor who was born on that day.

@@ -1,6 +1,7 @@
 //! What a request and its answer make: the commit, and what the answer carries afterwards.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use visitlog_core::Timestamp;
@@ -10,10 +11,11 @@ use visitlog_core::ports::{
     Begun, Class, Commit, Committed, Live, Op, Outcome, Reply, RequestId, SessionStore, Standing, StoreError,
 };
 
+use crate::handover::{Ticket, Waiting};
 use crate::hooks::{self, SessionStart};
 use crate::origin::{Origin, cut};
 use crate::protocol::{self, Said, UserSaid};
-use crate::settings::Identify;
+use crate::settings::{Identify, PublicPages};
 use crate::shared::{Hold, Setup, Shared};
 use crate::visit::{BoxFuture, Later, Link, Meets, Visit, of_type};
 use crate::{caching, cookie};
@@ -28,6 +30,7 @@ impl Setup {
         }
         if self.settings.hide_cookie {
             cookie::remove(headers, self.cookie.name(over_tls));
+            cookie::remove(headers, &self.cookie.handover_name(over_tls));
         }
     }
 
@@ -57,7 +60,8 @@ impl Setup {
     }
 
     /// Makes a commit whole: what the store needs where a session may start.
-    pub(crate) fn commit(&self, origin: &Origin, begun: Begun, class: Class, ops: Vec<Op>) -> Commit {
+    /// `cookies`: whether the answer could set one.
+    pub(crate) fn commit(&self, origin: &Origin, begun: Begun, class: Class, ops: Vec<Op>, cookies: bool) -> Commit {
         let Begun { request, at, standing } = begun;
         let mut commit = Commit {
             request,
@@ -70,6 +74,7 @@ impl Setup {
             ops,
             on_start: Vec::new(),
             facts: None,
+            cookies,
         };
         let user_of = |live: &Live| live.data.as_ref().and_then(|data| data.user.clone());
         let logs_in = |live: &Live| {
@@ -125,10 +130,56 @@ impl Setup {
         }
     }
 
-    /// Gives the client its token, if it gets one.
-    pub(crate) fn issue<B>(&self, origin: &Origin, committed: &Committed, answer: &mut Response<B>) {
+    /// Whether the answer could set a cookie: not an asset, which other visitors get from a cache, nor what stays public.
+    pub(crate) fn can_set_cookie<B>(&self, origin: &Origin, answer: &Response<B>) -> bool {
+        let stays_public = || self.settings.public_pages == PublicPages::Keep && caching::is_public(answer.headers());
+        !origin.is_asset && caching::can_set_cookie(answer.status(), answer.headers()) && !stays_public()
+    }
+
+    /// Lets wait what a form of another site did, until its visitor comes. Gives it back where that can't be.
+    pub(crate) fn hand_over<B>(
+        &self,
+        visit: &Visit,
+        ops: Vec<Op>,
+        class: Class,
+        answer: &mut Response<B>,
+    ) -> Result<(), (Vec<Op>, Class)> {
+        let over_tls = visit.origin().over_tls;
+        let Some(ticket) = Ticket::draw() else { return Err((ops, class)) };
+        let Some((name, value)) = self.cookie.hand_over(Some(ticket), over_tls) else { return Err((ops, class)) };
+        let waiting = Waiting { visit: visit.clone(), ops, class };
+        self.handovers.keep(ticket, waiting, self.clock.now()).map_err(|back| (back.ops, back.class))?;
+        answer.headers_mut().append(name, value);
+        caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+        Ok(())
+    }
+
+    /// What has waited for this request's visitor, as operations to come first.
+    pub(crate) fn handed<B>(&self, origin: &Origin, at: Timestamp, can: bool, answer: &mut Response<B>) -> Vec<Op> {
+        let Some(Waiting { mut ops, class, .. }) = origin.handed.and_then(|ticket| self.handovers.take(ticket)) else {
+            return Vec::new();
+        };
+        if let Some((name, value)) = self.cookie.hand_over(None, origin.over_tls).filter(|_| can) {
+            answer.headers_mut().append(name, value);
+            caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+        }
+        if let Class::Page(event) = class {
+            ops.push(Op::Event(event));
+        }
+        let latest = at.before(Duration::from_micros(1));
+        for op in &mut ops {
+            if let Op::Event(event) = op {
+                event.time = event.time.min(latest);
+            }
+        }
+        ops
+    }
+
+    /// Gives the client its token, if it gets one. `can`: whether the answer could set a cookie.
+    pub(crate) fn issue<B>(&self, origin: &Origin, committed: &Committed, can: bool, answer: &mut Response<B>) {
         let Some(token) = committed.issue.filter(|_| self.settings.identify == Identify::ByCookie) else { return };
-        if !caching::may_set_cookie(answer.status(), answer.headers()) {
+        // What tells no visit is not worth that a public page becomes private, at each request of one who keeps no cookie.
+        if !can || (token.visit.is_none() && caching::is_public(answer.headers())) {
             return self.counters.cookies_withheld.add(1);
         }
         let text = self.keys.seal(&token, self.cookie.scope(&origin.host));
@@ -141,9 +192,9 @@ impl Setup {
 
 /// In the order of a request: login, values, actions, goodbye.
 fn push_said(visit: &Visit, said: Said) {
-    let (login, logout) = match said.user {
+    let (login, nobody) = match said.user {
         Some(UserSaid::Login(user)) => (Some(user), false),
-        Some(UserSaid::Logout) => (None, true),
+        Some(UserSaid::Nobody) => (None, true),
         None => (None, false),
     };
     if let Some(user) = login {
@@ -156,8 +207,8 @@ fn push_said(visit: &Visit, said: Said) {
         let name = cut(action.name.into(), visitlog_core::limits::ACTION_NAME_BYTES_MAX);
         visit.push_action(name, action.type_.as_deref().and_then(of_type), action.properties);
     }
-    if logout {
-        visit.logout();
+    if nobody {
+        visit.push(Op::Nobody);
     }
     if said.end {
         visit.abandon();
@@ -201,11 +252,21 @@ impl<St: SessionStore> Link for Shared<St> {
     }
 }
 
+impl<St: SessionStore> Shared<St> {
+    /// Carries out what has waited in vain for its visitor, if anything has.
+    pub(crate) fn overdue(self: &Arc<Self>) -> Option<BoxFuture<Result<Committed, StoreError>>> {
+        let Waiting { visit, ops, class } = self.setup.handovers.overdue(self.setup.clock.now())?;
+        Some(self.clone().commit_later(Later { visit, ops, class, token: None, meets: Meets::Any }))
+    }
+}
+
 async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) -> Result<Committed, StoreError> {
     let (setup, origin) = (&shared.setup, later.visit.origin());
     let counters = &setup.counters;
     let (mut commit, hold) = match later.meets {
-        Meets::Named(visit) => (setup.commit(origin, named(visit, later.visit.at()), later.class, later.ops), None),
+        Meets::Named(visit) => {
+            (setup.commit(origin, named(visit, later.visit.at()), later.class, later.ops, true), None)
+        }
         Meets::Any | Meets::Only(_) => {
             let arrival = origin.arrival(setup, later.token, false);
             let begun = match counters.call(|| shared.store.begin(arrival))? {
@@ -228,7 +289,7 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
             {
                 return Ok(Committed { outcome: Outcome::Gone, visit: None, issue: None, durable: true, refused: 0 });
             }
-            (setup.commit(origin, begun, later.class, later.ops), Some(hold))
+            (setup.commit(origin, begun, later.class, later.ops, true), Some(hold))
         }
     };
     commit.token = later.token;

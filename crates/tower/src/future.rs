@@ -4,14 +4,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use visitlog_core::ports::{Begun, Class, Committed, Op, SessionStore, Standing, StoreError};
+use visitlog_core::ports::{
+    Begun, Class, Committed, Inquiry, Op, Outcome, SessionHold, SessionStore, Standing, StoreError,
+};
 
+use crate::body::VisitBody;
 use crate::class::Kind;
 use crate::exchange::events_of;
 use crate::protocol::PageSaid;
+use crate::settings::PublicPages;
 use crate::shared::{Hold, Shared};
 use crate::visit::{BoxFuture, Later, Link, Meets, Sayings, Visit};
 
@@ -29,6 +34,8 @@ pin_project! {
         hold: Hold<Arc<St>>,
         visit: Visit,
         begun: Option<Begun>,
+        // What has waited in vain, and is carried out beside this request.
+        chore: Option<BoxFuture<Result<Committed, StoreError>>>,
         #[pin]
         state: State<Svc, St, B, R>,
     }
@@ -46,9 +53,11 @@ pin_project! {
         // The service within works.
         Call { #[pin] call: Svc::Future },
         // The store records it; the answer waits.
-        Commit { #[pin] commit: St::Commit, answer: Option<Answer<R, Svc::Error>>, events: usize, ops: usize },
+        Commit { #[pin] commit: St::Commit, answer: Option<Answer<R, Svc::Error>>, events: usize, ops: usize, cookie: bool },
         // The same, for a request that had not been expected to leave a trace.
-        Late { late: BoxFuture<Result<Committed, StoreError>>, answer: Option<Answer<R, Svc::Error>> },
+        Late { late: BoxFuture<Result<Committed, StoreError>>, answer: Option<Answer<R, Svc::Error>>, cookie: bool },
+        // The store holds off the session's expiry, for the answer goes on.
+        GoesOn { hold: Inquiry<Option<SessionHold>>, answer: Option<Answer<R, Svc::Error>> },
     }
 }
 
@@ -78,7 +87,7 @@ where
     ) -> Self {
         let mut hold = Hold::new(shared, None);
         let begun = begun(result, &mut hold, &visit, &mut request);
-        Self { hold, visit, begun, state: State::Call { call: inner.call(request) } }
+        Self { hold, visit, begun, chore: None, state: State::Call { call: inner.call(request) } }
     }
 
     pub(crate) fn call(shared: Arc<Shared<Arc<St>>>, visit: Visit, call: Svc::Future) -> Self {
@@ -86,7 +95,13 @@ where
     }
 
     const fn at(shared: Arc<Shared<Arc<St>>>, visit: Visit, state: State<Svc, St, B, R>) -> Self {
-        Self { hold: Hold::new(shared, None), visit, begun: None, state }
+        Self { hold: Hold::new(shared, None), visit, begun: None, chore: None, state }
+    }
+
+    /// With something to be carried out beside the request.
+    pub(crate) fn with(mut self, chore: Option<BoxFuture<Result<Committed, StoreError>>>) -> Self {
+        self.chore = chore;
+        self
     }
 }
 
@@ -95,9 +110,9 @@ enum Next<St: SessionStore> {
     /// It can go.
     Go,
     /// When this is done.
-    Commit { commit: St::Commit, events: usize, ops: usize },
+    Commit { commit: St::Commit, events: usize, ops: usize, cookie: bool },
     /// When this is done.
-    Late(BoxFuture<Result<Committed, StoreError>>),
+    Late { late: BoxFuture<Result<Committed, StoreError>>, cookie: bool },
 }
 
 /// The store said who it is, or could not.
@@ -147,7 +162,7 @@ fn answered<St: SessionStore, R, E>(
         _ => {}
     }
     let at = begun.as_ref().map_or_else(|| visit.at(), |begun| begun.at);
-    let class = match answer {
+    let mut class = match answer {
         Ok(answer) => {
             match kind {
                 Kind::Prefetched => origin.hold_page(at, answer, setup),
@@ -162,19 +177,35 @@ fn answered<St: SessionStore, R, E>(
         let refused = ops.extract_if(.., |op| matches!(op, Op::Login(_))).count();
         setup.counters.ops_refused.add(refused);
         let later = Later { visit: visit.clone(), ops, class, token: None, meets: Meets::Named(named) };
-        return Next::Late(shared.clone().commit_later(later));
+        return Next::Late { late: shared.clone().commit_later(later), cookie: false };
+    }
+    let cookie = answer.as_ref().is_ok_and(|answer| setup.can_set_cookie(origin, answer));
+    if origin.excluded {
+        return Next::Go;
     }
     let Some(begun) = begun else {
-        return alone(&shared, visit, ops, class);
+        return alone(&shared, visit, ops, class, cookie);
     };
     if let Some(event) = origin.shown_page(at, setup) {
         ops.insert(0, Op::Event(event));
     }
+    if let Ok(answer) = answer {
+        if origin.handed.is_some() {
+            ops.splice(0..0, setup.handed(origin, at, cookie, answer));
+        }
+        if origin.sent_by_another_site && (!ops.is_empty() || matches!(class, Class::Page(_))) {
+            match setup.hand_over(visit, ops, class, answer) {
+                Ok(()) => return Next::Go,
+                Err(back) => (ops, class) = back,
+            }
+        }
+    }
     let (events, count) = (events_of(&class), ops.len());
-    let commit = setup.commit(origin, begun, class, ops);
+    let keeps = setup.settings.public_pages == PublicPages::Keep;
+    let commit = setup.commit(origin, begun, class, ops, cookie || !keeps);
     hold.forget();
     match setup.counters.call(|| shared.store.commit(commit)) {
-        Ok(commit) => Next::Commit { commit, events, ops: count },
+        Ok(commit) => Next::Commit { commit, events, ops: count, cookie },
         Err(error) => {
             setup.count(&Err(error), events, count);
             Next::Go
@@ -183,13 +214,19 @@ fn answered<St: SessionStore, R, E>(
 }
 
 /// An answer without a standing: to a passive request, or to one that the store could not place.
-fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Vec<Op>, class: Class) -> Next<St> {
+fn alone<St: SessionStore>(
+    shared: &Arc<Shared<Arc<St>>>,
+    visit: &Visit,
+    ops: Vec<Op>,
+    class: Class,
+    cookie: bool,
+) -> Next<St> {
     let passive = visit.origin().asked.is_passive();
     if passive && !(ops.is_empty() && class == Class::Passive) {
         // The app named something: that makes a tracked request of it.
         let class = if class == Class::Passive { Class::Other(None) } else { class };
         let later = Later { visit: visit.clone(), ops, class, token: visit.origin().token, meets: Meets::Any };
-        return Next::Late(shared.clone().commit_later(later));
+        return Next::Late { late: shared.clone().commit_later(later), cookie };
     }
     if !passive {
         shared.setup.counters.events_lost.add(events_of(&class));
@@ -198,17 +235,38 @@ fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Ve
     Next::Go
 }
 
+/// Whether the request goes on when the head of its answer has gone: it switches protocols, or its body takes long.
+fn goes_on<R: Body>(answer: &Response<R>) -> bool {
+    let body = answer.body();
+    let is_short = || body.is_end_stream() || body.size_hint().upper().is_some_and(|bytes| bytes <= SHORT_BODY_BYTES);
+    answer.status() == StatusCode::SWITCHING_PROTOCOLS || !is_short()
+}
+
+/// A body of at most so many bytes is sent at once.
+const SHORT_BODY_BYTES: u64 = 64 * 1024;
+
+fn wrapped<R, E>(answer: Answer<R, E>, visit: Option<&Visit>) -> Answer<VisitBody<R>, E> {
+    answer.map(|answer| answer.map(|body| VisitBody::new(body, visit.cloned())))
+}
+
 impl<Svc, St, B, R> Future for ResponseFuture<Svc, St, B, R>
 where
     Svc: Service<Request<B>, Response = Response<R>>,
     St: SessionStore,
+    R: Body,
 {
-    type Output = Answer<R, Svc::Error>;
+    type Output = Answer<VisitBody<R>, Svc::Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let chore = self.as_mut().project().chore;
+        if let Some(late) = chore {
+            // What comes of it, it has counted.
+            ready!(late.as_mut().poll(cx)).ok();
+            *chore = None;
+        }
         let mut this = self.project();
         loop {
-            let (result, answer) = match this.state.as_mut().project() {
+            let (result, answer, cookie) = match this.state.as_mut().project() {
                 StateProj::Begin { begin, next } => {
                     let result = ready!(this.hold.shared().setup.counters.poll(begin, cx));
                     let (mut inner, mut request) = next.take().expect("polled after it was ready");
@@ -219,29 +277,47 @@ where
                 StateProj::Call { call } => {
                     let mut answer = ready!(call.poll(cx));
                     match answered::<St, _, _>(&mut answer, this.begun.take(), this.hold, this.visit) {
-                        Next::Go => return Poll::Ready(answer),
-                        Next::Commit { commit, events, ops } => {
-                            this.state.set(State::Commit { commit, answer: Some(answer), events, ops });
+                        Next::Go => return Poll::Ready(wrapped(answer, None)),
+                        Next::Commit { commit, events, ops, cookie } => {
+                            this.state.set(State::Commit { commit, answer: Some(answer), events, ops, cookie });
                         }
-                        Next::Late(late) => this.state.set(State::Late { late, answer: Some(answer) }),
+                        Next::Late { late, cookie } => {
+                            this.state.set(State::Late { late, answer: Some(answer), cookie });
+                        }
                     }
                     continue;
                 }
-                StateProj::Commit { commit, answer, events, ops } => {
+                StateProj::Commit { commit, answer, events, ops, cookie } => {
                     let result = ready!(this.hold.shared().setup.counters.poll(commit, cx));
                     this.hold.shared().setup.count(&result, *events, *ops);
-                    (result, answer.take())
+                    (result, answer.take(), *cookie)
                 }
-                StateProj::Late { late, answer } => (ready!(late.as_mut().poll(cx)), answer.take()),
+                StateProj::Late { late, answer, cookie } => (ready!(late.as_mut().poll(cx)), answer.take(), *cookie),
+                StateProj::GoesOn { hold, answer } => {
+                    let held = ready!(this.hold.shared().setup.counters.poll(hold.as_mut(), cx));
+                    let answer = answer.take().expect("polled after it was ready");
+                    if let Ok(Some(held)) = held {
+                        this.visit.goes_on(Box::new(Hold::new(this.hold.shared().clone(), Some(held))));
+                    }
+                    return Poll::Ready(wrapped(answer, Some(this.visit)));
+                }
             };
             let mut answer = answer.expect("polled after it was ready");
             if let Ok(committed) = result {
                 this.visit.committed(&committed);
-                if let Ok(answer) = &mut answer {
-                    this.hold.shared().setup.issue(this.visit.origin(), &committed, answer);
+                if let Ok(ready) = &mut answer {
+                    this.hold.shared().setup.issue(this.visit.origin(), &committed, cookie, ready);
+                    let visit = committed.visit.filter(|_| committed.outcome != Outcome::Nothing);
+                    if let Some(visit) = visit.filter(|_| goes_on(ready)) {
+                        let shared = this.hold.shared();
+                        if let Ok(hold) = shared.setup.counters.call(|| shared.store.hold_on(visit)) {
+                            this.state.set(State::GoesOn { hold, answer: Some(answer) });
+                            continue;
+                        }
+                    }
                 }
             }
-            return Poll::Ready(answer);
+            return Poll::Ready(wrapped(answer, None));
         }
     }
 }

@@ -43,6 +43,7 @@ impl<St: SessionStore> VisitLayer<St> {
             peer_from: None,
             counters: Arc::default(),
             held: Arc::default(),
+            handovers: Arc::default(),
         };
         Self { store, setup }
     }

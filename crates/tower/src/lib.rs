@@ -85,6 +85,7 @@
 //! - `axum` (default): [`Visit`] is an extractor, and axum's `MatchedPath` is the route in the records.
 //! - `connect-info`: axum's `ConnectInfo<SocketAddr>` is the client's address. Brings tokio, as axum's server does.
 
+mod body;
 pub(crate) mod caching;
 pub mod class;
 pub mod client;
@@ -95,6 +96,7 @@ mod exchange;
 mod extract;
 mod fingerprint;
 mod future;
+mod handover;
 mod held;
 mod hints;
 mod hooks;
@@ -110,6 +112,7 @@ mod shared;
 pub mod token;
 mod visit;
 
+pub use body::VisitBody;
 pub use counters::Counts;
 pub use future::ResponseFuture;
 pub use hooks::SessionStart;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LENGTH, HOST, HeaderValue, REFERER, USER_AGENT};
+use http::header::{ACCEPT_LANGUAGE, CONTENT_LENGTH, HeaderValue, REFERER, USER_AGENT};
 use http::{Extensions, HeaderMap, Method, Response, Uri};
 use visitlog_core::ids::{Fingerprints, Host, VisitorId};
 use visitlog_core::model::{Event, EventKind, Hints, Place, RequestFacts, StartFacts};
@@ -14,7 +14,8 @@ use visitlog_core::ports::{Arrival, Class, Token};
 use visitlog_core::{Day, Redacted, Timestamp, limits};
 
 use crate::class::{Asked, Kind};
-use crate::client::{AddressGroup, OverTls, Peer};
+use crate::client::{AddressGroup, Client, OverTls, Peer};
+use crate::handover::{self, Ticket};
 use crate::held;
 use crate::hints;
 use crate::protocol::PageSaid;
@@ -45,25 +46,37 @@ pub(crate) struct Origin {
     hints: OnceLock<Hints>,
     /// The page, fetched before, that this request shows to have been shown.
     shows: Option<held::Key>,
+    /// Whether that is all that it is recorded for.
+    pub(crate) is_asset: bool,
+    /// Whether it comes from an address that leaves no trace, whatever the app says.
+    pub(crate) excluded: bool,
+    /// Whether a browser was led here by another site with a form that it was to send.
+    pub(crate) sent_by_another_site: bool,
+    /// What waits for this visitor, which a form of another site has brought.
+    pub(crate) handed: Option<Ticket>,
 }
 
 impl Origin {
     pub(crate) fn of<B>(request: &http::Request<B>, setup: &Setup) -> Self {
         let (headers, extensions) = (request.headers(), request.extensions());
         let started = setup.clock.now();
-        let host = host_of(request.uri(), headers);
-        let peer = peer_of(extensions, setup);
         let settings = &setup.settings;
-        let address = peer.map(|peer| settings.trusted_proxies.client(peer, headers));
-        let over_tls = request.uri().scheme() == Some(&http::uri::Scheme::HTTPS)
-            || extensions.get::<OverTls>().is_some()
-            || peer.and_then(|peer| settings.trusted_proxies.over_tls(peer, headers)) == Some(true);
+        let encrypted =
+            request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) || extensions.get::<OverTls>().is_some();
+        let Client { address, over_tls, host } =
+            Client::of(request, peer_of(extensions, setup), encrypted, &settings.trusted_proxies);
+        let excluded = address.is_some_and(|address| settings.rules.excludes(address));
         let user_agent = headers.get(USER_AGENT).cloned();
         let agent = user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
         let mut origin = Self {
             started,
-            asked: settings.rules.asked(request.method(), request.uri().path(), headers),
+            asked: match excluded {
+                true => Asked::Passive,
+                false => settings.rules.asked(request.method(), request.uri().path(), headers),
+            },
+            excluded,
             token: match settings.identify {
+                _ if excluded => None,
                 Identify::ByCookie => setup.cookie.read(headers, over_tls, &host, &setup.keys, Day::of(started)),
                 Identify::ByFingerprint => None,
             },
@@ -79,14 +92,25 @@ impl Origin {
             host,
             hints: OnceLock::new(),
             shows: None,
+            is_asset: false,
+            sent_by_another_site: false,
+            handed: None,
         };
+        if settings.identify == Identify::ByCookie {
+            origin.sent_by_another_site = origin.token.is_none()
+                && !excluded
+                && handover::is_sent_by_another_site(request.method(), headers, &origin.host);
+            if !setup.handovers.is_empty() && !origin.asked.is_passive() {
+                origin.handed = setup.cookie.handed(headers, over_tls);
+            }
+        }
         if !setup.held.is_empty()
             && let Some(key) = origin.shows(setup)
         {
             origin.shows = Some(key);
             if origin.asked == Asked::Passive {
                 // It leaves the page's trace.
-                origin.asked = Asked::Other;
+                (origin.asked, origin.is_asset) = (Asked::Other, true);
             }
         }
         origin
@@ -217,16 +241,6 @@ impl Origin {
         };
         let name = title.map(|title| cut(title.into(), limits::ACTION_NAME_BYTES_MAX));
         Event { time: at, kind, name, type_: None, request: Some(Box::new(facts)), properties: None }
-    }
-}
-
-/// The host of an absolute URI, which HTTP/2 always has; else the `Host` header.
-fn host_of(uri: &Uri, headers: &HeaderMap) -> Host {
-    match uri.authority() {
-        Some(authority) => Host::new(authority.as_str().rsplit('@').next().unwrap_or_default()),
-        None => {
-            Host::new(&headers.get(HOST).map_or(Cow::Borrowed(""), |host| String::from_utf8_lossy(host.as_bytes())))
-        }
     }
 }
 

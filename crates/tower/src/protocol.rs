@@ -3,7 +3,7 @@
 //! | header | type | says |
 //! |---|---|---|
 //! | `Visitlog-Action` | list | `"Profile picture deleted";type=deletion;size=512`: actions; other parameters are properties |
-//! | `Visitlog-User` | item | `"alice"` logged in; `?0` logged out |
+//! | `Visitlog-User` | item | `"alice"` is logged in; `?0`: nobody is. Said once or with every answer |
 //! | `Visitlog-Set` | dictionary | `plan="pro", seats=3`: values of the session |
 //! | `Visitlog-End` | item | `?1`: the session ends |
 //! | `Visitlog-Page` | item | `?1;path="/cart";title="Cart"`: a page was shown, whatever the request looks like; `?0`: none was |
@@ -31,7 +31,7 @@ pub(crate) const HEADERS: [&str; 6] =
 /// What a response said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Said {
-    /// Who logged in, or that the user logged out.
+    /// Who is logged in, or that nobody is.
     pub user: Option<UserSaid>,
     /// Values for the session.
     pub set: Vec<(Arc<str>, Value)>,
@@ -73,10 +73,10 @@ pub enum PageSaid {
 /// `Visitlog-User`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserSaid {
-    /// A user logged in.
+    /// A user is logged in.
     Login(String),
-    /// The user logged out.
-    Logout,
+    /// Nobody is logged in: whoever was has logged out.
+    Nobody,
 }
 
 /// A member of `Visitlog-Action`.
@@ -164,7 +164,7 @@ impl Said {
 
     fn read_user<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
         self.user = match parse::<Item>(values)?.bare_item {
-            BareItem::Boolean(false) => Some(UserSaid::Logout),
+            BareItem::Boolean(false) => Some(UserSaid::Nobody),
             item => text(item).filter(|name| !name.is_empty()).map(UserSaid::Login),
         };
         if self.user.is_some() { Ok(()) } else { wrong(r#"a user is a text, such as "alice", or ?0 for nobody"#) }

@@ -59,7 +59,7 @@ fn values_are_json() {
 
 #[test]
 fn users_come_and_go() {
-    assert_eq!(said(&[("visitlog-user", "?0")]).user, Some(UserSaid::Logout));
+    assert_eq!(said(&[("visitlog-user", "?0")]).user, Some(UserSaid::Nobody));
     assert_eq!(said(&[("visitlog-user", "alice")]).user, Some(UserSaid::Login("alice".into())), "a token");
     for bad in ["?1", "\"\"", "3", "", "\"a\", \"b\"", "\"unclosed"] {
         let said = said(&[("visitlog-user", bad)]);

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 use visitlog_core::ports::{Reply, SessionStore};
 
+use crate::body::VisitBody;
 use crate::future::ResponseFuture;
 use crate::origin::Origin;
 use crate::shared::Shared;
@@ -35,8 +37,9 @@ impl<Svc, St, B, R> Service<Request<B>> for VisitService<Svc, St>
 where
     Svc: Service<Request<B>, Response = Response<R>> + Clone,
     St: SessionStore,
+    R: Body,
 {
-    type Response = Response<R>;
+    type Response = Response<VisitBody<R>>;
     type Error = Svc::Error;
     type Future = ResponseFuture<Svc, St, B, R>;
 
@@ -50,24 +53,25 @@ where
         setup.clean_request(request.headers_mut(), origin.over_tls);
         let passive = origin.asked.is_passive();
         let nobody = passive && origin.token.is_none();
-        let arrival = (!nobody).then(|| origin.arrival(setup, origin.token, passive));
+        let arrival = (!nobody && !origin.excluded).then(|| origin.arrival(setup, origin.token, passive));
         let visit = Visit::new(origin, self.shared.clone());
+        let chore = if setup.handovers.is_empty() { None } else { self.shared.overdue() };
         request.extensions_mut().insert(visit.clone());
         let Some(arrival) = arrival else {
             // Nobody to find.
-            return ResponseFuture::call(self.shared.clone(), visit, self.inner.call(request));
+            return ResponseFuture::call(self.shared.clone(), visit, self.inner.call(request)).with(chore);
         };
         let reply = setup.counters.call(|| self.shared.store.begin(arrival));
         match reply.unwrap_or_else(|error| Reply::Now(Err(error))) {
             Reply::Now(begun) => {
                 setup.counters.store_said(begun.as_ref().err());
-                ResponseFuture::begun(self.shared.clone(), visit, begun, &mut self.inner, request)
+                ResponseFuture::begun(self.shared.clone(), visit, begun, &mut self.inner, request).with(chore)
             }
             Reply::Later(begin) => {
                 // The service that is ready goes with the request; its clone waits for the next one.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::later(self.shared.clone(), visit, begin, inner, request)
+                ResponseFuture::later(self.shared.clone(), visit, begin, inner, request).with(chore)
             }
         }
     }

@@ -34,8 +34,21 @@ pub struct Settings {
     pub tell_session: bool,
     /// Whether our cookie is taken out of the request before the service within sees it. Default: no.
     pub hide_cookie: bool,
+    /// What becomes of pages that say that they are everybody's. Default: those that set the cookie become private.
+    pub public_pages: PublicPages,
     /// The way in that records name. Default: `tower`.
     pub via: Via,
+}
+
+/// What becomes of pages whose `Cache-Control` says `public`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PublicPages {
+    /// One that starts a session, a login and a logout set the cookie and become private; all others stay as they are.
+    #[default]
+    BecomePrivate,
+    /// They stay as they are, because a cache in front keeps them, and set no cookie: their visitors are known by
+    /// fingerprint at once, unless they have one.
+    Keep,
 }
 
 /// By what visitors are known.
@@ -188,7 +201,7 @@ mod tests {
                 asset_extensions: vec![extension.into()],
                 ..PathRules::default()
             },
-            record_requests: false,
+            ..class::Rules::default()
         };
         let error = |settings: Settings| settings.validate().expect_err("invalid").to_string();
         assert_eq!(

@@ -11,6 +11,7 @@ use visitlog_core::ports::{Clock, SessionHold, SessionStore, StoreError};
 
 use crate::cookie::Cookie;
 use crate::counters::Counters;
+use crate::handover::Handovers;
 use crate::held::HeldPages;
 use crate::hooks::OnStart;
 use crate::keys::Keys;
@@ -30,6 +31,7 @@ pub(crate) struct Setup {
     pub(crate) peer_from: Option<PeerFrom>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) held: Arc<HeldPages>,
+    pub(crate) handovers: Arc<Handovers>,
 }
 
 impl std::fmt::Debug for Setup {
@@ -97,7 +99,7 @@ impl Counters {
     /// Polls a store's future; a panic in it is an error of the store.
     pub(crate) fn poll<T>(
         &self,
-        future: Pin<&mut impl Future<Output = Result<T, StoreError>>>,
+        future: Pin<&mut (impl Future<Output = Result<T, StoreError>> + ?Sized)>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, StoreError>> {
         match self.call(|| future.poll(cx)) {

@@ -1,7 +1,8 @@
 //! The handle by which an app names actions, keeps values and says who the visitor is.
 
+use std::any::Any;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -46,6 +47,8 @@ pub struct Visit {
 pub(crate) struct Inner {
     pub(crate) origin: Origin,
     link: Arc<dyn Link>,
+    /// Holds off the session's idle expiry as long as anybody has the handle, where the request goes on after its commit.
+    in_flight: OnceLock<Box<dyn Any + Send + Sync>>,
     state: Mutex<State>,
 }
 
@@ -204,6 +207,16 @@ impl Visit {
         self.push(Op::Abandon);
     }
 
+    /// The visitor is active, on a socket or in a stream: the session lives on, as by a request. To be said now and then,
+    /// once a minute is enough. Nothing is recorded but that.
+    ///
+    /// # Errors
+    /// As [`Visit::flush`].
+    pub async fn active(&self) -> Result<(), FlushError> {
+        let Some(later) = self.later(true) else { return Ok(()) };
+        self.commit_later(later).await
+    }
+
     /// Records what was said since the response's head was ready. Before that it does nothing: all goes with the head.
     ///
     /// A login or a logout that is flushed can't change the client's cookie any more.
@@ -211,7 +224,11 @@ impl Visit {
     /// # Errors
     /// When the session has ended meanwhile, or the store can't take it. Either way it is lost and counted.
     pub async fn flush(&self) -> Result<(), FlushError> {
-        let Some(later) = self.later() else { return Ok(()) };
+        let Some(later) = self.later(false) else { return Ok(()) };
+        self.commit_later(later).await
+    }
+
+    async fn commit_later(&self, later: Later) -> Result<(), FlushError> {
         let committed = self.inner.link.clone().commit_later(later).await?;
         self.committed(&committed);
         if committed.outcome == Outcome::Gone { Err(FlushError::Gone) } else { Ok(()) }
@@ -227,7 +244,7 @@ impl Visit {
             named: None,
             phase: Phase::Open,
         };
-        Self { inner: Arc::new(Inner { origin, link, state: Mutex::new(state) }) }
+        Self { inner: Arc::new(Inner { origin, link, in_flight: OnceLock::new(), state: Mutex::new(state) }) }
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -246,6 +263,16 @@ impl Visit {
             Standing::Fresh(fresh) => state.id = Some(fresh.visit),
             Standing::Live(_) | Standing::Shared { .. } => {}
         }
+    }
+
+    /// The request goes on after its commit: this holds off the session's idle expiry.
+    pub(crate) fn goes_on(&self, hold: Box<dyn Any + Send + Sync>) {
+        let _only_once = self.inner.in_flight.set(hold);
+    }
+
+    /// So many operations are lost.
+    pub(crate) fn lost(&self, ops: usize) {
+        self.inner.link.setup().counters.ops_lost.add(ops);
     }
 
     /// The head of the answer is ready: what was said so far goes with it, the rest waits for a flush.
@@ -294,10 +321,11 @@ impl Visit {
         self.push(Op::Event(event));
     }
 
-    fn later(&self) -> Option<Later> {
+    /// What is to be committed by itself. `anyway`: also if nothing was said.
+    fn later(&self, anyway: bool) -> Option<Later> {
         let mut state = self.inner.state();
         let Phase::Closed { token, expected } = state.phase else { return None };
-        if state.ops.is_empty() {
+        if state.ops.is_empty() && !anyway {
             return None;
         }
         let (ops, meets) = (std::mem::take(&mut state.ops), expected.map_or(Meets::Any, Meets::Only));
@@ -429,7 +457,7 @@ fn preview(data: &mut Arc<SessionData>, op: &Op) {
             }
             Arc::make_mut(data).user = Some(user.clone());
         }
-        Op::Logout => Arc::make_mut(data).user = None,
+        Op::Logout | Op::Nobody => Arc::make_mut(data).user = None,
         Op::Event(_) | Op::Abandon => {}
     }
 }

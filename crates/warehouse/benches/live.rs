@@ -83,6 +83,7 @@ impl Site {
             ops: Vec::new(),
             on_start: Vec::new(),
             facts: Some(Box::new(facts)),
+            cookies: true,
         };
         drop(self.engine.commit(commit));
     }

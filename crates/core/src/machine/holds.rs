@@ -33,7 +33,8 @@ impl Holds {
     }
 
     /// A hold of a request on a session, until the session's max age at the latest.
-    pub(super) fn give(&mut self, visit: VisitId, until: Timestamp, now: Timestamp) -> SessionHold {
+    /// `goes_on`: it has been committed.
+    pub(super) fn give(&mut self, visit: VisitId, until: Timestamp, now: Timestamp, goes_on: bool) -> SessionHold {
         if self.free.is_empty() {
             self.reclaim(now);
         }
@@ -51,7 +52,7 @@ impl Holds {
         // What the visit's id ends in tells ids of different shards apart, and those of different lives are others.
         let apart = visit.as_u128() as u64 ^ self.owner.incarnation;
         let bits = u128::from(apart) << 64 | u128::from(turn) << 32 | u128::from(place);
-        SessionHold { visit, request: RequestId::from_u128(bits), owner: self.owner, until }
+        SessionHold { visit, request: RequestId::from_u128(bits), owner: self.owner, until, goes_on }
     }
 
     /// Takes a hold back. `false`: it was taken back before, its deadline has passed, or it is of another life.
@@ -153,10 +154,10 @@ mod tests {
     fn a_hold_is_taken_back_once() {
         let mut holds = Holds::default();
         let visit = VisitId::from_u128(7);
-        let (one, two) = (holds.give(visit, NOW, NOW), holds.give(visit, NOW, NOW));
+        let (one, two) = (holds.give(visit, NOW, NOW, false), holds.give(visit, NOW, NOW, false));
         assert_ne!(one, two);
         assert!(holds.take_back(one) && !holds.take_back(one));
-        let three = holds.give(visit, NOW, NOW);
+        let three = holds.give(visit, NOW, NOW, false);
         assert_ne!(one, three, "its place is another's now");
         assert!(!holds.take_back(one) && holds.take_back(three) && holds.take_back(two));
     }
@@ -169,9 +170,9 @@ mod tests {
             holds
         };
         let visit = VisitId::from_u128(7);
-        let old = life(1).give(visit, NOW, NOW);
+        let old = life(1).give(visit, NOW, NOW, false);
         let mut holds = life(2);
-        let new = holds.give(visit, NOW, NOW);
+        let new = holds.give(visit, NOW, NOW, false);
         assert_ne!(old.request, new.request, "what one was answered is not the other's answer");
         assert!(!holds.take_back(old) && holds.take_back(new));
         assert_eq!((new.until, new.owner.incarnation), (NOW, 2));
@@ -182,7 +183,7 @@ mod tests {
         let mut holds = Holds::default();
         for n in 0..10_000 {
             let now = Timestamp::from_secs(n * 10);
-            holds.give(VisitId::from_u128(7), Timestamp::from_secs(n * 10 + 100), now);
+            holds.give(VisitId::from_u128(7), Timestamp::from_secs(n * 10 + 100), now, false);
         }
         assert!(holds.records.len() < 100, "{}", holds.records.len());
     }

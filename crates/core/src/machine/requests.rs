@@ -89,7 +89,7 @@ impl Shard {
         let session = &self.slots.at(index).session;
         let visit = session.visit;
         let data = session.data.as_ref().filter(|_| current).cloned();
-        let hold = (!passive).then(|| self.holds.give(visit, until, now));
+        let hold = (!passive).then(|| self.holds.give(visit, until, now, false));
         let request = hold.map_or(RequestId::from_u128(0), |hold| hold.request);
         Recognized::Live(Live { visit, current, data, successor, hold }, request)
     }
@@ -269,14 +269,25 @@ impl Shard {
         self.tombs.contains(visit)
     }
 
-    /// A request that began will not be committed.
-    pub(super) fn release(&mut self, hold: SessionHold, now: Timestamp) {
+    /// A request that began will not be committed, or one that went on after its commit is over.
+    pub(super) fn release<L: Log>(&mut self, hold: SessionHold, now: Timestamp, fx: &mut Effects<'_, L>) {
         if self.holds.take_back(hold)
             && let Some(index) = self.find(hold.visit)
         {
-            session::release(&mut self.slots.at_mut(index).session);
+            self.decide(index, &Asked::nobody(now), fx, |session, _, out| {
+                session::release(session, hold.goes_on, now, out);
+            });
             self.rearm_if_released(index, now);
         }
+    }
+
+    /// A request goes on after its commit.
+    pub(super) fn hold_on(&mut self, visit: VisitId, now: Timestamp) -> Option<SessionHold> {
+        let index = self.find(visit)?;
+        let until = visit.started_at().after(self.rules(index).max_age);
+        let session = &mut self.slots.at_mut(index).session;
+        session.in_flight = session.in_flight.saturating_add(1);
+        Some(self.holds.give(visit, until, now, true))
     }
 
     /// Arms a session for its idle deadline, if no request holds that off any more: one that was looked at meanwhile

@@ -236,6 +236,7 @@ impl Sessions {
         fx: &mut Effects<'_, L>,
     ) -> Result<Committed, Starting> {
         let Starting { visitor, key, mut commit } = starting;
+        let cookies = cookies && commit.cookies;
         let applicant = Applicant {
             visit,
             needs_own: commit.needs_own(),
@@ -302,9 +303,15 @@ impl Sessions {
         }
     }
 
-    /// A request that began will not be committed.
-    pub fn release(&self, hold: SessionHold, now: Timestamp) {
-        self.shard(hold.visit.partition()).release(hold, now);
+    /// A request that began will not be committed, or one that went on after its commit is over.
+    pub fn release<L: Log>(&self, call: &Call<'_, L>, hold: SessionHold) {
+        let mut fx = Effects::new(call.log, &self.indexes);
+        self.shard(hold.visit.partition()).release(hold, call.now, &mut fx);
+    }
+
+    /// A request goes on after its commit: holds off the session's idle expiry until it is released.
+    pub fn hold_on(&self, visit: VisitId, now: Timestamp) -> Option<SessionHold> {
+        self.shard(visit.partition()).hold_on(visit, now)
     }
 
     /// Ends a session. Whether it was open.

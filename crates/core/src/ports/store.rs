@@ -31,8 +31,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// is durable in the store's mode.
     fn commit(&self, commit: Commit) -> Self::Commit;
 
-    /// A request that began will not be committed (its future was dropped).
+    /// A request that began will not be committed (its future was dropped), or one that went on after its commit is over.
     fn release(&self, hold: SessionHold);
+
+    /// A request goes on after its commit: its body is being sent, its tunnel is open. Holds off the session's idle expiry
+    /// until [`SessionStore::release`], which counts as activity then. `None`: no such session is open.
+    fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>>;
 
     /// What a request was answered whose commit had an unknown outcome. `None`: the store has nothing of it, or has
     /// forgotten it; the same commit may be sent again as long as it has not been forgotten ([`Commit::request`]).
@@ -74,6 +78,10 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn release(&self, hold: SessionHold) {
         S::release(self, hold);
+    }
+
+    fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>> {
+        S::hold_on(self, visit)
     }
 
     fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
@@ -278,6 +286,8 @@ pub struct SessionHold {
     pub owner: HoldOwner,
     /// Until when it holds at most: the session's max age.
     pub until: Timestamp,
+    /// Whether the request has been committed, and goes on: its end is activity.
+    pub goes_on: bool,
 }
 
 /// A process that holds sessions for its requests, in one of its lives: the next one holds nothing of what it held, and
@@ -328,6 +338,8 @@ pub enum Op {
     Login(UserId),
     /// Says goodbye.
     Logout,
+    /// Nobody is logged in, as an app states it with every answer: the goodbye of whoever is, and nothing where nobody is.
+    Nobody,
     /// Ends the session.
     Abandon,
 }
@@ -356,6 +368,8 @@ pub struct Commit {
     pub on_start: Vec<Op>,
     /// What is known of the visitor. Needed where a session may start: no live one, or a login among the ops.
     pub facts: Option<Box<StartFacts>>,
+    /// Whether the answer can give the client a cookie. If not, its fingerprint is all that there is.
+    pub cookies: bool,
 }
 
 /// What came of a commit.

@@ -3,6 +3,7 @@
 use super::decision::{Change, Decision};
 use super::ending::end_if_overdue;
 use super::state::Session;
+use super::work::slide;
 use crate::limits;
 use crate::model::Entry;
 use crate::rules::SiteRules;
@@ -68,9 +69,13 @@ pub fn arrive(
     Arrived::Live { current }
 }
 
-/// A request that began in this session will not be answered.
-pub fn release(session: &mut Session) {
+/// A request that began in this session will not be answered, or one that went on after its answer's head is over: that
+/// was activity.
+pub fn release(session: &mut Session, goes_on: bool, now: Timestamp, out: &mut Decision) {
     session.in_flight = session.in_flight.saturating_sub(1);
+    if goes_on {
+        slide(session, now, out);
+    }
 }
 
 /// Whether a token is current (`true`) or of the rotation before, in its grace (`false`). A newer one than the session

@@ -29,7 +29,7 @@ pub enum In {
 impl Commit {
     /// Whether this request starts a session where none lives.
     pub fn starts(&self) -> bool {
-        let asked = |op: &Op| !matches!(op, Op::Logout | Op::Abandon);
+        let asked = |op: &Op| !matches!(op, Op::Logout | Op::Nobody | Op::Abandon);
         matches!(self.class, Class::Page(_)) || self.ops.iter().any(asked)
     }
 

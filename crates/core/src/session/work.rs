@@ -96,7 +96,7 @@ impl<'a> Work<'a> {
         if self.logout {
             self.log_out();
         }
-        self.slide();
+        slide(self.session, self.now, self.out);
     }
 
     /// Ends the session if somebody said goodbye or the visit is full, and says what has become of which.
@@ -130,8 +130,10 @@ impl<'a> Work<'a> {
             }
             // A fingerprint is no credential: nobody is in a session that its clients share, and none of them may end
             // it for the others.
-            Op::Logout | Op::Abandon if self.session.flags.shared() => {}
+            Op::Logout | Op::Nobody | Op::Abandon if self.session.flags.shared() => {}
             Op::Logout => self.logout = true,
+            // An answer that was made before a parallel request logged in must not undo that.
+            Op::Nobody => self.logout |= self.user().is_some() && self.trusted && self.entitled,
             Op::Abandon => self.goodbye = self.goodbye.or(Some(EndReason::Abandoned)),
             Op::Set(..) | Op::Remove(_) | Op::Increment(..) if !self.trusted => self.refused += 1,
             Op::Set(key, value) => self.set(key, Some(value)),
@@ -263,16 +265,14 @@ impl<'a> Work<'a> {
             self.out.record(self.session, Entry::Set { at: self.now, fields });
         }
     }
+}
 
-    /// Slides the idle timeout. A touch is journaled where nothing else says that there was activity, at most once a
-    /// second.
-    fn slide(&mut self) {
-        let (now, session) = (self.now, &mut *self.session);
-        session.slide(now);
-        if session.flags.confirm_unsaid() || now.since(session.journaled()) >= limits::TOUCH_EVERY {
-            session.journal(now);
-            self.out.record(session, Entry::Touch { at: now, slides: true });
-        }
+/// Slides the idle timeout. A touch is journaled where nothing else says that there was activity, at most once a second.
+pub(super) fn slide(session: &mut Session, now: Timestamp, out: &mut Decision) {
+    session.slide(now);
+    if session.flags.confirm_unsaid() || now.since(session.journaled()) >= limits::TOUCH_EVERY {
+        session.journal(now);
+        out.record(session, Entry::Touch { at: now, slides: true });
     }
 }
 

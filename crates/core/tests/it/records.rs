@@ -79,6 +79,7 @@ fn a_turn_of_the_wheel_does_no_more_than_its_budget() {
             ops: Vec::new(),
             on_start: Vec::new(),
             facts: None,
+            cookies: true,
         };
         sessions.commit(&call(START), commit, true);
     }

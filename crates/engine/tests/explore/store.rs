@@ -182,6 +182,7 @@ impl Store {
             ops: Vec::new(),
             on_start: Vec::new(),
             facts: Some(Box::default()),
+            cookies: true,
         };
         let future = self.engine.commit(commit);
         if let Some(Ok(committed)) = future.decided() {

@@ -57,6 +57,7 @@ pub(crate) fn commit_of(print: u64, token: Option<Token>, host: &str, begun: &Be
         ops,
         on_start: Vec::new(),
         facts: Some(Box::new(StartFacts { visitor_id: VisitorId::from_u128(print.into()), ..StartFacts::default() })),
+        cookies: true,
     }
 }
 

@@ -100,6 +100,7 @@ impl Simulation {
             ops: deed.ops.clone(),
             on_start: on_start.map(|n| Op::Set("s".into(), n.into())).into_iter().collect(),
             facts: Some(Box::default()),
+            cookies: true,
         };
         if deed.login.is_some()
             && let Some(visit) = request.held()

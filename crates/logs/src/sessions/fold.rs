@@ -239,6 +239,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             ops: user.map(Op::Login).into_iter().collect(),
             on_start: Vec::new(),
             facts: facts_of_start,
+            cookies: true,
         };
         let random = if commit.logs_in() { made.random() } else { 0 };
         let (rules, out) = (Rules::same(&self.common.settings.rules), &mut self.decision);

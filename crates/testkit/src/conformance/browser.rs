@@ -86,6 +86,7 @@ impl<S: StoreUnderTest> Browser<'_, S> {
             ops,
             on_start: Vec::new(),
             facts: Some(Box::new(facts)),
+            cookies: true,
         }
     }
 

@@ -110,3 +110,28 @@ pub fn a_hold_runs_out_at_its_deadline<S: StoreUnderTest>(restarts: Restarts) {
     assert_eq!(tested.reasons(), [tested.unless_restarted("max_age", "expired", HELD)]);
     browser.drop_request(&held);
 }
+
+pub fn a_request_that_goes_on_after_its_commit_holds_and_its_end_is_activity<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    let mut browser = tested.browser(1);
+    let visit = browser.page("/video").visit.unwrap();
+    let hold = tested.answer(tested.store().hold_on(visit)).unwrap().expect("it is open");
+    assert!(hold.goes_on && hold.visit == visit);
+    tested.step();
+    for _ in 0..4 {
+        tested.wait(20 * 60);
+        tested.tick();
+    }
+    assert_eq!(tested.open().len(), tested.unless_restarted(1, 0, HELD));
+    tested.store().release(hold);
+    let ended = tested.now();
+    tested.wait(20 * 60);
+    tested.tick();
+    assert_eq!(tested.open().len(), tested.unless_restarted(1, 0, HELD), "its end was activity");
+    tested.wait(10 * 60 + 2);
+    tested.tick();
+    let [visit] = &tested.ended()[..] else { panic!("one visit") };
+    assert_eq!(visit.end.reason.as_str(), "expired");
+    assert_eq!(visit.end.ended_at == ended, tested.unless_restarted(true, false, HELD));
+    assert!(tested.answer(tested.store().hold_on(visit.visit)).unwrap().is_none(), "it has ended");
+}

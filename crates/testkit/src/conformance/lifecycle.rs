@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use visitlog_core::limits;
 use visitlog_core::model::{EventKind, Identity};
-use visitlog_core::ports::{Class, Op, Outcome, Standing};
+use visitlog_core::ports::{Class, Commit, Op, Outcome, SessionStore as _, Standing};
 use visitlog_core::rules::SiteRules;
 
 use super::{Restarts, Setup, StoreUnderTest, Tested, action, login, set, view};
@@ -223,4 +223,38 @@ pub fn a_request_that_finds_the_shared_session_overdue_ends_it<S: StoreUnderTest
     let counts: Vec<_> = ended.iter().map(|visit| visit.events.len()).collect();
     assert_eq!(counts, [1, 1]);
     assert_ne!(ended[0].visit, ended[1].visit, "no visit starts twice");
+}
+
+pub fn an_app_may_say_with_every_answer_that_nobody_is_in<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    let mut browser = tested.browser(1);
+    browser.page("/");
+    let visit = browser.visit();
+    for path in ["/a", "/b"] {
+        browser.with_ops(path, vec![Op::Nobody]);
+        assert_eq!(browser.visit(), visit);
+    }
+    // Asked before the login, answered after it.
+    let slow = browser.begin(false);
+    browser.fetch(vec![login("alice")]);
+    let time = slow.begun.at;
+    browser.clone().finish(slow, Class::Page(view("/slow", time)), vec![Op::Nobody]);
+    assert_eq!(tested.only().user.as_ref().map(visitlog_core::model::UserId::as_str), Some("alice"));
+    browser.with_ops("/out", vec![Op::Nobody]);
+    assert_eq!(tested.reasons(), ["logged_out"]);
+    assert_eq!(tested.browser(2).fetch(vec![Op::Nobody]).outcome, Outcome::Nothing, "and it starts nothing");
+}
+
+pub fn who_can_get_no_cookie_is_known_by_fingerprint_at_once<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    let mut browser = tested.browser(1);
+    browser.keeps_cookies = false;
+    for path in ["/", "/a", "/b"] {
+        let request = browser.begin(false);
+        let page = Class::Page(view(path, request.begun.at));
+        let commit = Commit { cookies: false, ..browser.commit_of(request, page, Vec::new()) };
+        assert_eq!(tested.answer(tested.store().commit(commit)).unwrap().outcome, Outcome::Shared);
+    }
+    let open = tested.only();
+    assert_eq!((open.start.identity, open.events.len()), (Identity::Fingerprint, 3));
 }

@@ -31,6 +31,7 @@ macro_rules! conformance_suite {
                 a_request_that_turns_out_to_be_passive_lets_go_at_the_idle_deadline
                 holds_of_a_dead_incarnation_are_gone_after_a_restart
                 a_hold_runs_out_at_its_deadline
+                a_request_that_goes_on_after_its_commit_holds_and_its_end_is_activity
             }
             identity {
                 the_rotation_before_is_recorded_for_thirty_seconds_and_gets_nothing
@@ -57,7 +58,9 @@ macro_rules! conformance_suite {
                 a_full_visit_ends_and_the_next_request_starts_another
                 a_write_to_an_ended_session_is_refused
                 without_cookies_everybody_is_known_by_fingerprint
+                who_can_get_no_cookie_is_known_by_fingerprint_at_once
                 an_app_may_say_with_every_answer_who_it_is
+                an_app_may_say_with_every_answer_that_nobody_is_in
                 a_request_that_finds_the_shared_session_overdue_ends_it
             }
             model {

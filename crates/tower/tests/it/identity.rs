@@ -11,7 +11,7 @@ use visitlog_tower::settings::Settings;
 use visitlog_tower::token::Scope;
 
 use crate::flow::shop;
-use crate::world::{Browser, HOST, Site, html, set_cookie};
+use crate::world::{Browser, HOST, Site, html, line, set_cookie, with_headers};
 
 fn site() -> Site {
     Site::new(shop)
@@ -217,4 +217,40 @@ fn only_trusted_proxies_name_the_client() {
         });
         assert_eq!(start.unwrap().facts.ip.expose().unwrap().to_string(), expected);
     }
+}
+
+#[test]
+fn an_app_that_says_with_every_answer_who_is_in_or_that_nobody_is_keeps_its_visits_whole() {
+    let site = Site::with(Settings::for_proxy(), |_, request| {
+        let who = match request.uri().path() {
+            "/" | "/a" | "/b" | "/bye" => "?0",
+            _ => "\"alice\"",
+        };
+        with_headers(html(""), &[("visitlog-user", who)])
+    });
+    let mut browser = Browser::new();
+    for path in ["/", "/a", "/b", "/c", "/d", "/bye"] {
+        browser.get(&site, path);
+    }
+    let visit = site.only_ended();
+    assert_eq!(visit.end.reason.as_str(), "logged_out");
+    let events: Vec<String> = visit.events.iter().map(line).collect();
+    let expected = ["page_view /", "page_view /a", "page_view /b", "login alice", "page_view /c", "page_view /d"];
+    assert_eq!(events[..6], expected);
+    assert_eq!(site.started().len(), 1);
+}
+
+#[test]
+fn an_excluded_address_leaves_no_trace_whatever_the_app_says() {
+    let mut settings = Settings::for_proxy();
+    settings.rules.excluded_addresses = vec!["203.0.113.0/24".parse().unwrap()];
+    let site = Site::with(settings, |visit, _| {
+        visit.login("alice");
+        with_headers(html(""), &[("visitlog-action", "x")])
+    });
+    let answer = Browser::new().get(&site, "/");
+    assert_eq!((site.store.entries().len(), answer.headers().get("set-cookie")), (0, None));
+    assert!(!answer.headers().contains_key("visitlog-action"), "its headers are taken out all the same");
+    Browser { address: "198.51.100.7", ..Browser::new() }.get(&site, "/");
+    assert_eq!(site.started().len(), 1);
 }

@@ -15,7 +15,7 @@ use visitlog_core::ports::{
     StoreError, Terminated,
 };
 use visitlog_testkit::{LossyStore, MemoryStore, Wire};
-use visitlog_tower::{Keys, Visit, VisitLayer};
+use visitlog_tower::{Keys, Visit, VisitBody, VisitLayer};
 
 use crate::flow::shop;
 use crate::world::{Browser, Site, html, named, set_cookie, with_headers};
@@ -104,6 +104,10 @@ impl SessionStore for Broken {
         panic!("the store's own mistake");
     }
 
+    fn hold_on(&self, _visit: VisitId) -> Inquiry<Option<SessionHold>> {
+        Box::pin(ready(Err(NOT_THERE)))
+    }
+
     fn outcome(&self, _request: RequestId) -> Inquiry<Option<Committed>> {
         Box::pin(ready(Err(NOT_THERE)))
     }
@@ -144,7 +148,7 @@ fn a_store_that_panics_is_caught() {
             ready(Ok::<_, std::convert::Infallible>(html("ok")))
         }));
         let call = service.call(Browser::new().request(&Method::GET, "/"));
-        let answer = pin!(call).now_or_never().unwrap().unwrap();
+        let answer = pin!(call).now_or_never().unwrap().unwrap().map(VisitBody::into_inner);
         assert_eq!(answer.body(), "ok");
         let counts = layer.counts();
         assert_eq!((counts.panics, counts.untracked, counts.events_lost), (1, untracked, 1));
@@ -215,7 +219,11 @@ fn it_waits_for_the_service_within() {
     let mut service = site.layer.layer(Within::default());
     for _ in 0..3 {
         std::future::poll_fn(|cx| service.poll_ready(cx)).now_or_never().unwrap().unwrap();
-        pin!(service.call(Browser::new().request(&Method::GET, "/"))).now_or_never().unwrap().unwrap();
+        pin!(service.call(Browser::new().request(&Method::GET, "/")))
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .map(VisitBody::into_inner);
     }
 }
 
@@ -232,7 +240,7 @@ fn an_unknown_outcome_is_served_and_counted_and_not_tried_again() {
         store.set_wire(wire);
         let (entries, counts) = (site.store.entries().len(), layer.counts());
         let call = service.call(Browser::new().request(&Method::GET, "/"));
-        let answer = pin!(call).now_or_never().unwrap().unwrap();
+        let answer = pin!(call).now_or_never().unwrap().unwrap().map(VisitBody::into_inner);
         assert_eq!((answer.body().as_str(), set_cookie(&answer)), ("ok", None), "served, without a cookie");
         let bought = |entry: &Entry| matches!(entry, Entry::Event(event) if event.name.as_deref() == Some("bought"));
         let new = site.store.entries().into_iter().skip(entries);
@@ -263,6 +271,10 @@ impl SessionStore for Undurable {
         self.0.release(hold);
     }
 
+    fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>> {
+        self.0.hold_on(visit)
+    }
+
     fn outcome(&self, request: RequestId) -> Inquiry<Option<Committed>> {
         self.0.outcome(request)
     }
@@ -290,7 +302,7 @@ fn what_leaves_undurable_is_counted() {
     let layer = VisitLayer::new(Arc::new(Undurable(site.store)), site.keys);
     let mut service = layer.layer(service_fn(|_| ready(Ok::<_, std::convert::Infallible>(html("ok")))));
     let call = service.call(Browser::new().request(&Method::GET, "/"));
-    let answer = pin!(call).now_or_never().unwrap().unwrap();
+    let answer = pin!(call).now_or_never().unwrap().unwrap().map(VisitBody::into_inner);
     assert!(set_cookie(&answer).is_some(), "it is recorded");
     assert_eq!(layer.counts().undurable, 1);
 }

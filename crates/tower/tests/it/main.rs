@@ -4,7 +4,9 @@
 
 mod caching;
 mod flow;
+mod handover;
 mod identity;
+mod in_flight;
 mod later;
 mod losses;
 mod pages;

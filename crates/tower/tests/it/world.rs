@@ -17,7 +17,7 @@ use visitlog_core::{Day, Host, Timestamp, VisitId};
 use visitlog_testkit::{MemoryStore, SimClock, SimEntropy};
 use visitlog_tower::client::Peer;
 use visitlog_tower::token::Scope;
-use visitlog_tower::{Keys, Settings, Visit, VisitLayer, VisitService};
+use visitlog_tower::{Keys, Settings, Visit, VisitBody, VisitLayer, VisitService};
 
 pub(crate) type Answer = Response<String>;
 type AppFuture = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
@@ -103,7 +103,8 @@ impl Site {
     /// Sends a request whose answer comes at once.
     pub(crate) fn send(&self, request: Request<()>) -> Answer {
         let mut service = self.service();
-        pin!(service.call(request)).now_or_never().expect("an answer at once").unwrap()
+        let answer = pin!(service.call(request)).now_or_never().expect("an answer at once").unwrap();
+        answer.map(VisitBody::into_inner)
     }
 
     /// Sends a request and hands back what it is waiting for.
@@ -176,12 +177,15 @@ pub(crate) fn line(event: &Event) -> String {
 }
 
 /// A request under way.
-pub(crate) struct Pending(Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>);
+pub(crate) struct Pending(Pin<Box<dyn Future<Output = Sent>>>);
+
+/// What the layer makes of an answer.
+type Sent = Result<Response<VisitBody<String>>, Infallible>;
 
 impl Pending {
     pub(crate) fn poll(&mut self) -> Option<Answer> {
         match self.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Some(answer.unwrap()),
+            Poll::Ready(answer) => Some(answer.unwrap().map(VisitBody::into_inner)),
             Poll::Pending => None,
         }
     }

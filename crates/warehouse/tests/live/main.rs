@@ -170,8 +170,19 @@ impl Machine {
         let facts = Some(Box::default());
         let class = Class::Page(page);
         let (request, at) = (begun.request, begun.at);
-        let commit =
-            Commit { request, at, host, token, fingerprint, standing, class, ops, on_start: Vec::new(), facts };
+        let commit = Commit {
+            request,
+            at,
+            host,
+            token,
+            fingerprint,
+            standing,
+            class,
+            ops,
+            on_start: Vec::new(),
+            facts,
+            cookies: true,
+        };
         let mut future = self.engine.commit(commit);
         self.write();
         let committed = future.poll_now().expect("written").expect("taken");

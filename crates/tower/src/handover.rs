@@ -1,0 +1,174 @@
+//! What an app says in the answer to a form that another site sent: a login by a company's identity provider, a payment.
+//!
+//! A browser sends no `SameSite=Lax` cookie with such a request, so that nobody can tell whose it is. It must not make its
+//! client another visitor. What the app says waits under a cookie of its own that lives for a minute, and is carried out in
+//! the session of the next request that brings it. If none comes, it is carried out by itself, in a session of its own.
+//! It waits in this process: a crash within that minute loses it, and where several share a site's requests, one visitor's
+//! should go to one of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::header::{HeaderName, ORIGIN};
+use http::{HeaderMap, Method};
+use visitlog_core::ports::{Class, Op};
+use visitlog_core::{Host, Timestamp, limits};
+
+use crate::visit::Visit;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// Names what waits, in its cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Ticket(u128);
+
+impl Ticket {
+    /// A new one; `None` if there is no entropy to be had.
+    pub(crate) fn draw() -> Option<Self> {
+        let mut bits = [0; 16];
+        getrandom::fill(&mut bits).ok()?;
+        Some(Self(u128::from_be_bytes(bits)))
+    }
+
+    /// As its cookie has it.
+    pub(crate) fn text(self) -> String {
+        format!("{:032x}", self.0)
+    }
+
+    /// Out of its cookie.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(text).ok().filter(|text| text.len() == 32)?;
+        u128::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+/// What a request did that waits for its visitor.
+pub(crate) struct Waiting {
+    pub(crate) visit: Visit,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) class: Class,
+}
+
+/// All that waits.
+#[derive(Default)]
+pub(crate) struct Handovers {
+    /// How much there is: nearly always nothing, and then nobody need take the lock.
+    count: AtomicUsize,
+    waiting: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    by_ticket: HashMap<Ticket, Waiting>,
+    /// Since when, oldest first; some of them are gone.
+    order: VecDeque<(Timestamp, Ticket)>,
+}
+
+impl Handovers {
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Lets something wait. Gives it back if too much does.
+    pub(crate) fn keep(&self, ticket: Ticket, waiting: Waiting, now: Timestamp) -> Result<(), Waiting> {
+        let mut inner = self.inner();
+        if inner.by_ticket.len() >= limits::HANDOVERS_MAX {
+            return Err(waiting);
+        }
+        inner.order.push_back((now, ticket));
+        inner.by_ticket.insert(ticket, waiting);
+        self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What waits under a ticket: its visitor has come.
+    pub(crate) fn take(&self, ticket: Ticket) -> Option<Waiting> {
+        let mut inner = self.inner();
+        let waiting = inner.by_ticket.remove(&ticket);
+        self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
+        waiting
+    }
+
+    /// What has waited in vain.
+    pub(crate) fn overdue(&self, now: Timestamp) -> Option<Waiting> {
+        let mut inner = self.inner();
+        let mut found = None;
+        while let Some(&(since, ticket)) = inner.order.front()
+            && now.since(since) > limits::HANDOVER_AGE_MAX
+            && found.is_none()
+        {
+            inner.order.pop_front();
+            found = inner.by_ticket.remove(&ticket);
+        }
+        self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
+        found
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Handovers {
+    fn drop(&mut self) {
+        for waiting in self.inner().by_ticket.values() {
+            waiting.visit.lost(waiting.ops.len());
+        }
+    }
+}
+
+/// Whether a browser was led here by another site with a form that it was to send, so that it left its cookies at home.
+pub(crate) fn is_sent_by_another_site(method: &Method, headers: &HeaderMap, host: &Host) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return false;
+    }
+    let navigates = headers.get(SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate");
+    let from_elsewhere = match headers.get(SEC_FETCH_SITE) {
+        Some(site) => site == "cross-site",
+        None => headers.get(ORIGIN).is_some_and(|origin| {
+            let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+            authority.is_none_or(|(_, authority)| Host::new(authority) != *host)
+        }),
+    };
+    navigates && from_elsewhere
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn forms_of_other_sites_are_told_by_what_browsers_say() {
+        let host = Host::new("shop.example");
+        let is = |method: Method, lines: &[(&'static str, &'static str)]| {
+            let headers = lines
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .collect();
+            is_sent_by_another_site(&method, &headers, &host)
+        };
+        let fetch = |site, mode| [("sec-fetch-site", site), ("sec-fetch-mode", mode)];
+        assert!(is(Method::POST, &fetch("cross-site", "navigate")));
+        assert!(!is(Method::GET, &fetch("cross-site", "navigate")), "a link brings the cookie");
+        assert!(!is(Method::POST, &fetch("same-site", "navigate")), "another host of the site does too");
+        assert!(!is(Method::POST, &fetch("cross-site", "cors")), "a script's");
+        assert!(is(Method::POST, &[("origin", "https://idp.example")]));
+        assert!(is(Method::POST, &[("origin", "null")]), "a page in a sandbox");
+        assert!(!is(Method::POST, &[("origin", "https://shop.example:8443")]));
+        assert!(!is(Method::POST, &[]), "no browser: a webhook");
+    }
+
+    #[test]
+    fn a_ticket_reads_as_it_was_written() {
+        let ticket = Ticket::draw().expect("entropy");
+        assert_eq!(Ticket::parse(ticket.text().as_bytes()), Some(ticket));
+        for bad in [&b""[..], b"x", b"\xff", &[b'f'; 33]] {
+            assert_eq!(Ticket::parse(bad), None);
+        }
+    }
+}
