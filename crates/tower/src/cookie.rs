@@ -8,8 +8,8 @@ use visitlog_core::ids::Host;
 use visitlog_core::ports::Token;
 use visitlog_core::{Day, Timestamp, limits};
 
-use crate::handover::Ticket;
 use crate::keys::Keys;
+use crate::ticket::Ticket;
 use crate::token::{Scope, TokenText};
 
 const SET_COOKIE2: HeaderName = HeaderName::from_static("set-cookie2");

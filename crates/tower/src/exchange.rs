@@ -11,12 +11,13 @@ use visitlog_core::ports::{
     Begun, Class, Commit, Committed, Live, Op, Outcome, Reply, RequestId, SessionStore, Standing, StoreError,
 };
 
-use crate::handover::{Ticket, Waiting};
+use crate::handover::{Alone, Waiting};
 use crate::hooks::{self, SessionStart};
 use crate::origin::{Origin, cut};
 use crate::protocol::{self, Said, UserSaid};
 use crate::settings::{Identify, PublicPages};
 use crate::shared::{Hold, Setup, Shared};
+use crate::ticket::Ticket;
 use crate::visit::{BoxFuture, Later, Link, Meets, Visit, of_type};
 use crate::{caching, cookie};
 
@@ -139,16 +140,13 @@ impl Setup {
     /// Lets wait what a form of another site did, until its visitor comes. Gives it back where that can't be.
     pub(crate) fn hand_over<B>(
         &self,
-        visit: &Visit,
-        ops: Vec<Op>,
-        class: Class,
+        origin: &Origin,
+        waiting: Waiting,
         answer: &mut Response<B>,
-    ) -> Result<(), (Vec<Op>, Class)> {
-        let over_tls = visit.origin().over_tls;
-        let Some(ticket) = Ticket::draw() else { return Err((ops, class)) };
-        let Some((name, value)) = self.cookie.hand_over(Some(ticket), over_tls) else { return Err((ops, class)) };
-        let waiting = Waiting { visit: visit.clone(), ops, class };
-        self.handovers.keep(ticket, waiting, self.clock.now()).map_err(|back| (back.ops, back.class))?;
+    ) -> Result<(), Waiting> {
+        let Some(ticket) = Ticket::draw() else { return Err(waiting) };
+        let Some((name, value)) = self.cookie.hand_over(Some(ticket), origin.over_tls) else { return Err(waiting) };
+        self.handovers.keep(ticket, waiting, self.clock.now())?;
         answer.headers_mut().append(name, value);
         caching::make_private(answer.headers_mut(), self.cookie.cache_control());
         Ok(())
@@ -254,9 +252,16 @@ impl<St: SessionStore> Link for Shared<St> {
 
 impl<St: SessionStore> Shared<St> {
     /// Carries out what has waited in vain for its visitor, if anything has.
-    pub(crate) fn overdue(self: &Arc<Self>) -> Option<BoxFuture<Result<Committed, StoreError>>> {
-        let Waiting { visit, ops, class } = self.setup.handovers.overdue(self.setup.clock.now())?;
-        Some(self.clone().commit_later(Later { visit, ops, class, token: None, meets: Meets::Any }))
+    pub(crate) fn overdue(&self) -> Option<Alone> {
+        let Waiting { ops, class, alone } = self.setup.handovers.overdue(self.setup.clock.now())?;
+        Some(alone(ops, class))
+    }
+
+    /// What a request did, to wait for its visitor.
+    pub(crate) fn waiting(self: &Arc<Self>, visit: &Visit, ops: Vec<Op>, class: Class) -> Waiting {
+        let (shared, visit) = (self.clone(), visit.clone());
+        let alone = |ops, class| shared.commit_later(Later { visit, ops, class, token: None, meets: Meets::Any });
+        Waiting { ops, class, alone: Box::new(alone) }
     }
 }
 

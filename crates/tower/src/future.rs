@@ -194,9 +194,9 @@ fn answered<St: SessionStore, R, E>(
             ops.splice(0..0, setup.handed(origin, at, cookie, answer));
         }
         if origin.sent_by_another_site && (!ops.is_empty() || matches!(class, Class::Page(_))) {
-            match setup.hand_over(visit, ops, class, answer) {
+            match setup.hand_over(origin, shared.waiting(visit, ops, class), answer) {
                 Ok(()) => return Next::Go,
-                Err(back) => (ops, class) = back,
+                Err(back) => (ops, class) = (back.ops, back.class),
             }
         }
     }

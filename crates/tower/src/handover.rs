@@ -7,53 +7,36 @@
 //! should go to one of them.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::header::{HeaderName, ORIGIN};
 use http::{HeaderMap, Method};
-use visitlog_core::ports::{Class, Op};
+use visitlog_core::ports::{Class, Committed, Op, StoreError};
 use visitlog_core::{Host, Timestamp, limits};
 
-use crate::visit::Visit;
+use crate::counters::Counters;
+use crate::ticket::Ticket;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Names what waits, in its cookie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Ticket(u128);
-
-impl Ticket {
-    /// A new one; `None` if there is no entropy to be had.
-    pub(crate) fn draw() -> Option<Self> {
-        let mut bits = [0; 16];
-        getrandom::fill(&mut bits).ok()?;
-        Some(Self(u128::from_be_bytes(bits)))
-    }
-
-    /// As its cookie has it.
-    pub(crate) fn text(self) -> String {
-        format!("{:032x}", self.0)
-    }
-
-    /// Out of its cookie.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(text).ok().filter(|text| text.len() == 32)?;
-        u128::from_str_radix(text, 16).ok().map(Self)
-    }
-}
-
 /// What a request did that waits for its visitor.
 pub(crate) struct Waiting {
-    pub(crate) visit: Visit,
     pub(crate) ops: Vec<Op>,
     pub(crate) class: Class,
+    /// How it is carried out by itself.
+    pub(crate) alone: Box<dyn FnOnce(Vec<Op>, Class) -> Alone + Send>,
 }
 
+/// Carries out by itself what has waited in vain.
+pub(crate) type Alone = Pin<Box<dyn Future<Output = Result<Committed, StoreError>> + Send>>;
+
 /// All that waits.
-#[derive(Default)]
 pub(crate) struct Handovers {
+    counters: Arc<Counters>,
     /// How much there is: nearly always nothing, and then nobody need take the lock.
     count: AtomicUsize,
     waiting: Mutex<Inner>,
@@ -67,6 +50,11 @@ struct Inner {
 }
 
 impl Handovers {
+    /// Nothing yet. What still waits when it goes is counted as lost.
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+        Self { counters, count: AtomicUsize::new(0), waiting: Mutex::default() }
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
@@ -115,7 +103,7 @@ impl Handovers {
 impl Drop for Handovers {
     fn drop(&mut self) {
         for waiting in self.inner().by_ticket.values() {
-            waiting.visit.lost(waiting.ops.len());
+            self.counters.ops_lost.add(waiting.ops.len());
         }
     }
 }
@@ -161,14 +149,5 @@ mod tests {
         assert!(is(Method::POST, &[("origin", "null")]), "a page in a sandbox");
         assert!(!is(Method::POST, &[("origin", "https://shop.example:8443")]));
         assert!(!is(Method::POST, &[]), "no browser: a webhook");
-    }
-
-    #[test]
-    fn a_ticket_reads_as_it_was_written() {
-        let ticket = Ticket::draw().expect("entropy");
-        assert_eq!(Ticket::parse(ticket.text().as_bytes()), Some(ticket));
-        for bad in [&b""[..], b"x", b"\xff", &[b'f'; 33]] {
-            assert_eq!(Ticket::parse(bad), None);
-        }
     }
 }

@@ -8,7 +8,8 @@ use tower_layer::Layer;
 use visitlog_core::Timestamp;
 use visitlog_core::ports::{Clock, SessionStore};
 
-use crate::counters::Counts;
+use crate::counters::{Counters, Counts};
+use crate::handover::Handovers;
 use crate::hooks::SessionStart;
 use crate::keys::Keys;
 use crate::service::VisitService;
@@ -34,6 +35,7 @@ impl<St: SessionStore> VisitLayer<St> {
     /// A layer with the default settings.
     pub fn new(store: Arc<St>, keys: Keys) -> Self {
         let valid = Settings::default().validate().expect("the default settings go together");
+        let counters = Arc::new(Counters::default());
         let setup = Setup {
             settings: valid.settings,
             cookie: valid.cookie,
@@ -41,9 +43,9 @@ impl<St: SessionStore> VisitLayer<St> {
             clock: Arc::new(SystemClock),
             on_start: None,
             peer_from: None,
-            counters: Arc::default(),
+            counters: counters.clone(),
             held: Arc::default(),
-            handovers: Arc::default(),
+            handovers: Arc::new(Handovers::new(counters)),
         };
         Self { store, setup }
     }

@@ -109,6 +109,7 @@ mod seldom;
 mod service;
 pub mod settings;
 mod shared;
+mod ticket;
 pub mod token;
 mod visit;
 

@@ -15,12 +15,13 @@ use visitlog_core::{Day, Redacted, Timestamp, limits};
 
 use crate::class::{Asked, Kind};
 use crate::client::{AddressGroup, Client, OverTls, Peer};
-use crate::handover::{self, Ticket};
+use crate::handover;
 use crate::held;
 use crate::hints;
 use crate::protocol::PageSaid;
 use crate::settings::{Identify, Panicked};
 use crate::shared::Setup;
+use crate::ticket::Ticket;
 
 /// The pattern by which the app's router found the handler. A router, or the app, puts it into the extensions of the
 /// request or of the response; axum's `MatchedPath` is understood too, with the feature `axum`.

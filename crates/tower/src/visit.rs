@@ -270,11 +270,6 @@ impl Visit {
         let _only_once = self.inner.in_flight.set(hold);
     }
 
-    /// So many operations are lost.
-    pub(crate) fn lost(&self, ops: usize) {
-        self.inner.link.setup().counters.ops_lost.add(ops);
-    }
-
     /// The head of the answer is ready: what was said so far goes with it, the rest waits for a flush.
     pub(crate) fn close(&self) -> Sayings {
         let token = self.inner.origin.token;
