@@ -4,6 +4,7 @@
 //! transfer coding, a chunk size that is not plain hexadecimal, a line that does not end in CR LF, all fail.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -41,8 +42,19 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) framing: Framing,
-    /// Whether the connection may serve another request afterwards.
-    pub(crate) keep_alive: bool,
+    pub(crate) keep_alive: KeepAlive,
+    /// The reason phrase, if it is not the usual one.
+    pub(crate) reason: Option<Bytes>,
+}
+
+/// Whether the connection may serve another request afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeepAlive {
+    Close,
+    Open,
+    /// Until it has been idle for so long: somewhat less than the upstream said that it would keep it (`Keep-Alive:
+    /// timeout`), for a request that meets its close on the way may be lost.
+    For(Duration),
 }
 
 /// What is still to come of a response's body.
@@ -89,7 +101,9 @@ impl Framing {
 pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, DecodeError> {
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
+    let mut parser = httparse::ParserConfig::default();
+    // RFC 9112, 5.1: a proxy removes it. What a space hid from others is normal for whoever gets our answer.
+    parser.allow_spaces_after_header_name_in_responses(true);
     let length = match parser.parse_response_with_uninit_headers(&mut response, input, &mut lines) {
         Ok(httparse::Status::Complete(length)) if length <= HEAD_BYTES_MAX => length,
         Ok(httparse::Status::Partial) if input.len() < HEAD_BYTES_MAX => return Ok(None),
@@ -98,6 +112,7 @@ pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, De
     };
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(DecodeError::Head)?;
     let is_11 = response.version == Some(1);
+    let has_reason = response.reason != status.canonical_reason();
     let start = input.as_ptr() as usize;
     let mut spans = Vec::with_capacity(response.headers.len());
     for line in response.headers.iter() {
@@ -112,15 +127,38 @@ pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, De
         let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| DecodeError::Head)?;
         headers.append(name, value);
     }
-    let framing = framing(&headers, status, is_11, to)?;
-    let keep_alive = framing != Framing::UntilClose && is_persistent(&headers, is_11);
-    Ok(Some(Head { status, headers, framing, keep_alive }))
+    let framing = framing(&mut headers, status, is_11, to)?;
+    let keep_alive = match framing {
+        Framing::UntilClose => KeepAlive::Close,
+        _ => keep_alive(&headers, is_11),
+    };
+    let reason = if has_reason { reason(&bytes) } else { None };
+    Ok(Some(Head { status, headers, framing, keep_alive, reason }))
 }
 
-/// RFC 9112, section 6.3, without its leniencies.
-fn framing(headers: &HeaderMap, status: StatusCode, is_11: bool, to: &Method) -> Result<Framing, DecodeError> {
+/// What stands behind the status, which the parser gives only where it is ASCII.
+fn reason(head: &Bytes) -> Option<Bytes> {
+    let line = head.iter().position(|byte| *byte == b'\n')?;
+    let line = head.slice(..line);
+    let start = line.iter().enumerate().filter(|(_, byte)| **byte == b' ').nth(1)?.0 + 1;
+    let end = line.len() - usize::from(line.ends_with(b"\r"));
+    (start < end).then(|| line.slice(start..end))
+}
+
+/// RFC 9112, section 6.3, without its leniencies. Leaves one way at most to read the length for whoever comes next.
+fn framing(headers: &mut HeaderMap, status: StatusCode, is_11: bool, to: &Method) -> Result<Framing, DecodeError> {
     let coded = headers.contains_key(header::TRANSFER_ENCODING);
     let length = length(headers)?;
+    match length {
+        // RFC 9110, 8.6: there is none.
+        Some(_) if status.is_informational() || status == StatusCode::NO_CONTENT => {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        Some(length) => {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        None => {}
+    }
     if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
         return Ok(Framing::EMPTY);
     }
@@ -163,15 +201,33 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-fn is_persistent(headers: &HeaderMap, is_11: bool) -> bool {
+fn keep_alive(headers: &HeaderMap, is_11: bool) -> KeepAlive {
     let mut persistent = is_11;
     for member in super::headers::members(headers, &header::CONNECTION) {
         if member.eq_ignore_ascii_case(b"close") {
-            return false;
+            return KeepAlive::Close;
         }
         persistent |= member.eq_ignore_ascii_case(b"keep-alive");
     }
-    persistent
+    match idle_seconds(headers) {
+        _ if !persistent => KeepAlive::Close,
+        None => KeepAlive::Open,
+        Some(0) => KeepAlive::Close,
+        Some(seconds) => {
+            let said = Duration::from_secs(seconds);
+            KeepAlive::For(said - (said / 2).min(Duration::from_secs(1)))
+        }
+    }
+}
+
+/// `timeout` of `Keep-Alive` (RFC 2068, 19.7.1.1): how long the upstream keeps an idle connection.
+fn idle_seconds(headers: &HeaderMap) -> Option<u64> {
+    super::headers::members(headers, &HeaderName::from_static("keep-alive")).find_map(|member| {
+        let equals = member.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (member[..equals].trim_ascii(), member[equals + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        if name.eq_ignore_ascii_case(b"timeout") { decimal(value) } else { None }
+    })
 }
 
 /// Takes the next piece of a body off the front of `input`.

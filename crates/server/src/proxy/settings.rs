@@ -27,8 +27,9 @@ pub struct ProxySettings {
     pub timeouts: Timeouts,
     /// Idle upstream connections kept for reuse, in each pool (one pool per worker). Default 64.
     pub idle_connections_max: usize,
-    /// An upstream connection idle for longer is closed. Default 4 s: below the keep-alive time of
-    /// common servers, of which Node.js has the shortest (5 s).
+    /// An upstream connection idle for longer is closed; sooner if the upstream says by `Keep-Alive: timeout` that it
+    /// would close it. Default 4 s: below the keep-alive time of common servers, of which Node.js has the shortest
+    /// (5 s).
     pub idle_connection_timeout: Duration,
 }
 
@@ -61,6 +62,9 @@ pub struct Timeouts {
     /// How long an upload with `Expect: 100-continue` waits for the upstream's word before it is let through anyway
     /// (RFC 9110, 10.1.1: an old upstream never sends one). Default 1 s.
     pub expect_continue: Duration,
+    /// After an answer that came before the upload was through, how long that is read on and thrown away, so that the
+    /// answer reaches a client that sends still. Default 30 s; 5 s without a byte end it too.
+    pub unwanted_upload: Duration,
 }
 
 impl Default for Timeouts {
@@ -70,6 +74,7 @@ impl Default for Timeouts {
             response_head: Duration::from_secs(60),
             idle_body: Duration::from_secs(60),
             expect_continue: Duration::from_secs(1),
+            unwanted_upload: Duration::from_secs(30),
         }
     }
 }

@@ -4,8 +4,13 @@
 
 mod basics;
 mod bodies;
+mod early;
 mod forwarding;
+mod half_closed;
+mod hostile;
+mod logins;
 mod raw;
+mod reuse;
 mod shutdown;
 mod smuggling;
 mod timeouts;
