@@ -149,6 +149,9 @@ pub(crate) struct ServeArgs {
     /// How long an unused connection to the site is kept; less where the site says so (`Keep-Alive: timeout`)
     #[arg(long, value_name = "TIME", default_value = "4s", value_parser = duration)]
     pub(crate) upstream_idle_timeout: Duration,
+    /// Pass on as they are redirects and cookies that name the site's own address, or the path in --upstream
+    #[arg(long)]
+    pub(crate) no_map_back: bool,
     /// How long the end waits for requests under way
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) drain_timeout: Duration,

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -44,6 +45,8 @@ pub(crate) enum Reach {
 /// See the module.
 pub(crate) struct Connection {
     stream: TcpStream,
+    /// Who is at the other end.
+    peer: SocketAddr,
     request: Outgoing,
     response: Incoming,
     reach: Reach,
@@ -68,17 +71,18 @@ struct Incoming {
 }
 
 /// Connects, within the time allowed.
-async fn connect(settings: &Validated) -> Result<TcpStream, Failure> {
+async fn connect(settings: &Validated) -> Result<(TcpStream, SocketAddr), Failure> {
     let connecting = async {
         let stream = match &settings.target {
             Target::Address(address) => TcpStream::connect(address).await?,
             Target::Name(host, port) => TcpStream::connect((host.as_str(), *port)).await?,
         };
         stream.set_nodelay(true)?;
-        Ok::<_, io::Error>(stream)
+        let peer = stream.peer_addr()?;
+        Ok::<_, io::Error>((stream, peer))
     };
     match tokio::time::timeout(settings.timeouts.connect, connecting).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(connected)) => Ok(connected),
         Ok(Err(error)) => {
             tracing::warn!(%error, "upstream: cannot connect");
             Err(Failure::Unreachable)
@@ -93,9 +97,10 @@ async fn connect(settings: &Validated) -> Result<TcpStream, Failure> {
 impl Connection {
     /// A fresh connection.
     pub(crate) async fn open(settings: &Validated) -> Result<Box<Self>, Failure> {
-        let stream = connect(settings).await?;
+        let (stream, peer) = connect(settings).await?;
         Ok(Box::new(Self {
             stream,
+            peer,
             request: Outgoing::nothing(),
             response: Incoming {
                 input: BytesMut::new(),
@@ -110,6 +115,11 @@ impl Connection {
             idle_timeout: settings.idle_connection_timeout,
             idle_until: Instant::now(),
         }))
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     /// Who may use it again.

@@ -25,6 +25,7 @@ mod exchange_error;
 mod headers;
 mod ingress;
 mod login;
+mod map_back;
 mod outgoing;
 mod pool;
 mod request_body;

@@ -20,6 +20,7 @@ use super::error::{Failure, SettingsError};
 use super::exchange_error::ExchangeError;
 use super::headers;
 use super::ingress::{self, Cleaned};
+use super::map_back::map_back;
 use super::pool::Pool;
 use super::request_body::{RequestBody, Upload};
 use super::route::Route;
@@ -162,7 +163,7 @@ impl Shared {
             Some(switching) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
                 Ok(self.with_via(upgrade::switch(answer, connection, switching)?))
             }
-            _ => self.pass_on(answer, connection, route, client),
+            _ => self.pass_on(answer, connection, route, client, &head.headers),
         }
     }
 
@@ -230,6 +231,7 @@ impl Shared {
         connection: Box<Connection>,
         route: Route,
         client: Option<ClientConnection>,
+        request: &HeaderMap,
     ) -> Result<Response<Body>, Failure> {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             tracing::warn!("upstream: switched protocols without being asked");
@@ -238,7 +240,7 @@ impl Shared {
         // What else a client sends while it uploads may be thrown away (RFC 9110, 10.1.1; RFC 9112, 9.6); a login ends
         // with the connection that carries it.
         let close = connection.is_uploading() || (route.logs_in() && head.keep_alive == KeepAlive::Close);
-
+        let peer = connection.peer();
         let idle_timeout = (!is_event_stream(&head.headers)).then_some(self.settings.timeouts.idle_body);
         let mut response = Response::new(Body::streaming(connection, route, idle_timeout, client));
         *response.status_mut() = head.status;
@@ -250,6 +252,9 @@ impl Shared {
         headers::remove_hop_by_hop(response.headers_mut(), &found);
         if close {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.settings.map_back {
+            map_back(response.headers_mut(), request, &self.settings, peer);
         }
         Ok(self.with_via(response))
     }

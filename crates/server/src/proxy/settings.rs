@@ -31,6 +31,9 @@ pub struct ProxySettings {
     /// would close it. Default 4 s: below the keep-alive time of common servers, of which Node.js has the shortest
     /// (5 s).
     pub idle_connection_timeout: Duration,
+    /// Where an answer names the upstream itself, or the base path (`Location`, `Content-Location`, `Refresh`, a
+    /// cookie's `Path` and `Domain`), the client is told where that is for it. Default on.
+    pub map_back: bool,
 }
 
 impl ProxySettings {
@@ -45,6 +48,7 @@ impl ProxySettings {
             timeouts: Timeouts::default(),
             idle_connections_max: 64,
             idle_connection_timeout: Duration::from_secs(4),
+            map_back: true,
         }
     }
 }
@@ -113,6 +117,7 @@ pub(crate) struct Validated {
     pub(crate) timeouts: Timeouts,
     pub(crate) idle_connections_max: usize,
     pub(crate) idle_connection_timeout: Duration,
+    pub(crate) map_back: bool,
 }
 
 /// Where to connect to.
@@ -183,6 +188,7 @@ impl TryFrom<ProxySettings> for Validated {
             timeouts: raw.timeouts,
             idle_connections_max: raw.idle_connections_max,
             idle_connection_timeout: raw.idle_connection_timeout,
+            map_back: raw.map_back,
         })
     }
 }

@@ -9,6 +9,7 @@ mod forwarding;
 mod half_closed;
 mod hostile;
 mod logins;
+mod map_back;
 mod raw;
 mod reuse;
 mod shutdown;
