@@ -36,6 +36,8 @@ struct Streaming {
     /// None: it may be silent for as long as it likes.
     idle_timeout: Option<Duration>,
     client: Option<ClientConnection>,
+    /// Why there is no more, told with the next poll.
+    broken: Option<ExchangeError>,
 }
 
 impl std::fmt::Debug for Streaming {
@@ -75,7 +77,12 @@ impl Body {
         if let Some(idle_timeout) = idle_timeout {
             connection.restart_timer(idle_timeout);
         }
-        Self::of(Kind::Streaming(Streaming { connection: Some((connection, route)), idle_timeout, client }))
+        Self::of(Kind::Streaming(Streaming {
+            connection: Some((connection, route)),
+            idle_timeout,
+            client,
+            broken: None,
+        }))
     }
 
     /// The same, as a part of what the guard guards.
@@ -124,7 +131,7 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Streaming(streaming) => streaming.connection.is_none(),
+            Kind::Streaming(streaming) => streaming.connection.is_none() && streaming.broken.is_none(),
         }
     }
 
@@ -144,12 +151,15 @@ struct ClientLeft;
 
 impl Streaming {
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
         let Some((connection, _)) = &mut self.connection else { return Poll::Ready(None) };
         match connection.poll_body(cx) {
             Poll::Pending => {
                 let Some(idle_timeout) = self.idle_timeout else { return self.poll_client() };
                 let error = ready!(connection.poll_timeout(cx, idle_timeout));
-                self.fail(error)
+                self.fail(error, cx)
             }
             Poll::Ready(Some(Ok(frame))) => {
                 if connection.framing().is_done() {
@@ -159,7 +169,7 @@ impl Streaming {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => self.fail(error),
+            Poll::Ready(Some(Err(error))) => self.fail(error, cx),
             Poll::Ready(None) => {
                 self.give_back();
                 Poll::Ready(None)
@@ -178,16 +188,20 @@ impl Streaming {
 
     fn size_hint(&self) -> SizeHint {
         match self.connection.as_ref().map(|(connection, _)| connection.framing()) {
+            None if self.broken.is_some() => SizeHint::default(),
             None => SizeHint::with_exact(0),
             Some(Framing::Length(left)) => SizeHint::with_exact(left),
             Some(_) => SizeHint::default(),
         }
     }
 
-    fn fail(&mut self, error: ExchangeError) -> Polled {
+    /// Ends with an error, but not at once: hyper throws away what it has not sent by then, the head included.
+    fn fail(&mut self, error: ExchangeError, cx: &Context<'_>) -> Polled {
         tracing::warn!(%error, "upstream: the response broke off");
         self.connection = None;
-        Poll::Ready(Some(Err(error.into())))
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn give_back(&mut self) {

@@ -11,7 +11,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 /// Most header lines in a response, and fields in its trailers.
-const HEADERS_MAX: usize = 128;
+const HEADERS_MAX: usize = 512;
 /// Longest response head.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// Longest line with a chunk's size; extensions are allowed, but nobody uses them.

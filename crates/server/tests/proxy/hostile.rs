@@ -118,6 +118,15 @@ async fn what_says_that_nothing_may_be_transformed_stays() {
 }
 
 #[tokio::test]
+async fn an_answer_may_have_many_lines() {
+    let lines: String = (0..400).map(|number| format!("Link: </{number}.js>; rel=preload\r\n")).collect();
+    let answer = answered(&format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 5\r\n\r\nhello")).await;
+    assert_eq!(answer.to_ascii_lowercase().matches("\r\nlink: ").count(), 400);
+    let answer = answered(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(600))).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[tokio::test]
 async fn interim_answers_end() {
     let site = upstream(|_, mut client| async move {
         client.head().await;
@@ -212,6 +221,7 @@ async fn a_body_that_is_cut_or_garbled_is_cut_for_its_client_only() {
         client.send(GET).await;
         let all = client.rest().await;
         assert!(!all.ends_with("0\r\n\r\n"), "{bytes:?} ended as if whole: {all:?}");
+        assert!(all.starts_with("HTTP/1.1 200 OK\r\n"), "{bytes:?}: what was whole of it was lost: {all:?}");
         assert!(served.ask(GET).await.ends_with("hello"), "{bytes:?}");
     }
 }
