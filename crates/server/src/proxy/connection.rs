@@ -42,6 +42,17 @@ pub(crate) enum Reach {
     Nobody,
 }
 
+impl Reach {
+    /// After a request with a body. An upstream may not read that, and take it for the next request. Where bodies have no
+    /// meaning (RFC 9110, 9.3), or none that every server knows, that is likely.
+    pub(crate) fn after_body(method: &Method) -> Self {
+        match *method {
+            Method::POST | Method::PUT | Method::PATCH => Self::OneClient,
+            _ => Self::Nobody,
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -135,10 +146,7 @@ impl Connection {
     /// Sets the request that [`exchange`](Self::exchange) sends.
     pub(crate) fn start(&mut self, head: &request::Parts, body: RequestBody, upload: Option<Arc<Upload>>) {
         if body.framing().is_some() {
-            // An upstream may not read a body, and take it for the next request. Where bodies have no meaning
-            // (RFC 9110, 9.3) or none that every server knows, that is likely.
-            let is_read = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-            self.narrow(if is_read { Reach::OneClient } else { Reach::Nobody });
+            self.narrow(Reach::after_body(&head.method));
         }
         self.response.interim = 0;
         self.request.set(head, body, upload);

@@ -21,36 +21,48 @@ const TRAILERS_BYTES_MAX: usize = 64 * 1024;
 
 /// What makes a response unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
+    /// The head is none.
     #[error("not an HTTP/1 response head")]
     Head,
+    /// The head is too long.
     #[error("a response head longer than {HEAD_BYTES_MAX} bytes or {HEADERS_MAX} lines")]
     HeadTooLong,
+    /// There are two lengths.
     #[error("a response whose length can be read in two ways")]
     Ambiguous,
+    /// It is coded in another way.
     #[error("a transfer coding other than chunked")]
     Coding,
+    /// A chunk is none.
     #[error("a chunk with a bad size or end")]
     Chunk,
+    /// The trailers are none, or too long.
     #[error("bad trailers")]
     Trailers,
 }
 
 /// A response's head.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) framing: Framing,
-    pub(crate) keep_alive: KeepAlive,
+pub struct Head {
+    /// The status.
+    pub status: StatusCode,
+    /// The lines, with one `Content-Length` at most.
+    pub headers: HeaderMap,
+    /// What follows.
+    pub framing: Framing,
+    /// What becomes of the connection.
+    pub keep_alive: KeepAlive,
     /// The reason phrase, if it is not the usual one.
-    pub(crate) reason: Option<Bytes>,
+    pub reason: Option<Bytes>,
 }
 
 /// Whether the connection may serve another request afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeepAlive {
+pub enum KeepAlive {
+    /// It may not.
     Close,
+    /// It may.
     Open,
     /// Until it has been idle for so long: somewhat less than the upstream said that it would keep it (`Keep-Alive:
     /// timeout`), for a request that meets its close on the way may be lost.
@@ -59,7 +71,7 @@ pub(crate) enum KeepAlive {
 
 /// What is still to come of a response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
     /// So many bytes.
     Length(u64),
     /// Chunks.
@@ -70,35 +82,47 @@ pub(crate) enum Framing {
 
 /// Where in a chunked body the next byte stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chunk {
+pub enum Chunk {
+    /// A line with a chunk's size.
     Size,
+    /// So many bytes of a chunk.
     Data(u64),
+    /// The line break behind them.
     DataEnd,
+    /// The trailers.
     Trailers,
+    /// Nothing more.
     Done,
 }
 
 /// What was found in a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
+    /// Bytes of the body.
     Data(Bytes),
+    /// What follows the last chunk.
     Trailers(HeaderMap),
     /// More bytes are needed.
     More,
+    /// The body is over.
     End,
 }
 
 impl Framing {
-    pub(crate) const EMPTY: Self = Self::Length(0);
+    /// No body.
+    pub const EMPTY: Self = Self::Length(0);
 
     /// Whether nothing more is to come.
-    pub(crate) fn is_done(self) -> bool {
+    pub fn is_done(self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunk::Done))
     }
 }
 
 /// Takes a head off the front of `input`, if it is all there. `to` is the request's method.
-pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, DecodeError> {
+///
+/// # Errors
+/// If it is none, too long, or can be read in two ways.
+pub fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, DecodeError> {
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut []);
     let mut parser = httparse::ParserConfig::default();
@@ -231,7 +255,10 @@ fn idle_seconds(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Takes the next piece of a body off the front of `input`.
-pub(crate) fn body(input: &mut BytesMut, framing: &mut Framing) -> Result<Piece, DecodeError> {
+///
+/// # Errors
+/// If a chunk or the trailers are none.
+pub fn body(input: &mut BytesMut, framing: &mut Framing) -> Result<Piece, DecodeError> {
     match framing {
         Framing::Length(left) => Ok(data(input, left)),
         Framing::UntilClose if input.is_empty() => Ok(Piece::More),
@@ -310,7 +337,7 @@ fn chunk_size(input: &mut BytesMut) -> Result<Option<u64>, DecodeError> {
 fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, DecodeError> {
     let mut lines = [httparse::EMPTY_HEADER; HEADERS_MAX];
     match httparse::parse_headers(input, &mut lines) {
-        Ok(httparse::Status::Complete((length, lines))) => {
+        Ok(httparse::Status::Complete((length, lines))) if length <= TRAILERS_BYTES_MAX => {
             let mut trailers = HeaderMap::new();
             for line in lines {
                 let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| DecodeError::Trailers)?;
@@ -320,7 +347,7 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, DecodeError> {
             let _ = input.split_to(length);
             Ok(Some(trailers))
         }
-        Ok(httparse::Status::Partial) if input.len() <= TRAILERS_BYTES_MAX => Ok(None),
+        Ok(httparse::Status::Partial) if input.len() < TRAILERS_BYTES_MAX => Ok(None),
         _ => Err(DecodeError::Trailers),
     }
 }

@@ -188,8 +188,12 @@ fn bad_chunks() {
         }
     }
     assert!(chunks(&"1".repeat(CHUNK_LINE_BYTES_MAX + 1), 512).is_err());
-    let long = format!("0\r\nX: {}", "y".repeat(TRAILERS_BYTES_MAX));
-    assert!(chunks(&long, long.len()).is_err());
+    for end in ["", "\r\n\r\n"] {
+        let long = format!("0\r\nX: {}{end}", "y".repeat(TRAILERS_BYTES_MAX));
+        for step in [512, long.len()] {
+            assert!(chunks(&long, step).is_err(), "{end:?} in pieces of {step}");
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::{self, HeaderMap, HeaderValue};
 
 use super::headers::X_FORWARDED_HOST;
-use super::settings::{Target, Validated};
+use super::settings::{HostHeader, Target, Validated};
 
 /// Maps everything in `answer` that tells where something is. `request` is what the upstream got, `peer` who it is.
 pub(crate) fn map_back(answer: &mut HeaderMap, request: &HeaderMap, settings: &Validated, peer: SocketAddr) {
@@ -40,14 +40,12 @@ impl Place<'_> {
         let Some((scheme, authority, path)) = split(url) else {
             return self.without_base(url).map(as_path);
         };
-        if self.is_upstream(scheme, authority) {
-            return Some(as_path(self.without_base(path).unwrap_or_else(|| path.to_vec())));
+        if self.is_client_side(authority) {
+            let before = &url[..url.len() - path.len()];
+            return Some([before, &self.without_base(path)?].concat());
         }
-        if !self.is_client_side(authority) {
-            return None;
-        }
-        let before = &url[..url.len() - path.len()];
-        Some([before, &self.without_base(path)?].concat())
+        let path = self.without_base(path).unwrap_or_else(|| path.to_vec());
+        self.is_upstream(scheme, authority).then(|| as_path(path))
     }
 
     /// `Refresh: 5; url=...`, and what browsers take for the same (HTML, "shared declarative refresh steps").
@@ -146,7 +144,8 @@ impl Place<'_> {
 
     /// The hosts that the client may know us by.
     fn client_sides(&self) -> impl Iterator<Item = &[u8]> {
-        [header::HOST, X_FORWARDED_HOST].into_iter().filter_map(|name| Some(self.request.get(name)?.as_bytes()))
+        let kept = (self.settings.host == HostHeader::Keep).then_some(header::HOST);
+        kept.into_iter().chain([X_FORWARDED_HOST]).filter_map(|name| Some(self.request.get(name)?.as_bytes()))
     }
 
     fn is_client_side(&self, authority: &[u8]) -> bool {

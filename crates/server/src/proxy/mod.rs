@@ -18,7 +18,8 @@
 
 mod body;
 mod connection;
-mod decode;
+#[doc(hidden)] // for the fuzz target
+pub mod decode;
 mod encode;
 mod error;
 mod exchange_error;

@@ -107,7 +107,7 @@ impl Route {
 
     fn take_reserved(&self, careful: bool) -> Option<Box<Connection>> {
         let (reserved, asker) = self.reserved.as_ref()?;
-        reserved.take(asker, careful)
+        reserved.take(asker, careful || self.logs_in)
     }
 
     /// Whether the connection carries a login.

@@ -14,7 +14,7 @@ use hyper::ext::ReasonPhrase;
 use tower_service::Service;
 
 use super::body::Body;
-use super::connection::Connection;
+use super::connection::{Connection, Reach};
 use super::decode::{Head, KeepAlive};
 use super::error::{Failure, SettingsError};
 use super::exchange_error::ExchangeError;
@@ -149,6 +149,9 @@ impl Shared {
         if upload.is_none() {
             // RFC 9110, 10.1.1: there is nothing to wait for.
             head.headers.remove(header::EXPECT);
+        } else if Reach::after_body(&head.method) == Reach::Nobody {
+            // Most upstreams that don't read the body then don't take it for a request either.
+            head.headers.append(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let mut route = Route::new(&self.pool, client.clone(), &head.headers, upload.is_some());
         let kept = if switching.is_some() {

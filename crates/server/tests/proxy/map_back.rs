@@ -191,6 +191,25 @@ async fn an_upstream_that_is_told_its_own_host_names_itself() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_for_the_upstreams_own_name_is_told_nothing_new() {
+    // As with one name for both, inside and outside.
+    let site = says("Location: http://localhost:{port}/x").await;
+    let served = Served::before(site);
+    let mut client = served.connect().await;
+    client.send(format!("GET / HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", site.port())).await;
+    assert_eq!(header(&client.head().await, "location"), Some(format!("http://localhost:{}/x", site.port())));
+}
+
+#[tokio::test]
+async fn a_cookie_for_the_clients_own_domain_stays() {
+    let site = says("Set-Cookie: a=1; Domain=localhost\r\nSet-Cookie: b=2; Domain=127.0.0.1").await;
+    let served = Served::before(site);
+    let mut client = served.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: www.localhost:8080\r\n\r\n").await;
+    assert_eq!(header(&client.head().await, "set-cookie").as_deref(), Some("a=1; domain=localhost | b=2"));
+}
+
+#[tokio::test]
 async fn an_upstream_known_by_name_may_name_its_address() {
     let site = says("Location: http://127.0.0.1:{port}/x").await;
     let served = Served::start(ProxySettings::new(format!("http://localhost:{}", site.port())));

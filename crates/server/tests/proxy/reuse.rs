@@ -59,6 +59,16 @@ async fn a_body_that_was_not_read_is_not_the_start_of_anothers_request() {
 }
 
 #[tokio::test]
+async fn an_upstream_is_told_that_nothing_follows_a_body_that_it_may_not_read() {
+    for (method, said) in [("GET", Some("close")), ("DELETE", Some("close")), ("SEARCH", Some("close")), ("POST", None)]
+    {
+        let (site, seen) = crate::raw::recorder(OK).await;
+        Served::before(site).ask(&format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")).await;
+        assert_eq!(header(&seen.last(), "connection").as_deref(), said, "{method}: {}", seen.last());
+    }
+}
+
+#[tokio::test]
 async fn a_get_with_a_body_desynchronises_nobody_not_even_its_own_client() {
     for method in ["GET", "OPTIONS", "DELETE", "PROPFIND"] {
         let (site, seen) = deaf_to_bodies().await;
