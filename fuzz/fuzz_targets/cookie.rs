@@ -17,10 +17,7 @@ use tower_service::Service;
 use visitlog_core::Day;
 use visitlog_core::ids::{Host, VisitId, Visitor};
 use visitlog_core::model::OpenVisit;
-use visitlog_core::ports::{
-    Arrival, AtOnce, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore,
-    StoreError, Token,
-};
+use visitlog_core::ports::{Arrival, AtOnce, Commit, Committed, Cursor, Inquiry, OpenPage, Reply, RequestId, SessionHold, SessionStore, StoreError, Token};
 use visitlog_tower::client::OverTls;
 use visitlog_tower::cookie::{CookieSettings, Secure};
 use visitlog_tower::token::Scope;

@@ -61,6 +61,12 @@ mod tests {
         ] {
             assert_eq!(is_asked_for_in(&one(header::WWW_AUTHENTICATE, said)), is, "{said:?}");
         }
+        // What IIS says with several providers, one line each.
+        for provider in ["Negotiate:Kerberos", "Negotiate:PKU2U", "Nego2 YHYGBisGAQUFAqBsMGqg"] {
+            let mut several = one(header::WWW_AUTHENTICATE, "Basic realm=\"x\"");
+            several.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(provider));
+            assert!(is_asked_for_in(&several), "{provider}");
+        }
         assert!(is_asked_for_in(&one(PERSISTENT_AUTH, "true")));
         assert!(!is_asked_for_in(&one(PERSISTENT_AUTH, "false")));
         assert!(!is_asked_for_in(&HeaderMap::new()));

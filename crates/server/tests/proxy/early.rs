@@ -214,6 +214,24 @@ async fn an_upload_that_nobody_wants_is_not_read_for_ever() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_100_continue_arrives() {
+    let site = upstream(|_, mut client| async move {
+        client.head().await;
+        client.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+        let mut piece = [0; 5000];
+        client.stream.read_exact(&mut piece).await.unwrap();
+        client.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\nxxxxxxxxx").await;
+    })
+    .await;
+    let served = Served::before(site);
+    let mut client = served.connect().await;
+    client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\nExpect: 100-continue\r\n\r\n").await;
+    assert!(client.head().await.starts_with("http/1.1 100 "));
+    client.send(vec![7; 8_000_000]).await;
+    assert_refused(&client.message(false).await, 9, "after 100 Continue");
+}
+
+#[tokio::test]
 async fn what_follows_an_upload_that_was_refused_is_no_request() {
     // The client was not told to continue, so the four bytes may be the next request's.
     let site = upstream(|_, mut client| async move {
