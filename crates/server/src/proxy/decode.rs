@@ -173,20 +173,12 @@ fn reason(head: &Bytes) -> Option<Bytes> {
 fn framing(headers: &mut HeaderMap, status: StatusCode, is_11: bool, to: &Method) -> Result<Framing, DecodeError> {
     let coded = headers.contains_key(header::TRANSFER_ENCODING);
     let length = length(headers)?;
-    match length {
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
         // RFC 9110, 8.6: there is none.
-        Some(_) if status.is_informational() || status == StatusCode::NO_CONTENT => {
-            headers.remove(header::CONTENT_LENGTH);
-        }
-        Some(length) => {
-            headers.insert(header::CONTENT_LENGTH, length.into());
-        }
-        None => {}
-    }
-    if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+        headers.remove(header::CONTENT_LENGTH);
         return Ok(Framing::EMPTY);
     }
-    if to == Method::HEAD {
+    if to == Method::HEAD || status == StatusCode::NOT_MODIFIED {
         return Ok(Framing::EMPTY);
     }
     if coded {
@@ -202,17 +194,22 @@ fn framing(headers: &mut HeaderMap, status: StatusCode, is_11: bool, to: &Method
     Ok(length.map_or(Framing::UntilClose, Framing::Length))
 }
 
-/// The length, which all lines must agree on.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, DecodeError> {
-    let mut found = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        let length = decimal(value.as_bytes()).ok_or(DecodeError::Ambiguous)?;
-        if found.is_some_and(|found| found != length) {
+/// The length, which all lines must agree on. It is left in one line, and in one way to write it.
+fn length(headers: &mut HeaderMap) -> Result<Option<u64>, DecodeError> {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let Some(first) = lines.next() else { return Ok(None) };
+    let length = decimal(first).ok_or(DecodeError::Ambiguous)?;
+    let mut is_plain = first.len() == 1 || !first.starts_with(b"0");
+    for other in lines {
+        if decimal(other) != Some(length) {
             return Err(DecodeError::Ambiguous);
         }
-        found = Some(length);
+        is_plain = false;
     }
-    Ok(found)
+    if !is_plain {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(Some(length))
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
