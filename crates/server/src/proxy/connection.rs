@@ -178,7 +178,9 @@ impl Connection {
         }
         self.response.framing = head.framing;
         self.response.keep_alive = head.keep_alive;
-        self.request.refused = head.status.is_client_error() || head.status.is_server_error();
+        if !head.status.is_success() {
+            self.request.break_off();
+        }
         Ok(head)
     }
 
@@ -220,11 +222,6 @@ impl Connection {
             return Ok(());
         }
         match self.request.poll(&mut self.stream, cx) {
-            Poll::Pending if self.request.refused && self.request.has_unwritten() => {
-                // It has refused, and reads no more now: the client is not held up by it.
-                self.request.break_off();
-                Ok(())
-            }
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(error)) => Err(error),
         }

@@ -32,8 +32,6 @@ pub(crate) struct Outgoing {
     body_begun: bool,
     /// The upstream takes no more.
     pub(crate) broken: bool,
-    /// The answer is an error.
-    pub(crate) refused: bool,
     /// It was broken off before the client's body was through.
     unread: bool,
 }
@@ -52,7 +50,6 @@ impl Outgoing {
             head_done: true,
             body_begun: false,
             broken: false,
-            refused: false,
             unread: false,
         }
     }
@@ -87,14 +84,15 @@ impl Outgoing {
         self.head_done = false;
         self.body_begun = false;
         self.broken = false;
-        self.refused = false;
         self.unread = false;
     }
 
-    /// Sends no more. What is left of the body is dropped, and so read and thrown away.
+    /// Sends no more of a body that is not through: the upstream does not want it. What is left is dropped, and so read
+    /// and thrown away.
     pub(crate) fn break_off(&mut self) {
-        self.broken = true;
-        self.unread |= self.body.take().is_some();
+        let unread = self.body.take().is_some();
+        self.broken |= unread || self.has_unwritten();
+        self.unread |= unread;
     }
 
     pub(crate) fn is_done(&self) -> bool {

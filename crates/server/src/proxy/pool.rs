@@ -60,11 +60,15 @@ impl Pool {
         drop(surplus);
     }
 
-    /// Sweeps `other` too, until that says that nothing is left to sweep.
-    pub(crate) fn look_after(self: &Arc<Self>, other: Weak<dyn Sweep>) {
+    /// Sweeps `other` too, until that says that nothing is left to sweep; `false` if there are too many already.
+    pub(crate) fn look_after(self: &Arc<Self>, other: Weak<dyn Sweep>) -> bool {
         let mut idle = self.idle.lock();
+        if idle.others.len() >= self.idle_max {
+            return false;
+        }
         idle.others.push(other);
         self.reap(&mut idle);
+        true
     }
 
     fn reap(self: &Arc<Self>, idle: &mut Idle) {

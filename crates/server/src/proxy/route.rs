@@ -43,15 +43,19 @@ impl Reserved {
         (in_time && state.asker == *asker && connection.is_alive(careful)).then_some(connection)
     }
 
-    /// Whether a pool must be asked to sweep it from now on.
-    fn put(&self, mut connection: Box<Connection>, asker: Asker) -> bool {
+    fn put(self: &Arc<Self>, mut connection: Box<Connection>, asker: Asker, pool: &Arc<Pool>) {
         connection.rest();
+        let unswept = {
+            let state = &mut *self.0.lock();
+            !state.logs_in && !std::mem::replace(&mut state.swept, true)
+        };
+        // A pool locks itself before what it sweeps.
+        let this: Weak<Self> = Arc::downgrade(self);
+        let has_room = !unswept || pool.look_after(this);
         let mut state = self.0.lock();
-        state.connection = Some(connection);
+        state.swept &= has_room;
+        state.connection = has_room.then_some(connection);
         state.asker = asker;
-        let unswept = !state.swept && !state.logs_in;
-        state.swept |= unswept;
-        unswept
     }
 }
 
@@ -140,10 +144,7 @@ impl Route {
         match (connection.reach(), self.reserved) {
             (Reach::Anyone, _) => self.pool.put(connection),
             (Reach::OneClient, Some((reserved, asker))) => {
-                if reserved.put(connection, asker) {
-                    let swept: Weak<Reserved> = Arc::downgrade(&reserved);
-                    self.pool.look_after(swept);
-                }
+                reserved.put(connection, asker, &self.pool);
             }
             (Reach::OneClient, None) | (Reach::Nobody, _) => {}
         }

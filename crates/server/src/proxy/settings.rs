@@ -25,7 +25,8 @@ pub struct ProxySettings {
     pub via: Option<String>,
     /// How long each step may take.
     pub timeouts: Timeouts,
-    /// Idle upstream connections kept for reuse, in each pool (one pool per worker). Default 64.
+    /// Idle upstream connections kept for reuse, in each pool (one pool per worker), and as many again for the clients
+    /// that sent bodies on them. Default 64.
     pub idle_connections_max: usize,
     /// An upstream connection idle for longer is closed; sooner if the upstream says by `Keep-Alive: timeout` that it
     /// would close it. Default 4 s: below the keep-alive time of common servers, of which Node.js has the shortest

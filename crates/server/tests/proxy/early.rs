@@ -214,6 +214,30 @@ async fn an_upload_that_nobody_wants_is_not_read_for_ever() {
 }
 
 #[tokio::test]
+async fn answers_that_refuse_nothing_may_come_early_too() {
+    for (status, page) in [("200 OK", 9), ("302 Found", 9), ("302 Found", 6_000_000)] {
+        for closes in [true, false] {
+            let site = upstream(move |_, mut client| async move {
+                client.head().await;
+                let body = "x".repeat(page);
+                client.send(format!("HTTP/1.1 {status}\r\nContent-Length: {page}\r\n\r\n{body}")).await;
+                if !closes {
+                    tokio::time::sleep(PATIENCE).await;
+                }
+            })
+            .await;
+            let served = Served::before(site);
+            let mut client = served.connect().await;
+            client.send("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n").await;
+            client.send(vec![7; 8_000_000]).await;
+            let answer = client.message(false).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{:?}", &answer[..answer.len().min(99)]);
+            assert_eq!(answer.matches('x').count(), page, "{status}, closes: {closes}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_after_100_continue_arrives() {
     let site = upstream(|_, mut client| async move {
         client.head().await;

@@ -107,6 +107,41 @@ async fn who_posts_uses_one_upstream_connection_again() {
 }
 
 #[tokio::test]
+async fn who_posts_holds_no_more_idle_connections_than_the_pool_does() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let count = open.clone();
+    let site = upstream(move |_, mut client| {
+        let count = count.clone();
+        async move {
+            count.fetch_add(1, SeqCst);
+            while !client.message(false).await.is_empty() {
+                client.send(OK).await;
+            }
+            count.fetch_sub(1, SeqCst);
+        }
+    })
+    .await;
+    let mut settings = ProxySettings::new(format!("http://{site}"));
+    settings.idle_connections_max = 3;
+    settings.idle_connection_timeout = Duration::from_millis(400);
+    let served = Served::start(settings);
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = served.connect().await;
+        for _ in 0..2 {
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").await;
+            assert!(client.message(false).await.ends_with("hello"));
+        }
+        clients.push(client);
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(open.load(SeqCst), 3);
+    // Nobody comes back for them, though their clients stay.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(open.load(SeqCst), 0);
+}
+
+#[tokio::test]
 async fn a_requests_framing_is_ours() {
     for (request, length) in [
         ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", None),
