@@ -195,3 +195,7 @@ fn host_and_port(authority: &[u8]) -> (&[u8], &[u8]) {
     let colon = authority.iter().rposition(|byte| *byte == b':').filter(|colon| !authority[*colon..].contains(&b']'));
     colon.map_or((authority, b""), |colon| (&authority[..colon], &authority[colon + 1..]))
 }
+
+#[cfg(test)]
+#[path = "map_back_tests.rs"]
+mod tests;
