@@ -34,6 +34,11 @@ fn asker(request: &HeaderMap) -> Asker {
     [request.get(headers::X_FORWARDED_FOR).cloned(), request.get(header::FORWARDED).cloned()]
 }
 
+/// Whether the upstream is told of somebody before our own peer.
+fn names_a_client(request: &HeaderMap) -> bool {
+    [headers::X_FORWARDED_FOR, header::FORWARDED].iter().any(|name| headers::members(request, name).count() > 1)
+}
+
 impl Reserved {
     /// The connection, if it is this asker's and still good.
     fn take(&self, asker: &Asker, careful: bool) -> Option<Box<Connection>> {
@@ -81,8 +86,16 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// For a request with these headers, as the upstream gets them.
-    pub(crate) fn new(pool: &Arc<Pool>, client: Option<ClientConnection>, request: &HeaderMap, has_body: bool) -> Self {
+    /// For a request with these headers, as the upstream gets them. Nothing is reserved for a proxy in front
+    /// (`from_proxy`) that does not say for whom it asks: it may mix its clients.
+    pub(crate) fn new(
+        pool: &Arc<Pool>,
+        client: Option<ClientConnection>,
+        from_proxy: bool,
+        request: &HeaderMap,
+        has_body: bool,
+    ) -> Self {
+        let client = client.filter(|_| !from_proxy || names_a_client(request));
         let logs_in = login::is_sent_in(request);
         let reserved = client.as_ref().and_then(|client| match logs_in || has_body {
             true => client.keep::<Reserved>(),

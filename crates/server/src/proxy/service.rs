@@ -144,7 +144,8 @@ impl Shared {
             }
             return Err(refused);
         }
-        self.rewrite(&mut request, cleaned)?;
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        self.rewrite(&mut request, peer, cleaned)?;
         let (mut head, ()) = request.into_parts();
         if upload.is_none() {
             // RFC 9110, 10.1.1: there is nothing to wait for.
@@ -153,7 +154,8 @@ impl Shared {
             // Most upstreams that don't read the body then don't take it for a request either.
             head.headers.append(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut route = Route::new(&self.pool, client.clone(), &head.headers, upload.is_some());
+        let from_proxy = self.settings.trusts(peer);
+        let mut route = Route::new(&self.pool, client.clone(), from_proxy, &head.headers, upload.is_some());
         let kept = if switching.is_some() {
             upgrade::switch_headers(&mut head.headers);
             route.take_login()
@@ -171,9 +173,8 @@ impl Shared {
     }
 
     /// Turns the client's request into ours.
-    fn rewrite<B>(&self, request: &mut Request<B>, cleaned: Cleaned) -> Result<(), Failure> {
+    fn rewrite<B>(&self, request: &mut Request<B>, peer: Option<IpAddr>, cleaned: Cleaned) -> Result<(), Failure> {
         let settings = &*self.settings;
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         request.extensions_mut().clear();
         *request.version_mut() = Version::HTTP_11;
         if !settings.base_path.is_empty() {
