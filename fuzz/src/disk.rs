@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use visitlog_core::ports::{Disk, DiskFile};
+use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 
 /// The disk. Clones share it.
 #[derive(Default, Clone)]
@@ -14,6 +14,9 @@ pub struct MemoryDisk(Arc<Mutex<BTreeMap<PathBuf, MemoryFile>>>);
 /// A file of it.
 #[derive(Default, Clone)]
 pub struct MemoryFile(Arc<Mutex<Vec<u8>>>);
+
+/// A folder of it.
+struct MemoryDir;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -33,6 +36,15 @@ impl MemoryDisk {
 
 impl Disk for MemoryDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = lock(&self.0).get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(file))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(lock(&self.0).entry(path.to_owned()).or_default().clone()))
     }
 
@@ -52,7 +64,13 @@ impl Disk for MemoryDisk {
         lock(&self.0).remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
+    fn open_dir(&self, _dir: &Path) -> io::Result<Arc<dyn DiskDir>> {
+        Ok(Arc::new(MemoryDir))
+    }
+}
+
+impl DiskDir for MemoryDir {
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -146,6 +146,12 @@ pub(crate) struct ServeArgs {
     /// How long an answer may stand still; then it is cut. Event streams may for ever
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(crate) idle_body_timeout: Duration,
+    /// How long an unused connection to the site is kept; less where the site says so (`Keep-Alive: timeout`)
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = duration)]
+    pub(crate) upstream_idle_timeout: Duration,
+    /// Pass on as they are redirects and cookies that name the site's own address, or the path in --upstream
+    #[arg(long)]
+    pub(crate) no_map_back: bool,
     /// How long the end waits for requests under way
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) drain_timeout: Duration,

@@ -103,6 +103,8 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     proxy.trusted_proxies = args.trusted_proxy.clone();
     proxy.timeouts.response_head = args.upstream_timeout;
     proxy.timeouts.idle_body = args.idle_body_timeout;
+    proxy.idle_connection_timeout = args.upstream_idle_timeout;
+    proxy.map_back = !args.no_map_back;
     let mut loops = ListenSettings { drain_timeout: args.drain_timeout, ..ListenSettings::default() };
     if let Some(workers) = args.workers {
         loops.workers = workers;

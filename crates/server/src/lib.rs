@@ -3,6 +3,7 @@
 pub mod admin;
 #[cfg(feature = "warehouse")]
 mod backward;
+pub mod client_connection;
 pub mod listen;
 #[cfg(feature = "warehouse")]
 pub mod lookup;

@@ -4,6 +4,7 @@
 //! The caller's runtime accepts and hands each connection to the thread that has the fewest. Nothing is shared between
 //! the threads but what the services share.
 
+mod half_close;
 mod stall;
 
 use std::io;
@@ -22,7 +23,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tower_service::Service;
 
+use self::half_close::HalfClose;
 use self::stall::StallTimeout;
+use crate::client_connection::ClientConnection;
 
 /// The first probe of a silent connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -268,7 +271,12 @@ where
 
     fn serve_connection(&self, accepted: Accepted) -> impl Future<Output = ()> + Send + use<S, B> {
         let (http, stopped) = (self.http.clone(), self.stopped.clone());
-        let service = WithPeer { service: TowerToHyperService::new(self.service.clone()), peer: Peer(accepted.peer) };
+        let connection = ClientConnection::default();
+        let service = WithPeer {
+            service: TowerToHyperService::new(self.service.clone()),
+            peer: Peer(accepted.peer),
+            connection: connection.clone(),
+        };
         let (head_timeout, write_timeout) = (self.settings.head_timeout, self.settings.write_timeout);
         async move {
             let Accepted { stream, peer: _, room, _counted } = accepted;
@@ -282,7 +290,7 @@ where
             if !speaks(&stream, head_timeout, stopped.clone()).await {
                 return;
             }
-            let stream = StallTimeout::new(TokioIo::new(stream), write_timeout, room);
+            let stream = StallTimeout::new(TokioIo::new(HalfClose::new(stream, connection)), write_timeout, room);
             let mut serving = std::pin::pin!(http.serve_connection(stream, service).with_upgrades());
             let served = tokio::select! {
                 biased;
@@ -332,6 +340,7 @@ async fn stop(mut stopped: watch::Receiver<bool>) {
 struct WithPeer<S> {
     service: S,
     peer: Peer,
+    connection: ClientConnection,
 }
 
 impl<S, B> hyper::service::Service<Request<B>> for WithPeer<S>
@@ -344,6 +353,8 @@ where
 
     fn call(&self, mut request: Request<B>) -> S::Future {
         request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.connection.clone());
+        self.connection.ask();
         self.service.call(request)
     }
 }

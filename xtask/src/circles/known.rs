@@ -15,16 +15,6 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "crates/server/src/admin/sinks.rs",
         "crates/server/src/admin/visits.rs",
     ],
-    &[
-        "crates/server/src/proxy/body.rs",
-        "crates/server/src/proxy/connection.rs",
-        "crates/server/src/proxy/decode.rs",
-        "crates/server/src/proxy/error.rs",
-        "crates/server/src/proxy/headers.rs",
-        "crates/server/src/proxy/pool.rs",
-        "crates/server/src/proxy/request_body.rs",
-        "crates/server/src/proxy/settings.rs",
-    ],
     &["crates/server/src/warehouse.rs", "crates/server/src/warehouse/storage.rs"],
     &[
         "crates/testkit/src/sim_disk/inode.rs",

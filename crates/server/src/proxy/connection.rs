@@ -5,22 +5,26 @@
 //! request, the connection and the body cost more than a quarter of the proxy's own time.) An idle connection is polled
 //! by nobody: whether the upstream closed it is looked at before it is used again.
 
-use std::io::{self, IoSlice};
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode, request};
-use http_body::{Body as _, Frame};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use http_body::Frame;
+use socket2::SockRef;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::decode::{self, DecodeError, Framing, Head, Piece};
-use super::encode::{self, BodyFraming};
+use super::decode::{self, DecodeError, Framing, Head, KeepAlive, Piece};
 use super::error::Failure;
+use super::exchange_error::{ExchangeError, INTERIM_MAX};
+use super::outgoing::Outgoing;
 use super::request_body::{RequestBody, Upload};
 use super::settings::{Target, Validated};
 
@@ -29,36 +33,42 @@ const READ_BYTES_MIN: usize = 8 * 1024;
 /// A long body is read in pieces of up to this size.
 const READ_BYTES_MAX: usize = 128 * 1024;
 
+/// Who may use a connection again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    Anyone,
+    /// The client connection that has used it.
+    OneClient,
+    Nobody,
+}
+
+impl Reach {
+    /// After a request with a body. An upstream may not read that, and take it for the next request. Where bodies have no
+    /// meaning (RFC 9110, 9.3), or none that every server knows, that is likely.
+    pub(crate) fn after_body(method: &Method) -> Self {
+        match *method {
+            Method::POST | Method::PUT | Method::PATCH => Self::OneClient,
+            _ => Self::Nobody,
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Connection {
     stream: TcpStream,
+    /// Who is at the other end.
+    peer: SocketAddr,
     request: Outgoing,
     response: Incoming,
+    reach: Reach,
     /// Made once and moved on for each exchange, which costs less than making one each time.
     timer: Pin<Box<Sleep>>,
     /// Pieces of the upload that had gone through when the timer was last moved on.
     frames_seen: u64,
-    /// When the last exchange was over.
-    pub(crate) idle_since: Instant,
-}
-
-/// The request on its way out.
-struct Outgoing {
-    method: Method,
-    /// The head; afterwards, what stands before each piece of the body.
-    buffer: Vec<u8>,
-    piece: Bytes,
-    after_piece: &'static [u8],
-    written: usize,
-    body: Option<(RequestBody, BodyFraming)>,
-    upload: Option<Arc<Upload>>,
-    /// Doing it twice does no harm, and the buffer holds all of it.
-    repeatable: bool,
-    head_done: bool,
-    /// Something was taken from the body.
-    body_begun: bool,
-    /// The upstream takes no more.
-    broken: bool,
+    /// How long it may be idle at most.
+    idle_timeout: Duration,
+    /// When it has been idle for too long.
+    idle_until: Instant,
 }
 
 /// The response on its way in.
@@ -66,52 +76,24 @@ struct Incoming {
     input: BytesMut,
     read_bytes: usize,
     framing: Framing,
-    keep_alive: bool,
-}
-
-/// Why there is no response, or no more of it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ExchangeError {
-    #[error("the upload broke off")]
-    Upload(#[source] super::BoxError),
-    #[error("the upload is not as long as was said")]
-    UploadLength,
-    #[error("nothing moved for too long")]
-    Timeout,
-    #[error("the client sent nothing for too long")]
-    ClientTimeout,
-    #[error("the connection was closed before the response")]
-    Closed(#[source] Option<io::Error>),
-    #[error("the connection was closed within the response")]
-    Incomplete(#[source] Option<io::Error>),
-    #[error("the response cannot be understood")]
-    Decode(#[from] DecodeError),
-}
-
-impl ExchangeError {
-    pub(crate) fn failure(&self) -> Failure {
-        match self {
-            Self::Upload(_) => Failure::BadRequest("the upload broke off"),
-            Self::UploadLength => Failure::BadRequest("the upload is not as long as was said"),
-            Self::Timeout => Failure::Timeout,
-            Self::ClientTimeout => Failure::ClientStalled,
-            Self::Closed(_) | Self::Incomplete(_) | Self::Decode(_) => Failure::BadAnswer,
-        }
-    }
+    keep_alive: KeepAlive,
+    /// Interim answers to this request.
+    interim: usize,
 }
 
 /// Connects, within the time allowed.
-async fn connect(settings: &Validated) -> Result<TcpStream, Failure> {
+async fn connect(settings: &Validated) -> Result<(TcpStream, SocketAddr), Failure> {
     let connecting = async {
         let stream = match &settings.target {
             Target::Address(address) => TcpStream::connect(address).await?,
             Target::Name(host, port) => TcpStream::connect((host.as_str(), *port)).await?,
         };
         stream.set_nodelay(true)?;
-        Ok::<_, io::Error>(stream)
+        let peer = stream.peer_addr()?;
+        Ok::<_, io::Error>((stream, peer))
     };
     match tokio::time::timeout(settings.timeouts.connect, connecting).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(connected)) => Ok(connected),
         Ok(Err(error)) => {
             tracing::warn!(%error, "upstream: cannot connect");
             Err(Failure::Unreachable)
@@ -126,44 +108,59 @@ async fn connect(settings: &Validated) -> Result<TcpStream, Failure> {
 impl Connection {
     /// A fresh connection.
     pub(crate) async fn open(settings: &Validated) -> Result<Box<Self>, Failure> {
-        let stream = connect(settings).await?;
+        let (stream, peer) = connect(settings).await?;
         Ok(Box::new(Self {
             stream,
+            peer,
             request: Outgoing::nothing(),
             response: Incoming {
                 input: BytesMut::new(),
                 read_bytes: READ_BYTES_MIN,
                 framing: Framing::EMPTY,
-                keep_alive: true,
+                keep_alive: KeepAlive::Open,
+                interim: 0,
             },
+            reach: Reach::Anyone,
             timer: Box::pin(tokio::time::sleep(settings.timeouts.response_head)),
             frames_seen: 0,
-            idle_since: Instant::now(),
+            idle_timeout: settings.idle_connection_timeout,
+            idle_until: Instant::now(),
         }))
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Who may use it again.
+    pub(crate) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// From now on at most these may use it again.
+    pub(crate) fn narrow(&mut self, reach: Reach) {
+        self.reach = self.reach.max(reach);
     }
 
     /// Sets the request that [`exchange`](Self::exchange) sends.
     pub(crate) fn start(&mut self, head: &request::Parts, body: RequestBody, upload: Option<Arc<Upload>>) {
-        let request = &mut self.request;
-        let framing = body.framing();
-        request.buffer.clear();
-        encode::head(&mut request.buffer, &head.method, &head.uri, &head.headers, framing);
-        request.method = head.method.clone();
-        request.repeatable = framing.is_none() && head.method.is_idempotent();
-        request.body = framing.map(|framing| (body, framing));
-        request.upload = upload;
-        request.rewind();
+        if body.framing().is_some() {
+            self.narrow(Reach::after_body(&head.method));
+        }
+        self.response.interim = 0;
+        self.request.set(head, body, upload);
         self.frames_seen = 0;
     }
 
     /// Whether sending the request again does no harm: nothing of it was written, or it may be repeated.
     pub(crate) fn may_start_again(&self) -> bool {
-        let request = &self.request;
-        request.repeatable || (request.written == 0 && !request.head_done && !request.body_begun)
+        self.request.may_start_again()
     }
 
     /// Takes over the request of a connection that was closed under it.
     pub(crate) fn take_over(&mut self, mut from: Box<Self>) {
+        self.narrow(from.reach);
         self.request = std::mem::replace(&mut from.request, Outgoing::nothing());
         self.request.rewind();
     }
@@ -181,6 +178,9 @@ impl Connection {
         }
         self.response.framing = head.framing;
         self.response.keep_alive = head.keep_alive;
+        if !head.status.is_success() {
+            self.request.break_off();
+        }
         Ok(head)
     }
 
@@ -198,9 +198,13 @@ impl Connection {
                 if let (StatusCode::CONTINUE, Some(upload)) = (head.status, &self.request.upload) {
                     upload.open();
                 }
+                self.response.interim += 1;
+                if self.response.interim > INTERIM_MAX {
+                    return Poll::Ready(Err(ExchangeError::Interim));
+                }
                 continue;
             }
-            let began = !self.response.input.is_empty();
+            let began = self.response.interim > 0 || !self.response.input.is_empty();
             match ready!(self.response.poll_read(&mut self.stream, cx)) {
                 Ok(0) if began => return Poll::Ready(Err(ExchangeError::Incomplete(None))),
                 Ok(0) => return Poll::Ready(Err(ExchangeError::Closed(None))),
@@ -221,6 +225,11 @@ impl Connection {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(error)) => Err(error),
         }
+    }
+
+    /// Whether the client's upload is not through yet.
+    pub(crate) fn is_uploading(&self) -> bool {
+        self.request.is_uploading()
     }
 
     /// The next piece of the response's body; the upload goes on meanwhile.
@@ -266,17 +275,27 @@ impl Connection {
 
     /// Whether another request may be sent on it: request and response are through, and not a byte more has come.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.response.keep_alive
+        self.response.keep_alive != KeepAlive::Close
             && self.response.framing.is_done()
             && self.response.input.is_empty()
             && self.request.is_done()
             && !self.request.broken
     }
 
+    /// Whether it has not been idle for too long.
+    pub(crate) fn is_in_time(&self) -> bool {
+        Instant::now() < self.idle_until
+    }
+
     /// Looks whether an idle connection is still alive, without waiting. An upstream that says anything now has no
-    /// business to.
-    pub(crate) fn is_alive(&self) -> bool {
-        matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// business to. `careful`: asks the system, and does not rely on what the runtime has been told so far.
+    pub(crate) fn is_alive(&self, careful: bool) -> bool {
+        let read = if careful {
+            SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()])
+        } else {
+            self.stream.try_read(&mut [0])
+        };
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Starts the time that the next step may take.
@@ -306,122 +325,17 @@ impl Connection {
 
     /// Makes ready to wait in a pool.
     pub(crate) fn rest(&mut self) {
-        self.idle_since = Instant::now();
+        let idle = match self.response.keep_alive {
+            KeepAlive::For(said) => self.idle_timeout.min(said),
+            KeepAlive::Open | KeepAlive::Close => self.idle_timeout,
+        };
+        let now = Instant::now();
+        self.idle_until = now.checked_add(idle).unwrap_or(now);
         self.request.upload = None;
         if self.response.read_bytes > READ_BYTES_MIN {
             self.response.read_bytes = READ_BYTES_MIN;
             self.response.input = BytesMut::new();
         }
-    }
-}
-
-impl Outgoing {
-    fn nothing() -> Self {
-        Self {
-            method: Method::GET,
-            buffer: Vec::new(),
-            piece: Bytes::new(),
-            after_piece: b"",
-            written: 0,
-            body: None,
-            upload: None,
-            repeatable: false,
-            head_done: true,
-            body_begun: false,
-            broken: false,
-        }
-    }
-
-    fn rewind(&mut self) {
-        self.piece = Bytes::new();
-        self.after_piece = b"";
-        self.written = 0;
-        self.head_done = false;
-        self.body_begun = false;
-        self.broken = false;
-    }
-
-    fn is_done(&self) -> bool {
-        self.broken || (self.head_done && self.body.is_none() && !self.has_unwritten())
-    }
-
-    fn has_unwritten(&self) -> bool {
-        self.written < self.buffer.len() || !self.piece.is_empty() || !self.after_piece.is_empty()
-    }
-
-    /// Writes what there is to write, and asks the body for more. A first piece that is there already goes out with
-    /// the head.
-    fn poll(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
-        if !self.head_done
-            && !self.body_begun
-            && let Poll::Ready(gathered) = self.poll_piece(cx)
-        {
-            gathered?;
-        }
-        loop {
-            if let Err(error) = ready!(self.poll_write(stream, cx)) {
-                // Nothing more can be sent; the read side says how it ends.
-                tracing::debug!(%error, "upstream: it takes no more of the request");
-                self.broken = true;
-                self.head_done |= self.written > 0;
-                let ended = if self.head_done { Ok(()) } else { Err(ExchangeError::Closed(Some(error))) };
-                return Poll::Ready(ended);
-            }
-            self.head_done = true;
-            if self.body.is_none() {
-                // The buffer is kept: it may be sent again.
-                return Poll::Ready(Ok(()));
-            }
-            self.buffer.clear();
-            self.written = 0;
-            ready!(self.poll_piece(cx))?;
-        }
-    }
-
-    /// Appends the body's next piece, or its end, to what is to be written.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeError>> {
-        let Some((body, framing)) = &mut self.body else { return Poll::Ready(Ok(())) };
-        let frame = ready!(Pin::new(body).poll_frame(cx)).transpose();
-        self.body_begun = true;
-        let framed = match frame.map_err(ExchangeError::Upload)?.map(Frame::into_data) {
-            Some(Ok(piece)) if piece.is_empty() => Ok(()),
-            Some(Ok(piece)) => encode::before_piece(&mut self.buffer, &piece, framing).map(|after| {
-                self.piece = piece;
-                self.after_piece = after;
-            }),
-            end => {
-                let trailers = end.and_then(|frame| frame.err()?.into_trailers().ok());
-                let framed = encode::end(&mut self.buffer, trailers.as_ref(), *framing);
-                self.body = None;
-                framed
-            }
-        };
-        Poll::Ready(framed.map_err(|()| ExchangeError::UploadLength))
-    }
-
-    fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.has_unwritten() {
-            let rest = &self.buffer[self.written..];
-            let written = if self.piece.is_empty() && self.after_piece.is_empty() {
-                ready!(Pin::new(&mut *stream).poll_write(cx, rest))?
-            } else {
-                let slices = [IoSlice::new(rest), IoSlice::new(&self.piece), IoSlice::new(self.after_piece)];
-                ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &slices))?
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.advance(written);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn advance(&mut self, written: usize) {
-        let of_buffer = written.min(self.buffer.len() - self.written);
-        self.written += of_buffer;
-        let of_piece = (written - of_buffer).min(self.piece.len());
-        self.piece.advance(of_piece);
-        self.after_piece = &self.after_piece[(written - of_buffer - of_piece).min(self.after_piece.len())..];
     }
 }
 

@@ -4,13 +4,14 @@
 //! transfer coding, a chunk size that is not plain hexadecimal, a line that does not end in CR LF, all fail.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 /// Most header lines in a response, and fields in its trailers.
-const HEADERS_MAX: usize = 128;
+const HEADERS_MAX: usize = 512;
 /// Longest response head.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// Longest line with a chunk's size; extensions are allowed, but nobody uses them.
@@ -20,34 +21,57 @@ const TRAILERS_BYTES_MAX: usize = 64 * 1024;
 
 /// What makes a response unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
+    /// The head is none.
     #[error("not an HTTP/1 response head")]
     Head,
+    /// The head is too long.
     #[error("a response head longer than {HEAD_BYTES_MAX} bytes or {HEADERS_MAX} lines")]
     HeadTooLong,
+    /// There are two lengths.
     #[error("a response whose length can be read in two ways")]
     Ambiguous,
+    /// It is coded in another way.
     #[error("a transfer coding other than chunked")]
     Coding,
+    /// A chunk is none.
     #[error("a chunk with a bad size or end")]
     Chunk,
+    /// The trailers are none, or too long.
     #[error("bad trailers")]
     Trailers,
 }
 
 /// A response's head.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) framing: Framing,
-    /// Whether the connection may serve another request afterwards.
-    pub(crate) keep_alive: bool,
+pub struct Head {
+    /// The status.
+    pub status: StatusCode,
+    /// The lines, with one `Content-Length` at most.
+    pub headers: HeaderMap,
+    /// What follows.
+    pub framing: Framing,
+    /// What becomes of the connection.
+    pub keep_alive: KeepAlive,
+    /// The reason phrase, if it is not the usual one.
+    pub reason: Option<Bytes>,
+}
+
+/// Whether the connection may serve another request afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// It may not.
+    Close,
+    /// It may.
+    Open,
+    /// Until it has been idle for so long: somewhat less than the upstream said that it would keep it (`Keep-Alive:
+    /// timeout`), for a request that meets its close on the way may be lost.
+    For(Duration),
 }
 
 /// What is still to come of a response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
     /// So many bytes.
     Length(u64),
     /// Chunks.
@@ -58,38 +82,52 @@ pub(crate) enum Framing {
 
 /// Where in a chunked body the next byte stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chunk {
+pub enum Chunk {
+    /// A line with a chunk's size.
     Size,
+    /// So many bytes of a chunk.
     Data(u64),
+    /// The line break behind them.
     DataEnd,
+    /// The trailers.
     Trailers,
+    /// Nothing more.
     Done,
 }
 
 /// What was found in a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
+    /// Bytes of the body.
     Data(Bytes),
+    /// What follows the last chunk.
     Trailers(HeaderMap),
     /// More bytes are needed.
     More,
+    /// The body is over.
     End,
 }
 
 impl Framing {
-    pub(crate) const EMPTY: Self = Self::Length(0);
+    /// No body.
+    pub const EMPTY: Self = Self::Length(0);
 
     /// Whether nothing more is to come.
-    pub(crate) fn is_done(self) -> bool {
+    pub fn is_done(self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunk::Done))
     }
 }
 
 /// Takes a head off the front of `input`, if it is all there. `to` is the request's method.
-pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, DecodeError> {
+///
+/// # Errors
+/// If it is none, too long, or can be read in two ways.
+pub fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, DecodeError> {
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut []);
-    let parser = httparse::ParserConfig::default();
+    let mut parser = httparse::ParserConfig::default();
+    // RFC 9112, 5.1: a proxy removes it. What a space hid from others is normal for whoever gets our answer.
+    parser.allow_spaces_after_header_name_in_responses(true);
     let length = match parser.parse_response_with_uninit_headers(&mut response, input, &mut lines) {
         Ok(httparse::Status::Complete(length)) if length <= HEAD_BYTES_MAX => length,
         Ok(httparse::Status::Partial) if input.len() < HEAD_BYTES_MAX => return Ok(None),
@@ -98,6 +136,7 @@ pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, De
     };
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(DecodeError::Head)?;
     let is_11 = response.version == Some(1);
+    let has_reason = response.reason != status.canonical_reason();
     let start = input.as_ptr() as usize;
     let mut spans = Vec::with_capacity(response.headers.len());
     for line in response.headers.iter() {
@@ -112,19 +151,34 @@ pub(crate) fn head(input: &mut BytesMut, to: &Method) -> Result<Option<Head>, De
         let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| DecodeError::Head)?;
         headers.append(name, value);
     }
-    let framing = framing(&headers, status, is_11, to)?;
-    let keep_alive = framing != Framing::UntilClose && is_persistent(&headers, is_11);
-    Ok(Some(Head { status, headers, framing, keep_alive }))
+    let framing = framing(&mut headers, status, is_11, to)?;
+    let keep_alive = match framing {
+        Framing::UntilClose => KeepAlive::Close,
+        _ => keep_alive(&headers, is_11),
+    };
+    let reason = if has_reason { reason(&bytes) } else { None };
+    Ok(Some(Head { status, headers, framing, keep_alive, reason }))
 }
 
-/// RFC 9112, section 6.3, without its leniencies.
-fn framing(headers: &HeaderMap, status: StatusCode, is_11: bool, to: &Method) -> Result<Framing, DecodeError> {
+/// What stands behind the status, which the parser gives only where it is ASCII.
+fn reason(head: &Bytes) -> Option<Bytes> {
+    let line = head.iter().position(|byte| *byte == b'\n')?;
+    let line = head.slice(..line);
+    let start = line.iter().enumerate().filter(|(_, byte)| **byte == b' ').nth(1)?.0 + 1;
+    let end = line.len() - usize::from(line.ends_with(b"\r"));
+    (start < end).then(|| line.slice(start..end))
+}
+
+/// RFC 9112, section 6.3, without its leniencies. Leaves one way at most to read the length for whoever comes next.
+fn framing(headers: &mut HeaderMap, status: StatusCode, is_11: bool, to: &Method) -> Result<Framing, DecodeError> {
     let coded = headers.contains_key(header::TRANSFER_ENCODING);
     let length = length(headers)?;
-    if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        // RFC 9110, 8.6: there is none.
+        headers.remove(header::CONTENT_LENGTH);
         return Ok(Framing::EMPTY);
     }
-    if to == Method::HEAD {
+    if to == Method::HEAD || status == StatusCode::NOT_MODIFIED {
         return Ok(Framing::EMPTY);
     }
     if coded {
@@ -140,17 +194,22 @@ fn framing(headers: &HeaderMap, status: StatusCode, is_11: bool, to: &Method) ->
     Ok(length.map_or(Framing::UntilClose, Framing::Length))
 }
 
-/// The length, which all lines must agree on.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, DecodeError> {
-    let mut found = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        let length = decimal(value.as_bytes()).ok_or(DecodeError::Ambiguous)?;
-        if found.is_some_and(|found| found != length) {
+/// The length, which all lines must agree on. It is left in one line, and in one way to write it.
+fn length(headers: &mut HeaderMap) -> Result<Option<u64>, DecodeError> {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let Some(first) = lines.next() else { return Ok(None) };
+    let length = decimal(first).ok_or(DecodeError::Ambiguous)?;
+    let mut is_plain = first.len() == 1 || !first.starts_with(b"0");
+    for other in lines {
+        if decimal(other) != Some(length) {
             return Err(DecodeError::Ambiguous);
         }
-        found = Some(length);
+        is_plain = false;
     }
-    Ok(found)
+    if !is_plain {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(Some(length))
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
@@ -163,19 +222,40 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-fn is_persistent(headers: &HeaderMap, is_11: bool) -> bool {
+fn keep_alive(headers: &HeaderMap, is_11: bool) -> KeepAlive {
     let mut persistent = is_11;
     for member in super::headers::members(headers, &header::CONNECTION) {
         if member.eq_ignore_ascii_case(b"close") {
-            return false;
+            return KeepAlive::Close;
         }
         persistent |= member.eq_ignore_ascii_case(b"keep-alive");
     }
-    persistent
+    match idle_seconds(headers) {
+        _ if !persistent => KeepAlive::Close,
+        None => KeepAlive::Open,
+        Some(0) => KeepAlive::Close,
+        Some(seconds) => {
+            let said = Duration::from_secs(seconds);
+            KeepAlive::For(said - (said / 2).min(Duration::from_secs(1)))
+        }
+    }
+}
+
+/// `timeout` of `Keep-Alive` (RFC 2068, 19.7.1.1): how long the upstream keeps an idle connection.
+fn idle_seconds(headers: &HeaderMap) -> Option<u64> {
+    super::headers::members(headers, &HeaderName::from_static("keep-alive")).find_map(|member| {
+        let equals = member.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (member[..equals].trim_ascii(), member[equals + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        if name.eq_ignore_ascii_case(b"timeout") { decimal(value) } else { None }
+    })
 }
 
 /// Takes the next piece of a body off the front of `input`.
-pub(crate) fn body(input: &mut BytesMut, framing: &mut Framing) -> Result<Piece, DecodeError> {
+///
+/// # Errors
+/// If a chunk or the trailers are none.
+pub fn body(input: &mut BytesMut, framing: &mut Framing) -> Result<Piece, DecodeError> {
     match framing {
         Framing::Length(left) => Ok(data(input, left)),
         Framing::UntilClose if input.is_empty() => Ok(Piece::More),
@@ -254,7 +334,7 @@ fn chunk_size(input: &mut BytesMut) -> Result<Option<u64>, DecodeError> {
 fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, DecodeError> {
     let mut lines = [httparse::EMPTY_HEADER; HEADERS_MAX];
     match httparse::parse_headers(input, &mut lines) {
-        Ok(httparse::Status::Complete((length, lines))) => {
+        Ok(httparse::Status::Complete((length, lines))) if length <= TRAILERS_BYTES_MAX => {
             let mut trailers = HeaderMap::new();
             for line in lines {
                 let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| DecodeError::Trailers)?;
@@ -264,7 +344,7 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, DecodeError> {
             let _ = input.split_to(length);
             Ok(Some(trailers))
         }
-        Ok(httparse::Status::Partial) if input.len() <= TRAILERS_BYTES_MAX => Ok(None),
+        Ok(httparse::Status::Partial) if input.len() < TRAILERS_BYTES_MAX => Ok(None),
         _ => Err(DecodeError::Trailers),
     }
 }

@@ -20,7 +20,7 @@ fn a_head_is_taken_when_it_is_whole() {
     }
     let mut input = BytesMut::from(whole);
     let head = head(&mut input, &Method::GET).unwrap().unwrap();
-    assert_eq!((head.status, head.framing, head.keep_alive), (StatusCode::OK, Framing::Length(3), true));
+    assert_eq!((head.status, head.framing, head.keep_alive), (StatusCode::OK, Framing::Length(3), KeepAlive::Open));
     assert_eq!(head.headers.get_all("x").iter().collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(head.headers["x-empty"], "");
     assert_eq!(input, b"abc"[..]);
@@ -71,7 +71,7 @@ fn heads_that_are_none() {
         "HTTP/2.0 200 OK\r\n\r\n",
         "HTTP/1.1 99 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n : y\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: y\r\n folded\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
     ] {
@@ -87,13 +87,52 @@ fn heads_that_are_none() {
 fn connections_stay_or_end() {
     let kept = |version: &str, connection: &str| {
         let bytes = format!("HTTP/{version} 200 OK\r\nContent-Length: 0\r\n{connection}\r\n");
-        decode(&bytes, &Method::GET).unwrap().unwrap().keep_alive
+        decode(&bytes, &Method::GET).unwrap().unwrap().keep_alive != KeepAlive::Close
     };
     assert!(kept("1.1", ""));
     assert!(!kept("1.1", "Connection: Close\r\n"));
     assert!(!kept("1.1", "Connection: x, close\r\nConnection: keep-alive\r\n"));
     assert!(!kept("1.0", ""));
     assert!(kept("1.0", "Connection: keep-alive\r\n"));
+}
+
+#[test]
+fn an_upstream_may_say_how_long_a_connection_stays() {
+    let kept = |lines: &str| {
+        let bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{lines}\r\n");
+        decode(&bytes, &Method::GET).unwrap().unwrap().keep_alive
+    };
+    for (lines, expected) in [
+        ("Keep-Alive: timeout=5\r\n", KeepAlive::For(Duration::from_secs(4))),
+        ("Keep-Alive: max=7, TIMEOUT = \"75\"\r\n", KeepAlive::For(Duration::from_secs(74))),
+        ("Keep-Alive: timeout=1\r\n", KeepAlive::For(Duration::from_millis(500))),
+        ("Keep-Alive: timeout=0\r\n", KeepAlive::Close),
+        ("Keep-Alive: timeout=5\r\nConnection: close\r\n", KeepAlive::Close),
+        ("Keep-Alive: timeout=18446744073709551615\r\n", KeepAlive::For(Duration::from_secs(u64::MAX - 1))),
+        ("Keep-Alive: timeout=99999999999999999999\r\n", KeepAlive::Open),
+        ("Keep-Alive: timeout=-1, 5, =, timeout\r\n", KeepAlive::Open),
+    ] {
+        assert_eq!(kept(lines), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn the_reason_is_kept_where_it_is_its_own() {
+    let reason = |line: &[u8]| {
+        let bytes = [line, b"\r\nContent-Length: 0\r\n\r\n"].concat();
+        head(&mut BytesMut::from(bytes.as_slice()), &Method::GET).unwrap().unwrap().reason
+    };
+    for (line, expected) in [
+        (&b"HTTP/1.1 200 OK"[..], None),
+        (b"HTTP/1.1 200", None),
+        (b"HTTP/1.1 200 ", None),
+        (b"HTTP/1.1 404 Gone fishing ", Some(&b"Gone fishing "[..])),
+        (b"HTTP/1.0 200 ok", Some(b"ok")),
+        (b"HTTP/1.1 404 Gel\xf6scht", Some(b"Gel\xf6scht")),
+        (b"HTTP/1.1 599 Odd", Some(b"Odd")),
+    ] {
+        assert_eq!(reason(line).as_deref(), expected, "{:?}", String::from_utf8_lossy(line));
+    }
 }
 
 /// Feeds `bytes` in pieces of `step`; the data, the trailers, and whether it ended.
@@ -149,8 +188,12 @@ fn bad_chunks() {
         }
     }
     assert!(chunks(&"1".repeat(CHUNK_LINE_BYTES_MAX + 1), 512).is_err());
-    let long = format!("0\r\nX: {}", "y".repeat(TRAILERS_BYTES_MAX));
-    assert!(chunks(&long, long.len()).is_err());
+    for end in ["", "\r\n\r\n"] {
+        let long = format!("0\r\nX: {}{end}", "y".repeat(TRAILERS_BYTES_MAX));
+        for step in [512, long.len()] {
+            assert!(chunks(&long, step).is_err(), "{end:?} in pieces of {step}");
+        }
+    }
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub(crate) fn head(out: &mut Vec<u8>, method: &Method, uri: &Uri, headers: &Head
         out.extend_from_slice(b"\r\n");
     }
     match framing {
-        None if headers.contains_key(header::CONTENT_LENGTH) => out.extend_from_slice(b"content-length: 0\r\n"),
+        // RFC 9110, 8.6: where a body is expected, its absence is said.
+        None if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {
+            out.extend_from_slice(b"content-length: 0\r\n");
+        }
         None => {}
         Some(BodyFraming::Length(length)) => out.extend_from_slice(format!("content-length: {length}\r\n").as_bytes()),
         Some(BodyFraming::Chunked) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
@@ -81,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    fn written(lengths: &[&'static str], framing: Option<BodyFraming>) -> String {
+    fn written(method: &Method, lengths: &[&'static str], framing: Option<BodyFraming>) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("a"));
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("gzip"));
@@ -89,17 +92,23 @@ mod tests {
             headers.append(header::CONTENT_LENGTH, HeaderValue::from_static(length));
         }
         let mut out = Vec::new();
-        head(&mut out, &Method::PUT, &Uri::from_static("/a?b"), &headers, framing);
+        head(&mut out, method, &Uri::from_static("/a?b"), &headers, framing);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_head_has_one_framing_at_most() {
-        let start = "PUT /a?b HTTP/1.1\r\nhost: a\r\n";
-        assert_eq!(written(&[], None), format!("{start}\r\n"));
-        assert_eq!(written(&["7", "8"], None), format!("{start}content-length: 0\r\n\r\n"));
-        assert_eq!(written(&["7"], Some(BodyFraming::Length(3))), format!("{start}content-length: 3\r\n\r\n"));
-        assert_eq!(written(&["7"], Some(BodyFraming::Chunked)), format!("{start}transfer-encoding: chunked\r\n\r\n"));
+        let start = " /a?b HTTP/1.1\r\nhost: a\r\n";
+        for (method, lengths, framing, said) in [
+            (Method::GET, &["0"][..], None, ""),
+            (Method::DELETE, &["7", "8"], None, ""),
+            (Method::PUT, &[], None, "content-length: 0\r\n"),
+            (Method::POST, &["7", "8"], None, "content-length: 0\r\n"),
+            (Method::POST, &["7"], Some(BodyFraming::Length(3)), "content-length: 3\r\n"),
+            (Method::GET, &["7"], Some(BodyFraming::Chunked), "transfer-encoding: chunked\r\n"),
+        ] {
+            assert_eq!(written(&method, lengths, framing), format!("{method}{start}{said}\r\n"));
+        }
     }
 
     #[test]

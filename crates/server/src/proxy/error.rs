@@ -1,10 +1,7 @@
 //! What goes wrong, and what the client is told about it: a status and a plain page, never an address or a cause.
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
-
-use super::body::Body;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -66,9 +63,9 @@ impl Failure {
     }
 
     /// The whole response. After a client's fault the connection is closed: what follows on it can't be trusted.
-    pub(crate) fn response(self) -> Response<Body> {
+    pub(crate) fn response<B: From<&'static str>>(self) -> Response<B> {
         let page = self.page();
-        let mut response = Response::new(Body::full(Bytes::from_static(page.as_bytes())));
+        let mut response = Response::new(B::from(page));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

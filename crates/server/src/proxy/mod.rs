@@ -18,13 +18,19 @@
 
 mod body;
 mod connection;
-mod decode;
+#[doc(hidden)] // for the fuzz target
+pub mod decode;
 mod encode;
 mod error;
+mod exchange_error;
 mod headers;
 mod ingress;
+mod login;
+mod map_back;
+mod outgoing;
 mod pool;
 mod request_body;
+mod route;
 mod service;
 mod settings;
 mod upgrade;

@@ -17,10 +17,18 @@ pub(crate) struct Pool {
     idle_timeout: Duration,
 }
 
+/// Something that holds an idle connection outside of the pool, which must not get too old there either.
+pub(crate) trait Sweep: Send + Sync {
+    /// Drops what is closed or too old; whether any is left to sweep.
+    fn sweep(&self) -> bool;
+}
+
 #[derive(Default)]
 struct Idle {
     /// Oldest first.
     connections: VecDeque<Box<Connection>>,
+    /// Others with connections to sweep.
+    others: Vec<Weak<dyn Sweep>>,
     /// A task looks after them.
     has_reaper: bool,
 }
@@ -30,42 +38,54 @@ impl Pool {
         Arc::new(Self { idle: Mutex::default(), idle_max, idle_timeout })
     }
 
-    /// A connection that is alive as far as one can see.
-    pub(crate) fn take(&self) -> Option<Box<Connection>> {
+    /// A connection that is in time, and alive as far as one can see: `careful` looks at the socket itself.
+    pub(crate) fn take(&self, careful: bool) -> Option<Box<Connection>> {
         let mut idle = self.idle.lock();
         while let Some(connection) = idle.connections.pop_back() {
-            if connection.is_alive() {
+            if connection.is_in_time() && connection.is_alive(careful) {
                 return Some(connection);
             }
         }
         None
     }
 
-    /// Takes a connection back after an exchange, if it can serve another.
+    /// Takes a connection that can serve anybody.
     pub(crate) fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
-        if !connection.is_reusable() {
-            return;
-        }
         connection.rest();
         let mut idle = self.idle.lock();
         let surplus = if idle.connections.len() >= self.idle_max { idle.connections.pop_front() } else { None };
         idle.connections.push_back(connection);
+        self.reap(&mut idle);
+        drop(idle);
+        drop(surplus);
+    }
+
+    /// Sweeps `other` too, until that says that nothing is left to sweep; `false` if there are too many already.
+    pub(crate) fn look_after(self: &Arc<Self>, other: Weak<dyn Sweep>) -> bool {
+        let mut idle = self.idle.lock();
+        if idle.others.len() >= self.idle_max {
+            return false;
+        }
+        idle.others.push(other);
+        self.reap(&mut idle);
+        true
+    }
+
+    fn reap(self: &Arc<Self>, idle: &mut Idle) {
         if !idle.has_reaper
             && let Ok(runtime) = Handle::try_current()
         {
             idle.has_reaper = true;
             runtime.spawn(reap(Arc::downgrade(self), self.idle_timeout));
         }
-        drop(idle);
-        drop(surplus);
     }
 
     /// Drops what is closed or too old; whether any is left.
     fn sweep(&self) -> bool {
         let mut idle = self.idle.lock();
-        idle.connections
-            .retain(|connection| connection.idle_since.elapsed() < self.idle_timeout && connection.is_alive());
-        idle.has_reaper = !idle.connections.is_empty();
+        idle.connections.retain(|connection| connection.is_in_time() && connection.is_alive(false));
+        idle.others.retain(|other| other.upgrade().is_some_and(|other| other.sweep()));
+        idle.has_reaper = !idle.connections.is_empty() || !idle.others.is_empty();
         idle.has_reaper
     }
 }

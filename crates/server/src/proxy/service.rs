@@ -10,18 +10,23 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode, Uri, Version, request};
+use hyper::ext::ReasonPhrase;
 use tower_service::Service;
 
 use super::body::Body;
-use super::connection::{Connection, ExchangeError};
-use super::decode::Head;
+use super::connection::{Connection, Reach};
+use super::decode::{Head, KeepAlive};
 use super::error::{Failure, SettingsError};
+use super::exchange_error::ExchangeError;
 use super::headers;
 use super::ingress::{self, Cleaned};
+use super::map_back::map_back;
 use super::pool::Pool;
 use super::request_body::{RequestBody, Upload};
+use super::route::Route;
 use super::settings::{HostHeader, ProxySettings, Validated};
 use super::{BoxError, upgrade};
+use crate::client_connection::ClientConnection;
 use crate::listen::Peer;
 
 /// The reverse proxy. Clones share one pool of upstream connections.
@@ -80,7 +85,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let shared = self.shared.clone();
-        ResponseFuture(Box::pin(async move { Ok(shared.forward(request).await.unwrap_or_else(Failure::response)) }))
+        ResponseFuture(Box::pin(async move { Ok(shared.answer(request).await) }))
     }
 }
 
@@ -102,7 +107,23 @@ impl Future for ResponseFuture {
 }
 
 impl Shared {
-    async fn forward<B>(&self, mut request: Request<B>) -> Result<Response<Body>, Failure>
+    /// What goes wrong becomes a response.
+    async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let client = request.extensions().get::<ClientConnection>().cloned();
+        let answering = client.as_ref().map(ClientConnection::answering);
+        let response = self.forward(request, client).await.unwrap_or_else(Failure::response);
+        response.map(|body| body.answering(answering))
+    }
+
+    async fn forward<B>(
+        &self,
+        mut request: Request<B>,
+        client: Option<ClientConnection>,
+    ) -> Result<Response<Body>, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -111,33 +132,49 @@ impl Shared {
             Some(cleaned) => *cleaned,
             None => ingress::clean(&mut request),
         };
+        let switching = cleaned.websocket.then(|| hyper::upgrade::on(&mut request));
+        let timeouts = &self.settings.timeouts;
+        let patience = cleaned.expects_continue.then_some(timeouts.expect_continue);
+        let (head, body) = request.into_parts();
+        let (body, upload) = RequestBody::new(body, patience, client.clone(), timeouts.unwanted_upload);
+        let mut request = Request::from_parts(head, ());
         if let Some(refused) = cleaned.refused {
             if let Failure::BadRequest(reason) = refused {
                 tracing::debug!(reason, "request refused");
             }
             return Err(refused);
         }
-        let client = cleaned.websocket.then(|| hyper::upgrade::on(&mut request));
-        self.rewrite(&mut request, cleaned)?;
-        let (mut head, body) = request.into_parts();
-        let patience = cleaned.expects_continue.then_some(self.settings.timeouts.expect_continue);
-        let (body, upload) = RequestBody::new(body, patience);
-        if let Some(client) = client {
-            upgrade::switch_headers(&mut head.headers);
-            let (answer, connection) = self.exchange_fresh(&head, body, upload).await?;
-            if answer.status != StatusCode::SWITCHING_PROTOCOLS {
-                return self.answer(answer, connection);
-            }
-            return Ok(self.with_via(upgrade::switch(answer, connection, client)?));
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        self.rewrite(&mut request, peer, cleaned)?;
+        let (mut head, ()) = request.into_parts();
+        if upload.is_none() {
+            // RFC 9110, 10.1.1: there is nothing to wait for.
+            head.headers.remove(header::EXPECT);
+        } else if Reach::after_body(&head.method) == Reach::Nobody {
+            // Most upstreams that don't read the body then don't take it for a request either.
+            head.headers.append(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let (head, connection) = self.exchange(&head, body, upload).await?;
-        self.answer(head, connection)
+        let from_proxy = self.settings.trusts(peer);
+        let mut route = Route::new(&self.pool, client.clone(), from_proxy, &head.headers, upload.is_some());
+        let kept = if switching.is_some() {
+            upgrade::switch_headers(&mut head.headers);
+            route.take_login()
+        } else {
+            route.take(!body.is_repeatable(&head.method))
+        };
+        let (answer, mut connection) = self.exchange(kept, &head, body, upload).await?;
+        route.learn(&answer.headers, &head.headers, &mut connection);
+        match switching {
+            Some(switching) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
+                Ok(self.with_via(upgrade::switch(answer, connection, switching)?))
+            }
+            _ => self.pass_on(answer, connection, route, client, &head.headers),
+        }
     }
 
     /// Turns the client's request into ours.
-    fn rewrite<B>(&self, request: &mut Request<B>, cleaned: Cleaned) -> Result<(), Failure> {
+    fn rewrite<B>(&self, request: &mut Request<B>, peer: Option<IpAddr>, cleaned: Cleaned) -> Result<(), Failure> {
         let settings = &*self.settings;
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
         request.extensions_mut().clear();
         *request.version_mut() = Version::HTTP_11;
         if !settings.base_path.is_empty() {
@@ -166,16 +203,21 @@ impl Shared {
     /// then the request goes over a new one, if it was not begun or is safe to repeat.
     async fn exchange(
         &self,
+        kept: Option<Box<Connection>>,
         head: &request::Parts,
         body: RequestBody,
         upload: Option<Arc<Upload>>,
     ) -> Result<(Head, Box<Connection>), Failure> {
-        let Some(mut connection) = self.pool.take() else { return self.exchange_fresh(head, body, upload).await };
         let timeout = self.settings.timeouts.response_head;
+        let was_kept = kept.is_some();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => Connection::open(&self.settings).await?,
+        };
         connection.start(head, body, upload);
         match connection.exchange(timeout).await {
             Ok(head) => return Ok((head, connection)),
-            Err(ExchangeError::Closed(_)) if connection.may_start_again() => {
+            Err(ExchangeError::Closed(_)) if was_kept && connection.may_start_again() => {
                 let fresh = Connection::open(&self.settings).await?;
                 let stale = std::mem::replace(&mut connection, fresh);
                 connection.take_over(stale);
@@ -186,32 +228,38 @@ impl Shared {
         Ok((head, connection))
     }
 
-    /// Sends the request over a connection of its own.
-    async fn exchange_fresh(
-        &self,
-        head: &request::Parts,
-        body: RequestBody,
-        upload: Option<Arc<Upload>>,
-    ) -> Result<(Head, Box<Connection>), Failure> {
-        let mut connection = Connection::open(&self.settings).await?;
-        connection.start(head, body, upload);
-        let head = connection.exchange(self.settings.timeouts.response_head).await.map_err(|error| failed(&error))?;
-        Ok((head, connection))
-    }
-
     /// Turns the upstream's response into ours.
-    fn answer(&self, head: Head, connection: Box<Connection>) -> Result<Response<Body>, Failure> {
+    fn pass_on(
+        &self,
+        head: Head,
+        connection: Box<Connection>,
+        route: Route,
+        client: Option<ClientConnection>,
+        request: &HeaderMap,
+    ) -> Result<Response<Body>, Failure> {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             tracing::warn!("upstream: switched protocols without being asked");
             return Err(Failure::BadAnswer);
         }
+        // What else a client sends while it uploads may be thrown away (RFC 9110, 10.1.1; RFC 9112, 9.6); a login ends
+        // with the connection that carries it.
+        let close = connection.is_uploading() || (route.logs_in() && head.keep_alive == KeepAlive::Close);
+        let peer = connection.peer();
         let idle_timeout = (!is_event_stream(&head.headers)).then_some(self.settings.timeouts.idle_body);
-        let body = Body::streaming(connection, &self.pool, idle_timeout);
-        let mut response = Response::new(body);
+        let mut response = Response::new(Body::streaming(connection, route, idle_timeout, client));
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
+        if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+            response.extensions_mut().insert(reason);
+        }
         let found = headers::look(response.headers());
         headers::remove_hop_by_hop(response.headers_mut(), &found);
+        if close {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.settings.map_back {
+            map_back(response.headers_mut(), request, &self.settings, peer);
+        }
         Ok(self.with_via(response))
     }
 

@@ -25,11 +25,16 @@ pub struct ProxySettings {
     pub via: Option<String>,
     /// How long each step may take.
     pub timeouts: Timeouts,
-    /// Idle upstream connections kept for reuse, in each pool (one pool per worker). Default 64.
+    /// Idle upstream connections kept for reuse, in each pool (one pool per worker), and as many again for the clients
+    /// that sent bodies on them. Default 64.
     pub idle_connections_max: usize,
-    /// An upstream connection idle for longer is closed. Default 4 s: below the keep-alive time of
-    /// common servers, of which Node.js has the shortest (5 s).
+    /// An upstream connection idle for longer is closed; sooner if the upstream says by `Keep-Alive: timeout` that it
+    /// would close it. Default 4 s: below the keep-alive time of common servers, of which Node.js has the shortest
+    /// (5 s).
     pub idle_connection_timeout: Duration,
+    /// Where an answer names the upstream itself, or the base path (`Location`, `Content-Location`, `Refresh`, a
+    /// cookie's `Path` and `Domain`), the client is told where that is for it. Default on.
+    pub map_back: bool,
 }
 
 impl ProxySettings {
@@ -44,6 +49,7 @@ impl ProxySettings {
             timeouts: Timeouts::default(),
             idle_connections_max: 64,
             idle_connection_timeout: Duration::from_secs(4),
+            map_back: true,
         }
     }
 }
@@ -61,6 +67,9 @@ pub struct Timeouts {
     /// How long an upload with `Expect: 100-continue` waits for the upstream's word before it is let through anyway
     /// (RFC 9110, 10.1.1: an old upstream never sends one). Default 1 s.
     pub expect_continue: Duration,
+    /// After an answer that came before the upload was through, how long that is read on and thrown away, so that the
+    /// answer reaches a client that sends still. Default 30 s; 5 s without a byte end it too.
+    pub unwanted_upload: Duration,
 }
 
 impl Default for Timeouts {
@@ -70,6 +79,7 @@ impl Default for Timeouts {
             response_head: Duration::from_secs(60),
             idle_body: Duration::from_secs(60),
             expect_continue: Duration::from_secs(1),
+            unwanted_upload: Duration::from_secs(30),
         }
     }
 }
@@ -108,6 +118,7 @@ pub(crate) struct Validated {
     pub(crate) timeouts: Timeouts,
     pub(crate) idle_connections_max: usize,
     pub(crate) idle_connection_timeout: Duration,
+    pub(crate) map_back: bool,
 }
 
 /// Where to connect to.
@@ -178,6 +189,7 @@ impl TryFrom<ProxySettings> for Validated {
             timeouts: raw.timeouts,
             idle_connections_max: raw.idle_connections_max,
             idle_connection_timeout: raw.idle_connection_timeout,
+            map_back: raw.map_back,
         })
     }
 }

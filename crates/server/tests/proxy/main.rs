@@ -4,8 +4,14 @@
 
 mod basics;
 mod bodies;
+mod early;
 mod forwarding;
+mod half_closed;
+mod hostile_upstreams;
+mod logins;
+mod map_back;
 mod raw;
+mod reuse;
 mod shutdown;
 mod smuggling;
 mod timeouts;
