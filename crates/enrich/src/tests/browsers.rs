@@ -87,17 +87,25 @@ fn peoples_browsers_are_named() {
     }
 }
 
+/// [`verdict`]'s reason, for whoever returned a cookie.
+fn confirmed(enricher: &Enricher, user_agent: &str, hints: Hints) -> Option<String> {
+    let raw = RawVisit { user_agent: Some(user_agent), hints: Some(hints), confirmed: true, ..RawVisit::default() };
+    enricher.visit(&raw).bot_reason.map(|reason| reason.to_string())
+}
+
 #[test]
 fn wrong_headers_give_a_disguise_away() {
     let enricher = Enricher::empty();
-    let without = |hint: Hints| Hints::from_bits(navigation().bits() & !hint.bits());
-    let no_fetch = without(Hints::FETCH.with(Hints::FETCH_SOUND).with(Hints::NAVIGATES));
-    let http = Hints::from_bits(plain().bits() & !Hints::ACCEPTS_HTML.bits());
+    let without = |all: Hints, hint: Hints| Hints::from_bits(all.bits() & !hint.bits());
     for (hints, class, reason) in [
-        (without(Hints::LANGUAGE), "disguised", "headers: no accept-language"),
-        (no_fetch, "disguised", "headers: no sec-fetch-*"),
-        (without(Hints::FETCH_SOUND), "disguised", "headers: sec-fetch-* contradict each other"),
-        (http, "disguised", "headers: accept without text/html"),
+        // A library with a browser's user agent: over TLS, and over plain HTTP.
+        (
+            Hints::PAGE.with(Hints::SECURE).with(Hints::ENCODING),
+            "disguised",
+            "headers: accept without text/html, no accept-language, no sec-fetch-*",
+        ),
+        (Hints::PAGE, "disguised", "headers: accept without text/html, no accept-language, no accept-encoding"),
+        (without(navigation(), Hints::FETCH_SOUND), "disguised", "headers: sec-fetch-* contradict each other"),
         (
             navigation().with(Hints::BRANDS_CONTRADICT),
             "disguised",
@@ -109,8 +117,50 @@ fn wrong_headers_give_a_disguise_away() {
             assert_eq!(verdict(&enricher, agent, Some(hints)), Some((class.into(), reason.into())), "{hints:?}");
         }
     }
+    let [headless, brands] = [Hints::HEADLESS, Hints::BRANDS_CONTRADICT].map(|hint| navigation().with(hint));
+    assert!(confirmed(&enricher, CHROME, headless).is_some(), "a headless browser keeps cookies");
+    assert!(confirmed(&enricher, CHROME, brands).is_some(), "no proxy writes that");
+}
+
+/// plausible/analytics#5343, umami#2330, pirsch#17 and others: a proxy or a CDN takes headers away from everybody.
+#[test]
+fn what_a_middlebox_takes_away_makes_nobody_a_bot() {
+    let enricher = Enricher::empty();
+    let fetch = Hints::FETCH.with(Hints::FETCH_SOUND).with(Hints::NAVIGATES);
+    let without = |taken: &[Hints]| {
+        taken.iter().fold(navigation(), |hints, taken| Hints::from_bits(hints.bits() & !taken.bits()))
+    };
+    let (language, encoding, html) = (Hints::LANGUAGE, Hints::ENCODING, Hints::ACCEPTS_HTML);
+    for agent in [CHROME, FIREFOX, SAFARI] {
+        for taken in [
+            &[language][..],
+            &[encoding],
+            &[fetch],
+            &[fetch, html.with(Hints::BRANDS)],
+            &[language, encoding],
+            &[language, fetch],
+            &[encoding, fetch],
+        ] {
+            let expected = if taken.contains(&fetch) && taken.len() > 1 && taken[1].has(html) { 7 } else { 0 };
+            let found = verdict(&enricher, agent, Some(without(taken)));
+            assert_eq!(found.is_some(), expected == 7, "{agent} without {taken:?}: {found:?}");
+        }
+        let all = without(&[language, encoding, fetch]);
+        assert_eq!(
+            verdict(&enricher, agent, Some(all)).expect("a bot").1,
+            "headers: no accept-language, no sec-fetch-*, no accept-encoding"
+        );
+        assert_eq!(confirmed(&enricher, agent, all), None, "a returned cookie weighs more than what is absent");
+    }
     let old = CHROME.replace("141", "70");
-    assert_eq!(verdict(&enricher, &old, Some(no_fetch)), None, "it did not know these headers");
+    assert_eq!(verdict(&enricher, &old, Some(without(&[fetch, language, encoding]))), None, "it knew no sec-fetch-*");
+}
+
+#[test]
+fn a_cdns_user_agent_says_nothing_of_people() {
+    for enricher in [Some(Enricher::empty()), suite()].into_iter().flatten() {
+        assert_eq!(verdict(&enricher, "Amazon CloudFront", Some(plain())), None);
+    }
 }
 
 #[test]

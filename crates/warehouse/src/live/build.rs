@@ -8,6 +8,7 @@ use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use visitlog_core::model::{Entry, Event, OpenVisit, UserId};
 use visitlog_core::{Lsn, VisitId};
+use visitlog_enrich::header_signs;
 
 use super::LiveFault;
 use super::buffer::{Buffer, Kept};
@@ -147,6 +148,8 @@ impl Draft {
                     events: first.cloned().into_iter().collect(),
                 };
                 self.visits.push_open(&open);
+                session.is_bot_by_headers =
+                    self.visits.last_reason().is_some_and(|reason| header_signs(reason).next().is_some());
                 if session.tally.first_request.is_none() {
                     session.start = Some(Box::new(open.start));
                 }

@@ -59,7 +59,10 @@ pub(super) struct Session {
     pub(super) changed: bool,
     /// Its events are in the journal only.
     pub(super) let_go: bool,
-    /// What is in rows was made of the wrong first request or for another site: all of it is to be read again.
+    /// Its rows say that it is a bot by its headers, which a returned cookie may outweigh.
+    pub(super) is_bot_by_headers: bool,
+    /// What is in rows was made of the wrong first request, for another site or without the cookie: all of it is to be
+    /// read again.
     pub(super) outdated: bool,
 }
 
@@ -82,6 +85,7 @@ impl Session {
             place: None,
             changed: false,
             let_go: false,
+            is_bot_by_headers: false,
             outdated: false,
         }
     }
@@ -89,7 +93,9 @@ impl Session {
     /// Its next record, which is no start. True if there is an event more that is not in rows.
     pub(super) fn see(&mut self, record: TailRecord) -> bool {
         self.last = record.lsn;
-        self.confirmed |= record.confirms;
+        if record.confirms {
+            self.confirm();
+        }
         match record.entry {
             Entry::Start(_) => {}
             Entry::Event(event) => return self.event(event),
@@ -114,7 +120,9 @@ impl Session {
             }
             Entry::End(end) => {
                 self.last_seen = end.ended_at;
-                self.confirmed = end.confirmed;
+                if end.confirmed {
+                    self.confirm();
+                }
                 self.user = end.user;
                 self.values = end.values;
                 self.set_site(&end.site);
@@ -136,6 +144,12 @@ impl Session {
             // Its enrichment may be another: what is a referral from outside depends on the site.
             self.outdated |= self.start.is_none();
         }
+    }
+
+    /// The client has returned our cookie.
+    fn confirm(&mut self) {
+        self.outdated |= !self.confirmed && self.is_bot_by_headers && self.start.is_none();
+        self.confirmed = true;
     }
 
     fn seen(&mut self, at: Timestamp) {
