@@ -53,6 +53,16 @@ impl PageParams {
         Ok(params)
     }
 
+    /// These and those.
+    #[must_use]
+    pub fn with(mut self, others: &Self) -> Self {
+        self.everywhere.extend(others.everywhere.iter().cloned());
+        for (site, names) in &others.of_sites {
+            self.of_sites.entry(site.clone()).or_default().extend(names.iter().cloned());
+        }
+        self
+    }
+
     /// Whether each path is one page.
     pub fn is_empty(&self) -> bool {
         self.everywhere.is_empty() && self.of_sites.is_empty()

@@ -59,15 +59,29 @@ fn is_normal(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%')
 }
 
+/// Whether all paths that stand one behind the other in a text are in their normal form for certain.
+pub fn are_normal_paths(text: &str) -> bool {
+    is_normal(text) && !text.contains("/.")
+}
+
+/// A part of a path in its normal form, as far as a part has one.
+pub fn normal_part(text: &str) -> Cow<'_, str> {
+    if is_normal(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len());
+    push_normal(&mut escaped, text);
+    escaped.into()
+}
+
 /// A path in its normal form: escapes as in values, and no `.` and `..` between slashes. What does not begin with a
 /// slash is no path, and stays.
 pub fn normal_path(path: &str) -> Cow<'_, str> {
-    if !path.starts_with('/') || is_normal(path) && !path.contains("/.") {
+    if !path.starts_with('/') || are_normal_paths(path) {
         return Cow::Borrowed(path);
     }
-    let mut escaped = String::with_capacity(path.len());
-    push_normal(&mut escaped, path);
-    if escaped.contains("/.") { without_dots(&escaped).into() } else { escaped.into() }
+    let escaped = normal_part(path);
+    if escaped.contains("/.") { without_dots(&escaped).into() } else { escaped }
 }
 
 /// RFC 3986, section 5.2.4.

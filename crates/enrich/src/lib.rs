@@ -48,5 +48,5 @@ pub use channel::Channel;
 pub use device::Device;
 pub use enricher::{EnrichError, EnrichSettings, Enricher, Missing};
 pub use facts::{Facts, RawVisit};
-pub use signs::header_signs;
+pub use signs::{ABSENCES, header_signs};
 pub use watch::{Common, HeaderWatch};

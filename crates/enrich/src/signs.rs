@@ -29,6 +29,9 @@ const NO_LANGUAGE: Sign = Sign("no accept-language", 3);
 const NO_FETCH: Sign = Sign("no sec-fetch-*", 3);
 const NO_ENCODING: Sign = Sign("no accept-encoding", 2);
 
+/// The signs that are something's absence: what stands in front of a site may be the cause.
+pub const ABSENCES: [&str; 4] = [NO_HTML.0, NO_LANGUAGE.0, NO_FETCH.0, NO_ENCODING.0];
+
 /// What begins the reason of whoever was told by headers.
 const PREFIX: &str = "headers: ";
 

@@ -129,6 +129,8 @@ impl RowBuilder {
             .text("node", self.node.as_deref())
             .date("date", self.scratch.days)
             .text("month", &*self.scratch.month)
+            .text("entry_query", visit.entry_query())
+            .text("exit_query", visit.exit_query())
             .done();
         for (seq, event) in (1..).zip(visit.events) {
             push_event(&mut self.events.row(), seq, event, visit, &facts, &self.scratch);

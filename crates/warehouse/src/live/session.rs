@@ -22,6 +22,14 @@ pub(super) struct Ended {
     pub(super) closed_at: Timestamp,
 }
 
+/// A page view, as far as its visit's row shows it.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    time: Timestamp,
+    pub(super) path: Box<str>,
+    pub(super) query: Option<Box<str>>,
+}
+
 /// What a visit's events come to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
@@ -29,9 +37,9 @@ pub(super) struct Tally {
     pub(super) actions: i32,
     pub(super) errors: i32,
     /// The first page view's.
-    pub(super) entry: Option<(Timestamp, Box<str>)>,
+    pub(super) entry: Option<View>,
     /// The last page view's.
-    pub(super) exit: Option<(Timestamp, Box<str>)>,
+    pub(super) exit: Option<View>,
     /// The time of the first event that is a request: it decides where the visit came from.
     pub(super) first_request: Option<Timestamp>,
 }
@@ -189,12 +197,13 @@ impl Tally {
     fn page_view(&mut self, event: &Event) {
         self.page_views += 1;
         let Some(request) = &event.request else { return };
-        if self.entry.as_ref().is_none_or(|(first, _)| event.time < *first) {
-            self.entry = Some((event.time, request.path.clone()));
+        let view = || View { time: event.time, path: request.path.clone(), query: request.query.clone() };
+        if self.entry.as_ref().is_none_or(|first| event.time < first.time) {
+            self.entry = Some(view());
         }
         // The later recorded of two at one moment comes later.
-        if self.exit.as_ref().is_none_or(|(last, _)| event.time >= *last) {
-            self.exit = Some((event.time, request.path.clone()));
+        if self.exit.as_ref().is_none_or(|last| event.time >= last.time) {
+            self.exit = Some(view());
         }
     }
 }

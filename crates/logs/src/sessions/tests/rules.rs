@@ -90,13 +90,11 @@ fn a_visit_says_where_it_is_from_and_keeps_what_the_settings_say() {
     let place = Place::new(CountryCode::new("DE"), None, Some("Ulm"));
     let found = place.clone();
     let locate = Locate::new(move |ip| found.clone().filter(|_| ip.to_string() == "10.0.0.7"));
-    let mut importer =
-        Importer::new(SessionSettings { addresses: Addresses::Network, locate, ..settings() });
+    let mut importer = Importer::new(SessionSettings { addresses: Addresses::Network, locate, ..settings() });
     importer.batch(&[page(0, 7, "/")], super::support::HOUR, |_| 0);
     assert_eq!(importer.ended.len(), 0);
     // Found with the whole address, of which no more than the network has been kept since.
-    importer.settings =
-        Arc::new(SessionSettings { locate: Locate::default(), ..(*importer.settings).clone() });
+    importer.settings = Arc::new(SessionSettings { locate: Locate::default(), ..(*importer.settings).clone() });
     importer.batch(&[], Ending::Final, |_| 0);
     let visit = &importer.ended[0];
     assert_eq!(visit.start.facts.place, place);
