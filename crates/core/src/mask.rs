@@ -62,8 +62,10 @@ const NAMES: [&str; 44] = [
 ];
 
 /// What the names end with whose values are masked.
-const ENDINGS: [&str; 22] = [
+const ENDINGS: [&str; 24] = [
     "accesskey",
+    "auth",
+    "tokenauth",
     "accesskeyid",
     "apikey",
     "authcode",
@@ -289,6 +291,11 @@ mod tests {
             ("erika%40example.org", "***"),
             ("next=%2Freset%3Ftoken%3DSECRET&x=1", "next=***&x=1"),
             ("next=https%253A%252F%252Fx.example%252F%253Fsid%253Dabc", "next=***"),
+            // matomo#24955, va.gov-team#9395, netrock#222, Cara#6379, Clinical-Insight-Engine#1507.
+            ("module=API&token_auth=anonymous", "module=API&token_auth=***"),
+            ("p_auth=Xq1rT9&p_p_id=58", "p_auth=***&p_p_id=58"),
+            ("token=x1y2z3&email=user@example.com", "token=***&email=***"),
+            ("reset_password_token=abcdefg", "reset_password_token=***"),
             ("sid=", "sid="),
             ("token", "token"),
             ("", ""),

@@ -150,6 +150,13 @@ mod tests {
             ("wiki.example", "/index.php", Some("title"), "/index.php?title"),
             ("wiki.example", "/index.php", Some("&&=x&"), "/index.php"),
             ("wiki.example", "/", None, "/"),
+            // matomo#22406, umami#1730, plugin-GoogleAnalyticsImporter#409, matomo-sdk-ios#470, matomo#10126.
+            ("shop.example", "/page/name", Some(""), "/page/name"),
+            ("shop.example", "/page/name", Some("????????"), "/page/name"),
+            ("shop.example", "/", Some("utm_source=x&fbclid=y"), "/"),
+            ("shop.example", "/last%5fversion", None, "/last_version"),
+            ("shop.example", "/Canc%25C3%25A9rologie", None, "/Canc%25C3%25A9rologie"),
+            ("shop.example", "/path/something", Some("%2F="), "/path/something"),
         ] {
             assert_eq!(params.page(site, path, query), page, "{site}{path}?{query:?}");
             assert_eq!(written(page), page, "as somebody writes it");

@@ -21,7 +21,8 @@ struct Sign(&'static str, i32);
 
 const HEADLESS: Sign = Sign("sec-ch-ua names a headless browser", 20);
 const BRANDS: Sign = Sign("sec-ch-ua and user-agent name different browsers", 10);
-const NO_AGENT: Sign = Sign("no user-agent", 10);
+// Some companies' proxies take it away.
+const NO_AGENT: Sign = Sign("no user-agent", 9);
 const CONTRADICTION: Sign = Sign("sec-fetch-* contradict each other", 7);
 // The usual fake: a library with a browser's user agent that accepts `*/*` and has no language.
 const NO_HTML: Sign = Sign("accept without text/html", 4);
@@ -68,12 +69,12 @@ fn signs(agent: Option<&str>, hints: Hints, were_seen: bool) -> Vec<Sign> {
     add(NO_AGENT, agent.is_none());
     add(CONTRADICTION, hints.has(Hints::FETCH) && !hints.has(Hints::FETCH_SOUND));
     // What a script asks for lacks most of the rest, whoever sits in front of it.
-    let claim = agent.and_then(Claim::of).filter(|_| were_seen && hints.has(Hints::PAGE));
-    if let Some(claim) = claim {
+    let claim = agent.and_then(Claim::of);
+    if (claim.is_some() || agent.is_none()) && were_seen && hints.has(Hints::PAGE) {
         let has_fetch = hints.has(Hints::FETCH);
         add(NO_HTML, !has_fetch && !hints.has(Hints::ACCEPTS_HTML));
         add(NO_LANGUAGE, !hints.has(Hints::LANGUAGE));
-        add(NO_FETCH, !has_fetch && hints.has(Hints::SECURE) && claim.sends_fetch_metadata());
+        add(NO_FETCH, !has_fetch && hints.has(Hints::SECURE) && claim.is_some_and(Claim::sends_fetch_metadata));
         add(NO_ENCODING, !hints.has(Hints::ENCODING));
     }
     signs
@@ -105,7 +106,7 @@ impl Claim {
     }
 
     /// Whether every such browser tells, over TLS, what it fetches for; with some years' room.
-    const fn sends_fetch_metadata(self) -> bool {
+    fn sends_fetch_metadata(self) -> bool {
         match self {
             Self::Chromium(major) => major >= 90,
             Self::Firefox(major) => major >= 100,

@@ -24,6 +24,9 @@ const MONITORS: &[&str] = &[
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/121.0.0.0 Safari/537.36 PTST/240201.1",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36 RuxitSynthetic/1.0 v3",
     "updown.io daemon 2.11", "k6/0.49.0 (https://k6.io/)", "nginx/1.25.3 (health check)", "haproxy/2.8", "HetrixTools Uptime Monitoring Bot",
+    // statify#149, device-detector#7655, galeb#37, browser#546, crawler-user-agents#129.
+    "check_http/v2.2 (monitoring-plugins 2.2)", "HealthChecker/1.0", "Zabbix 6.0",
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/102.0.5002.111 Safari/537.36 Uptimia/1.0 (https://www.uptimia.com)",
     "Monit/5.33.0", "Icinga/check_http", "Statping-ng", "PHPServerMon/3.5", "OhDear.app", "Cronitor/2.0", "Telegraf/1.28.0",
     "Mozilla/5.0 (compatible; NewRelicSynthetics/1.0)", "Vercel Edge Functions HealthCheck", "Istio-Probe/1.0", "Koyeb-Health-Check/1.0",
 ];
