@@ -2,6 +2,7 @@
 
 #[cfg(feature = "warehouse")]
 mod import;
+mod records;
 mod sql;
 mod strangers;
 
@@ -16,6 +17,7 @@ use visitlog_core::rules::Addresses;
 
 #[cfg(feature = "warehouse")]
 pub(crate) use self::import::*;
+pub(crate) use self::records::*;
 pub(crate) use self::sql::*;
 pub(crate) use self::strangers::*;
 
@@ -140,6 +142,10 @@ pub(crate) struct ServeArgs {
     /// Paths that leave no trace, with all below; may be given again
     #[arg(long, value_name = "PATH")]
     pub(crate) exclude: Vec<String>,
+    #[command(flatten)]
+    pub(crate) pages: PageArgs,
+    #[command(flatten)]
+    pub(crate) mask: MaskArgs,
     /// How long the site may take to begin an answer; then 504
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub(crate) upstream_timeout: Duration,

@@ -69,6 +69,7 @@ pub(crate) fn query(
     };
     let (format, width) = (statement::format(args.written.output), statement::width());
     let zone = Some(jiff::tz::TimeZone::system());
+    let pages = Arc::new(args.pages.params());
     let done = match &args.whose.data {
         Some(data) => {
             if client::server_of(data)?.is_some() {
@@ -77,12 +78,12 @@ pub(crate) fn query(
                     data.display()
                 );
             }
-            let settings = WarehouseSettings { limits, zone, ..folder::settings(&args.tables) };
+            let settings = WarehouseSettings { limits, zone, pages, ..folder::settings(&args.tables) };
             let (_local, _sinks, warehouse) = folder::open_warehouse(data, &settings)?;
             statement::print_parts(warehouse.run_with(Some(Arc::clone(&files)), prepared, format, width), &args.written)
         }
         None => {
-            let runner = Runner::open(&SqlSettings { limits, zone, ..SqlSettings::default() })?;
+            let runner = Runner::open(&SqlSettings { limits, zone, pages, ..SqlSettings::default() })?;
             let catalog = Arc::new(WithFiles::new(Arc::clone(&files), None));
             statement::print_parts(runner.run(catalog, prepared, format, width), &args.written)
         }

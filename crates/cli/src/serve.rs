@@ -1,6 +1,8 @@
 //! `visitlog serve`.
 
 use std::process::ExitCode;
+#[cfg(feature = "warehouse")]
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use visitlog_core::Host;
@@ -92,6 +94,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     layer.cookie.max_age = Some(args.visitor_max_age);
     layer.trusted_proxies = TrustedProxies::new(args.trusted_proxy.clone(), ForwardedBy::default());
     layer.addresses = args.ip.into();
+    layer.mask = args.mask.mask(&args.pages.params());
     if args.no_cookies {
         layer.identify = Identify::ByFingerprint;
     }
@@ -130,6 +133,7 @@ fn warehouse(args: &ServeArgs) -> WarehouseSettings {
     WarehouseSettings {
         limits: crate::statement::limits(&args.limits),
         folder: args.warehouse.clone(),
+        pages: Arc::new(args.pages.params()),
         tables: TableSettings {
             merge_files: args.upkeep.merge_files.unwrap_or(tables.merge_files),
             keep_removed: args.upkeep.keep_removed.unwrap_or(tables.keep_removed),

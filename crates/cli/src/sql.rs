@@ -3,9 +3,11 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use visitlog_core::page::PageParams;
 use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::logs::Files;
 use visitlog_server::warehouse::report::{Kind, Report};
@@ -46,7 +48,7 @@ pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
             let answer = request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?;
             from_server(&base, answer, &args.written)
         }
-        None => from_folder(&whose, &args.tables, &args.limits, prepared, &args.written),
+        None => from_folder(&whose, &args.tables, &args.limits, args.pages.params(), prepared, &args.written),
     }
 }
 
@@ -64,8 +66,9 @@ pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             let settings = settings.iter().map(|(key, value)| (*key, value.as_str()));
-            let report = Report::parse(Kind::parse(&args.name)?, settings, jiff::Timestamp::now())?;
-            from_folder(&args.whose, &args.tables, &args.limits, report.prepare()?, &args.written)
+            let pages = args.pages.params();
+            let report = Report::parse(Kind::parse(&args.name)?, settings, jiff::Timestamp::now())?.with_pages(&pages);
+            from_folder(&args.whose, &args.tables, &args.limits, pages, report.prepare()?, &args.written)
         }
     }
 }
@@ -120,12 +123,14 @@ fn from_folder(
     whose: &Whose,
     tables: &TablesArgs,
     limits_args: &LimitArgs,
+    pages: PageParams,
     prepared: Prepared,
     written: &WrittenArgs,
 ) -> anyhow::Result<ExitCode> {
     let data: &Path = whose.data.as_deref().context("--data DIR expected")?;
     let settings = WarehouseSettings {
         limits: limits(limits_args),
+        pages: Arc::new(pages),
         zone: Some(jiff::tz::TimeZone::system()),
         ..folder::settings(tables)
     };

@@ -13,13 +13,17 @@ pub mod ids;
 pub mod invariants;
 pub mod limits;
 pub mod machine;
+pub mod mask;
 pub mod model;
+pub mod page;
 pub mod ports;
+pub mod probes;
 pub mod redacted;
 pub mod rules;
 pub mod session;
 pub mod sync;
 pub mod time;
+pub mod uri;
 
 pub use ids::{Fingerprint, Fingerprints, Host, Lsn, TokenMark, VisitId, Visitor, VisitorId};
 pub use redacted::Redacted;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::limits;
+pub use crate::probes::is_health_check;
 use crate::time::{Day, Timestamp};
 
 /// The rules of one site. [`SiteRules::default`] is what the documentation promises.
@@ -79,8 +80,6 @@ const FILE_EXTENSIONS: [&str; 49] = [
 ];
 /// Paths that machines ask for.
 const HEALTH_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/robots.txt", "/.well-known"];
-/// Beginnings of the user agents of health checks.
-const HEALTH_AGENTS: [&[u8]; 4] = [b"kube-probe/", b"ELB-HealthChecker/", b"GoogleHC/", b"Consul Health Check"];
 
 /// What the path of a request tells of it, whichever way it came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,11 +129,6 @@ fn extension(path: &str) -> Option<&str> {
 
 fn is_one_of(extension: Option<&str>, extensions: &[String]) -> bool {
     extension.is_some_and(|found| extensions.iter().any(|listed| listed.eq_ignore_ascii_case(found)))
-}
-
-/// Whether a user agent is that of a health check.
-pub fn is_health_check(user_agent: &[u8]) -> bool {
-    HEALTH_AGENTS.iter().any(|check| user_agent.starts_with(check))
 }
 
 /// Whether a path is another one or lies below it.

@@ -9,7 +9,7 @@ use maxminddb::MaxMindDbError;
 use visitlog_core::model::{Place, Via};
 
 use crate::agent::{Agents, Named};
-use crate::bot::{self, Verdict};
+use crate::bot::Verdict;
 use crate::cache::Cache;
 use crate::channel::Origin;
 use crate::facts::{Facts, RawVisit};
@@ -17,7 +17,7 @@ use crate::geo::Places;
 use crate::query::Tags;
 use crate::rule::Rules;
 use crate::rules::RuleSet;
-use crate::{BotClass, assets, language, referrer};
+use crate::{assets, language, programs, referrer, signs};
 
 /// What the site's owner decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -159,21 +159,21 @@ impl Enricher {
     }
 
     fn agent(&self, raw: &RawVisit<'_>, facts: &mut Facts) {
-        let Some(agent) = raw.user_agent.filter(|agent| !agent.trim().is_empty()) else {
-            // Many logs have no user agents at all, nor have those who report to the collector.
-            if matches!(raw.via, Via::Tower | Via::Proxy) {
-                facts.bot = Some(BotClass::Tool.as_str().into());
-                facts.bot_reason = Some("headers: no user-agent".into());
+        let by_headers = |agent| signs::by_headers(agent, raw.hints, raw.confirmed);
+        let verdict = match raw.user_agent.filter(|agent| !agent.trim().is_empty()) {
+            Some(agent) => {
+                let known = self.cache.get(agent, || self.read(agent));
+                let Named { browser, browser_version, os, os_version, device, .. } = &known.named;
+                (facts.browser, facts.browser_version) = (browser.clone(), browser_version.clone());
+                (facts.os, facts.os_version) = (os.clone(), os_version.clone());
+                facts.device = device.map(|device| device.as_str().into());
+                known.verdict.clone().or_else(|| by_headers(Some(agent)))
             }
-            return;
+            // Many logs have no user agents at all, nor have those who report to the collector.
+            None if matches!(raw.via, Via::Tower | Via::Proxy) => by_headers(None),
+            None => None,
         };
-        let known = self.cache.get(agent, || self.read(agent));
-        let Named { browser, browser_version, os, os_version, device, .. } = &known.named;
-        (facts.browser, facts.browser_version) = (browser.clone(), browser_version.clone());
-        (facts.os, facts.os_version) = (os.clone(), os_version.clone());
-        facts.device = device.map(|device| device.as_str().into());
-        let by_headers = || raw.hints.and_then(|hints| bot::by_headers(agent, hints));
-        if let Some(Verdict { class, reason }) = known.verdict.clone().or_else(by_headers) {
+        if let Some(Verdict { class, reason }) = verdict {
             facts.bot = Some(class.as_str().into());
             facts.bot_reason = Some(reason);
         }
@@ -184,7 +184,7 @@ impl Enricher {
             Some(agents) => agents.named(agent),
             None => Named::without_rules(agent),
         };
-        let verdict = bot::by_agent(agent, self.crawlers.as_ref(), &named);
+        let verdict = programs::by_agent(agent, self.crawlers.as_ref(), &named);
         Agent { named, verdict }
     }
 }

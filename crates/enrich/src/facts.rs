@@ -21,6 +21,8 @@ pub struct RawVisit<'a> {
     pub entry_query: Option<&'a str>,
     /// What the first request's headers said.
     pub hints: Option<Hints>,
+    /// Whether the client has returned our cookie: most programs don't.
+    pub confirmed: bool,
     /// By which way it came in: a log knows less, and what it lacks is no sign of anything.
     pub via: Via,
 }

@@ -32,16 +32,21 @@ mod enricher;
 mod facts;
 mod geo;
 mod language;
+mod programs;
 mod query;
 mod referrer;
 mod rule;
 mod rules;
+mod signs;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use bot::BotClass;
 pub use channel::Channel;
 pub use device::Device;
 pub use enricher::{EnrichError, EnrichSettings, Enricher, Missing};
 pub use facts::{Facts, RawVisit};
+pub use signs::{ABSENCES, header_signs};
+pub use watch::{Common, HeaderWatch};

@@ -18,6 +18,7 @@ use visitlog_warehouse::sql::outputs::{CHART_WIDTH, Format};
 use visitlog_warehouse::sql::{Catalog, FixedCatalog, OpenError, Prepared, SqlError, SqlSettings};
 pub use visitlog_warehouse::{WarehouseSettings as TableSettings, logs, report, sql};
 
+use visitlog_core::page::PageParams;
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::journal::JournalError;
 use visitlog_engine::local::OpenError as FolderError;
@@ -48,6 +49,8 @@ pub struct WarehouseSettings {
     pub upkeep_every: Option<Duration>,
     /// Local time of statements. Default: UTC.
     pub zone: Option<jiff::tz::TimeZone>,
+    /// The parameters that make pages, in reports and for `page` in SQL. Default: none do.
+    pub pages: Arc<PageParams>,
 }
 
 /// Why the warehouse can't be opened.
@@ -83,6 +86,7 @@ pub struct Warehouse {
     keeper: Option<Keeper>,
     runner: Runner,
     shown: Arc<Shown>,
+    pages: Arc<PageParams>,
     upkeep_every: Option<Duration>,
 }
 
@@ -134,10 +138,12 @@ impl Warehouse {
             partitions: Some(threads),
             enricher: Some(storage.enricher()),
             zone: settings.zone.clone(),
+            pages: Arc::clone(&settings.pages),
         };
         let runner = Runner::open(&sql)?;
         let shown = Arc::new(storage.views(engine, lanes, runner.sql()));
-        Ok(Self { runner, shown, upkeep_every: settings.upkeep_every, keeper: None })
+        let pages = Arc::clone(&settings.pages);
+        Ok(Self { runner, shown, pages, upkeep_every: settings.upkeep_every, keeper: None })
     }
 
     /// Starts the thread that follows what is recorded and keeps the tables in shape, until this is dropped.
@@ -184,6 +190,11 @@ impl Warehouse {
         let run = |prepared| self.runner.run(Arc::clone(&tables) as _, prepared, Format::Ndjson, CHART_WIDTH);
         let (visits, events) = (run(visits).objects().await?, run(events).objects().await?);
         Ok(Records::documents(visits, events))
+    }
+
+    /// The parameters that make pages: a report is built with them.
+    pub fn pages(&self) -> &PageParams {
+        &self.pages
     }
 
     /// Runs a statement. Dropping what it gives cancels it.

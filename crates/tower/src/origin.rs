@@ -139,11 +139,17 @@ impl Origin {
             ip: Redacted::new(self.address.and_then(|address| setup.settings.addresses.kept(address))),
             user_agent: Redacted::new(text(self.user_agent.as_ref(), limits::USER_AGENT_BYTES_MAX)),
             language: text(self.language.as_ref(), limits::LANGUAGE_BYTES_MAX),
-            referrer: text(self.referrer.as_ref(), limits::REFERRER_BYTES_MAX),
+            referrer: self.referrer(setup),
             via: setup.settings.via,
             place: self.place(setup),
             hints: self.hints.get().map(|hints| hints.with_if(is_page, Hints::PAGE)),
         })
+    }
+
+    /// `Referer`, as it is written down.
+    fn referrer(&self, setup: &Setup) -> Option<Box<str>> {
+        let url = String::from_utf8_lossy(self.referrer.as_ref()?.as_bytes());
+        Some(cut(setup.settings.mask.url(&url), limits::REFERRER_BYTES_MAX))
     }
 
     fn place(&self, setup: &Setup) -> Option<Place> {
@@ -164,7 +170,7 @@ impl Origin {
         setup: &Setup,
     ) -> Class {
         let mut page = page;
-        let mut event = |kind| self.event(kind, page.take(), at, answer, setup.clock.now());
+        let mut event = |kind| self.event(kind, page.take(), at, answer, setup);
         match kind {
             Kind::Page => Class::Page(event(EventKind::PageView)),
             Kind::PageError => Class::PageError(event(EventKind::PageError)),
@@ -176,9 +182,8 @@ impl Origin {
 
     /// Keeps a page that was fetched before it is shown.
     pub(crate) fn hold_page<B>(&self, at: Timestamp, answer: &Response<B>, setup: &Setup) {
-        let now = setup.clock.now();
-        let event = self.event(EventKind::PageView, None, at, answer, now);
-        setup.held.keep(self.page_key(setup, self.target()), event, now);
+        let event = self.event(EventKind::PageView, None, at, answer, setup);
+        setup.held.keep(self.page_key(setup, self.target()), event, setup.clock.now());
     }
 
     /// The request asked for a page anew: what was fetched of it before counts no more.
@@ -222,7 +227,7 @@ impl Origin {
         page: Option<PageSaid>,
         at: Timestamp,
         answer: &Response<B>,
-        now: Timestamp,
+        setup: &Setup,
     ) -> Event {
         let (path, title) = match page {
             Some(PageSaid::Yes { path, title }) => (path, title),
@@ -231,14 +236,18 @@ impl Origin {
         let route = answer.extensions().get::<Route>().map(|route| Box::from(&*route.0)).or_else(|| self.route.clone());
         let facts = RequestFacts {
             host: Some(self.host.clone()),
-            query: self.uri.query().filter(|_| path.is_none()).map(|query| cut(query.into(), limits::QUERY_BYTES_MAX)),
+            query: self
+                .uri
+                .query()
+                .filter(|_| path.is_none())
+                .map(|query| cut(setup.settings.mask.query(query), limits::QUERY_BYTES_MAX)),
             path: cut(path.map_or(self.uri.path().into(), Cow::Owned), limits::PATH_BYTES_MAX),
             route: route.map(|route| cut(route.into_string().into(), limits::PATH_BYTES_MAX)),
             method: short(self.method.as_str().into(), limits::ACTION_TYPE_BYTES_MAX).as_ref().into(),
             status: answer.status().as_u16(),
-            duration_us: u64::try_from(now.since(self.started).as_micros()).unwrap_or(u64::MAX),
+            duration_us: u64::try_from(setup.clock.now().since(self.started).as_micros()).unwrap_or(u64::MAX),
             bytes: content_length(answer.headers()),
-            referrer: text(self.referrer.as_ref(), limits::REFERRER_BYTES_MAX),
+            referrer: self.referrer(setup),
         };
         let name = title.map(|title| cut(title.into(), limits::ACTION_NAME_BYTES_MAX));
         Event { time: at, kind, name, type_: None, request: Some(Box::new(facts)), properties: None }

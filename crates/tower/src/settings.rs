@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+pub use visitlog_core::mask::Mask;
 use visitlog_core::model::{Place, Via};
 pub use visitlog_core::rules::Addresses;
 use visitlog_core::rules::is_below;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// How much of a client's address is kept. Default: the network.
     pub addresses: Addresses,
+    /// What is masked in queries and referrers. Default: what usually names a secret, and what looks like one.
+    pub mask: Mask,
     /// Where addresses are. Default: nobody knows.
     pub locator: Locator,
     /// Whose responses may speak by `Visitlog-` headers. Default: nobody's.

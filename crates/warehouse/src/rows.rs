@@ -49,6 +49,8 @@ pub struct RowBuilder {
     events: Columns,
     scratch: Scratch,
     bots: u64,
+    /// Why the visit that was pushed last is taken for a bot.
+    last_reason: Option<Arc<str>>,
 }
 
 /// Texts that are made anew for each row, in memory that is used again.
@@ -67,7 +69,7 @@ impl RowBuilder {
     /// A builder without rows. `node` names the machine, where there are several.
     pub fn new(enricher: Arc<Enricher>, node: Option<Arc<str>>) -> Self {
         let (visits, events) = (Columns::new(schema::visits()), Columns::new(schema::events()));
-        Self { enricher, node, visits, events, scratch: Scratch::default(), bots: 0 }
+        Self { enricher, node, visits, events, scratch: Scratch::default(), bots: 0, last_reason: None }
     }
 
     /// Visits pushed so far.
@@ -83,6 +85,11 @@ impl RowBuilder {
     /// Visits of bots that were pushed since the last call.
     pub const fn take_bots(&mut self) -> u64 {
         std::mem::replace(&mut self.bots, 0)
+    }
+
+    /// Why the visit that was pushed last is taken for a bot; `None` where it is not.
+    pub(crate) fn last_reason(&self) -> Option<&str> {
+        self.last_reason.as_deref()
     }
 
     /// About how much memory the rows take.
@@ -111,6 +118,7 @@ impl RowBuilder {
     fn push(&mut self, visit: &VisitView<'_>) {
         let facts = self.enricher.visit(&raw(visit));
         self.bots += u64::from(facts.bot.is_some());
+        self.last_reason = facts.bot_reason.clone();
         self.scratch.fill(visit);
         let mut row = self.visits.row();
         who(&mut row, visit, &self.scratch);
@@ -121,6 +129,8 @@ impl RowBuilder {
             .text("node", self.node.as_deref())
             .date("date", self.scratch.days)
             .text("month", &*self.scratch.month)
+            .text("entry_query", visit.entry_query())
+            .text("exit_query", visit.exit_query())
             .done();
         for (seq, event) in (1..).zip(visit.events) {
             push_event(&mut self.events.row(), seq, event, visit, &facts, &self.scratch);
@@ -184,6 +194,7 @@ fn raw<'a>(visit: &VisitView<'a>) -> RawVisit<'a> {
         referrer: facts.referrer.as_deref(),
         entry_query: first.and_then(|request| request.query.as_deref()),
         hints: facts.hints,
+        confirmed: visit.confirmed,
         via: facts.via,
     }
 }

@@ -71,6 +71,8 @@ pub fn visits() -> SchemaRef {
             ("node", DataType::Utf8, true),
             ("date", DataType::Date32, false),
             ("month", DataType::Utf8, false),
+            ("entry_query", DataType::Utf8, true),
+            ("exit_query", DataType::Utf8, true),
         ])
     });
     SCHEMA.clone()

@@ -10,7 +10,7 @@ use deltalake::arrow::array::RecordBatch;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError, StreamId, VisitSink};
 use visitlog_core::{Lsn, VisitId};
-use visitlog_enrich::Enricher;
+use visitlog_enrich::{Common, Enricher, HeaderWatch};
 
 use crate::error::WarehouseError;
 use crate::files::discard;
@@ -27,6 +27,8 @@ pub struct WarehouseSink {
     warehouse: Arc<Warehouse>,
     rows: RowBuilder,
     gathered: Gathered,
+    /// Whether something in front of the site takes headers away.
+    headers: HeaderWatch,
     /// The journal that feeds it.
     journal: Option<u128>,
 }
@@ -63,11 +65,24 @@ impl WarehouseSink {
     /// A sink into the tables. `node` names the machine, where there are several.
     pub fn new(warehouse: Arc<Warehouse>, enricher: Arc<Enricher>, node: Option<Arc<str>>) -> Self {
         let rows = RowBuilder::new(enricher, node);
-        Self { warehouse, rows, gathered: Gathered::default(), journal: None }
+        Self { warehouse, rows, gathered: Gathered::default(), headers: HeaderWatch::default(), journal: None }
     }
 
     fn gather(&mut self, visits: &[(Lsn, EndedVisit)]) -> Result<(), WarehouseError> {
-        visits.iter().for_each(|(lsn, visit)| self.gathered.push(*lsn, visit, &mut self.rows));
+        for (lsn, visit) in visits {
+            self.gathered.push(*lsn, visit, &mut self.rows);
+            if let Some(Common { sign, with_it, visits }) =
+                self.headers.count(visit.end.ended_at, self.rows.last_reason())
+            {
+                tracing::warn!(
+                    sign = &*sign,
+                    with_it,
+                    visits,
+                    "most visits of the last hour are taken for bots because of one header: a proxy or a content \
+                     delivery network in front probably takes it away; let it pass the header on, or count bots too"
+                );
+            }
+        }
         Ok(self.gathered.close_batch(&mut self.rows)?)
     }
 

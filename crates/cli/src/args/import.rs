@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use visitlog_logs::sessions::Identify;
 
-use super::{IpArg, TablesArgs, duration, duration_or_none};
+use super::{IpArg, MaskArgs, PageArgs, TablesArgs, duration, duration_or_none};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -68,6 +68,10 @@ pub(crate) struct SourceArgs {
     /// Paths that leave no trace, with all below; may be given again
     #[arg(long, value_name = "PATH")]
     pub(crate) exclude: Vec<String>,
+    #[command(flatten)]
+    pub(crate) pages: PageArgs,
+    #[command(flatten)]
+    pub(crate) mask: MaskArgs,
     /// File name extensions of assets, instead of the usual ones: css,js,png
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) asset_extensions: Option<Vec<String>>,

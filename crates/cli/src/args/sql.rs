@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use visitlog_core::VisitorId;
 
+use super::PageArgs;
+
 /// Whose visits.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -125,6 +127,8 @@ pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) written: WrittenArgs,
     #[command(flatten)]
+    pub(crate) pages: PageArgs,
+    #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) tables: TablesArgs,
@@ -168,6 +172,8 @@ pub(crate) struct ReportArgs {
     pub(crate) bots: bool,
     #[command(flatten)]
     pub(crate) written: WrittenArgs,
+    #[command(flatten)]
+    pub(crate) pages: PageArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]

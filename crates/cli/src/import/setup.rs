@@ -50,6 +50,7 @@ impl Setup {
             rules: SiteRules { idle_timeout: args.idle_timeout, max_age: args.max_age, ..SiteRules::default() },
             paths,
             record_assets: args.assets,
+            mask: args.mask.mask(&args.pages.params()),
             addresses: args.ip.into(),
             locate: Locate::new(move |address| places.place(address)),
             spill_dir: Some(folder.dir().to_owned()),

@@ -16,6 +16,7 @@ mod identity;
 mod import;
 mod journal;
 mod kill;
+mod pages;
 mod personal;
 mod races;
 mod server;

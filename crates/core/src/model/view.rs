@@ -96,6 +96,16 @@ impl<'a> VisitView<'a> {
         self.views().next_back().and_then(path)
     }
 
+    /// The query of the first page shown.
+    pub fn entry_query(&self) -> Option<&'a str> {
+        self.views().next().and_then(query)
+    }
+
+    /// The query of the last page shown.
+    pub fn exit_query(&self) -> Option<&'a str> {
+        self.views().next_back().and_then(query)
+    }
+
     /// From its start to its last activity, in whole milliseconds; `None` while it goes on.
     pub fn duration_ms(&self) -> Option<u64> {
         let end = self.end?;
@@ -109,4 +119,8 @@ impl<'a> VisitView<'a> {
 
 fn path(event: &Event) -> Option<&str> {
     event.request.as_ref().map(|request| &*request.path)
+}
+
+fn query(event: &Event) -> Option<&str> {
+    event.request.as_ref().and_then(|request| request.query.as_deref())
 }

@@ -87,17 +87,25 @@ fn peoples_browsers_are_named() {
     }
 }
 
+/// [`verdict`]'s reason, for whoever returned a cookie.
+fn confirmed(enricher: &Enricher, user_agent: &str, hints: Hints) -> Option<String> {
+    let raw = RawVisit { user_agent: Some(user_agent), hints: Some(hints), confirmed: true, ..RawVisit::default() };
+    enricher.visit(&raw).bot_reason.map(|reason| reason.to_string())
+}
+
 #[test]
 fn wrong_headers_give_a_disguise_away() {
     let enricher = Enricher::empty();
-    let without = |hint: Hints| Hints::from_bits(navigation().bits() & !hint.bits());
-    let no_fetch = without(Hints::FETCH.with(Hints::FETCH_SOUND).with(Hints::NAVIGATES));
-    let http = Hints::from_bits(plain().bits() & !Hints::ACCEPTS_HTML.bits());
+    let without = |all: Hints, hint: Hints| Hints::from_bits(all.bits() & !hint.bits());
     for (hints, class, reason) in [
-        (without(Hints::LANGUAGE), "disguised", "headers: no accept-language"),
-        (no_fetch, "disguised", "headers: no sec-fetch-*"),
-        (without(Hints::FETCH_SOUND), "disguised", "headers: sec-fetch-* contradict each other"),
-        (http, "disguised", "headers: accept without text/html"),
+        // A library with a browser's user agent: over TLS, and over plain HTTP.
+        (
+            Hints::PAGE.with(Hints::SECURE).with(Hints::ENCODING),
+            "disguised",
+            "headers: accept without text/html, no accept-language, no sec-fetch-*",
+        ),
+        (Hints::PAGE, "disguised", "headers: accept without text/html, no accept-language, no accept-encoding"),
+        (without(navigation(), Hints::FETCH_SOUND), "disguised", "headers: sec-fetch-* contradict each other"),
         (
             navigation().with(Hints::BRANDS_CONTRADICT),
             "disguised",
@@ -109,8 +117,49 @@ fn wrong_headers_give_a_disguise_away() {
             assert_eq!(verdict(&enricher, agent, Some(hints)), Some((class.into(), reason.into())), "{hints:?}");
         }
     }
+    let [headless, brands] = [Hints::HEADLESS, Hints::BRANDS_CONTRADICT].map(|hint| navigation().with(hint));
+    assert!(confirmed(&enricher, CHROME, headless).is_some(), "a headless browser keeps cookies");
+    assert!(confirmed(&enricher, CHROME, brands).is_some(), "no proxy writes that");
+}
+
+/// sourcelibrary-v2#3148 (readers of whom a proxy takes two headers), fake-bot-plugin#9 and others: what stands in front of
+/// a site takes headers away from everybody.
+#[test]
+fn what_a_middlebox_takes_away_makes_nobody_a_bot() {
+    let enricher = Enricher::empty();
+    let fetch = Hints::FETCH.with(Hints::FETCH_SOUND).with(Hints::NAVIGATES);
+    let without = |taken: &[Hints]| {
+        taken.iter().fold(navigation(), |hints, taken| Hints::from_bits(hints.bits() & !taken.bits()))
+    };
+    let (language, encoding, html) = (Hints::LANGUAGE, Hints::ENCODING, Hints::ACCEPTS_HTML);
+    for agent in [CHROME, FIREFOX, SAFARI] {
+        for taken in [
+            &[language][..],
+            &[encoding],
+            &[fetch],
+            &[html],
+            &[language, encoding],
+            &[language, fetch],
+            &[encoding, fetch],
+        ] {
+            assert_eq!(verdict(&enricher, agent, Some(without(taken))), None, "{agent} without {taken:?}");
+        }
+        let all = without(&[language, encoding, fetch]);
+        assert_eq!(
+            verdict(&enricher, agent, Some(all)).expect("a bot").1,
+            "headers: no accept-language, no sec-fetch-*, no accept-encoding"
+        );
+        assert_eq!(confirmed(&enricher, agent, all), None, "a returned cookie weighs more than what is absent");
+    }
     let old = CHROME.replace("141", "70");
-    assert_eq!(verdict(&enricher, &old, Some(no_fetch)), None, "it did not know these headers");
+    assert_eq!(verdict(&enricher, &old, Some(without(&[fetch, language, encoding]))), None, "it knew no sec-fetch-*");
+}
+
+#[test]
+fn a_cdns_user_agent_says_nothing_of_people() {
+    for enricher in [Some(Enricher::empty()), suite()].into_iter().flatten() {
+        assert_eq!(verdict(&enricher, "Amazon CloudFront", Some(plain())), None);
+    }
 }
 
 #[test]
@@ -119,6 +168,10 @@ fn no_user_agent_is_a_tools_where_one_is_expected() {
     let bot = |via| enricher.visit(&RawVisit { via, ..RawVisit::default() }).bot;
     assert_eq!(bot(Via::Proxy).as_deref(), Some("tool"));
     assert_eq!((bot(Via::Log), bot(Via::Collector)), (None, None));
+    // cloudflare-docs#31975: proxies of companies take it away. Whoever returns a cookie and lacks nothing else is a person.
+    let kept = |hints| enricher.visit(&RawVisit { via: Via::Proxy, hints, confirmed: true, ..RawVisit::default() }).bot;
+    assert_eq!(kept(Some(navigation())), None);
+    assert_eq!(kept(Some(Hints::PAGE)).as_deref(), Some("tool"), "a library with a jar for cookies");
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@ mod browsers;
 mod crawlers;
 mod devices;
 mod places;
+mod programs;
 mod property;
 mod uap;
 

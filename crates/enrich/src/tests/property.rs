@@ -63,7 +63,7 @@ proptest! {
         site in text(),
         (user_agent, language, referrer) in (text(), text(), text()),
         entry_query in text(),
-        hints in any::<u16>(),
+        (hints, confirmed) in any::<(u16, bool)>(),
     ) {
         let raw = RawVisit {
             site: &site,
@@ -73,6 +73,7 @@ proptest! {
             referrer: Some(&referrer),
             entry_query: Some(&entry_query),
             hints: Some(Hints::from_bits(hints)),
+            confirmed,
             via: Via::Proxy,
         };
         let empty = Enricher::default().visit(&raw);

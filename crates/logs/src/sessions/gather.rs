@@ -189,8 +189,12 @@ impl Gatherer {
             offset: origin.offset,
         };
         let path = within(&hit.path, limits::PATH_BYTES_MAX);
-        let query = hit.query.as_deref().map(|query| within(query, limits::QUERY_BYTES_MAX));
-        let referrer = hit.referrer.as_deref().map(|referrer| within(referrer, limits::REFERRER_BYTES_MAX));
+        // Before they wait in a file, for one thing.
+        let mask = &self.settings.mask;
+        let (query, referrer) =
+            (hit.query.as_deref().map(|query| mask.query(query)), hit.referrer.as_deref().map(|url| mask.url(url)));
+        let query = query.as_deref().map(|query| within(query, limits::QUERY_BYTES_MAX));
+        let referrer = referrer.as_deref().map(|referrer| within(referrer, limits::REFERRER_BYTES_MAX));
         let agent = hit.user_agent.as_deref().map(|agent| within(agent, limits::USER_AGENT_BYTES_MAX));
         let user = hit.user.as_deref().map(|user| within(user, limits::USER_BYTES_MAX));
         let facts = (class != Class::Other).then(|| Facts {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use visitlog_core::Host;
+use visitlog_core::mask::Mask;
 use visitlog_core::model::Place;
 use visitlog_core::rules::{Addresses, PathRules, SiteRules};
 
@@ -27,6 +28,8 @@ pub struct SessionSettings {
     pub paths: PathRules,
     /// Whether assets are recorded, as `request`: then they count as any other request of the site. Default: no.
     pub record_assets: bool,
+    /// What is masked in queries and referrers. Visitors are told apart by all of them. Default: what is usual.
+    pub mask: Mask,
     /// How much of an address is kept. Visitors are told apart by all of it.
     pub addresses: Addresses,
     /// Where addresses are. Default: nobody knows.
@@ -47,6 +50,7 @@ impl SessionSettings {
             rules: SiteRules::default(),
             paths: PathRules::default(),
             record_assets: false,
+            mask: Mask::default(),
             addresses: Addresses::default(),
             locate: Locate::default(),
             memory_bytes_max: 6 << 20,

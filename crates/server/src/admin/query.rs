@@ -21,6 +21,7 @@ use crate::warehouse::report::{Kind, Report, ReportError};
 use crate::warehouse::sql::outputs::{CHART_WIDTH, Format};
 use crate::warehouse::sql::{Dialect, Prepared, SqlError, params};
 use crate::warehouse::{Parts, Warehouse};
+use visitlog_core::page::PageParams;
 
 /// The header that names a query.
 pub const QUERY_HEADER: &str = "visitlog-query";
@@ -80,7 +81,7 @@ pub(super) async fn report(
     Query(settings): Query<Vec<(String, String)>>,
 ) -> Response {
     let now = jiff::Timestamp::from_microsecond(admin.engine.now().micros()).unwrap_or(jiff::Timestamp::MAX);
-    match asked_report(&name, &settings, now) {
+    match asked_report(&name, &settings, now, admin.queries.warehouse.pages()) {
         Ok(asked) => run(admin.queries, asked).await,
         Err(why) => error(StatusCode::BAD_REQUEST, "bad_report", &why.to_string()),
     }
@@ -139,7 +140,12 @@ fn from_json(text: &str, mut format: Format) -> Result<Asked, String> {
     Ok(Asked { prepared: Prepared { params: values, dialect, ..prepared }, format, width })
 }
 
-fn asked_report(name: &str, settings: &[(String, String)], now: jiff::Timestamp) -> Result<Asked, ReportError> {
+fn asked_report(
+    name: &str,
+    settings: &[(String, String)],
+    now: jiff::Timestamp,
+    pages: &PageParams,
+) -> Result<Asked, ReportError> {
     let mut format = Format::Json;
     let mut others = Vec::new();
     for (key, value) in settings {
@@ -148,7 +154,7 @@ fn asked_report(name: &str, settings: &[(String, String)], now: jiff::Timestamp)
             key => others.push((key, value.as_str())),
         }
     }
-    let report = Report::parse(Kind::parse(name)?, others, now)?;
+    let report = Report::parse(Kind::parse(name)?, others, now)?.with_pages(pages);
     Ok(Asked { prepared: report.prepare()?, format, width: CHART_WIDTH })
 }
 

@@ -6,6 +6,7 @@ use futures_util::TryStreamExt as _;
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use visitlog_warehouse::report;
 use visitlog_warehouse::sql::outputs::{self, Encode, Format};
 use visitlog_warehouse::sql::{Catalog, Prepared, Sql, SqlError, SqlSettings, Table};
 
@@ -91,6 +92,8 @@ async fn write(
     (format, width): (Format, usize),
     sender: &Sender<Result<Part, SqlError>>,
 ) -> Result<(), SqlError> {
+    let mut prepared = prepared;
+    let left_out = prepared.left_out.take().filter(|_| format.is_for_people());
     let mut rows = sql.query(catalog, prepared).await?;
     let mut encoder: Box<dyn Encode> = outputs::encoder_within(format, &rows.schema(), width);
     let mut out = Vec::new();
@@ -102,6 +105,13 @@ async fn write(
         }
     }
     encoder.end(&mut out)?;
+    if let Some(left_out) = left_out {
+        drop(rows);
+        let mut rows = sql.query(catalog, *left_out).await?;
+        if let Some(row) = rows.try_next().await? {
+            out.extend(report::left_out(&row).into_bytes());
+        }
+    }
     send(&mut out, sender).await;
     Ok(())
 }

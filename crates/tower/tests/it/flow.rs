@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use serde_json::json;
-use visitlog_core::model::{EndReason, Entry, EventKind, Identity, Via};
-use visitlog_tower::{Route, Visit};
+use visitlog_core::mask::Mask;
+use visitlog_core::model::{EndReason, Entry, Event, EventKind, Identity, Via};
+use visitlog_tower::{Route, Settings, Visit};
 
 use crate::world::{Answer, Browser, HOST, Site, html, line, status, with_headers};
 
@@ -88,6 +89,44 @@ fn an_event_knows_its_request() {
     assert_eq!((facts.route.as_deref(), &*facts.method), (Some("/items/{id}"), "GET"));
     assert_eq!((facts.status, facts.bytes), (200, Some(5)));
     assert_eq!(facts.referrer.as_deref(), Some("https://search.example/"));
+}
+
+/// matomo#16443, #24955, warehouse#18406, vahrplan#102: a token in the query, and again in the next page's referrer.
+#[test]
+fn secrets_in_queries_and_referrers_are_not_written_down() {
+    for (mask, query, referrer) in [
+        (
+            Mask::default().keeping(["code"]),
+            "token=***&email=***&code=de&utm_source=nl",
+            "http://shop.example/reset?token=***",
+        ),
+        (
+            Mask::OFF,
+            "token=SECRET&email=e%40example.org&code=de&utm_source=nl",
+            "http://shop.example/reset?token=SECRET",
+        ),
+    ] {
+        let site = Site::with(Settings { mask, ..Settings::default() }, |_, _| html("hello"));
+        let mut browser = Browser::new();
+        for path in ["/reset?token=SECRET&email=e%40example.org&code=de&utm_source=nl", "/next"] {
+            let mut request = browser.request(&Method::GET, path);
+            request.headers_mut().insert("referer", "http://shop.example/reset?token=SECRET".parse().unwrap());
+            browser.take(&site.send(request));
+        }
+        let mut written = Vec::new();
+        for (_, entry) in site.store.entries() {
+            match entry {
+                Entry::Start(start) => written.push((None, start.facts.referrer)),
+                Entry::Event(Event { request: Some(facts), .. }) => {
+                    written.push((facts.query.as_deref().map(str::to_owned), facts.referrer));
+                }
+                _ => {}
+            }
+        }
+        assert!(written.len() >= 3, "{written:?}");
+        assert!(written.iter().all(|(_, written)| written.as_deref() == Some(referrer)), "{written:?}");
+        assert_eq!(written.iter().find_map(|(query, _)| query.as_deref()), Some(query));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use visitlog_core::model::{Entry, Event, OpenVisit, UserId};
 use visitlog_core::{Lsn, VisitId};
+use visitlog_enrich::header_signs;
 
 use super::LiveFault;
 use super::buffer::{Buffer, Kept};
@@ -23,7 +24,7 @@ const MERGE_AT: usize = 4;
 const CHUNK_VISITS_MAX: usize = 32 * 1024;
 
 /// The columns of `visits` that a record can change.
-const FRESH: [&str; 13] = [
+const FRESH: [&str; 15] = [
     "site",
     "confirmed",
     "user_id",
@@ -37,6 +38,8 @@ const FRESH: [&str; 13] = [
     "entry_path",
     "exit_path",
     "session_values",
+    "entry_query",
+    "exit_query",
 ];
 
 fn fresh_columns() -> SchemaRef {
@@ -63,9 +66,11 @@ fn push_fresh(columns: &mut Columns, session: &Session) {
         .int("page_views", tally.page_views)
         .int("actions", tally.actions)
         .int("errors", tally.errors)
-        .text("entry_path", tally.entry.as_ref().map(|(_, path)| &**path))
-        .text("exit_path", tally.exit.as_ref().map(|(_, path)| &**path))
+        .text("entry_path", tally.entry.as_ref().map(|view| &*view.path))
+        .text("exit_path", tally.exit.as_ref().map(|view| &*view.path))
         .text("session_values", rows::values_json(&session.values).as_deref())
+        .text("entry_query", tally.entry.as_ref().and_then(|view| view.query.as_deref()))
+        .text("exit_query", tally.exit.as_ref().and_then(|view| view.query.as_deref()))
         .done();
 }
 
@@ -147,6 +152,8 @@ impl Draft {
                     events: first.cloned().into_iter().collect(),
                 };
                 self.visits.push_open(&open);
+                session.is_bot_by_headers =
+                    self.visits.last_reason().is_some_and(|reason| header_signs(reason).next().is_some());
                 if session.tally.first_request.is_none() {
                     session.start = Some(Box::new(open.start));
                 }

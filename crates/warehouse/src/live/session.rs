@@ -22,6 +22,14 @@ pub(super) struct Ended {
     pub(super) closed_at: Timestamp,
 }
 
+/// A page view, as far as its visit's row shows it.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    time: Timestamp,
+    pub(super) path: Box<str>,
+    pub(super) query: Option<Box<str>>,
+}
+
 /// What a visit's events come to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
@@ -29,9 +37,9 @@ pub(super) struct Tally {
     pub(super) actions: i32,
     pub(super) errors: i32,
     /// The first page view's.
-    pub(super) entry: Option<(Timestamp, Box<str>)>,
+    pub(super) entry: Option<View>,
     /// The last page view's.
-    pub(super) exit: Option<(Timestamp, Box<str>)>,
+    pub(super) exit: Option<View>,
     /// The time of the first event that is a request: it decides where the visit came from.
     pub(super) first_request: Option<Timestamp>,
 }
@@ -59,7 +67,10 @@ pub(super) struct Session {
     pub(super) changed: bool,
     /// Its events are in the journal only.
     pub(super) let_go: bool,
-    /// What is in rows was made of the wrong first request or for another site: all of it is to be read again.
+    /// Its rows say that it is a bot by its headers, which a returned cookie may outweigh.
+    pub(super) is_bot_by_headers: bool,
+    /// What is in rows was made of the wrong first request, for another site or without the cookie: all of it is to be
+    /// read again.
     pub(super) outdated: bool,
 }
 
@@ -82,6 +93,7 @@ impl Session {
             place: None,
             changed: false,
             let_go: false,
+            is_bot_by_headers: false,
             outdated: false,
         }
     }
@@ -89,7 +101,9 @@ impl Session {
     /// Its next record, which is no start. True if there is an event more that is not in rows.
     pub(super) fn see(&mut self, record: TailRecord) -> bool {
         self.last = record.lsn;
-        self.confirmed |= record.confirms;
+        if record.confirms {
+            self.confirm();
+        }
         match record.entry {
             Entry::Start(_) => {}
             Entry::Event(event) => return self.event(event),
@@ -114,7 +128,9 @@ impl Session {
             }
             Entry::End(end) => {
                 self.last_seen = end.ended_at;
-                self.confirmed = end.confirmed;
+                if end.confirmed {
+                    self.confirm();
+                }
                 self.user = end.user;
                 self.values = end.values;
                 self.set_site(&end.site);
@@ -136,6 +152,12 @@ impl Session {
             // Its enrichment may be another: what is a referral from outside depends on the site.
             self.outdated |= self.start.is_none();
         }
+    }
+
+    /// The client has returned our cookie.
+    fn confirm(&mut self) {
+        self.outdated |= !self.confirmed && self.is_bot_by_headers && self.start.is_none();
+        self.confirmed = true;
     }
 
     fn seen(&mut self, at: Timestamp) {
@@ -175,12 +197,13 @@ impl Tally {
     fn page_view(&mut self, event: &Event) {
         self.page_views += 1;
         let Some(request) = &event.request else { return };
-        if self.entry.as_ref().is_none_or(|(first, _)| event.time < *first) {
-            self.entry = Some((event.time, request.path.clone()));
+        let view = || View { time: event.time, path: request.path.clone(), query: request.query.clone() };
+        if self.entry.as_ref().is_none_or(|first| event.time < first.time) {
+            self.entry = Some(view());
         }
         // The later recorded of two at one moment comes later.
-        if self.exit.as_ref().is_none_or(|(last, _)| event.time >= *last) {
-            self.exit = Some((event.time, request.path.clone()));
+        if self.exit.as_ref().is_none_or(|last| event.time >= last.time) {
+            self.exit = Some(view());
         }
     }
 }

@@ -7,8 +7,8 @@ use deltalake::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32
 use deltalake::arrow::compute::concat_batches;
 use deltalake::datafusion::physical_plan::collect;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
-use visitlog_core::Timestamp;
-use visitlog_core::model::{EndedVisit, Entry, EventKind, UserId};
+use visitlog_core::model::{EndedVisit, Entry, EventKind, Hints, UserId};
+use visitlog_core::{Redacted, Timestamp};
 use visitlog_testkit::Dice;
 
 use super::fake::{FakeStore, page};
@@ -109,6 +109,12 @@ impl Crowd {
         let mut like = visit(self.made, MORNING);
         like.start.at = self.now;
         like.start.host = visitlog_core::Host::new(["shop.example", "blog.example"][self.dice.below(2) as usize]);
+        if self.dice.below(2) == 0 {
+            // Headers by which it is a bot until it returns a cookie.
+            like.start.facts.user_agent =
+                Redacted::new(Some("Mozilla/5.0 (X11) Chrome/141.0.0.0 Safari/537.36".into()));
+            like.start.facts.hints = Some(Hints::PAGE.with(Hints::ACCEPTS_HTML).with(Hints::SECURE));
+        }
         self.store.start(like.visit, like.start.clone());
         self.open.push(like);
     }

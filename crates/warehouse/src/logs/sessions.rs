@@ -20,6 +20,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use tokio::sync::mpsc::{self, Sender};
 use visitlog_core::Host;
+use visitlog_core::mask::Mask;
 use visitlog_core::model::EndedVisit;
 use visitlog_core::rules::{Addresses, SiteRules};
 use visitlog_enrich::{EnrichSettings, Enricher};
@@ -179,8 +180,9 @@ impl Requests {
         let mut settings = SessionSettings::new(VisitorKey::new(KEY));
         settings.rules = self.options.rules.clone();
         settings.identify = self.options.identify.clone();
-        // Whoever reads the log reads the addresses.
+        // Whoever reads the log reads all of it.
         settings.addresses = Addresses::Whole;
+        settings.mask = Mask::OFF;
         settings.site = self.options.site.as_deref().map(Host::new);
         let places = Arc::clone(&enricher);
         settings.locate = Locate::new(move |address| places.place(address));

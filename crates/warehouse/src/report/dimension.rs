@@ -1,5 +1,7 @@
 //! By what reports group and filter.
 
+use std::borrow::Cow;
+
 use super::ReportError;
 
 /// Where a dimension is known.
@@ -30,6 +32,11 @@ pub(super) struct Dimension {
 
 const fn dimension(name: &'static str, column: &'static str, scope: Scope) -> Dimension {
     Dimension { name, column, scope }
+}
+
+/// A page, in SQL, by the columns of its path and of its query. `queries`: some parameters make pages.
+pub(super) fn page(path: &str, query: &str, queries: bool) -> String {
+    if queries { format!("page(site, {path}, {query})") } else { format!("page(site, {path})") }
 }
 
 /// What may be filtered by. A column name reaches SQL from here only.
@@ -70,6 +77,22 @@ pub(super) static ALL: [Dimension; 33] = [
 ];
 
 impl Dimension {
+    /// The column; where it is a path, the page that it stands for. With `queries`, parameters may make pages.
+    pub(super) fn column(&self, queries: bool) -> Cow<'static, str> {
+        let (path, query) = match self.column {
+            "path" => ("path", "query"),
+            "entry_path" => ("entry_path", "entry_query"),
+            "exit_path" => ("exit_path", "exit_query"),
+            other => return other.into(),
+        };
+        page(path, query, queries).into()
+    }
+
+    /// Whether its values are pages.
+    pub(super) fn is_page(&self) -> bool {
+        self.column.ends_with("path")
+    }
+
     pub(super) fn find(name: &str) -> Result<&'static Self, ReportError> {
         let found = ALL.iter().find(|dimension| dimension.name == name);
         found.ok_or_else(|| ReportError::unknown("filter", name, &ALL.each_ref().map(|dimension| dimension.name)))

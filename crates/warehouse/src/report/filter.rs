@@ -2,6 +2,10 @@
 //!
 //! Filters hold together. Only several `k=v` of one `k` are alternatives. `k=` is where it is not known.
 
+use std::borrow::Cow;
+
+use visitlog_core::{page, uri};
+
 use super::ReportError;
 use super::bound::Bound;
 use super::dimension::{Dimension, Scope};
@@ -55,6 +59,18 @@ struct Group<'a> {
     values: Vec<&'a str>,
 }
 
+impl Group<'_> {
+    /// As the column has them: pages in their normal form, however they are typed.
+    fn values(&self) -> Vec<Cow<'_, str>> {
+        let normal = |value| match self.op {
+            _ if !self.dimension.is_page() => Cow::Borrowed(value),
+            Op::Is | Op::IsNot => page::written(value),
+            Op::Has | Op::HasNot => uri::normal_part(value),
+        };
+        self.values.iter().map(|value| normal(*value)).collect()
+    }
+}
+
 /// Where the conditions are to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
@@ -73,6 +89,8 @@ pub(super) fn conditions(filters: &[Filter], table: Table, bound: &mut Bound, ot
 pub(super) struct Others {
     pub(super) events: String,
     pub(super) visits: String,
+    /// Whether parameters of queries make pages.
+    pub(super) queries: bool,
 }
 
 fn groups(filters: &[Filter]) -> Vec<Group<'_>> {
@@ -88,7 +106,8 @@ fn groups(filters: &[Filter]) -> Vec<Group<'_>> {
 }
 
 fn condition(group: &Group<'_>, table: Table, bound: &mut Bound, others: &Others) -> String {
-    let Dimension { column, scope, .. } = group.dimension;
+    let Dimension { scope, .. } = group.dimension;
+    let column = &*group.dimension.column(others.queries);
     match (scope, table) {
         (Scope::Event { kind }, _) => {
             // A visit without such an event is the contrary of one with such an event.
@@ -97,12 +116,12 @@ fn condition(group: &Group<'_>, table: Table, bound: &mut Bound, others: &Others
                 Op::HasNot => (Op::Has, "NOT IN"),
                 op => (op, "IN"),
             };
-            let it = on_column(column, op, &group.values, bound);
+            let it = on_column(column, op, &group.values(), bound);
             let when = &others.events;
             format!("visit_key {within} (SELECT visit_key FROM events WHERE kind = '{kind}' AND {it} AND {when})")
         }
         (Scope::Flag, Table::Visits) => on_flag(column, group, bound),
-        (Scope::Both, _) | (Scope::Visit, Table::Visits) => on_column(column, group.op, &group.values, bound),
+        (Scope::Both, _) | (Scope::Visit, Table::Visits) => on_column(column, group.op, &group.values(), bound),
         (Scope::Visit | Scope::Flag, Table::Events) => {
             let it = condition(group, Table::Visits, bound, others);
             format!("visit_key IN (SELECT visit_key FROM visits WHERE {it} AND {})", others.visits)
@@ -110,9 +129,9 @@ fn condition(group: &Group<'_>, table: Table, bound: &mut Bound, others: &Others
     }
 }
 
-fn on_column(column: &str, op: Op, values: &[&str], bound: &mut Bound) -> String {
+fn on_column(column: &str, op: Op, values: &[Cow<'_, str>], bound: &mut Bound) -> String {
     let is_empty = values.iter().any(|value| value.is_empty());
-    let known: Vec<&str> = values.iter().copied().filter(|value| !value.is_empty()).collect();
+    let known: Vec<&str> = values.iter().map(|value| &**value).filter(|value| !value.is_empty()).collect();
     let mut has = |negated: &str| {
         let value = bound.text(&values.concat().to_lowercase());
         format!("{negated}coalesce(contains(lower({column}), CAST({value} AS VARCHAR)), false)")
@@ -149,7 +168,7 @@ mod tests {
 
     fn sql(filters: &[&str], table: Table) -> String {
         let filters: Vec<Filter> = filters.iter().map(|text| Filter::parse(text).expect("a filter")).collect();
-        let others = Others { events: "E".to_owned(), visits: "V".to_owned() };
+        let others = Others { events: "E".to_owned(), visits: "V".to_owned(), queries: false };
         conditions(&filters, table, &mut Bound::default(), &others).join(" AND ")
     }
 
@@ -181,7 +200,7 @@ mod tests {
     fn the_other_table_is_asked_by_key() {
         assert_eq!(
             sql(&["page!=/a"], Table::Visits),
-            "visit_key NOT IN (SELECT visit_key FROM events WHERE kind = 'page_view' AND path IN ($1) AND E)"
+            "visit_key NOT IN (SELECT visit_key FROM events WHERE kind = 'page_view' AND page(site, path) IN ($1) AND E)"
         );
         assert_eq!(
             sql(&["city=Bonn"], Table::Events),

@@ -9,6 +9,7 @@ mod breakdown;
 mod dimension;
 mod error;
 mod filter;
+mod left_out;
 pub mod metrics;
 mod overview;
 mod pages;
@@ -18,6 +19,7 @@ mod request;
 mod visits;
 
 pub use error::ReportError;
+pub use left_out::left_out;
 pub use range::{Range, Unit};
 pub use records::Records;
 pub use request::{Kind, Report};

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use visitlog_core::page::PageParams;
 
 use super::bound::Bound;
 use super::breakdown::{self, Breakdown};
 use super::filter::{self, Filter, Others, Table};
-use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, actions, overview, pages, range, visits};
+use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, actions, left_out, overview, pages, range, visits};
 use crate::sql::Prepared;
 
 /// Which report.
@@ -66,7 +67,9 @@ pub struct Report {
     sites: Vec<String>,
     filters: Vec<Filter>,
     pub(super) rows: usize,
-    bots: bool,
+    pub(super) bots: bool,
+    /// Whether parameters of queries make pages.
+    pub(super) queries: bool,
 }
 
 /// The keys that [`Report::parse`] knows.
@@ -109,7 +112,13 @@ impl Report {
         let range = Range::parse(from, to, zone, now)?;
         // Whoever filters by bot wants to see bots.
         bots |= filters.iter().any(|filter| filter.dimension.name == "bot");
-        Ok(Self { kind, by, range, sites, filters, rows, bots })
+        Ok(Self { kind, by, range, sites, filters, rows, bots, queries: false })
+    }
+
+    /// The same, where these parameters make pages: they must be those of the statements' settings.
+    #[must_use]
+    pub fn with_pages(self, params: &PageParams) -> Self {
+        Self { queries: !params.is_empty(), ..self }
     }
 
     /// Which report it is.
@@ -127,24 +136,21 @@ impl Report {
     /// # Errors
     /// When there are too many spans of time.
     pub fn prepare(&self) -> Result<Prepared, ReportError> {
-        match (self.kind, self.by) {
-            (_, By::Time(unit)) => overview::by_time(self, unit),
-            (_, By::Columns(by)) => Ok(breakdown::build(self, by)),
-            (Kind::Pages, By::Nothing) => Ok(pages::build(self)),
-            (Kind::Actions, By::Nothing) => Ok(actions::build(self)),
-            (Kind::Visits, By::Nothing) => Ok(visits::build(self)),
-            (_, By::Nothing) => Ok(overview::total(self)),
-        }
+        let prepared = match (self.kind, self.by) {
+            (_, By::Time(unit)) => overview::by_time(self, unit)?,
+            (_, By::Columns(by)) => breakdown::build(self, by),
+            (Kind::Pages, By::Nothing) => pages::build(self),
+            (Kind::Actions, By::Nothing) => actions::build(self),
+            (Kind::Visits, By::Nothing) => visits::build(self),
+            (_, By::Nothing) => overview::total(self),
+        };
+        Ok(Prepared { left_out: Some(Box::new(left_out::build(self))), ..prepared })
     }
 
     /// The condition for the visits that it is about: those that started within its time.
     pub(super) fn visits(&self, bound: &mut Bound) -> String {
         let (from, to) = (bound.time(self.range.from), bound.time(self.range.to));
-        let others = Others {
-            // A visit that started within the time may have seen the page after it, never before.
-            events: format!("time >= {from}"),
-            visits: "true".to_owned(),
-        };
+        let others = self.others_of_visits(bound);
         let time = format!("started_at >= {from} AND started_at < {to}");
         self.all(time, Table::Visits, bound, &others)
     }
@@ -156,6 +162,7 @@ impl Report {
         let others = Others {
             events: time.clone(),
             visits: format!("started_at < {to} AND (ended_at IS NULL OR ended_at >= {from})"),
+            queries: self.queries,
         };
         self.all(format!("kind = '{kind}' AND {time}"), Table::Events, bound, &others)
     }
@@ -163,13 +170,39 @@ impl Report {
     fn all(&self, first: String, table: Table, bound: &mut Bound, others: &Others) -> String {
         let mut all = vec![first];
         if !self.sites.is_empty() {
-            all.push(format!("site IN ({})", bound.texts(self.sites.iter().map(String::as_str))));
+            all.push(self.of_sites(bound));
         }
         if !self.bots {
             all.push("bot IS NULL".to_owned());
         }
         all.extend(filter::conditions(&self.filters, table, bound, others));
         all.join(" AND ")
+    }
+
+    /// The condition for visits of its sites.
+    pub(super) fn of_sites(&self, bound: &mut Bound) -> String {
+        if self.sites.is_empty() {
+            return "true".to_owned();
+        }
+        format!("site IN ({})", bound.texts(self.sites.iter().map(String::as_str)))
+    }
+
+    /// The filters by `confirmed`, and the others, as conditions of visits.
+    pub(super) fn filters(&self, bound: &mut Bound) -> (Vec<String>, Vec<String>) {
+        let (confirmed, others): (Vec<Filter>, Vec<Filter>) =
+            self.filters.iter().cloned().partition(|filter| filter.dimension.name == "confirmed");
+        let within = self.others_of_visits(bound);
+        (
+            filter::conditions(&confirmed, Table::Visits, bound, &within),
+            filter::conditions(&others, Table::Visits, bound, &within),
+        )
+    }
+
+    /// What of other tables matters to visits.
+    fn others_of_visits(&self, bound: &mut Bound) -> Others {
+        let from = bound.time(self.range.from);
+        // A visit that started within the time may have seen the page after it, never before.
+        Others { events: format!("time >= {from}"), visits: "true".to_owned(), queries: self.queries }
     }
 }
 

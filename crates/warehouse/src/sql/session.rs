@@ -24,6 +24,7 @@ use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
+use visitlog_core::page::PageParams;
 use visitlog_enrich::Enricher;
 
 use super::catalog::{Catalog, Table};
@@ -70,6 +71,8 @@ pub struct SqlSettings {
     pub enricher: Option<Arc<Enricher>>,
     /// Local time, for `to_localtime`. Default: UTC.
     pub zone: Option<TimeZone>,
+    /// The parameters that make pages, for `page`. Default: none do.
+    pub pages: Arc<PageParams>,
 }
 
 /// Why nothing can be run.
@@ -88,12 +91,14 @@ pub struct Prepared {
     pub buckets: Option<Buckets>,
     /// In whose SQL it is written.
     pub dialect: Dialect,
+    /// The statement whose one row says what this one leaves out, for people; see [`left_out`](crate::report::left_out).
+    pub left_out: Option<Box<Prepared>>,
 }
 
 impl Prepared {
     /// A statement without parameters.
     pub fn of(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), params: Vec::new(), buckets: None, dialect: Dialect::default() }
+        Self { sql: sql.into(), params: Vec::new(), buckets: None, dialect: Dialect::default(), left_out: None }
     }
 }
 
@@ -180,7 +185,11 @@ impl Sql {
         let mut context = SessionContext::new_with_state(state);
         datafusion_functions_json::register_all(&mut context)?;
         REMOVED.iter().for_each(|name| context.deregister_udf(name));
-        let known = Known::new(settings.enricher.clone(), settings.zone.clone().unwrap_or(TimeZone::UTC));
+        let known = Known::new(
+            settings.enricher.clone(),
+            settings.zone.clone().unwrap_or(TimeZone::UTC),
+            Arc::clone(&settings.pages),
+        );
         functions::all(&known).into_iter().for_each(|function| context.register_udf(function));
         Ok(Self { base: context.state(), limits, turns: Arc::new(Semaphore::new(limits.at_once.max(1))) })
     }

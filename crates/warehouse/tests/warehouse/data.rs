@@ -20,6 +20,7 @@ pub(crate) struct Event {
     pub(crate) after: i64,
     pub(crate) kind: &'static str,
     pub(crate) path: Option<String>,
+    pub(crate) query: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) class: Option<String>,
     pub(crate) properties: Option<String>,
@@ -41,6 +42,7 @@ pub(crate) struct Visit {
     pub(crate) channel: Option<String>,
     pub(crate) campaign: Option<String>,
     pub(crate) bot: Option<String>,
+    pub(crate) bot_reason: Option<String>,
     pub(crate) values: Option<String>,
     pub(crate) events: Vec<Event>,
 }
@@ -64,6 +66,14 @@ impl Visit {
 
     pub(crate) fn exit(&self) -> Option<&str> {
         self.of("page_view").next_back()?.path.as_deref()
+    }
+
+    fn entry_query(&self) -> Option<&str> {
+        self.of("page_view").next()?.query.as_deref()
+    }
+
+    fn exit_query(&self) -> Option<&str> {
+        self.of("page_view").next_back()?.query.as_deref()
     }
 
     pub(crate) fn last_activity(&self) -> i64 {
@@ -154,12 +164,15 @@ fn visit_rows(visits: &[Visit]) -> RecordBatch {
             "errors" => ints(all().map(|_| 0)),
             "entry_path" => texts(all().map(Visit::entry)),
             "exit_path" => texts(all().map(Visit::exit)),
+            "entry_query" => texts(all().map(Visit::entry_query)),
+            "exit_query" => texts(all().map(Visit::exit_query)),
             "channel" => texts(all().map(|visit| visit.channel.as_deref())),
             "utm_campaign" => texts(all().map(|visit| visit.campaign.as_deref())),
             "country" => texts(all().map(|visit| visit.country.as_deref())),
             "city" => texts(all().map(|visit| visit.city.as_deref())),
             "browser" => texts(all().map(|visit| visit.browser.as_deref())),
             "bot" => texts(all().map(|visit| visit.bot.as_deref())),
+            "bot_reason" => texts(all().map(|visit| visit.bot_reason.as_deref())),
             "session_values" => texts(all().map(|visit| visit.values.as_deref())),
             "date" => days(all()),
             "month" => text(&months),
@@ -193,6 +206,7 @@ fn event_rows(visits: &[Visit]) -> RecordBatch {
             "name" => of_event(|event| event.name.as_deref()),
             "type" => of_event(|event| event.class.as_deref()),
             "path" => of_event(|event| event.path.as_deref()),
+            "query" => of_event(|event| event.query.as_deref()),
             "duration_ms" => Arc::new(rows.iter().map(|_| Some(1.5)).collect::<Float64Array>()),
             "properties" => of_event(|event| event.properties.as_deref()),
             "site" => of_visit(|visit| Some(&visit.site)),

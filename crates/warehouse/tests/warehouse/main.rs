@@ -6,8 +6,10 @@ mod data;
 mod errors;
 mod files;
 mod fold;
+mod left_out;
 mod limits;
 mod outputs;
+mod pages;
 mod ranges;
 mod slt;
 

@@ -6,8 +6,11 @@ use visitlog_core::limits::EVENTS_PER_VISIT_MAX;
 use visitlog_core::model::{CountryCode, Identity, Place, Via};
 use visitlog_core::rules::Addresses;
 
-use super::support::{Importer, Row, idle, page, settings, visits};
-use crate::sessions::{Ending, Locate};
+use visitlog_core::mask::Mask;
+
+use super::support::{Importer, Row, ended, idle, page, settings, visits};
+use crate::hit::Hit;
+use crate::sessions::{Ending, Gatherer, Locate, Origin, SessionSettings};
 
 const IDLE: u64 = 1_800;
 
@@ -87,13 +90,11 @@ fn a_visit_says_where_it_is_from_and_keeps_what_the_settings_say() {
     let place = Place::new(CountryCode::new("DE"), None, Some("Ulm"));
     let found = place.clone();
     let locate = Locate::new(move |ip| found.clone().filter(|_| ip.to_string() == "10.0.0.7"));
-    let mut importer =
-        Importer::new(crate::sessions::SessionSettings { addresses: Addresses::Network, locate, ..settings() });
+    let mut importer = Importer::new(SessionSettings { addresses: Addresses::Network, locate, ..settings() });
     importer.batch(&[page(0, 7, "/")], super::support::HOUR, |_| 0);
     assert_eq!(importer.ended.len(), 0);
     // Found with the whole address, of which no more than the network has been kept since.
-    importer.settings =
-        Arc::new(crate::sessions::SessionSettings { locate: Locate::default(), ..(*importer.settings).clone() });
+    importer.settings = Arc::new(SessionSettings { locate: Locate::default(), ..(*importer.settings).clone() });
     importer.batch(&[], Ending::Final, |_| 0);
     let visit = &importer.ended[0];
     assert_eq!(visit.start.facts.place, place);
@@ -103,4 +104,25 @@ fn a_visit_says_where_it_is_from_and_keeps_what_the_settings_say() {
     assert_eq!(visit.visit.partition(), (visit.start.facts.visitor_id.as_u128() >> 120) as u8);
     assert_eq!(visit.visit.started_at(), visit.start.at);
     assert_eq!(&*visit.end.site, "other");
+}
+
+#[test]
+fn secrets_in_queries_and_referrers_are_not_written_down() {
+    for (mask, query, referrer) in [
+        (Mask::default(), "token=***&page=2", "http://shop.example/reset?token=***"),
+        (Mask::OFF, "token=SECRET&page=2", "http://shop.example/reset?token=SECRET"),
+    ] {
+        let mut gatherer = Gatherer::new(Arc::new(SessionSettings { mask, ..settings() }));
+        let row = page(0, 1, "/reset");
+        let hit = Hit {
+            query: Some("token=SECRET&page=2".into()),
+            referrer: Some("http://shop.example/reset?token=SECRET".into()),
+            ..row.hit()
+        };
+        gatherer.add(&hit, Origin { file: 0, offset: 0 }).expect("a disk");
+        let visit = ended(gatherer).pop().expect("a visit");
+        assert_eq!(visit.start.facts.referrer.as_deref(), Some(referrer));
+        let facts = visit.events[0].request.as_ref().expect("a request");
+        assert_eq!((facts.query.as_deref(), facts.referrer.as_deref()), (Some(query), Some(referrer)));
+    }
 }

@@ -32,7 +32,7 @@ pub(super) fn page(at_s: i64, client: u16, path: &str) -> Row {
 }
 
 impl Row {
-    fn hit(&self) -> Hit<'_> {
+    pub(super) fn hit(&self) -> Hit<'_> {
         let [a, b] = self.client.to_be_bytes();
         Hit {
             time: Timestamp::from_secs(self.at_s),
@@ -172,6 +172,21 @@ impl Importer {
         all.sort();
         all
     }
+}
+
+/// The visits of what was gathered, everything ended.
+pub(super) fn ended(gatherer: Gatherer) -> Vec<EndedVisit> {
+    let (settings, files) = (settings(), HashMap::from([(0, 100)]));
+    let work = Work {
+        settings: &settings,
+        gatherers: vec![gatherer],
+        carried: Vec::new(),
+        horizons: Horizons::default(),
+        files: &files,
+        ending: Ending::Final,
+    };
+    let finished = finish(work, vec![Worker { visits: Taken::default(), carry: None }]).expect("visits");
+    finished.done.into_iter().flat_map(|done| done.visits.ended).collect()
 }
 
 /// All visits of rows, everything ended.

@@ -9,6 +9,7 @@
 //! | `url_encode(text)`, `urlescape(text)` | the opposite |
 //! | `ua_browser(ua)`, `ua_os(ua)`, `ua_device(ua)`, `ua_bot(ua)`, `is_bot(ua)` | what a user agent says |
 //! | `country(ip)` | where an address is: two letters |
+//! | `page(site, path [, query])` | the page, as reports have it: the path in its normal form, with the parameters of the query that make a page of their own on that site |
 //! | `extract_token(text, n, sep)` | the token `n` from 0; from the end where negative |
 //! | `extract_prefix(text, n, sep)`, `extract_suffix(text, n, sep)` | the first, the last `n` + 1 tokens |
 //! | `extract_value(text, key, sep)` | the value of `key=value` |
@@ -21,6 +22,7 @@
 //! What is only another word for something that SQL has (`STRLEN`, `PROPCOUNT`) is in [`dialect`](super::dialect).
 
 mod agents;
+mod pages;
 mod quantize;
 mod rows;
 mod texts;
@@ -32,6 +34,7 @@ use std::sync::{Arc, OnceLock};
 
 use datafusion::logical_expr::ScalarUDF;
 use jiff::tz::TimeZone;
+use visitlog_core::page::PageParams;
 use visitlog_enrich::{EnrichSettings, Enricher};
 
 use self::rows::{Call, Gives, RowFunction, Takes};
@@ -43,11 +46,13 @@ pub(super) struct Known {
     enricher: Arc<OnceLock<Arc<Enricher>>>,
     /// Local time.
     zone: TimeZone,
+    /// What makes pages.
+    pages: Arc<PageParams>,
 }
 
 impl Known {
-    pub(super) fn new(enricher: Option<Arc<Enricher>>, zone: TimeZone) -> Self {
-        let known = Self { enricher: Arc::default(), zone };
+    pub(super) fn new(enricher: Option<Arc<Enricher>>, zone: TimeZone, pages: Arc<PageParams>) -> Self {
+        let known = Self { enricher: Arc::default(), zone, pages };
         if let Some(enricher) = enricher {
             _ = known.enricher.set(enricher);
         }
@@ -97,5 +102,6 @@ pub(super) fn all(known: &Known) -> Vec<ScalarUDF> {
     all.extend(agents::all(known));
     all.extend(times::all(known));
     all.push(quantize::function());
+    all.push(pages::function(Arc::clone(&known.pages)));
     all
 }

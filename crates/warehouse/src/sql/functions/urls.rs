@@ -1,31 +1,8 @@
 //! Cookies, URLs and queries.
 
-use std::borrow::Cow;
+use visitlog_core::uri::decoded;
 
 use super::rows::{Arg, Out};
-
-/// Without `%41` and `+`. What is no escape stays; bytes that are not UTF-8 are replaced.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
-        return Cow::Borrowed(text);
-    }
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        match (bytes[at], digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high * 16 + low).unwrap_or_default());
-                at += 2;
-            }
-            (b'+', ..) => out.push(b' '),
-            (byte, ..) => out.push(byte),
-        }
-        at += 1;
-    }
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
-}
 
 pub(super) fn decode<'a>(args: &[Arg<'a>]) -> Option<Out<'a>> {
     Out::text(decoded(args[0].text()))

@@ -63,6 +63,11 @@ impl Format {
         Self::NAMES[self as usize]
     }
 
+    /// Whether it is for a person, and may say more than the rows.
+    pub const fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Chart)
+    }
+
     /// Its media type.
     pub const fn content_type(self) -> &'static str {
         match self {
