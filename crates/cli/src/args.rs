@@ -5,6 +5,7 @@ mod import;
 mod records;
 mod sql;
 mod strangers;
+mod whose;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use self::import::*;
 pub(crate) use self::records::*;
 pub(crate) use self::sql::*;
 pub(crate) use self::strangers::*;
+pub(crate) use self::whose::*;
 
 /// Records what visitors do on a web site: sessions that end once, visits as one record.
 #[derive(Debug, Parser)]
@@ -99,9 +101,6 @@ pub(crate) struct ServeArgs {
     /// has used them
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Vec<String>,
-    /// The cookie's name [default: __Host-visitlog over TLS, visitlog without]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) cookie_name: Option<String>,
     /// A proxy in front that is believed when it names the client; may be given again
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) trusted_proxy: Vec<IpNet>,
@@ -168,6 +167,8 @@ pub(crate) struct ServeArgs {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) strangers: StrangerArgs,
+    #[command(flatten)]
+    pub(crate) whose: WhoseArgs,
 }
 
 /// How the tables are kept in shape. Hidden: the defaults suit everybody but tests that want all of it all the time.

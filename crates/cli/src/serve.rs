@@ -16,7 +16,7 @@ use visitlog_server::listen::ListenSettings;
 use visitlog_server::proxy::ProxySettings;
 #[cfg(feature = "warehouse")]
 use visitlog_server::warehouse::{TableSettings, WarehouseSettings};
-use visitlog_server::{EnrichSettings, ForwardedBy, LayerSettings, ServeSettings, Server, TrustedProxies};
+use visitlog_server::{EnrichSettings, LayerSettings, ServeSettings, Server};
 
 use crate::args::{DurabilityArg, ServeArgs};
 use crate::process::{asked_to_end, end_at_once, runtime};
@@ -92,14 +92,11 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     engine.journal.bytes_max = args.strangers.max_journal;
     let mut layer = LayerSettings::for_proxy();
     layer.cookie.max_age = Some(args.visitor_max_age);
-    layer.trusted_proxies = TrustedProxies::new(args.trusted_proxy.clone(), ForwardedBy::default());
+    args.whose.apply(&mut layer, &args.trusted_proxy);
     layer.addresses = args.ip.into();
     layer.mask = args.mask.mask(&args.pages.params());
     if args.no_cookies {
         layer.identify = Identify::ByFingerprint;
-    }
-    if let Some(name) = &args.cookie_name {
-        layer.cookie.name = Some(name.clone());
     }
     layer.rules.paths.excluded_paths.extend(args.exclude.iter().cloned());
     let mut proxy = ProxySettings::new(&args.upstream);

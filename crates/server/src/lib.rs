@@ -15,6 +15,7 @@ pub use visitlog_enrich::{EnrichSettings, Enricher};
 pub use visitlog_tower::{
     Settings as LayerSettings,
     client::{ForwardedBy, TrustedProxies},
+    cookie::{CookieSettings, SameSite, Secure},
     settings as layer_settings,
 };
 mod serve;

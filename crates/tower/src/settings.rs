@@ -134,9 +134,16 @@ impl HeaderProtocol {
 }
 
 impl Settings {
-    /// For a reverse proxy: responses of all paths may speak by headers, and the app is told the visit's id.
+    /// For a reverse proxy: responses of all paths may speak by headers; the app is told the visit's id and does not get
+    /// our cookie, which would let it pass for its visitor.
     pub fn for_proxy() -> Self {
-        Self { header_protocol: HeaderProtocol::AllPaths, tell_session: true, via: Via::Proxy, ..Self::default() }
+        Self {
+            header_protocol: HeaderProtocol::AllPaths,
+            tell_session: true,
+            hide_cookie: true,
+            via: Via::Proxy,
+            ..Self::default()
+        }
     }
 
     /// Checks that everything goes together.

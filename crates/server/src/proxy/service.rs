@@ -12,6 +12,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode, Uri, Version, request};
 use hyper::ext::ReasonPhrase;
 use tower_service::Service;
+use visitlog_tower::Visit;
 
 use super::body::Body;
 use super::connection::{Connection, Reach};
@@ -133,6 +134,7 @@ impl Shared {
             None => ingress::clean(&mut request),
         };
         let switching = cleaned.websocket.then(|| hyper::upgrade::on(&mut request));
+        let visit = request.extensions().get::<Visit>().filter(|_| cleaned.websocket).cloned();
         let timeouts = &self.settings.timeouts;
         let patience = cleaned.expects_continue.then_some(timeouts.expect_continue);
         let (head, body) = request.into_parts();
@@ -166,7 +168,7 @@ impl Shared {
         route.learn(&answer.headers, &head.headers, &mut connection);
         match switching {
             Some(switching) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
-                Ok(self.with_via(upgrade::switch(answer, connection, switching)?))
+                Ok(self.with_via(upgrade::switch(answer, connection, switching, visit)?))
             }
             _ => self.pass_on(answer, connection, route, client, &head.headers),
         }

@@ -143,7 +143,7 @@ impl Shown {
                 return;
             }
             let Some(live) = &self.views.live else { return };
-            if let Err(error) = live.catch_up() {
+            if let Err(error) = live.follow(self.engine.now()) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what is going on can't be followed");
             }
             self.count(&mut counted, losses());

@@ -4,6 +4,8 @@
 //! budget. Events beyond the budget are let go and read from the journal by the statement that needs them: the answer
 //! is the same, and takes longer; [`LiveCounts`] says how often.
 //!
+//! It follows only while somebody asks ([`Live::follow`]); the first statement reads what is still recorded.
+//!
 //! A [`Snapshot`] is what a statement sees. Taking one catches up with everything that has been answered for.
 //!
 //! Visits that a sink has parked are in no chain any more: they are seen as long as their rows are in memory, and
@@ -21,11 +23,13 @@ mod snapshot;
 pub(crate) mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deltalake::arrow::error::ArrowError;
 use parking_lot::Mutex;
-use visitlog_core::Lsn;
 use visitlog_core::ports::{LiveError, LiveSource};
+use visitlog_core::{Lsn, Timestamp};
 
 use self::buffer::Buffer;
 pub use self::snapshot::{Scope, Snapshot};
@@ -34,6 +38,9 @@ use visitlog_enrich::Enricher;
 /// Memory for rows of open visits and of ended ones that are not in the tables yet: about a million events in 100,000
 /// visits. Events beyond it are read from the journal by the statement that asks for them.
 pub const LIVE_BYTES_MAX: usize = 256 << 20;
+
+/// So long what is recorded is followed when a statement has asked for it.
+pub const FOLLOWED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// How [`Live`] is set up.
 #[derive(Debug, Clone)]
@@ -90,6 +97,10 @@ pub enum LiveFault {
 pub struct Live {
     buffer: Mutex<Buffer>,
     source: Arc<dyn LiveSource>,
+    /// A statement has asked since the last look.
+    asked: AtomicBool,
+    /// Until when what is recorded is followed.
+    followed_until: Mutex<Option<Timestamp>>,
 }
 
 impl std::fmt::Debug for Live {
@@ -107,10 +118,34 @@ impl Live {
         settings: LiveSettings,
     ) -> Self {
         let buffer = Mutex::new(Buffer::new(Arc::clone(&source), enricher, node, settings));
-        Self { buffer, source }
+        Self { buffer, source, asked: AtomicBool::new(false), followed_until: Mutex::new(None) }
     }
 
-    /// Sees all that has been recorded so far; to be called every second or so, so that statements find little to do.
+    /// Sees what has been recorded so far if a statement has asked lately, so that the next one finds little to do. If none
+    /// has for [`FOLLOWED_FOR`], everything is let go: following costs as much as a good part of the traffic does. To be
+    /// called every second or so.
+    ///
+    /// # Errors
+    /// As [`Live::catch_up`].
+    pub fn follow(&self, now: Timestamp) -> Result<(), LiveFault> {
+        let mut until = self.followed_until.lock();
+        if self.asked.swap(false, Ordering::Relaxed) {
+            *until = Some(now.after(FOLLOWED_FOR));
+        }
+        match *until {
+            Some(until) if now <= until => {}
+            Some(_) => {
+                *until = None;
+                self.buffer.lock().restart();
+                return Ok(());
+            }
+            None => return Ok(()),
+        }
+        drop(until);
+        self.catch_up()
+    }
+
+    /// Sees all that has been recorded so far.
     ///
     /// # Errors
     /// When the store's records can't be read; the next call tries again.
@@ -134,6 +169,7 @@ impl Live {
     /// # Errors
     /// When the store's records can't be read, or rows can't be made of them.
     pub fn snapshot(&self) -> Result<Snapshot, LiveFault> {
+        self.asked.store(true, Ordering::Relaxed);
         let mut buffer = self.buffer.lock();
         // Before catching up: what the buffer knows then can be read as long as the snapshot lives.
         let hold = self.source.hold();

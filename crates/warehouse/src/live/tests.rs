@@ -281,3 +281,23 @@ fn a_question_costs_what_has_changed() {
     assert!(copied < 4_500, "{copied} rows were copied");
     assert!(live.counts().chunks < 24, "{:?}", live.counts());
 }
+
+#[test]
+fn what_is_recorded_is_followed_while_somebody_asks() {
+    let mut crowd = Crowd::new(9);
+    (0..500).for_each(|_| crowd.step());
+    let live = live(&crowd.store, LIVE_BYTES_MAX);
+    let follow = |after: Duration| live.follow(MORNING.after(after)).expect("read");
+    follow(Duration::ZERO);
+    assert_eq!(live.counts(), LiveCounts::default(), "nobody has asked");
+    check(&crowd.store, &live, Lsn::NONE, "the first question");
+    (0..100).for_each(|_| crowd.step());
+    let seen = live.counts().records;
+    follow(Duration::from_secs(1));
+    assert!(live.counts().records > seen, "the next question finds it");
+    follow(FOLLOWED_FOR + Duration::from_secs(1));
+    assert!(live.counts().visits > 0);
+    follow(FOLLOWED_FOR + Duration::from_secs(2));
+    assert_eq!((live.counts().visits, live.counts().bytes), (0, 0), "and nobody asks any more");
+    check(&crowd.store, &live, Lsn::NONE, "asked again");
+}
