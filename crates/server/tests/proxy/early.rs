@@ -215,8 +215,9 @@ async fn an_upload_that_nobody_wants_is_not_read_for_ever() {
 
 #[tokio::test]
 async fn answers_that_refuse_nothing_may_come_early_too() {
+    // Who closes with bytes unread takes back what is not sent yet: only a short page survives that.
     for (status, page) in [("200 OK", 9), ("302 Found", 9), ("302 Found", 6_000_000)] {
-        for closes in [true, false] {
+        for closes in [page == 9, false] {
             let site = upstream(move |_, mut client| async move {
                 client.head().await;
                 let body = "x".repeat(page);
