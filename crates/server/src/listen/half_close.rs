@@ -21,14 +21,17 @@ pub(super) struct HalfClose<T> {
     client: ClientConnection,
     /// Runs since the client has closed its side, or took the last bytes after that.
     patience: Option<Pin<Box<Sleep>>>,
+    /// More is to be sent: hyper flushes when it has written all, and until then takes the end for one in mid-answer.
+    unsent: bool,
 }
 
 impl<T> HalfClose<T> {
     pub(super) fn new(stream: T, client: ClientConnection) -> Self {
-        Self { stream, client, patience: None }
+        Self { stream, client, patience: None, unsent: false }
     }
 
     fn wrote(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.unsent = true;
         if let (Some(patience), Poll::Ready(Ok(_))) = (&mut self.patience, &polled) {
             patience.as_mut().reset(Instant::now() + PATIENCE);
         }
@@ -48,7 +51,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for HalfClose<T> {
             this.client.half_close();
         }
         let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
-        if this.client.is_answering(cx.waker()) {
+        if this.client.is_answering(cx.waker()) || this.unsent {
             ready!(patience.as_mut().poll(cx));
         }
         Poll::Ready(Ok(()))
@@ -62,7 +65,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for HalfClose<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        if std::mem::take(&mut self.unsent) && self.patience.is_some() {
+            // Whoever was not told of the end asks again.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
