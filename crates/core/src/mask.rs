@@ -10,6 +10,8 @@ use crate::uri;
 
 /// What stands in the place of a value, as much of it as the value was long.
 const MASK: &str = "***";
+/// Shorter words may mean something.
+const DRAWN_BYTES_MIN: usize = 20;
 /// URLs within values are looked into so deep.
 const DEPTH_MAX: usize = 3;
 
@@ -120,7 +122,7 @@ impl Mask {
     /// These names too.
     #[must_use]
     pub fn with_names<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.names.extend(names.into_iter().map(|name| plain(name).into_boxed_str()));
+        self.names.extend(names.into_iter().map(|name| plain(name).into_owned().into_boxed_str()));
         self
     }
 
@@ -226,8 +228,11 @@ impl Mask {
 }
 
 /// A name in small letters, without what divides words.
-fn plain(name: &str) -> String {
-    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+fn plain(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return name.into();
+    }
+    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>().into()
 }
 
 /// The user and the password of an authority.
@@ -256,6 +261,9 @@ fn is_mail_address(value: &str) -> bool {
 /// Whether a value was drawn, or made by a machine that draws, as tokens are: a JSON web token, 32 hexadecimal digits
 /// or more, or 20 letters of both cases and digits that take turns as in no word.
 fn is_drawn(value: &str) -> bool {
+    if value.len() < DRAWN_BYTES_MIN {
+        return false;
+    }
     if value.starts_with("eyJ") && value.matches('.').count() == 2 {
         return true;
     }
@@ -265,7 +273,7 @@ fn is_drawn(value: &str) -> bool {
         let is_hex = word.len() >= 32 && digits && letters && word.bytes().all(|byte| byte.is_ascii_hexdigit());
         let runs = word.split(|letter: char| !letter.is_ascii_digit()).filter(|run| !run.is_empty()).count();
         let mixes = has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase) && runs >= 3;
-        is_hex || word.len() >= 20 && mixes
+        is_hex || word.len() >= DRAWN_BYTES_MIN && mixes
     })
 }
 

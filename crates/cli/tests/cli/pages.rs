@@ -1,7 +1,7 @@
 //! Pages and secrets as whoever runs the program sees them: with a server, without one, and of a log.
 
 use crate::http::Browser;
-use crate::server::{Server, say};
+use crate::server::{Server, eventually, say};
 use crate::upstream::Upstream;
 use crate::weblog::{MORNING_S, line};
 
@@ -67,4 +67,44 @@ fn what_is_imported_is_masked_too() {
         let found = say(&["query", "SELECT query FROM events", "-o", "csv"], data.path());
         assert_eq!(found, format!("query\n{query}\n"), "{flags:?}");
     }
+}
+
+/// sourcelibrary-v2#3148, fake-bot-plugin#9, cloudflare-docs#31975: what stands in front takes headers away from everybody.
+#[test]
+fn who_returns_a_cookie_is_a_person_and_a_header_that_most_lack_is_said() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let data = folder.path();
+    let server = Server::start(data, &upstream, &["--trusted-proxy", "127.0.0.1", "--cookie-name", "visitlog"]);
+    // Over TLS, and without Accept-Language, Accept-Encoding and Sec-Fetch-*.
+    let visit = |client: u8, pages: &[&str]| {
+        let address = format!("192.0.2.{client}");
+        let stripped = [("Host", "shop.test"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-For", &*address)];
+        let mut browser = Browser::new(server.site, CHROME);
+        for page in pages {
+            let ends: &[(&str, &str)] = if Some(page) == pages.last() { &[("X-End", "1")] } else { &[] };
+            browser.get(page, &[&stripped[..], ends].concat());
+        }
+    };
+    (1..=22).for_each(|client| visit(client, &["/"]));
+    (23..=25).for_each(|client| visit(client, &["/", "/cart"]));
+    server.wait_until_all_is_stored();
+    let found = say(
+        &[
+            "query",
+            "SELECT page_views, confirmed, bot, bot_reason, count(*) AS n FROM visits GROUP BY ALL ORDER BY 1",
+            "-o",
+            "csv",
+        ],
+        data,
+    );
+    assert_eq!(
+        found,
+        "page_views,confirmed,bot,bot_reason,n\n\
+         1,false,disguised,\"headers: no accept-language, no sec-fetch-*, no accept-encoding\",22\n2,true,,,3\n"
+    );
+    eventually("the log says it", || server.log().contains("most visits of the last hour are taken for bots"));
+    let said = server.log().lines().filter(|line| line.contains("most visits of the last hour")).count();
+    assert_eq!(said, 1, "once");
+    let report = say(&["report"], data);
+    assert!(report.contains("left out, visits: 22 of bots (--bots counts them)\n22 of all 25 visits"), "{report}");
 }

@@ -6,22 +6,26 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use visitlog_enrich::ABSENCES;
 
-use super::Report;
 use super::bound::Bound;
 use crate::sql::Prepared;
 
+/// What a report is about, as conditions of `visits`.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    /// Its time, and the filters that nobody takes for all there is.
+    pub(super) within: String,
+    /// Its sites.
+    pub(super) site: String,
+    /// Its filters by `confirmed`.
+    pub(super) confirmed: String,
+    /// No bots, where it counts none.
+    pub(super) people: String,
+}
+
 /// One row: how many visits each restriction alone takes away, and how many of the bots are told by each header that
 /// is missing.
-pub(super) fn build(report: &Report) -> Prepared {
-    let mut bound = Bound::default();
-    let (from, to) = (bound.time(report.range.from), bound.time(report.range.to));
-    let (confirmed, others) = report.filters(&mut bound);
-    let all = |conditions: &[String]| match conditions {
-        [] => "true".to_owned(),
-        conditions => conditions.join(" AND "),
-    };
-    let (site, confirmed, others) = (report.of_sites(&mut bound), all(&confirmed), all(&others));
-    let people = if report.bots { "true" } else { "bot IS NULL" };
+pub(super) fn build(conditions: &Conditions, bound: Bound) -> Prepared {
+    let Conditions { within, site, confirmed, people } = conditions;
     let mut columns = vec![
         format!("count(*) FILTER (WHERE {site} AND {confirmed}) AS visits"),
         format!("count(*) FILTER (WHERE {site} AND {confirmed} AND NOT ({people})) AS bots"),
@@ -33,10 +37,7 @@ pub(super) fn build(report: &Report) -> Prepared {
         columns
             .push(format!("count(*) FILTER (WHERE {site} AND {confirmed} AND NOT ({people}) AND {has}) AS sign_{at}"));
     }
-    let sql = format!(
-        "SELECT {} FROM visits WHERE started_at >= {from} AND started_at < {to} AND {others}",
-        columns.join(", ")
-    );
+    let sql = format!("SELECT {} FROM visits WHERE {within}", columns.join(", "));
     bound.prepare(sql, None)
 }
 

@@ -7,7 +7,8 @@ use visitlog_core::page::PageParams;
 use super::bound::Bound;
 use super::breakdown::{self, Breakdown};
 use super::filter::{self, Filter, Others, Table};
-use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, actions, left_out, overview, pages, range, visits};
+use super::left_out::{self, Conditions};
+use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, actions, overview, pages, range, visits};
 use crate::sql::Prepared;
 
 /// Which report.
@@ -67,7 +68,7 @@ pub struct Report {
     sites: Vec<String>,
     filters: Vec<Filter>,
     pub(super) rows: usize,
-    pub(super) bots: bool,
+    bots: bool,
     /// Whether parameters of queries make pages.
     pub(super) queries: bool,
 }
@@ -144,7 +145,7 @@ impl Report {
             (Kind::Visits, By::Nothing) => visits::build(self),
             (_, By::Nothing) => overview::total(self),
         };
-        Ok(Prepared { left_out: Some(Box::new(left_out::build(self))), ..prepared })
+        Ok(Prepared { left_out: Some(Box::new(self.left_out())), ..prepared })
     }
 
     /// The condition for the visits that it is about: those that started within its time.
@@ -187,15 +188,23 @@ impl Report {
         format!("site IN ({})", bound.texts(self.sites.iter().map(String::as_str)))
     }
 
-    /// The filters by `confirmed`, and the others, as conditions of visits.
-    pub(super) fn filters(&self, bound: &mut Bound) -> (Vec<String>, Vec<String>) {
+    /// What it leaves out, as SQL.
+    fn left_out(&self) -> Prepared {
+        let mut bound = Bound::default();
+        let (from, to) = (bound.time(self.range.from), bound.time(self.range.to));
         let (confirmed, others): (Vec<Filter>, Vec<Filter>) =
             self.filters.iter().cloned().partition(|filter| filter.dimension.name == "confirmed");
-        let within = self.others_of_visits(bound);
-        (
-            filter::conditions(&confirmed, Table::Visits, bound, &within),
-            filter::conditions(&others, Table::Visits, bound, &within),
-        )
+        let tables = self.others_of_visits(&mut bound);
+        let mut within = vec![format!("started_at >= {from} AND started_at < {to}")];
+        within.extend(filter::conditions(&others, Table::Visits, &mut bound, &tables));
+        let confirmed = filter::conditions(&confirmed, Table::Visits, &mut bound, &tables);
+        let conditions = Conditions {
+            within: within.join(" AND "),
+            site: self.of_sites(&mut bound),
+            confirmed: if confirmed.is_empty() { "true".to_owned() } else { confirmed.join(" AND ") },
+            people: if self.bots { "true" } else { "bot IS NULL" }.to_owned(),
+        };
+        left_out::build(&conditions, bound)
     }
 
     /// What of other tables matters to visits.
