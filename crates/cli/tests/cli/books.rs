@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     pub(crate) gone: Vec<u32>,
     /// Visits with events from this many lives of the server or more.
     pub(crate) across_3_lives: usize,
+    /// Visits that made room for others of their client, which had never returned their cookie.
+    pub(crate) evicted: usize,
     /// Pairs of requests that had to be in one visit.
     pub(crate) together: usize,
     /// Pairs of requests that had to be in two.
@@ -111,6 +113,8 @@ fn ends(visit: &Visit, idle: i64, tally: &mut Tally) {
             tally.faults.push(format!("visit {} expired after {} us of {idle}", visit.id(), closed - ended));
         }
         "expired" | "logged_out" | "abandoned" | "terminated" => {}
+        // One of 64 whose cookie never came back, because its answer was lost: it makes room for the next of that client.
+        "evicted" if visit.0["confirmed"] == false => tally.evicted += 1,
         other => tally.faults.push(format!("visit {} of {:?} ended as {other}", visit.id(), visit.pages())),
     }
 }

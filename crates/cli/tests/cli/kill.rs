@@ -121,11 +121,12 @@ fn audit(data: &Path, books: &[Book], terminated: &[Terminated], breaks: &[(i64,
     let shown: Vec<&String> = tally.faults.iter().take(10).collect();
     assert!(shown.is_empty(), "{} faults: {shown:#?}", tally.faults.len());
     eprintln!(
-        "{} pages answered, {} gone; {} visits, {} of them across three lives or more; {} pairs together, {} apart; {} terminated",
+        "{} pages answered, {} gone; {} visits, {} of them across three lives or more, {} evicted; {} pairs together, {} apart; {} terminated",
         tally.answered,
         tally.gone.len(),
         visits.len(),
         tally.across_3_lives,
+        tally.evicted,
         tally.together,
         tally.apart,
         terminated.iter().filter(|end| end.answered).count(),
