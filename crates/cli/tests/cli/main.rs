@@ -21,6 +21,7 @@ mod personal;
 mod races;
 mod server;
 mod sql;
+mod stderr;
 mod stop;
 mod tail;
 mod tell;
