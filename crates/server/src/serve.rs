@@ -23,7 +23,7 @@ use crate::admin::metrics;
 use crate::admin::{self, Admin};
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
-use crate::proxy::{self, IngressLayer, Proxy, ProxySettings};
+use crate::proxy::{self, Proxy, ProxySettings};
 #[cfg(feature = "warehouse")]
 use crate::warehouse::{Warehouse, WarehouseError, WarehouseSettings};
 
@@ -225,7 +225,8 @@ impl Server {
             let _ = stopped.await;
         });
         let pages = tokio::spawn(pages.into_future());
-        let stack = |_| IngressLayer.layer(layer.layer(proxy.for_worker()));
+        let ingress = proxy.ingress();
+        let stack = |_| ingress.layer(layer.layer(proxy.for_worker()));
         let drained = listen::serve(site, settings.loops, stack, shutdown).await.map_err(system("serve the site"))?;
         let _ = stop.send(());
         // An admin page that is slow to end must not keep the journal from being closed.
