@@ -7,6 +7,7 @@
 mod crowd;
 mod door;
 mod life;
+pub mod limits;
 mod requests;
 mod service;
 mod settings;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::life::Limits;
+use super::limits;
 use super::stream::StreamLimits;
 use crate::tally::Tallies;
 
@@ -44,6 +45,8 @@ pub struct ListenSettings {
     /// Those of one address (of IPv6: one network, /64), and never more than three quarters of all. At more, one of its
     /// own that does nothing is closed; where all are at work, who comes is refused. Default 512.
     pub connections_per_address_max: usize,
+    /// Connections that the system keeps until they are accepted, for whoever makes the listener. Default 1,024.
+    pub backlog: u32,
     /// Addresses that are proxies for others: they may have all connections. Empty by default.
     pub trusted_proxies: Vec<IpNet>,
     /// What is counted of connections and requests that are refused or cut.
@@ -56,16 +59,17 @@ impl Default for ListenSettings {
     fn default() -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            idle_timeout: Duration::from_secs(60),
-            head_timeout: Duration::from_secs(20),
-            write_timeout: Duration::from_secs(60),
-            rate_min: 240,
-            rate_time: Duration::from_secs(20),
-            request_timeout: Duration::from_secs(24 * 60 * 60),
-            websocket_idle_timeout: Duration::from_secs(60 * 60),
-            head_bytes_max: 64 * 1024,
-            connections_max: 16_384,
-            connections_per_address_max: 512,
+            idle_timeout: limits::IDLE_TIMEOUT,
+            head_timeout: limits::HEAD_TIMEOUT,
+            write_timeout: limits::WRITE_TIMEOUT,
+            rate_min: limits::RATE_MIN,
+            rate_time: limits::RATE_TIME,
+            request_timeout: limits::REQUEST_TIMEOUT,
+            websocket_idle_timeout: limits::WEBSOCKET_IDLE_TIMEOUT,
+            head_bytes_max: limits::HEAD_BYTES_MAX,
+            connections_max: limits::CONNECTIONS_MAX,
+            connections_per_address_max: limits::CONNECTIONS_PER_ADDRESS_MAX,
+            backlog: limits::BACKLOG,
             trusted_proxies: Vec::new(),
             tallies: Arc::default(),
             drain_timeout: Duration::from_secs(30),

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -70,6 +70,12 @@ impl Proxy {
     #[must_use]
     pub fn ingress(&self) -> IngressLayer {
         IngressLayer::new(Arc::clone(&self.shared.settings))
+    }
+
+    /// Whether the upstream is what listens on this address of this machine, as far as names tell now. A proxy that asks
+    /// itself in a roundabout way is found out when it does.
+    pub fn leads_to(&self, listens: SocketAddr) -> bool {
+        self.shared.settings.target.is(listens)
     }
 
     /// What is counted of requests and of headers.

@@ -1,7 +1,7 @@
 //! What a site's owner may set about the proxy.
 
 use std::hash::BuildHasher as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,6 +145,24 @@ pub(crate) enum Target {
     Name(String, u16),
 }
 
+impl Target {
+    /// Whether it is what listens on this address of this machine.
+    pub(crate) fn is(&self, listens: SocketAddr) -> bool {
+        let is = |target: SocketAddr| {
+            let ip = target.ip().to_canonical();
+            // A connection to the unspecified address goes to this machine.
+            let same = ip == listens.ip().to_canonical() || ip.is_unspecified();
+            // Whoever listens on all addresses listens on each that can be bound.
+            let all = listens.ip().is_unspecified() && UdpSocket::bind((ip, 0)).is_ok();
+            target.port() == listens.port() && (same || all)
+        };
+        match self {
+            Self::Address(address) => is(*address),
+            Self::Name(name, port) => (name.as_str(), *port).to_socket_addrs().is_ok_and(|mut found| found.any(is)),
+        }
+    }
+}
+
 impl Validated {
     pub(crate) fn trusts(&self, peer: Option<IpAddr>) -> bool {
         peer.is_some_and(|peer| self.proxies.contains(peer))
@@ -246,6 +264,25 @@ mod tests {
         for upstream in ["", "127.0.0.1:3000", "https://a", "http://u:p@a", "http://a/?q", "http://a/#f", "http://a:x"]
         {
             assert!(check(upstream).is_err(), "{upstream} was taken");
+        }
+    }
+
+    #[test]
+    fn an_upstream_that_is_the_server_itself() {
+        for (upstream, listens, itself) in [
+            ("http://127.0.0.1:81", "127.0.0.1:81", true),
+            ("http://127.0.0.1:81", "127.0.0.1:82", false),
+            ("http://127.0.0.2:81", "127.0.0.1:81", false),
+            ("http://127.0.0.2:81", "0.0.0.0:81", true),
+            ("http://192.0.2.1:81", "0.0.0.0:81", false),
+            ("http://0.0.0.0:81", "127.0.0.1:81", true),
+            ("http://[::ffff:127.0.0.1]:81", "127.0.0.1:81", true),
+            ("http://localhost:81", "127.0.0.1:81", true),
+            ("http://localhost:81", "0.0.0.0:81", true),
+            ("http://nowhere.invalid:81", "0.0.0.0:81", false),
+        ] {
+            let settings = check(upstream).expect("an upstream");
+            assert_eq!(settings.target.is(listens.parse().expect("an address")), itself, "{upstream} and {listens}");
         }
     }
 
