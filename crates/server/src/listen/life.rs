@@ -217,7 +217,7 @@ impl Life {
     }
 
     /// Whether a request is under way.
-    fn is_answering(&self) -> bool {
+    pub(super) fn is_answering(&self) -> bool {
         self.answering.load(Relaxed)
     }
 

@@ -26,6 +26,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How long a shutdown waits for the first bytes of a connection that was accepted already.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// How long a connection that is to close has for the end of its last answer.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connection's place among those that may be open at once, for as long as it lives, upgraded or not.
@@ -172,20 +175,24 @@ where
             }
             let stream = ClientStream::new(stream, stream_limits, Arc::clone(&life), Arc::clone(&tallies), held);
             let mut serving = pin!(http.serve_connection(stream, service).with_upgrades());
-            let mut listens = true;
+            let (mut listens, mut closing) = (true, false);
             let served = loop {
                 let ends = tokio::select! {
                     biased;
                     served = serving.as_mut() => break served,
                     ends = ends(&life, &limits, tick, listens) => ends,
+                    () = tokio::time::sleep(LAST_BYTES), if closing && !life.is_answering() => return,
                 };
                 match ends {
                     Ends::Told(told) if told == Told::MakeRoom && life.is_in_head() => return,
                     Ends::Told(_) => listens = false,
+                    Ends::Over(Reason::Idle) if closing => return,
                     Ends::Over(Reason::Idle) => {}
                     Ends::Over(reason) => return tallies.cut(reason.words()),
                 }
+                // hyper sends what it has, then closes; but it waits for the rest of a head that it has begun to read.
                 serving.as_mut().graceful_shutdown();
+                closing = true;
             };
             match served {
                 Err(error) if error.is_parse_too_large() => tallies.refused("a head that is too large", ""),
