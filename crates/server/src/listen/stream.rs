@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::life::Life;
@@ -25,8 +24,8 @@ const PIECE_BYTES: usize = 16 * 1024;
 const LATER_BYTES_MAX: usize = 64 * 1024;
 
 /// See the module. `H` lives as long as the stream, upgraded or not.
-pub(super) struct ClientStream<H> {
-    stream: TcpStream,
+pub(super) struct ClientStream<T, H> {
+    stream: T,
     requests: Requests,
     life: Arc<Life>,
     tallies: Arc<Tallies>,
@@ -41,14 +40,8 @@ pub(super) struct ClientStream<H> {
     _held: H,
 }
 
-impl<H> ClientStream<H> {
-    pub(super) fn new(
-        stream: TcpStream,
-        limits: StreamLimits,
-        life: Arc<Life>,
-        tallies: Arc<Tallies>,
-        held: H,
-    ) -> Self {
+impl<T, H> ClientStream<T, H> {
+    pub(super) fn new(stream: T, limits: StreamLimits, life: Arc<Life>, tallies: Arc<Tallies>, held: H) -> Self {
         Self {
             stream,
             requests: Requests::new(limits.head_bytes_max),
@@ -106,7 +99,7 @@ fn put(bytes: &[u8], into: &mut ReadBufCursor<'_>) -> Vec<u8> {
     bytes[count..].to_vec()
 }
 
-impl<H: Unpin> Read for ClientStream<H> {
+impl<T: AsyncRead + Unpin, H: Unpin> Read for ClientStream<T, H> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.ready.is_empty() {
@@ -238,7 +231,7 @@ impl Silence {
     }
 }
 
-impl<H: Unpin> Write for ClientStream<H> {
+impl<T: AsyncWrite + Unpin, H: Unpin> Write for ClientStream<T, H> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.silence.broken();
