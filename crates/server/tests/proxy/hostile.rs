@@ -236,14 +236,15 @@ async fn a_reader_that_trickles_is_cut() {
         }
     })
     .await;
-    let served = serve(site, ListenSettings { write_timeout: SHORT, rate_min: 1 << 30, ..settings() });
+    let served = serve(site, ListenSettings { write_timeout: SHORT * 3, rate_min: 1 << 30, ..settings() });
     let mut client = served.connect().await;
     client.send(GET).await;
     let reads = async {
         loop {
-            let mut some = vec![0; 64 * 1024];
+            // It takes something all the time, but never fast.
+            let mut some = vec![0; 1 << 20];
             tokio::io::AsyncReadExt::read(&mut client.stream, &mut some).await.unwrap_or_default();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::select! {
