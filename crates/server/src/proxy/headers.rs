@@ -5,12 +5,9 @@ use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::names::{self, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::names::{self, TOKEN_BYTES, VISITLOG_VIA, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::settings::{ForwardedStyle, Validated};
 
-/// Tokens of the proxies of ours that a request has passed through. (`Via` would do, but for its sake common servers
-/// compress nothing.)
-pub(crate) const VISITLOG_VIA: HeaderName = HeaderName::from_static("visitlog-via");
 /// More of us in a row are none on purpose.
 const HOPS_MAX: usize = 16;
 
@@ -113,10 +110,12 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, found: &Found) {
     }
 }
 
-/// Removes every header that only we may send. Who the request has passed through stays: whoever writes it himself only
-/// has himself refused.
+/// Removes every header that only we may send. Which of us the request has passed through stays, if it is nothing but
+/// that: whoever writes it himself only has himself refused.
 pub(crate) fn remove_visitlog(headers: &mut HeaderMap) {
-    remove_where(headers, |name| is_visitlog(name) && *name != VISITLOG_VIA);
+    let is_token = |member: &[u8]| member.len() == TOKEN_BYTES && member.iter().all(u8::is_ascii_hexdigit);
+    let passed = members(headers, &VISITLOG_VIA).all(is_token);
+    remove_where(headers, |name| is_visitlog(name) && !(passed && *name == VISITLOG_VIA));
 }
 
 /// Whether a request has been here, or at so many others like us that it must run in a circle.

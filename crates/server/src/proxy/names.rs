@@ -1,4 +1,4 @@
-//! Names of headers that say who a client is, or what it asked for, in place of the connection: `X-Forwarded-For` and its
+//! Names of headers: ours, and those that say who a client is, or what it asked for, in place of the connection: `X-Forwarded-For` and its
 //! kin.
 //!
 //! What an upstream's framework believes decides what stands here: Django, Rails, Laravel and Symfony, Spring, ASP.NET,
@@ -12,6 +12,12 @@ pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// Tokens of the proxies of ours that a request has passed through. (`Via` would do, but for its sake common servers
+/// compress nothing.)
+pub(crate) const VISITLOG_VIA: HeaderName = HeaderName::from_static("visitlog-via");
+/// Hexadecimal digits of a token.
+pub(crate) const TOKEN_BYTES: usize = 16;
 
 /// Whether a name, in lower case, is one of these, or would be read as one of these. Most names that browsers send are
 /// known by their first two letters to be none.

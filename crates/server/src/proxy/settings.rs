@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use visitlog_tower::client::{ForwardedBy, TrustedProxies};
 
 use super::error::SettingsError;
+use super::names::TOKEN_BYTES;
 use crate::tally::Tallies;
 
 /// The proxy's settings. [`ProxySettings::new`] fills in the defaults.
@@ -232,7 +233,7 @@ impl TryFrom<ProxySettings> for Validated {
 /// Random, but no secret: nothing opens by it.
 fn token() -> HeaderValue {
     let random = std::hash::RandomState::new().hash_one(std::process::id());
-    HeaderValue::from_str(&format!("{random:016x}")).unwrap_or_else(|_| HeaderValue::from_static("visitlog"))
+    HeaderValue::from_str(&format!("{random:0TOKEN_BYTES$x}")).unwrap_or_else(|_| HeaderValue::from_static("visitlog"))
 }
 
 fn is_via_byte(byte: u8) -> bool {

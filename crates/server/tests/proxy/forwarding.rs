@@ -206,9 +206,10 @@ async fn a_responses_hop_by_hop_headers_end_here() {
 
 #[tokio::test]
 async fn a_client_cannot_speak_for_us() {
-    let request = "GET / HTTP/1.1\r\nHost: a\r\nVisitlog-Session: me\r\nVISITLOG_SESSION: me\r\nvisitlog-x: 1\r\nVisitlog.Y: 1\r\n\
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nVisitlog-Session: me\r\nVISITLOG_SESSION: me\r\nvisitlog-x: 1\r\nVisitlog.Y: 1\r\nVisitlog-Via: <evil>\r\n\
         Visitlogger: kept\r\nConnection: visitlog-session\r\n\r\n";
     let seen = seen_with(|_| {}, request).await;
+    assert!(!seen.contains("<evil>"), "{seen}");
     for name in ["visitlog-session", "visitlog_session", "visitlog-x", "visitlog.y"] {
         assert_eq!(header(&seen, name), None, "{seen}");
     }
