@@ -12,6 +12,8 @@ mod requests;
 mod service;
 mod settings;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 mod worker;
 
 use std::io;

@@ -18,8 +18,8 @@ pub(super) enum Verdict<'a> {
     Pass { now: Cow<'a, [u8]>, later: Vec<u8> },
     /// Hand this on, then a byte that no head may have, and nothing more: so hyper answers 400.
     Refuse(Cow<'a, [u8]>, &'static str),
-    /// The body's framing is broken: nothing more can be read from this client.
-    Broken,
+    /// Hand this on; what follows is a body whose framing is broken: nothing more can be read from this client.
+    Broken(Cow<'a, [u8]>),
 }
 
 /// Where in its requests a client is.
@@ -141,7 +141,7 @@ impl Requests {
                 State::Sized(left) => Ok(self.sized(rest, left)),
                 State::Chunked(chunk) => match self.chunked(rest, chunk) {
                     Some(count) => Ok(count),
-                    None => return Verdict::Broken,
+                    None => return Verdict::Broken(passing.finish(at)),
                 },
                 State::Undecided => {
                     let later = rest.to_vec();
@@ -416,7 +416,7 @@ mod tests {
                     out.extend_from_slice(&bytes);
                     return (out, Some(reason), requests.place());
                 }
-                Verdict::Broken => return (out, Some("broken"), requests.place()),
+                Verdict::Broken(_) => return (out, Some("broken"), requests.place()),
             }
         }
         (out, None, requests.place())

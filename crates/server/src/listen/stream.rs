@@ -20,6 +20,7 @@ use crate::tally::Tallies;
 /// What is read at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
+const NO_CHUNKS: &str = "a chunked body that is none";
 /// What a client may send before it knows whether it has a WebSocket: it should send nothing.
 const LATER_BYTES_MAX: usize = 64 * 1024;
 
@@ -35,6 +36,8 @@ pub(super) struct ClientStream<T, H> {
     later: Vec<u8>,
     /// Nothing more is read.
     closed: bool,
+    /// Because a body is none.
+    broken: bool,
     writing: Writing,
     silence: Silence,
     _held: H,
@@ -50,6 +53,7 @@ impl<T, H> ClientStream<T, H> {
             ready: Vec::new(),
             later: Vec::new(),
             closed: false,
+            broken: false,
             writing: Writing { limits, timer: None, since: None, waited: Duration::ZERO, taken: 0 },
             silence: Silence { limit: limits.websocket_idle, last: Instant::now(), timer: None },
             _held: held,
@@ -68,7 +72,7 @@ impl<T, H> ClientStream<T, H> {
     }
 
     /// Looks at what came; puts what hyper is to get into `self.ready` or, where it is the same, into `into`.
-    fn take(&mut self, bytes: &[u8], into: &mut ReadBufCursor<'_>) -> io::Result<()> {
+    fn take(&mut self, bytes: &[u8], into: &mut ReadBufCursor<'_>) {
         let rest = match self.requests.take(bytes) {
             Verdict::Pass { now, later } => {
                 self.later.extend_from_slice(&later);
@@ -80,15 +84,14 @@ impl<T, H> ClientStream<T, H> {
                 self.tallies.refused(reason, &self.requests.path());
                 put(&[&bytes[..], b"\0"].concat(), into)
             }
-            Verdict::Broken => {
-                self.closed = true;
-                self.tallies.refused("a chunked body that is none", &self.requests.path());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a chunked body that is none"));
+            Verdict::Broken(bytes) => {
+                (self.closed, self.broken) = (true, true);
+                self.tallies.refused(NO_CHUNKS, &self.requests.path());
+                put(&bytes, into)
             }
         };
         self.ready = rest;
         self.life.moved_to(self.requests.place());
-        Ok(())
     }
 }
 
@@ -113,7 +116,7 @@ impl<T: AsyncRead + Unpin, H: Unpin> Read for ClientStream<T, H> {
         } else if !this.later.is_empty() {
             let later = std::mem::take(&mut this.later);
             let before = into.remaining();
-            this.take(&later, &mut into)?;
+            this.take(&later, &mut into);
             if into.remaining() < before {
                 return Poll::Ready(Ok(()));
             }
@@ -143,12 +146,16 @@ impl<T: AsyncRead + Unpin, H: Unpin> Read for ClientStream<T, H> {
                 return Poll::Ready(Err(io::Error::other("a client that does not wait for its WebSocket")));
             }
             let before = into.remaining();
-            this.take(came, &mut into)?;
+            this.take(came, &mut into);
             if into.remaining() < before {
-                break;
+                return Poll::Ready(Ok(()));
             }
         }
-        Poll::Ready(Ok(()))
+        if this.broken {
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, NO_CHUNKS)))
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 }
 

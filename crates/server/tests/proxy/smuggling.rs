@@ -207,6 +207,10 @@ async fn bare_carriage_returns_and_line_feeds() {
     refused("GET /a HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n").await;
     refused("GET /a HTTP/1.1\r\nHost: a\r\nX: a\r\n folded: 1\r\n\r\n").await;
     refused("GET /a HTTP/1.1\r\n Host: a\r\n\r\n").await;
+    // RFC 9112, 5.1: a server must refuse blanks before a colon, whatever the field.
+    refused("GET /a HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n").await;
+    refused("GET /a HTTP/1.1\r\nHost: a\r\nX\t: y\r\n\r\n").await;
+    refused("GET /a HTTP/1.1\r\nHost : a\r\n\r\n").await;
     // A lone LF ends a line for many servers (RFC 9112, 2.2 allows it): then it must be one for the upstream as well.
     refused_or("GET /a HTTP/1.1\nHost: a\n\n", "GET /a HTTP/1.1").await;
     refused_or("GET /a HTTP/1.1\r\nHost: a\r\nX: a\nContent-Length: 0\r\n\r\n", "GET /a HTTP/1.1").await;
