@@ -6,6 +6,7 @@
 
 mod crowd;
 mod door;
+mod half_close;
 mod life;
 pub mod limits;
 mod requests;

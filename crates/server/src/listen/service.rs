@@ -10,11 +10,13 @@ use pin_project_lite::pin_project;
 
 use super::Peer;
 use super::life::Life;
+use crate::client_connection::ClientConnection;
 
 /// See the module.
 pub(super) struct Watched<S> {
     pub(super) service: S,
     pub(super) peer: Peer,
+    pub(super) connection: ClientConnection,
     pub(super) life: Arc<Life>,
 }
 
@@ -28,6 +30,8 @@ where
 
     fn call(&self, mut request: Request<A>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.connection.clone());
+        self.connection.ask();
         self.life.asked();
         let under_way = UnderWay(Arc::clone(&self.life));
         Asked { future: self.service.call(request), under_way: Some(under_way) }

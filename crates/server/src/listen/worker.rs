@@ -16,10 +16,12 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tower_service::Service;
 
+use super::half_close::HalfClose;
 use super::life::{Life, Limits, Reason, Told};
 use super::service::Watched;
 use super::settings::{ListenSettings, Peer};
 use super::stream::ClientStream;
+use crate::client_connection::ClientConnection;
 
 /// The first probe of a silent connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -158,7 +160,8 @@ where
         let Accepted { stream, peer, held, _counted } = accepted;
         let (http, life) = (self.http.clone(), Arc::clone(&held.life));
         let service = TowerToHyperService::new(self.service.clone());
-        let service = Watched { service, peer: Peer(peer), life: Arc::clone(&life) };
+        let connection = ClientConnection::default();
+        let service = Watched { service, peer: Peer(peer), connection: connection.clone(), life: Arc::clone(&life) };
         let (limits, tick, idle) = (self.settings.limits(), self.settings.tick(), self.settings.idle_timeout);
         let (stream_limits, tallies) = (self.settings.stream_limits(), Arc::clone(&self.settings.tallies));
         async move {
@@ -173,6 +176,7 @@ where
             if !speaks(&stream, idle, &life).await {
                 return;
             }
+            let stream = HalfClose::new(stream, connection);
             let stream = ClientStream::new(stream, stream_limits, Arc::clone(&life), Arc::clone(&tallies), held);
             let mut serving = pin!(http.serve_connection(stream, service).with_upgrades());
             let (mut listens, mut closing) = (true, false);
