@@ -27,6 +27,11 @@ const CONSTANTS: [Constants; 2] = [
                        counted.\n\n| limit | value | what and why |\n|---|---|---|\n",
             },
             Section {
+                source: "crates/server/src/listen/limits.rs",
+                head: "\n## Clients of the site\n\nDefaults; flags of `serve` set others. What is refused or cut is counted \
+                       (`visitlog_connections_cut_total`).\n\n| limit | value | what and why |\n|---|---|---|\n",
+            },
+            Section {
                 source: "crates/warehouse/src/sql/limits.rs",
                 head: "\n## SQL\n\nDefaults; `--query-memory`, `--query-time` and `--query-rows` set others.\n\n\
                        | limit | value | what and why |\n|---|---|---|\n",

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod clients;
 #[cfg(feature = "warehouse")]
 mod import;
 mod records;
@@ -12,10 +13,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::HeaderName;
 use ipnet::IpNet;
 use visitlog_core::VisitId;
 use visitlog_core::rules::Addresses;
 
+pub(crate) use self::clients::*;
 #[cfg(feature = "warehouse")]
 pub(crate) use self::import::*;
 pub(crate) use self::records::*;
@@ -104,6 +107,10 @@ pub(crate) struct ServeArgs {
     /// A proxy in front that is believed when it names the client; may be given again
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) trusted_proxy: Vec<IpNet>,
+    /// A header that the trusted proxies write about the client, beside X-Forwarded-For, -Proto, -Host and -Port: it is
+    /// passed on; may be given again
+    #[arg(long, value_name = "NAME", value_parser = header_name)]
+    pub(crate) trusted_header: Vec<HeaderName>,
     /// A newer login of a user ends the user's other sessions
     #[arg(long)]
     pub(crate) single_login: bool,
@@ -169,6 +176,8 @@ pub(crate) struct ServeArgs {
     pub(crate) strangers: StrangerArgs,
     #[command(flatten)]
     pub(crate) whose: WhoseArgs,
+    #[command(flatten)]
+    pub(crate) clients: ClientArgs,
 }
 
 /// How the tables are kept in shape. Hidden: the defaults suit everybody but tests that want all of it all the time.
@@ -333,6 +342,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(feature = "warehouse")]
 fn duration_or_none(text: &str) -> Result<Duration, String> {
     if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
+}
+
+fn header_name(text: &str) -> Result<HeaderName, String> {
+    text.parse().map_err(|_| format!("a header's name such as X-Forwarded-Prefix expected, {text:?} found"))
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -15,6 +15,7 @@ mod folder;
 #[cfg(feature = "warehouse")]
 mod import;
 mod journal;
+mod log;
 mod look;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
 mod out;
@@ -47,7 +48,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    init_log();
+    log::start();
     let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "warehouse")]
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         Command::Terminate(args) => look::terminate(&args),
         Command::Journal(args) => journal::run(&args),
     };
+    log::end();
     match done {
         Ok(code) => code,
         Err(error) => {
@@ -93,15 +95,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// What is said without `VISITLOG_LOG`: the libraries speak only of what went wrong.
-const LOG: &str = "warn,visitlog=info,visitlog_core=info,visitlog_engine=info,visitlog_sinks=info,visitlog_server=info,\
-                   visitlog_tower=info,visitlog_warehouse=info,visitlog_logs=info";
-
-/// The log goes to standard error; `VISITLOG_LOG=debug` says more.
-fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("VISITLOG_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOG));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -2,6 +2,8 @@
 
 use anyhow::Context as _;
 
+use crate::log;
+
 /// What a shell says of a program that Ctrl-C has ended.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -46,5 +48,6 @@ pub(crate) async fn end_at_once() {
     let Ok(again) = asked_to_end() else { return };
     again.await;
     tracing::warn!("asked again: ended at once, without waiting for requests under way; nothing recorded is lost");
+    log::end();
     std::process::exit(i32::from(INTERRUPTED));
 }

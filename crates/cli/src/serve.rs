@@ -101,11 +101,16 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     layer.rules.paths.excluded_paths.extend(args.exclude.iter().cloned());
     let mut proxy = ProxySettings::new(&args.upstream);
     proxy.trusted_proxies = args.trusted_proxy.clone();
+    proxy.trusted_headers = args.trusted_header.clone();
     proxy.timeouts.response_head = args.upstream_timeout;
     proxy.timeouts.idle_body = args.idle_body_timeout;
     proxy.idle_connection_timeout = args.upstream_idle_timeout;
     proxy.map_back = !args.no_map_back;
-    let mut loops = ListenSettings { drain_timeout: args.drain_timeout, ..ListenSettings::default() };
+    let mut loops = ListenSettings {
+        drain_timeout: args.drain_timeout,
+        trusted_proxies: args.trusted_proxy.clone(),
+        ..args.clients.settings()
+    };
     if let Some(workers) = args.workers {
         loops.workers = workers;
     }

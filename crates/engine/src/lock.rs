@@ -5,13 +5,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "a lock is between processes: no simulation has more than one")]
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+
+use crate::adapters::create_private_dir;
 
 /// The lock file's name in the data folder.
 pub const LOCK_FILE: &str = "lock";
@@ -67,7 +69,7 @@ impl DataLock {
     pub fn acquire(dir: &Path, patience: Duration) -> Result<Self, LockError> {
         let path = dir.join(LOCK_FILE);
         let io_error = |source| LockError::Io { path: path.clone(), source };
-        fs::create_dir_all(dir).map_err(io_error)?;
+        create_private_dir(dir).map_err(io_error)?;
         let open = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = open.map_err(io_error)?;
         let mut waits = patience.div_duration_f64(LOOK_EVERY) as u64;

@@ -3,7 +3,7 @@
 
 use tower_layer::Layer;
 use visitlog_server::listen::{self, ListenSettings};
-use visitlog_server::proxy::{IngressLayer, Proxy, ProxySettings};
+use visitlog_server::proxy::{Proxy, ProxySettings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let proxy = Proxy::new(ProxySettings::new(upstream))?;
     let listener = std::net::TcpListener::bind(address)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let service = |_| IngressLayer.layer(proxy.for_worker());
+    let ingress = proxy.ingress();
+    let service = |_| ingress.layer(proxy.for_worker());
     runtime.block_on(listen::serve(listener, settings, service, std::future::pending()))?;
     Ok(())
 }

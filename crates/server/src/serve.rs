@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tower_layer::Layer;
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::local::OpenError;
@@ -23,9 +26,12 @@ use crate::admin::metrics;
 use crate::admin::{self, Admin};
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
-use crate::proxy::{self, IngressLayer, Proxy, ProxySettings};
+use crate::proxy::{self, Proxy, ProxySettings};
 #[cfg(feature = "warehouse")]
 use crate::warehouse::{Warehouse, WarehouseError, WarehouseSettings};
+
+/// The admin address has few visitors.
+const ADMIN_BACKLOG: u32 = 128;
 
 /// What `visitlog serve` is told.
 #[derive(Debug, Clone)]
@@ -42,7 +48,7 @@ pub struct ServeSettings {
     pub layer: Settings,
     /// The proxy's settings.
     pub proxy: ProxySettings,
-    /// The settings of the loop that serves.
+    /// The settings of the loop that serves. What is counted goes to the proxy's tallies.
     pub loops: ListenSettings,
     /// What says where visitors are, and more of them.
     pub enrich: EnrichSettings,
@@ -79,6 +85,16 @@ pub enum ServeError {
     #[cfg(feature = "warehouse")]
     #[error(transparent)]
     Warehouse(#[from] WarehouseError),
+    /// The upstream is this server.
+    #[error(
+        "upstream {upstream}: that is this server's own address ({address}); another one expected, where the site is"
+    )]
+    UpstreamIsItself {
+        /// As it was given.
+        upstream: String,
+        /// The site's or the admin address.
+        address: SocketAddr,
+    },
     /// An admin address that others could reach.
     #[error("admin address {address}: a loopback address expected, for it asks nobody who he is")]
     AdminNotLocal {
@@ -127,8 +143,14 @@ impl Server {
             return Err(ServeError::AdminNotLocal { address: settings.admin });
         }
         let proxy = Proxy::new(settings.proxy.clone())?;
-        let site = bind(settings.listen)?;
-        let admin = bind(settings.admin)?;
+        let site = bind(settings.listen, settings.loops.backlog)?;
+        let admin = bind(settings.admin, ADMIN_BACKLOG)?;
+        for listener in [&site, &admin] {
+            let address = listener.local_addr().map_err(system("ask for an address"))?;
+            if proxy.leads_to(address) {
+                return Err(ServeError::UpstreamIsItself { upstream: settings.proxy.upstream, address });
+            }
+        }
         let enricher = Arc::new(Enricher::open(settings.enrich.clone())?);
         for missing in enricher.missing() {
             tracing::warn!("{missing}");
@@ -141,6 +163,7 @@ impl Server {
         })?;
         #[cfg(not(feature = "warehouse"))]
         let (mut local, lanes) = open_folder(&settings, sinks)?;
+        tell_if_others_may_look(&settings.data);
         local.start()?;
         lanes.start()?;
         let keys = Keys::load_or_create(&settings.data.join("keys"))?;
@@ -203,6 +226,7 @@ impl Server {
             mut warehouse,
         } = self;
         settings.loops.connections_max = open_files::raise(settings.loops.connections_max);
+        settings.loops.tallies = proxy.tallies();
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         let counting = layer.clone();
         #[cfg(feature = "warehouse")]
@@ -215,6 +239,7 @@ impl Server {
             lanes: Arc::clone(&lanes),
             data: settings.data,
             layer_counts: Arc::new(move || counting.counts()),
+            tallies: proxy.tallies(),
             #[cfg(feature = "warehouse")]
             queries: Arc::new(admin::Queries::new(warehouse)),
         };
@@ -225,7 +250,8 @@ impl Server {
             let _ = stopped.await;
         });
         let pages = tokio::spawn(pages.into_future());
-        let stack = |_| IngressLayer.layer(layer.layer(proxy.for_worker()));
+        let ingress = proxy.ingress();
+        let stack = |_| ingress.layer(layer.layer(proxy.for_worker()));
         let drained = listen::serve(site, settings.loops, stack, shutdown).await.map_err(system("serve the site"))?;
         let _ = stop.send(());
         // An admin page that is slow to end must not keep the journal from being closed.
@@ -238,6 +264,17 @@ impl Server {
             .await
             .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;
         Ok(Ended { drained })
+    }
+}
+
+/// A folder that was there before may be anybody's to read; whose choice that was is not known, so it stays.
+fn tell_if_others_may_look(data: &Path) {
+    #[cfg(unix)]
+    if let Ok(about) = std::fs::metadata(data)
+        && about.permissions().mode() & 0o077 != 0
+    {
+        let mode = format!("{:o}", about.permissions().mode() & 0o777);
+        tracing::warn!(folder = %data.display(), mode, "the data folder is open to others: chmod 700 if that is not meant");
     }
 }
 
@@ -258,8 +295,17 @@ fn outside_runtime<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).map_err(|source| ServeError::System { doing: format!("listen on {address}"), source })
+fn bind(address: SocketAddr, backlog: u32) -> Result<TcpListener, ServeError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // As the standard library does it: on Unix an address may be taken again that old connections still name.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Ok(TcpListener::from(socket))
+    };
+    bind().map_err(|source| ServeError::System { doing: format!("listen on {address}"), source })
 }
 
 fn system(doing: &'static str) -> impl Fn(io::Error) -> ServeError {

@@ -20,6 +20,7 @@ pub use visitlog_warehouse::{WarehouseSettings as TableSettings, logs, report, s
 
 use visitlog_core::page::PageParams;
 use visitlog_core::ports::VisitSink;
+use visitlog_engine::adapters::create_private_dir;
 use visitlog_engine::journal::JournalError;
 use visitlog_engine::local::OpenError as FolderError;
 use visitlog_engine::{Engine, EngineConfig, Local};
@@ -129,7 +130,7 @@ impl Warehouse {
         // What a crash has left there is nobody's, and it may be personal data.
         match std::fs::remove_dir_all(&spill_dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(system("empty the spill folder")(error))?,
-            _ => std::fs::create_dir_all(&spill_dir).map_err(system("create the spill folder"))?,
+            _ => create_private_dir(&spill_dir).map_err(system("create the spill folder"))?,
         }
         let threads = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let sql = SqlSettings {

@@ -115,14 +115,32 @@ fn sync_dir(folder: &FsPath) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Makes a folder that only its own user can look into: tables hold personal data.
+fn private_dir(folder: &FsPath) -> io::Result<()> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "modes are Unix's"))]
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Makes a file that only its own user can read; an error where there is one already.
+fn private_file(file: &FsPath) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)
+}
+
 /// Creates a folder and those above it, each durably.
-fn make_dir(folder: &FsPath) -> io::Result<()> {
+pub(crate) fn make_dir(folder: &FsPath) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     let Some(parent) = folder.parent() else { return Ok(()) };
     make_dir(parent)?;
-    match fs::create_dir(folder) {
+    match private_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => sync_dir(parent),
     }
@@ -168,7 +186,7 @@ impl Staged {
         loop {
             let mut at = place.clone().into_os_string();
             at.push(format!("#{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-            match File::create_new(&at) {
+            match private_file(&at) {
                 Ok(file) => return Ok(Self { file, at: at.into(), place, poisoned, is_done: false }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(error)),

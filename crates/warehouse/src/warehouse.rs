@@ -15,7 +15,7 @@ use visitlog_core::ports::{Clock, Entropy, Gathering};
 
 use crate::error::WarehouseError;
 use crate::schema;
-use crate::store::DurableStore;
+use crate::store::{DurableStore, make_dir};
 use crate::tables::{Kind, Ports, Table};
 use crate::upkeep::UpkeepState;
 
@@ -106,7 +106,7 @@ impl Warehouse {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Arc<Self>, WarehouseError> {
         let failed = |doing| move |source| WarehouseError::Io { doing, source };
-        std::fs::create_dir_all(folder).map_err(failed("making the tables' folder"))?;
+        make_dir(folder).map_err(failed("making the tables' folder"))?;
         let folder = folder.canonicalize().map_err(failed("looking for the tables' folder"))?;
         DurableStore::sweep(&folder).map_err(failed("removing what interrupted writes left"))?;
         let place = folder.to_str().ok_or_else(|| WarehouseError::Place { place: folder.display().to_string() })?;

@@ -42,7 +42,7 @@ impl StrangerArgs {
     }
 }
 
-fn number(text: &str) -> Result<usize, String> {
+pub(super) fn number(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| format!("a number from 1 on expected, {text:?} found"))
 }

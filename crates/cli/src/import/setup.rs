@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use visitlog_core::rules::{PathRules, SiteRules};
 use visitlog_core::{Host, Timestamp};
+use visitlog_engine::adapters::create_private_dir;
 use visitlog_logs::import::{ImportFolder, ReadSettings};
 use visitlog_logs::sessions::{Locate, SessionSettings};
 use visitlog_logs::{Format, Hints};
@@ -34,7 +35,7 @@ impl Setup {
     pub(super) fn open(args: &SourceArgs) -> anyhow::Result<Self> {
         let format = args.format.as_deref().map(Format::named).transpose()?;
         let enricher = Arc::new(Enricher::open(EnrichSettings { geoip: args.geoip.clone() })?);
-        std::fs::create_dir_all(&args.data).with_context(|| format!("create {}", args.data.display()))?;
+        create_private_dir(&args.data).with_context(|| format!("create {}", args.data.display()))?;
         let folder = open_folder(&args.data)?;
         let places = Arc::clone(&enricher);
         if let Some(path) = args.exclude.iter().find(|path| !path.starts_with('/')) {

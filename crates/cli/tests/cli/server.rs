@@ -48,7 +48,8 @@ impl Server {
     /// Starts one on free ports, and waits until it serves. The error is what it said before it ended.
     pub(crate) fn try_start(data: &Path, upstream: &Upstream, args: &[&str]) -> Result<Self, (ExitStatus, String)> {
         // Sinks are waited for: the tables must not wait ten minutes, unless a test wants it otherwise.
-        let soon: &[&str] = if args.contains(&"--flush-after") { &[] } else { &["--flush-after", "200ms"] };
+        let tables = cfg!(feature = "warehouse") && !args.contains(&"--flush-after");
+        let soon: &[&str] = if tables { &["--flush-after", "200ms"] } else { &[] };
         let mut child = visitlog()
             .args(["serve", "--upstream", &upstream.url(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(args)

@@ -19,7 +19,7 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).build().new_agent()
 }
 
-fn read(mut answer: ureq::http::Response<ureq::Body>) -> (u16, String) {
+fn read(mut answer: http::Response<ureq::Body>) -> (u16, String) {
     (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
 }
 

@@ -2,9 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the real disk")]
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,15 @@ use visitlog_core::ports::{Disk, DiskDir, DiskFile};
 /// The system's files and folders. What it makes only its own user can read: it holds personal data.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
+
+/// Makes a folder, and those above it where they are missing, that only its own user can look into. One that is there
+/// stays as it is.
+///
+/// # Errors
+/// When the system refuses.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
 
 #[derive(Debug)]
 struct RealFile(File);
@@ -41,7 +50,7 @@ impl Disk for RealDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        create_private_dir(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -112,6 +121,19 @@ impl DiskFile for RealFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a/b");
+        RealDisk.create_dir_all(&path).expect("made");
+        RealDisk.create(&path.join("file")).expect("made");
+        for (path, expected) in [(dir.path().join("a"), 0o700), (path.clone(), 0o700), (path.join("file"), 0o600)] {
+            let mode = fs::symlink_metadata(&path).expect("there").permissions().mode() & 0o777;
+            assert_eq!(mode, expected, "{}", path.display());
+        }
+    }
 
     #[test]
     fn files_keep_what_is_written_and_folders_list_it() {

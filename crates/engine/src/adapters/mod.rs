@@ -5,5 +5,5 @@ mod disk;
 mod entropy;
 
 pub use clock::SystemClock;
-pub use disk::RealDisk;
+pub use disk::{RealDisk, create_private_dir};
 pub use entropy::SystemEntropy;

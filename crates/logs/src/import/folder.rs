@@ -90,10 +90,11 @@ impl ImportFolder {
     /// When another importer has it, what is in it is not what was written, or the disk refuses.
     pub fn open(data: &Path, random: impl Fn() -> io::Result<[u8; 32]>) -> Result<Self, ImportError> {
         let dir = data.join(FOLDER);
-        fs::create_dir_all(&dir).map_err(ImportError::io("create", &dir))?;
+        create_private_dir(&dir).map_err(ImportError::io("create", &dir))?;
         let lock_path = dir.join(LOCK_FILE);
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let lock = options.open(&lock_path).map_err(ImportError::io("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -168,7 +169,7 @@ impl ImportFolder {
     pub fn next_stage(&self) -> Result<PathBuf, ImportError> {
         let path = stage(&self.dir, self.state.batch + 1);
         remove_dir(&path)?;
-        fs::create_dir(&path).map_err(ImportError::io("create", &path))?;
+        create_private_dir(&path).map_err(ImportError::io("create", &path))?;
         Ok(path)
     }
 
@@ -240,6 +241,14 @@ fn stage(dir: &Path, batch: u64) -> PathBuf {
 fn pending(dir: &Path, state: &State) -> Option<Pending> {
     let staged = state.staged.clone()?;
     Some(Pending { importer: state.importer, batch: state.batch, staged, dir: stage(dir, state.batch) })
+}
+
+/// Makes a folder that only its own user can look into: requests are personal data.
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 fn remove_dir(path: &Path) -> Result<(), ImportError> {

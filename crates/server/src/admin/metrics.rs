@@ -11,6 +11,7 @@ use visitlog_sinks::{Lanes, SinkState, SinkStatus};
 use visitlog_tower::Counts;
 
 use super::Admin;
+use crate::tally::Tallies;
 
 /// Open sessions.
 pub const OPEN_SESSIONS: &str = "visitlog_open_sessions";
@@ -66,6 +67,12 @@ pub const LIMIT_MAX: &str = "visitlog_limit_max";
 pub const LIMIT_HITS: &str = "visitlog_limit_hits_total";
 /// Commits that came again, and were answered as the first time.
 pub const COMMITS_REPEATED: &str = "visitlog_commits_repeated_total";
+/// Requests that were answered with an error of ours, for what is wrong with them, by reason.
+pub const REFUSED: &str = "visitlog_requests_refused_total";
+/// Connections that were refused, cut, or closed for other clients, and clients that had to wait for one, by reason.
+pub const CUT: &str = "visitlog_connections_cut_total";
+/// Headers about the client that were not believed, and other signs that a proxy in front was not named, by reason.
+pub const FRONT: &str = "visitlog_front_signs_total";
 /// What was lost or refused, by reason.
 pub const LOSSES: &str = "visitlog_losses_total";
 
@@ -102,6 +109,7 @@ fn render(admin: &Admin) -> String {
     journal(&mut page, admin);
     limits(&mut page, &admin.engine);
     sinks(&mut page, &admin.lanes.status());
+    tallies(&mut page, &admin.tallies);
     losses(&mut page, admin, (admin.layer_counts)());
     page.0
 }
@@ -176,6 +184,19 @@ fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
         page.family(name, kind, help);
         for sink in sinks {
             page.value(name, &[("sink", &sink.name)], read(sink));
+        }
+    }
+}
+
+fn tallies(page: &mut Page, tallies: &Tallies) {
+    for (name, help, tally) in [
+        (REFUSED, "Requests that were answered with an error of ours.", &tallies.refused),
+        (CUT, "Connections that were refused, cut, or closed for other clients.", &tallies.cut),
+        (FRONT, "Headers that were not believed, and signs of a proxy that is not named.", &tallies.dropped),
+    ] {
+        page.family(name, "counter", help);
+        for (reason, count) in tally.by_reason() {
+            page.value(name, &[("reason", reason)], count);
         }
     }
 }

@@ -24,6 +24,8 @@ use visitlog_engine::Engine;
 use visitlog_sinks::Lanes;
 use visitlog_tower::Counts;
 
+use crate::tally::Tallies;
+
 #[cfg(feature = "warehouse")]
 pub use query::{QUERY_HEADER, Queries};
 
@@ -38,6 +40,8 @@ pub struct Admin {
     pub data: PathBuf,
     /// What the layer counted.
     pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
+    /// What was refused, cut or not believed before it came to the layer.
+    pub tallies: Arc<Tallies>,
     /// SQL and reports.
     #[cfg(feature = "warehouse")]
     pub queries: Arc<Queries>,

@@ -1,6 +1,6 @@
 //! What goes wrong, and what the client is told about it: a status and a plain page, never an address or a cause.
 
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
 /// A setting that cannot be used.
@@ -30,6 +30,10 @@ pub enum Failure {
     BadRequest(&'static str),
     /// 501: a `CONNECT`, or a transfer coding other than `chunked`.
     NotImplemented,
+    /// 405: a `TRACE`, which would show a request's headers to whoever asks.
+    NotAllowed,
+    /// 508: the upstream is this proxy itself, directly or through others.
+    Loop,
     /// 408: the client's upload stood still.
     ClientStalled,
     /// 502: the upstream could not be reached.
@@ -46,9 +50,22 @@ impl Failure {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::ClientStalled => StatusCode::REQUEST_TIMEOUT,
             Self::Unreachable | Self::BadAnswer => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Why a request was refused, for the log and the metrics; `None` where it was the upstream that failed.
+    pub(crate) const fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest(reason) => Some(reason),
+            Self::NotImplemented => Some("CONNECT, or a transfer coding other than chunked"),
+            Self::NotAllowed => Some("TRACE"),
+            Self::Loop => Some("a loop: the upstream is this server"),
+            Self::ClientStalled | Self::Unreachable | Self::BadAnswer | Self::Timeout => None,
         }
     }
 
@@ -56,6 +73,8 @@ impl Failure {
         match self {
             Self::BadRequest(_) => "400 Bad Request\n",
             Self::NotImplemented => "501 Not Implemented\n",
+            Self::NotAllowed => "405 Method Not Allowed\n",
+            Self::Loop => "508 Loop Detected\nThe site's proxy asks itself.\n",
             Self::ClientStalled => "408 Request Timeout\n",
             Self::Unreachable | Self::BadAnswer => "502 Bad Gateway\nThe site does not answer at the moment.\n",
             Self::Timeout => "504 Gateway Timeout\nThe site took too long to answer.\n",
@@ -71,7 +90,10 @@ impl Failure {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
-        if matches!(self, Self::BadRequest(_) | Self::NotImplemented | Self::ClientStalled) {
+        if self == Self::NotAllowed {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        if matches!(self, Self::BadRequest(_) | Self::NotImplemented | Self::NotAllowed | Self::ClientStalled) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.extensions_mut().insert(self);

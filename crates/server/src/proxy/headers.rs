@@ -5,16 +5,17 @@ use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::names::{self, TOKEN_BYTES, VISITLOG_VIA, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::settings::{ForwardedStyle, Validated};
 
-pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// More of us in a row are none on purpose.
+const HOPS_MAX: usize = 16;
 
-/// Whether the name is ours alone: `visitlog-*` or `visitlog_*` (servers that turn headers into variables don't tell
-/// the two apart).
+/// Whether the name is ours alone: `visitlog-*`, or what a server may take for it that turns headers into variables
+/// (`Visitlog_User`, `Visitlog.User`: see `names::plain`).
 pub(crate) fn is_visitlog(name: &HeaderName) -> bool {
-    matches!(name.as_str().as_bytes().strip_prefix(b"visitlog"), Some([b'-' | b'_', ..]))
+    let rest = name.as_str().as_bytes().strip_prefix(b"visitlog");
+    matches!(rest, Some([first, ..]) if !first.is_ascii_alphanumeric())
 }
 
 /// What one pass over a message's headers found.
@@ -27,7 +28,7 @@ pub(crate) struct Found {
     /// A header of ours is there.
     pub(crate) visitlog: bool,
     /// A header that tells about the client, such as `X-Forwarded-For`, under this or a confusable name.
-    pub(crate) forwarded: bool,
+    pub(crate) claims: bool,
     /// How many `Host` lines.
     pub(crate) hosts: usize,
     /// How many `Content-Length` lines.
@@ -54,11 +55,10 @@ pub(crate) fn look(headers: &HeaderMap) -> Found {
             header::TE => found.te = true,
             header::UPGRADE => found.upgrade = true,
             header::EXPECT => found.expect = true,
-            header::FORWARDED => found.forwarded = true,
             header::PROXY_AUTHENTICATE | header::PROXY_AUTHORIZATION => found.hop_by_hop = true,
             _ => match name.as_str().as_bytes() {
-                [b'x', ..] if is_forwarded(name) => found.forwarded = true,
                 [b'v', ..] if is_visitlog(name) => found.visitlog = true,
+                name if names::is_claim(name) => found.claims = true,
                 b"keep-alive" | b"proxy-connection" | b"http2-settings" => found.hop_by_hop = true,
                 _ => {}
             },
@@ -69,16 +69,6 @@ pub(crate) fn look(headers: &HeaderMap) -> Found {
 
 fn lines(headers: &HeaderMap, name: &HeaderName) -> usize {
     headers.get_all(name).iter().count()
-}
-
-/// `X-Forwarded-*` and `X-Real-IP`, also spelled with underscores.
-fn is_forwarded(name: &HeaderName) -> bool {
-    let same = |byte: u8, expected: u8| byte == expected || (expected == b'-' && byte == b'_');
-    let starts = |prefix: &[u8]| {
-        let name = name.as_str().as_bytes();
-        name.len() >= prefix.len() && name.iter().zip(prefix).all(|(byte, expected)| same(*byte, *expected))
-    };
-    starts(b"x-forwarded-") || (starts(b"x-real-ip") && name.as_str().len() == 9)
 }
 
 /// The comma-separated, non-empty members of a header's lines, as they stand.
@@ -120,9 +110,30 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap, found: &Found) {
     }
 }
 
-/// Removes every header that only we may send.
+/// Removes every header that only we may send. Which of us the request has passed through stays, if it is nothing but
+/// that: whoever writes it himself only has himself refused.
 pub(crate) fn remove_visitlog(headers: &mut HeaderMap) {
-    remove_where(headers, is_visitlog);
+    let is_token = |member: &[u8]| member.len() == TOKEN_BYTES && member.iter().all(u8::is_ascii_hexdigit);
+    let passed = members(headers, &VISITLOG_VIA).all(is_token);
+    remove_where(headers, |name| is_visitlog(name) && !(passed && *name == VISITLOG_VIA));
+}
+
+/// Whether a request has been here, or at so many others like us that it must run in a circle.
+pub(crate) fn has_passed(headers: &HeaderMap, token: &HeaderValue) -> bool {
+    let mut hops = 0;
+    members(headers, &VISITLOG_VIA).any(|hop| {
+        hops += 1;
+        hop == token.as_bytes() || hops > HOPS_MAX
+    })
+}
+
+/// Notes that a request has been here.
+pub(crate) fn pass(headers: &mut HeaderMap, token: &HeaderValue) {
+    if headers.contains_key(VISITLOG_VIA) {
+        append(headers, VISITLOG_VIA, token.as_bytes());
+    } else {
+        headers.insert(VISITLOG_VIA, token.clone());
+    }
 }
 
 /// Removes from trailers what has no place there: our own headers, and framing, routing and hop-by-hop fields
@@ -130,7 +141,7 @@ pub(crate) fn remove_visitlog(headers: &mut HeaderMap) {
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     remove_where(trailers, |name| {
         is_visitlog(name)
-            || is_forwarded(name)
+            || names::is_claim(name.as_str().as_bytes())
             || matches!(
                 *name,
                 header::HOST
@@ -148,34 +159,31 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     });
 }
 
-fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+pub(crate) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
     for name in names {
         headers.remove(name);
     }
 }
 
-/// Tells the upstream who the client is. What a trusted peer said about earlier hops is kept and added to; what
-/// anybody else said is dropped. `any`: there are such headers.
-pub(crate) fn set_forwarded(headers: &mut HeaderMap, any: bool, peer: Option<IpAddr>, settings: &Validated) {
-    let trusted = any && settings.trusts(peer);
-    if any && !trusted {
-        remove_where(headers, |name| *name == header::FORWARDED || is_forwarded(name));
-    }
+/// Tells the upstream who the client is: adds to what is left of what a trusted peer said about earlier hops.
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, peer: Option<IpAddr>, settings: &Validated) {
     let host = headers.get(header::HOST).cloned();
-    if settings.forwarded == ForwardedStyle::Both || (trusted && headers.contains_key(header::FORWARDED)) {
-        append(headers, header::FORWARDED, forwarded_element(peer, host.as_ref()).as_bytes());
-    }
     if let Some(peer) = peer {
         let mut text = Vec::with_capacity(16);
         push_address(&mut text, peer.to_canonical());
         append(headers, X_FORWARDED_FOR, &text);
     }
-    if !(trusted && headers.contains_key(X_FORWARDED_PROTO)) {
+    if settings.forwarded == ForwardedStyle::Both
+        && let Ok(forwarded) = HeaderValue::from_str(&forwarded(headers, host.as_ref()))
+    {
+        headers.insert(header::FORWARDED, forwarded);
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
     if let Some(host) = host
-        && !(trusted && headers.contains_key(X_FORWARDED_HOST))
+        && !headers.contains_key(X_FORWARDED_HOST)
     {
         headers.insert(X_FORWARDED_HOST, host);
     }
@@ -214,21 +222,30 @@ fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// One element of `Forwarded` (RFC 7239, section 4).
-fn forwarded_element(peer: Option<IpAddr>, host: Option<&HeaderValue>) -> String {
-    let mut element = match peer.map(|peer| peer.to_canonical()) {
-        Some(IpAddr::V4(peer)) => format!("for={peer};proto=http"),
-        Some(IpAddr::V6(peer)) => format!("for=\"[{peer}]\";proto=http"),
-        None => "for=unknown;proto=http".to_owned(),
-    };
+/// The hops of `X-Forwarded-For` as `Forwarded` (RFC 7239, section 4), so that the two tell the same story. The last one
+/// is the one that we know.
+fn forwarded(headers: &HeaderMap, host: Option<&HeaderValue>) -> String {
+    let mut elements: Vec<String> = members(headers, &X_FORWARDED_FOR)
+        .map(|hop| match str::from_utf8(hop).ok().and_then(|hop| hop.parse().ok()) {
+            Some(IpAddr::V4(hop)) => format!("for={hop}"),
+            Some(IpAddr::V6(hop)) => format!("for=\"[{hop}]\""),
+            None => "for=unknown".to_owned(),
+        })
+        .collect();
+    if elements.is_empty() {
+        elements.push("for=unknown".to_owned());
+    }
+    let mut forwarded = elements.join(", ");
+    let proto = headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    forwarded.push_str(if proto { ";proto=https" } else { ";proto=http" });
     if let Some(host) = host.and_then(|host| host.to_str().ok())
         && !host.contains(['"', '\\'])
     {
-        element.push_str(";host=\"");
-        element.push_str(host);
-        element.push('"');
+        forwarded.push_str(";host=\"");
+        forwarded.push_str(host);
+        forwarded.push('"');
     }
-    element
+    forwarded
 }
 
 #[cfg(test)]
@@ -250,6 +267,8 @@ mod tests {
             ("visitlog-session", true),
             ("visitlog_user", true),
             ("visitlog-", true),
+            ("visitlog.user", true),
+            ("visitlog~user", true),
             ("visitlog", false),
             ("visitlogs-x", false),
             ("x-visitlog-a", false),

@@ -4,26 +4,49 @@
 //! may send, and leaves a note for [`Proxy`](super::Proxy). It stands above the layer that records, so that this one
 //! sees the true host, and may add headers of ours for the upstream.
 
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::Scheme;
-use http::{Method, Request, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::claims::{self, Dropped};
 use super::error::Failure;
+use super::fronts::Fronts;
 use super::headers::{self, Found};
+use super::redirects::{Asked, Redirects};
+use super::settings::Validated;
+use crate::listen::Peer;
 
-/// Puts an [`Ingress`] in front of a service.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct IngressLayer;
+/// Puts an [`Ingress`] in front of a service; see [`Proxy::ingress`](super::Proxy::ingress).
+#[derive(Debug, Clone)]
+pub struct IngressLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Arc<Validated>,
+    fronts: Fronts,
+    redirects: Redirects,
+}
+
+impl IngressLayer {
+    pub(crate) fn new(settings: Arc<Validated>) -> Self {
+        Self { shared: Arc::new(Shared { settings, fronts: Fronts::default(), redirects: Redirects::default() }) }
+    }
+}
 
 impl<S> Layer<S> for IngressLayer {
     type Service = Ingress<S>;
 
     fn layer(&self, inner: S) -> Ingress<S> {
-        Ingress::new(inner)
+        Ingress { inner, shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -32,31 +55,101 @@ impl<S> Layer<S> for IngressLayer {
 #[derive(Debug, Clone)]
 pub struct Ingress<S> {
     inner: S,
+    shared: Arc<Shared>,
 }
 
-impl<S> Ingress<S> {
-    /// In front of `inner`.
-    pub fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
-impl<S, B> Service<Request<B>> for Ingress<S>
+impl<S, B, R> Service<Request<B>> for Ingress<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Watched<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let cleaned = clean(&mut request);
+        let settings = &self.shared.settings;
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        let (cleaned, dropped) = clean(&mut request, settings);
+        if let Some(reason) = cleaned.refused.and_then(Failure::refusal) {
+            settings.tallies.refused(reason, path(&request));
+        }
+        if let Some(peer) = peer {
+            let client = settings.proxies.client(peer, request.headers());
+            let agent = request.headers().get(header::USER_AGENT);
+            self.shared.fronts.saw(client, agent, &settings.tallies);
+        }
+        if let Some(dropped) = &dropped {
+            tell_of_dropped(dropped, path(&request), settings);
+        }
+        let asked = Asked {
+            target: request.uri().clone(),
+            host: request.headers().get(header::HOST).cloned(),
+            peer,
+            claims_https: dropped.filter(|dropped| dropped.claims_https).map(|dropped| dropped.name),
+        };
         request.extensions_mut().insert(cleaned);
-        self.inner.call(request)
+        Watched { future: self.inner.call(request), asked, shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// For the log: without the query, which may hold secrets, and not all of a long one.
+fn path<B>(request: &Request<B>) -> &str {
+    let path = request.uri().path();
+    path.char_indices().nth(PATH_TOLD).map_or(path, |(end, _)| &path[..end])
+}
+
+/// So many characters of a path are told.
+const PATH_TOLD: usize = 200;
+
+fn tell_of_dropped(dropped: &Dropped, path: &str, settings: &Validated) {
+    let header = dropped.name.as_str();
+    if dropped.trusted {
+        if let Some(times) = settings.tallies.dropped.count("a header that a trusted proxy may not have written") {
+            tracing::warn!(
+                header,
+                path,
+                times,
+                "header of a trusted proxy dropped, for its client may have written it; if the proxy sets it, \
+                 name it with --trusted-header"
+            );
+        }
+    } else if let Some(times) = settings.tallies.dropped.count("a header of a proxy that is not trusted") {
+        tracing::warn!(
+            header,
+            path,
+            times,
+            "header dropped that only a trusted proxy may send; if yours sends it, name the proxy with --trusted-proxy"
+        );
+    }
+}
+
+pin_project! {
+    /// The future of an [`Ingress`]'s response.
+    pub struct Watched<F> {
+        #[pin]
+        future: F,
+        asked: Asked,
+        shared: Arc<Shared>,
+    }
+}
+
+impl<F, R, E> Future for Watched<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.future.poll(cx))?;
+        if answer.status().is_redirection() {
+            this.shared.redirects.saw(this.asked, answer.headers(), &this.shared.settings.tallies);
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -71,14 +164,13 @@ pub(crate) struct Cleaned {
     pub(crate) expects_continue: bool,
     /// The client takes trailers.
     pub(crate) takes_trailers: bool,
-    /// There are headers about earlier hops.
-    pub(crate) forwarded: bool,
 }
 
 /// Makes a client's request safe to forward.
-pub(crate) fn clean<B>(request: &mut Request<B>) -> Cleaned {
+pub(crate) fn clean<B>(request: &mut Request<B>, settings: &Validated) -> (Cleaned, Option<Dropped>) {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let found = headers::look(request.headers());
-    let refused = judge(request, &found).err();
+    let refused = judge(request, &found, settings).err();
     let websocket = found.upgrade && found.connection && asks_for_websocket(request, &found);
     let takes_trailers = found.te
         && headers::members(request.headers(), &header::TE).any(|member| member.eq_ignore_ascii_case(b"trailers"));
@@ -90,13 +182,22 @@ pub(crate) fn clean<B>(request: &mut Request<B>) -> Cleaned {
     if found.expect && !expects_continue {
         request.headers_mut().remove(header::EXPECT);
     }
-    Cleaned { refused, websocket, expects_continue, takes_trailers, forwarded: found.forwarded }
+    let dropped = if found.claims { claims::drop_unbelievable(request.headers_mut(), peer, settings) } else { None };
+    (Cleaned { refused, websocket, expects_continue, takes_trailers }, dropped)
 }
 
 /// Refuses what different servers may read differently; puts the target into origin form.
-fn judge<B>(request: &mut Request<B>, found: &Found) -> Result<(), Failure> {
+fn judge<B>(request: &mut Request<B>, found: &Found, settings: &Validated) -> Result<(), Failure> {
     if request.method() == Method::CONNECT {
         return Err(Failure::NotImplemented);
+    }
+    // IIS calls it TRACK; some servers read methods in any case.
+    let method = request.method().as_str();
+    if method.len() == 5 && (method.eq_ignore_ascii_case("TRACE") || method.eq_ignore_ascii_case("TRACK")) {
+        return Err(Failure::NotAllowed);
+    }
+    if found.visitlog && headers::has_passed(request.headers(), &settings.token) {
+        return Err(Failure::Loop);
     }
     if found.lengths > 1 {
         return Err(Failure::BadRequest("more than one Content-Length"));

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::header::{self, HeaderMap, HeaderValue};
 
-use super::headers::X_FORWARDED_HOST;
+use super::names::X_FORWARDED_HOST;
 use super::settings::{HostHeader, Target, Validated};
 
 /// Maps everything in `answer` that tells where something is. `request` is what the upstream got, `peer` who it is.

@@ -17,18 +17,22 @@
 //! server can send neither).
 
 mod body;
+mod claims;
 mod connection;
 #[doc(hidden)] // for the fuzz target
 pub mod decode;
 mod encode;
 mod error;
 mod exchange_error;
+mod fronts;
 mod headers;
 mod ingress;
 mod login;
 mod map_back;
+mod names;
 mod outgoing;
 mod pool;
+mod redirects;
 mod request_body;
 mod route;
 mod service;

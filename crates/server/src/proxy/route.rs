@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use parking_lot::Mutex;
 
 use super::connection::{Connection, Reach};
+use super::names::X_FORWARDED_FOR;
 use super::pool::{Pool, Sweep};
 use super::{headers, login};
 use crate::client_connection::ClientConnection;
@@ -31,12 +32,12 @@ struct State {
 type Asker = [Option<HeaderValue>; 2];
 
 fn asker(request: &HeaderMap) -> Asker {
-    [request.get(headers::X_FORWARDED_FOR).cloned(), request.get(header::FORWARDED).cloned()]
+    [request.get(X_FORWARDED_FOR).cloned(), request.get(header::FORWARDED).cloned()]
 }
 
 /// Whether the upstream is told of somebody before our own peer.
 fn names_a_client(request: &HeaderMap) -> bool {
-    [headers::X_FORWARDED_FOR, header::FORWARDED].iter().any(|name| headers::members(request, name).count() > 1)
+    [X_FORWARDED_FOR, header::FORWARDED].iter().any(|name| headers::members(request, name).count() > 1)
 }
 
 impl Reserved {

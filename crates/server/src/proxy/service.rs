@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +20,7 @@ use super::decode::{Head, KeepAlive};
 use super::error::{Failure, SettingsError};
 use super::exchange_error::ExchangeError;
 use super::headers;
-use super::ingress::{self, Cleaned};
+use super::ingress::{self, Cleaned, IngressLayer};
 use super::map_back::map_back;
 use super::pool::Pool;
 use super::request_body::{RequestBody, Upload};
@@ -29,6 +29,7 @@ use super::settings::{HostHeader, ProxySettings, Validated};
 use super::{BoxError, upgrade};
 use crate::client_connection::ClientConnection;
 use crate::listen::Peer;
+use crate::tally::Tallies;
 
 /// The reverse proxy. Clones share one pool of upstream connections.
 ///
@@ -63,6 +64,23 @@ impl Proxy {
     #[must_use]
     pub fn for_worker(&self) -> Self {
         Self::with(self.shared.settings.clone())
+    }
+
+    /// What stands in front of this proxy and of the layers between; for all worker threads one.
+    #[must_use]
+    pub fn ingress(&self) -> IngressLayer {
+        IngressLayer::new(Arc::clone(&self.shared.settings))
+    }
+
+    /// Whether the upstream is what listens on this address of this machine, as far as names tell now. A proxy that asks
+    /// itself in a roundabout way is found out when it does.
+    pub fn leads_to(&self, listens: SocketAddr) -> bool {
+        self.shared.settings.target.is(listens)
+    }
+
+    /// What is counted of requests and of headers.
+    pub fn tallies(&self) -> Arc<Tallies> {
+        Arc::clone(&self.shared.settings.tallies)
     }
 
     fn with(settings: Arc<Validated>) -> Self {
@@ -131,7 +149,7 @@ impl Shared {
     {
         let cleaned = match request.extensions().get::<Cleaned>() {
             Some(cleaned) => *cleaned,
-            None => ingress::clean(&mut request),
+            None => ingress::clean(&mut request, &self.settings).0,
         };
         let switching = cleaned.websocket.then(|| hyper::upgrade::on(&mut request));
         let visit = request.extensions().get::<Visit>().filter(|_| cleaned.websocket).cloned();
@@ -141,9 +159,6 @@ impl Shared {
         let (body, upload) = RequestBody::new(body, patience, client.clone(), timeouts.unwanted_upload);
         let mut request = Request::from_parts(head, ());
         if let Some(refused) = cleaned.refused {
-            if let Failure::BadRequest(reason) = refused {
-                tracing::debug!(reason, "request refused");
-            }
             return Err(refused);
         }
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
@@ -183,7 +198,7 @@ impl Shared {
             *request.uri_mut() = under_base_path(&settings.base_path, request.uri())?;
         }
         let headers = request.headers_mut();
-        self.tell(headers, peer, cleaned);
+        self.tell(headers, peer);
         if settings.host == HostHeader::Upstream || !headers.contains_key(header::HOST) {
             headers.insert(header::HOST, settings.authority.clone());
         }
@@ -194,8 +209,9 @@ impl Shared {
         Ok(())
     }
 
-    fn tell(&self, headers: &mut HeaderMap, peer: Option<IpAddr>, cleaned: Cleaned) {
-        headers::set_forwarded(headers, cleaned.forwarded, peer, &self.settings);
+    fn tell(&self, headers: &mut HeaderMap, peer: Option<IpAddr>) {
+        headers::set_forwarded(headers, peer, &self.settings);
+        headers::pass(headers, &self.settings.token);
         if let Some(via) = &self.settings.via {
             append_via(headers, via);
         }

@@ -1,22 +1,33 @@
 //! What a site's owner may set about the proxy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::hash::BuildHasher as _;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 use http::uri::{Scheme, Uri};
 use ipnet::IpNet;
+use visitlog_tower::client::{ForwardedBy, TrustedProxies};
 
 use super::error::SettingsError;
+use super::names::TOKEN_BYTES;
+use crate::tally::Tallies;
 
 /// The proxy's settings. [`ProxySettings::new`] fills in the defaults.
 #[derive(Debug, Clone)]
 pub struct ProxySettings {
     /// Where requests go: `http://host:port`, with an optional base path that is put before each request's path.
     pub upstream: String,
-    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are kept and added to. From anybody else they are
-    /// dropped and set anew. Empty by default.
+    /// Peers that are believed when they say for whom they ask: `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` are kept
+    /// and added to, and headers with the client's address (`X-Real-IP`, ...) are kept where they agree. From anybody else
+    /// all headers of the kind are dropped and set anew. Empty by default.
     pub trusted_proxies: Vec<IpNet>,
+    /// Further headers of the kind that the trusted proxies write, such as `X-Forwarded-Prefix`: they are passed on.
+    /// Whatever a proxy does not write itself, its clients can. Empty by default.
+    pub trusted_headers: Vec<HeaderName>,
+    /// What is counted of requests that are refused, and of headers that are not believed.
+    pub tallies: Arc<Tallies>,
     /// Which headers tell the upstream about the client.
     pub forwarded: ForwardedStyle,
     /// What the upstream sees as `Host`.
@@ -43,6 +54,8 @@ impl ProxySettings {
         Self {
             upstream: upstream.into(),
             trusted_proxies: Vec::new(),
+            trusted_headers: Vec::new(),
+            tallies: Arc::default(),
             forwarded: ForwardedStyle::XForwarded,
             host: HostHeader::Keep,
             via: None,
@@ -87,10 +100,9 @@ impl Default for Timeouts {
 /// Which headers tell the upstream about the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForwardedStyle {
-    /// `X-Forwarded-For`, `-Proto` and `-Host`. A `Forwarded` of a trusted proxy is added to as well, so that the two
-    /// never tell different stories.
+    /// `X-Forwarded-For`, `-Proto` and `-Host`.
     XForwarded,
-    /// `X-Forwarded-*` and `Forwarded` (RFC 7239), always.
+    /// The same, and `Forwarded` (RFC 7239) of the same hops.
     Both,
 }
 
@@ -111,7 +123,11 @@ pub(crate) struct Validated {
     pub(crate) authority: HeaderValue,
     /// Without a trailing slash; empty when there is none.
     pub(crate) base_path: String,
-    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) trusted_headers: Vec<HeaderName>,
+    pub(crate) tallies: Arc<Tallies>,
+    /// Names this proxy to itself, should its own request come back to it.
+    pub(crate) token: HeaderValue,
     pub(crate) forwarded: ForwardedStyle,
     pub(crate) host: HostHeader,
     pub(crate) via: Option<HeaderValue>,
@@ -130,10 +146,27 @@ pub(crate) enum Target {
     Name(String, u16),
 }
 
+impl Target {
+    /// Whether it is what listens on this address of this machine.
+    pub(crate) fn is(&self, listens: SocketAddr) -> bool {
+        let is = |target: SocketAddr| {
+            let ip = target.ip().to_canonical();
+            // A connection to the unspecified address goes to this machine.
+            let same = ip == listens.ip().to_canonical() || ip.is_unspecified();
+            // Whoever listens on all addresses listens on each that can be bound.
+            let all = listens.ip().is_unspecified() && UdpSocket::bind((ip, 0)).is_ok();
+            target.port() == listens.port() && (same || all)
+        };
+        match self {
+            Self::Address(address) => is(*address),
+            Self::Name(name, port) => (name.as_str(), *port).to_socket_addrs().is_ok_and(|mut found| found.any(is)),
+        }
+    }
+}
+
 impl Validated {
     pub(crate) fn trusts(&self, peer: Option<IpAddr>) -> bool {
-        let Some(peer) = peer.map(|peer| peer.to_canonical()) else { return false };
-        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+        peer.is_some_and(|peer| self.proxies.contains(peer))
     }
 }
 
@@ -182,7 +215,10 @@ impl TryFrom<ProxySettings> for Validated {
             target,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| bad("the host is not a header value"))?,
             base_path: uri.path().trim_end_matches('/').to_owned(),
-            trusted_proxies: raw.trusted_proxies,
+            proxies: TrustedProxies::new(raw.trusted_proxies, ForwardedBy::XForwardedFor),
+            trusted_headers: raw.trusted_headers,
+            tallies: raw.tallies,
+            token: token(),
             forwarded: raw.forwarded,
             host: raw.host,
             via,
@@ -192,6 +228,12 @@ impl TryFrom<ProxySettings> for Validated {
             map_back: raw.map_back,
         })
     }
+}
+
+/// Random, but no secret: nothing opens by it.
+fn token() -> HeaderValue {
+    let random = std::hash::RandomState::new().hash_one(std::process::id());
+    HeaderValue::from_str(&format!("{random:0TOKEN_BYTES$x}")).unwrap_or_else(|_| HeaderValue::from_static("visitlog"))
 }
 
 fn is_via_byte(byte: u8) -> bool {
@@ -223,6 +265,25 @@ mod tests {
         for upstream in ["", "127.0.0.1:3000", "https://a", "http://u:p@a", "http://a/?q", "http://a/#f", "http://a:x"]
         {
             assert!(check(upstream).is_err(), "{upstream} was taken");
+        }
+    }
+
+    #[test]
+    fn an_upstream_that_is_the_server_itself() {
+        for (upstream, listens, itself) in [
+            ("http://127.0.0.1:81", "127.0.0.1:81", true),
+            ("http://127.0.0.1:81", "127.0.0.1:82", false),
+            ("http://127.0.0.2:81", "127.0.0.1:81", false),
+            ("http://127.0.0.2:81", "0.0.0.0:81", true),
+            ("http://192.0.2.1:81", "0.0.0.0:81", false),
+            ("http://0.0.0.0:81", "127.0.0.1:81", true),
+            ("http://[::ffff:127.0.0.1]:81", "127.0.0.1:81", true),
+            ("http://localhost:81", "127.0.0.1:81", true),
+            ("http://localhost:81", "0.0.0.0:81", true),
+            ("http://nowhere.invalid:81", "0.0.0.0:81", false),
+        ] {
+            let settings = check(upstream).expect("an upstream");
+            assert_eq!(settings.target.is(listens.parse().expect("an address")), itself, "{upstream} and {listens}");
         }
     }
 

@@ -7,6 +7,7 @@ mod bodies;
 mod early;
 mod forwarding;
 mod half_closed;
+mod hostile;
 mod hostile_upstreams;
 mod logins;
 mod map_back;

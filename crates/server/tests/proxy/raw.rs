@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tower_layer::Layer;
 use visitlog_server::listen::{self, Drained, ListenSettings};
-use visitlog_server::proxy::{IngressLayer, Proxy, ProxySettings};
+use visitlog_server::proxy::{Proxy, ProxySettings};
 
 /// Nothing here takes longer, unless it hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ impl Served {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            listen::serve(listener, listen, |_| IngressLayer.layer(proxy.for_worker()), shutdown).await
+            listen::serve(listener, listen, |_| proxy.ingress().layer(proxy.for_worker()), shutdown).await
         });
         Self { address, stop: Some(stop), done }
     }

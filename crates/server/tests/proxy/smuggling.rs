@@ -99,8 +99,9 @@ async fn two_lengths() {
     refused("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde").await;
     refused("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 5\r\n\r\nabcde").await;
     refused("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\nabc").await;
-    refused_or("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "POST /a HTTP/1.1")
-        .await;
+    refused("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc").await;
+    refused("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX: y\r\ncontent-length:3\r\n\r\nabc").await;
+    refused("GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n").await;
 }
 
 #[tokio::test]
@@ -117,8 +118,10 @@ async fn a_length_beside_chunks() {
         format!("Content-Length: {}\r\nTransfer-Encoding: chunked", smuggled.len()),
         format!("Transfer-Encoding: chunked\r\nContent-Length: {}", smuggled.len()),
         "Content-Length: 4\r\nTransfer-Encoding: chunked".to_owned(),
+        "Content-Length: 4\r\nTransfer-Encoding: xchunked".to_owned(),
+        "content-length:0\r\nX: y\r\nTRANSFER-ENCODING:\tchunked\t".to_owned(),
     ] {
-        refused_or(&format!("POST /a HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n{smuggled}"), "POST /a HTTP/1.1").await;
+        refused(&format!("POST /a HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n{smuggled}")).await;
     }
 }
 
@@ -204,6 +207,10 @@ async fn bare_carriage_returns_and_line_feeds() {
     refused("GET /a HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n").await;
     refused("GET /a HTTP/1.1\r\nHost: a\r\nX: a\r\n folded: 1\r\n\r\n").await;
     refused("GET /a HTTP/1.1\r\n Host: a\r\n\r\n").await;
+    // RFC 9112, 5.1: a server must refuse blanks before a colon, whatever the field.
+    refused("GET /a HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n").await;
+    refused("GET /a HTTP/1.1\r\nHost: a\r\nX\t: y\r\n\r\n").await;
+    refused("GET /a HTTP/1.1\r\nHost : a\r\n\r\n").await;
     // A lone LF ends a line for many servers (RFC 9112, 2.2 allows it): then it must be one for the upstream as well.
     refused_or("GET /a HTTP/1.1\nHost: a\n\n", "GET /a HTTP/1.1").await;
     refused_or("GET /a HTTP/1.1\r\nHost: a\r\nX: a\nContent-Length: 0\r\n\r\n", "GET /a HTTP/1.1").await;
@@ -225,6 +232,91 @@ async fn targets() {
         refused(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
     }
     refused("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+}
+
+/// Some servers cut a fragment off, some take it as part of the path: nobody sends one (RFC 9112, section 3.2).
+#[tokio::test]
+async fn fragments() {
+    for target in ["/a#b", "/#", "/a?q#b", "http://a/b#c", "*#", "/a%23b#c"] {
+        refused(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    }
+    refused_or("GET /a%23b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a%23b HTTP/1.1").await;
+}
+
+/// What follows on a connection is looked at as strictly as what came first, whatever the first request was.
+#[tokio::test]
+async fn later_requests_of_a_connection() {
+    let bad = "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc";
+    for first in [
+        "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nT: v\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\n\r\n",
+        "HEAD /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+    ] {
+        let (site, seen) = strict().await;
+        let mut client = Served::before(site).connect().await;
+        client.send(format!("{first}{bad}GET /canary HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        let answers = client.rest().await;
+        let lines: Vec<String> = seen.all().iter().filter_map(|seen| seen.lines().next().map(str::to_owned)).collect();
+        assert!(lines.len() <= 1, "{first:?} then {bad:?} reached the upstream as {lines:?}");
+        assert!(!answers.contains("canary"), "{first:?} got {answers:?}");
+    }
+}
+
+/// Requests come in pieces of any size: what is refused whole is refused in pieces.
+#[tokio::test]
+async fn in_pieces() {
+    for bytes in [
+        "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        for size in [1, 5, 40] {
+            let (site, seen) = strict().await;
+            let mut client = Served::before(site).connect().await;
+            for piece in bytes.as_bytes().chunks(size) {
+                if tokio::io::AsyncWriteExt::write_all(&mut client.stream, piece).await.is_err() {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            let answers = client.rest().await;
+            assert!(answers.is_empty() || answers.starts_with("HTTP/1.1 400 "), "{bytes:?} got {answers:?}");
+            assert!(seen.all().is_empty(), "{bytes:?} reached the upstream as {:?}", seen.all());
+        }
+    }
+}
+
+/// An answer that shows the request is nobody else's business (RFC 9110, section 9.3.8); IIS calls it TRACK.
+#[tokio::test]
+async fn tracing() {
+    for method in ["TRACE", "TRACK", "trace"] {
+        let Outcome { answers, seen } = try_out(&format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        assert!(answers.starts_with("HTTP/1.1 405 "), "{method} got {answers:?}");
+        assert!(answers.to_ascii_lowercase().contains("\r\nallow: get, head"), "{method} got {answers:?}");
+        assert!(seen.iter().all(|seen| !seen.starts_with(method)), "{seen:?}");
+    }
+}
+
+/// Browsers and old programs send these as they are; what http can't take is percent-encoded, as browsers do it.
+#[tokio::test]
+async fn odd_characters_of_targets() {
+    for (target, expected) in [
+        (&b"/a<b>`c"[..], "/a%3Cb%3E%60c"),
+        (b"/caf\xe9?q=\xfc", "/caf%E9?q=%FC"),
+        (b"/s?q=\"<x>\"", "/s?q=%22%3Cx%3E%22"),
+        ("/caf\u{e9}|^{}\\".as_bytes(), "/caf\u{e9}|^{}\\"),
+        (b"http://a/<b>", "/%3Cb%3E"),
+    ] {
+        let (site, seen) = strict().await;
+        let mut client = Served::before(site).connect().await;
+        client.send([b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat()).await;
+        assert!(client.message(false).await.starts_with("HTTP/1.1 200 "), "{expected}");
+        assert!(seen.last().starts_with(&format!("GET {expected} HTTP/1.1\r\n")), "{:?}", seen.last());
+    }
 }
 
 #[tokio::test]
