@@ -13,8 +13,8 @@ const SEC_CH_UA: HeaderName = HeaderName::from_static("sec-ch-ua");
 const SITES: [&str; 4] = ["none", "same-origin", "same-site", "cross-site"];
 /// Values of `Sec-Fetch-Mode` besides `navigate`.
 const MODES: [&str; 5] = ["cors", "no-cors", "same-origin", "websocket", "webidentity"];
-/// What can be navigated, by `Sec-Fetch-Dest`.
-const NAVIGABLE: [&str; 6] = ["document", "iframe", "frame", "embed", "object", "fencedframe"];
+/// What can be navigated, by `Sec-Fetch-Dest`; empty where a service worker passes a navigation on.
+const NAVIGABLE: [&str; 7] = ["document", "iframe", "frame", "embed", "object", "fencedframe", "empty"];
 
 /// The hints of a request, but for [`Hints::PAGE`], which its answer decides.
 pub(crate) fn of(headers: &HeaderMap, over_tls: bool) -> Hints {
@@ -117,7 +117,7 @@ mod tests {
         assert!(sound("cross-site", "navigate", "iframe"));
         assert!(sound("same-origin", "cors", "empty"));
         assert!(!sound("same-origin", "cors", "document"), "a document is navigated to");
-        assert!(!sound("same-origin", "navigate", "empty"));
+        assert!(sound("same-origin", "navigate", "empty"), "a service worker passes it on");
         assert!(!sound("elsewhere", "navigate", "document"));
         assert!(!sound("none", "browse", "document"));
         let lone = hints(&[("sec-fetch-mode", "navigate")]);

@@ -1,6 +1,7 @@
 // Starts and stops the programs under test: the shop, the proxy in front of it, the browser.
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
@@ -100,6 +101,25 @@ export async function shopBehindProxy(data, idle, more = []) {
   return { url: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, stop, said: () => proxy.said };
 }
 
+/** A site that is a function of Node's, and the proxy in front of it; `more` are arguments of `visitlog serve`. */
+export async function siteBehindProxy(site, data, more = []) {
+  const upstream = createHttpServer(site).listen(0, "127.0.0.1");
+  await once(upstream, "listening");
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const proxy = new Program("visitlog", [
+    "serve", "--upstream", `http://127.0.0.1:${upstream.address().port}`, "--listen", `127.0.0.1:${port}`,
+    "--admin", `127.0.0.1:${adminPort}`, "--data", data, ...more,
+  ]);
+  await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
+  const stop = async () => {
+    const exit = await proxy.stop();
+    upstream.close();
+    upstream.closeAllConnections();
+    return exit;
+  };
+  return { port, stop, said: () => proxy.said };
+}
+
 /** The shop with the tower layer in it. */
 export async function shopWithLayer(data, idle) {
   const port = await freePort();
@@ -109,11 +129,11 @@ export async function shopWithLayer(data, idle) {
 }
 
 /** Debian's Chromium, kept from calling home. */
-export const browser = () =>
+export const browser = (more = []) =>
   chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync",
+      "--disable-component-update", "--disable-sync", ...more,
     ],
   });
