@@ -186,7 +186,7 @@ impl Staged {
         loop {
             let mut at = place.clone().into_os_string();
             at.push(format!("#{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-            match private_file(&at) {
+            match private_file(FsPath::new(&at)) {
                 Ok(file) => return Ok(Self { file, at: at.into(), place, poisoned, is_done: false }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed(error)),
