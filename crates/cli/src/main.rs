@@ -49,6 +49,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log::start();
+    #[cfg(unix)]
+    if matches!(cli.command, Command::Serve(_)) {
+        // Libraries make folders of their own in the data folder, for what does not fit into memory.
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    }
     let done = match cli.command {
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "warehouse")]
