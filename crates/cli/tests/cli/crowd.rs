@@ -240,7 +240,7 @@ impl Client {
             Act::Action => ("X-Action", path.as_str()),
             Act::Set => ("X-Set", set.as_str()),
             Act::Login => ("X-Login", name.as_str()),
-            Act::Logout => ("X-Logout", ""),
+            Act::Logout => ("X-Goodbye", ""),
             Act::Abandon => ("X-End", ""),
         };
         if self.book.habit == Habit::Pair {

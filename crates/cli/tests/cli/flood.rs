@@ -32,7 +32,7 @@ fn flood(site: SocketAddr, who: usize, is_over: &AtomicBool, asked: &AtomicU64) 
         browser.agent =
             if number % 8 == 0 { format!("hammer {who}") } else { format!("Mozilla/5.0 ({who}; {number})") };
         let (host, user) = (format!("forged-{who}-{number}.example"), format!("stranger-{who}-{number}"));
-        let wish = [("X-View", ""), ("X-Logout", ""), ("X-Login", user.as_str()), ("X-View", "")][number % 4];
+        let wish = [("X-View", ""), ("X-Goodbye", ""), ("X-Login", user.as_str()), ("X-View", "")][number % 4];
         // What somebody got long ago, and whose session is over by now.
         browser.token = if number % 16 == 0 && number > 4_000 { old.pop() } else { None };
         let answer = browser.get(&format!("/stranger/{who}/{number}"), &[("Host", &host), wish]);
@@ -66,7 +66,7 @@ fn visit(site: SocketAddr, who: usize, is_over: &AtomicBool) -> Vec<(String, Vec
         let path = format!("/visitor/{who}/{number}");
         let wish = match number % 20 {
             3 => ("X-Login", user.as_str()),
-            0 => ("X-Logout", ""),
+            0 => ("X-Goodbye", ""),
             _ => ("X-View", ""),
         };
         let answer = browser.get(&path, &[("Host", SITE), wish]);

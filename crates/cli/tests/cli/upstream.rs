@@ -109,6 +109,11 @@ fn answer(request: &Request) -> String {
     if request.first("x-end").is_some() {
         say("Visitlog-End", "?1");
     }
+    // A logout page, of whoever comes: a user is logged out, and the session of somebody who is none is over.
+    if request.first("x-goodbye").is_some() {
+        say("Visitlog-User", "?0");
+        say("Visitlog-End", "?1");
+    }
     for (name, value) in request.all("x-answer").filter_map(|line| line.split_once(':')) {
         say(name, value.trim());
     }
