@@ -52,8 +52,8 @@ pub(crate) fn agent() -> ureq::Agent {
 #[cfg(feature = "warehouse")]
 pub(crate) fn went_well(
     base: &str,
-    mut answer: ureq::http::Response<ureq::Body>,
-) -> anyhow::Result<ureq::http::Response<ureq::Body>> {
+    mut answer: http::Response<ureq::Body>,
+) -> anyhow::Result<http::Response<ureq::Body>> {
     let status = answer.status();
     if !status.is_success() {
         let text = answer.body_mut().read_to_string().context("read the server's answer")?;

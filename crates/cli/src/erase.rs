@@ -122,7 +122,7 @@ fn wanted(who: &WhoArgs) -> anyhow::Result<Wanted> {
 }
 
 /// The body of an answer that says that it went well.
-fn answer(base: &str, answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<String> {
+fn answer(base: &str, answer: http::Response<ureq::Body>) -> anyhow::Result<String> {
     let mut answer = client::went_well(base, answer)?;
     answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")
 }

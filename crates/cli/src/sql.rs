@@ -85,11 +85,7 @@ fn settings(args: &ReportArgs) -> Vec<(&'static str, String)> {
     settings
 }
 
-fn from_server(
-    base: &str,
-    answer: ureq::http::Response<ureq::Body>,
-    written: &WrittenArgs,
-) -> anyhow::Result<ExitCode> {
+fn from_server(base: &str, answer: http::Response<ureq::Body>, written: &WrittenArgs) -> anyhow::Result<ExitCode> {
     let mut answer = went_well(base, answer)?;
     let id = answer.headers().get("visitlog-query").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut out = Written::open(written)?;
