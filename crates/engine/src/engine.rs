@@ -241,7 +241,9 @@ impl SessionStore for Engine {
     }
 
     fn release(&self, hold: SessionHold) {
-        self.sessions.release(&self.call(), hold);
+        // Where the journal takes nothing, the end of a request that goes on is activity that nobody records.
+        let goes_on = hold.goes_on && self.journal.check().is_ok();
+        self.sessions.release(&self.call(), SessionHold { goes_on, ..hold });
     }
 
     fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>> {

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use visitlog_core::model::EndReason;
-use visitlog_core::ports::{Durability, Op, Outcome, SessionStore, Standing};
+use visitlog_core::ports::{Durability, Inquiry, Op, Outcome, SessionStore, Standing, StoreError};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::journal::format::{HEADER_LEN, file_name};
 use visitlog_engine::journal::{Flags, Journal, JournalError, Kind};
@@ -308,6 +309,33 @@ fn parallel_requests_with_a_logged_out_token_start_one_each() {
     assert!(!visits.contains(&first.visit));
 }
 
+#[test]
+fn a_request_that_goes_on_past_the_close_writes_nothing() {
+    let lab = lab();
+    let hold = |lab: &Lab, visit| at_once(lab.life.engine.hold_on(visit)).expect("it takes more").expect("it is open");
+    let first = lab.page(1, None, vec![]).visit.expect("started");
+    let (one, other) = (hold(&lab, first), hold(&lab, first));
+    lab.wait(20 * SECOND);
+    let before = lab.life.journal().appended();
+    lab.life.engine.release(one);
+    assert!(lab.life.journal().appended() > before, "its end is activity");
+    lab.settle();
+    lab.life.journal().close().expect("a working disk");
+    lab.wait(20 * SECOND);
+    let closed = lab.life.journal().appended();
+    lab.life.engine.release(other);
+    assert_eq!(lab.life.journal().appended(), closed);
+    assert!(at_once(lab.life.engine.hold_on(first)).is_err(), "nobody is held any more");
+}
+
+/// What the engine answers to a question, which it does at once.
+fn at_once<T>(mut answer: Inquiry<T>) -> Result<T, StoreError> {
+    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("at once"),
+    }
+}
+
 /// Fifty threads, a request each, over the engine's own threads.
 fn fifty_at_once(lab: Lab, token: Option<visitlog_core::ports::Token>) -> Vec<(Outcome, Option<VisitId>)> {
     let engine = lab.life.engine;
@@ -338,9 +366,9 @@ fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Arc::new(Unpark(std::thread::current())).into();
     let mut future = std::pin::pin!(future);
     loop {
-        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
-            std::task::Poll::Ready(output) => return output,
-            std::task::Poll::Pending => std::thread::park(),
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
         }
     }
 }
