@@ -224,7 +224,9 @@ fn last_words(book: &Book, places: &Places<'_>, tally: &mut Tally) {
         if attempt.act == Act::Set && attempt.answered && !attempt.unsure {
             set.insert(visit.id(), (visit, attempt.number));
         }
-        if attempt.act == Act::Logout && attempt.answered && !attempt.unsure && visit.reason() != "logged_out" {
+        // Nobody can log out who is not in: then the session is over all the same.
+        let goodbye = if visit.0["user_id"].is_null() { "abandoned" } else { "logged_out" };
+        if attempt.act == Act::Logout && attempt.answered && !attempt.unsure && visit.reason() != goodbye {
             tally.faults.push(format!("{}: visit {} ended as {}", attempt.path, visit.id(), visit.reason()));
         }
     }
