@@ -88,7 +88,7 @@ fn off_leaves_such_headers_alone() {
 fn the_app_is_told_the_session_by_us_only() {
     let seen = Arc::new(Mutex::new(Vec::<HeaderMap>::new()));
     let log = seen.clone();
-    let site = Site::with(Settings::for_proxy(), move |_, request| {
+    let site = Site::with(Settings { hide_cookie: false, ..Settings::for_proxy() }, move |_, request| {
         log.lock().unwrap().push(request.headers().clone());
         html("")
     });
