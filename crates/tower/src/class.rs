@@ -168,7 +168,7 @@ impl Asked {
     pub fn answered(self, status: StatusCode, headers: &HeaderMap) -> Kind {
         let content = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         let html = HTML_TYPES.iter().any(|html| media_type_is(content, html));
-        let shows = || html && status.as_u16() < 400 && !is_redirect(status, headers) && !is_attachment(headers);
+        let shows = || html && can_show(status) && !is_redirect(status, headers) && !is_attachment(headers);
         let unchanged = status == StatusCode::NOT_MODIFIED;
         match self {
             Self::Prefetch if unchanged || shows() => Kind::Prefetched,
@@ -180,6 +180,12 @@ impl Asked {
             Self::Page { .. } | Self::Other => Kind::Other,
         }
     }
+}
+
+/// Whether a browser leaves the page before for what comes with this status. Frameworks name a type of an answer without
+/// content, too.
+fn can_show(status: StatusCode) -> bool {
+    status.as_u16() < 400 && status != StatusCode::NO_CONTENT && status != StatusCode::RESET_CONTENT
 }
 
 fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
@@ -300,6 +306,9 @@ mod tests {
         assert_eq!(page(&[DOCUMENT], 502, &[("content-type", "text/plain")]), Kind::PageError);
         assert_eq!(page(&[("accept", "application/json")], 404, &[]), Kind::Other);
         assert_eq!(page(&[], 101, &[]), Kind::Other, "a socket");
+        for status in [204, 205] {
+            assert_eq!(page(&[DOCUMENT], status, &[HTML]), Kind::Other, "{status}: browsers stay where they are");
+        }
         assert_eq!(page(&[], 200, &[("content-type", "image/png")]), Kind::Passive, "an asset after all");
         assert_eq!(page(&[DOCUMENT], 200, &[("content-type", "image/png")]), Kind::Other, "a picture by itself");
     }
