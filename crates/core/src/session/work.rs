@@ -163,8 +163,11 @@ impl<'a> Work<'a> {
     /// A user logs in: the token changes, the visit goes on. If another user is in, that is a logout and a start.
     fn login(&mut self, user: UserId, commit: &mut Commit) {
         let other = self.user().is_some_and(|before| *before != user);
-        if !other && self.user().is_some() && self.trusted && self.entitled {
-            // An app may say with every answer who it is.
+        if !other && self.user().is_some() {
+            // An app may say with every answer who it is. Of a request that began before a parallel one logged in, it vouches
+            // by that: its client gets the token that is current.
+            self.rotated |= !(self.trusted && self.entitled);
+            (self.trusted, self.entitled) = (true, true);
             return;
         }
         if other {

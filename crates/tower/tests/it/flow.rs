@@ -266,3 +266,35 @@ fn times_and_durations_are_the_requests_own() {
     assert_eq!(page.time, began);
     assert_eq!(page.request.as_ref().unwrap().duration_us, 2_001_000);
 }
+
+#[test]
+fn requests_at_once_of_an_app_that_always_says_who_it_is_log_in_once() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let ready = std::sync::Arc::new(AtomicBool::new(false));
+    let is_ready = ready.clone();
+    let site = Site::slow(Settings::for_proxy(), move |request| {
+        let ready = is_ready.clone();
+        Box::pin(std::future::poll_fn(move |_| match request.uri().path() {
+            "/" => std::task::Poll::Ready(Ok(html(""))),
+            _ if !ready.load(Ordering::Relaxed) => std::task::Poll::Pending,
+            _ => std::task::Poll::Ready(Ok(with_headers(status(204), &[("visitlog-user", "\"alice\"")]))),
+        }))
+    });
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    let mut calls: Vec<_> =
+        ["/a", "/b", "/c"].iter().map(|path| site.open(browser.request(&Method::POST, path))).collect();
+    ready.store(true, Ordering::Relaxed);
+    let answers: Vec<_> = calls.iter_mut().map(|call| call.poll().expect("ready")).collect();
+    let visit = site.started()[0];
+    assert_eq!(site.events(visit), ["page_view /", "login alice"]);
+    // Whichever answer comes last, its cookie is the current one.
+    for answer in &answers {
+        let mut browser = browser.clone();
+        browser.take(answer);
+        site.pass(Duration::from_secs(40));
+        browser.get(&site, "/");
+        assert_eq!(browser.visit(&site), Some(visit));
+    }
+    assert_eq!(site.started(), [visit]);
+}
