@@ -10,6 +10,7 @@ use visitlog_core::model::{EventKind, RequestFacts};
 use visitlog_core::ports::{
     Begun, Class, Commit, Committed, Live, Op, Outcome, Reply, RequestId, SessionStore, Standing, StoreError,
 };
+use visitlog_core::{Host, Timestamp};
 
 use crate::handover::{Alone, Waiting};
 use crate::hooks::{self, SessionStart};
@@ -154,14 +155,14 @@ impl Setup {
 
     /// What has waited for this request's visitor, as operations to come first.
     pub(crate) fn handed<B>(&self, origin: &Origin, at: Timestamp, can: bool, answer: &mut Response<B>) -> Vec<Op> {
-        let Some(Waiting { mut ops, class, .. }) = origin.handed.and_then(|ticket| self.handovers.take(ticket)) else {
-            return Vec::new();
-        };
+        let is_of = |host: &Host| self.cookie.scope(host) == self.cookie.scope(&origin.host);
+        let waiting = origin.handed.and_then(|ticket| self.handovers.take(ticket, is_of));
+        let Some(Waiting { mut ops, class, .. }) = waiting else { return Vec::new() };
         if let Some((name, value)) = self.cookie.hand_over(None, origin.over_tls).filter(|_| can) {
             answer.headers_mut().append(name, value);
             caching::make_private(answer.headers_mut(), self.cookie.cache_control());
         }
-        if let Class::Page(event) = class {
+        if let Class::Page(event) | Class::PageError(event) | Class::Other(Some(event)) = class {
             ops.push(Op::Event(event));
         }
         let latest = at.before(Duration::from_micros(1));
@@ -253,15 +254,15 @@ impl<St: SessionStore> Link for Shared<St> {
 impl<St: SessionStore> Shared<St> {
     /// Carries out what has waited in vain for its visitor, if anything has.
     pub(crate) fn overdue(&self) -> Option<Alone> {
-        let Waiting { ops, class, alone } = self.setup.handovers.overdue(self.setup.clock.now())?;
+        let Waiting { ops, class, alone, .. } = self.setup.handovers.overdue(self.setup.clock.now())?;
         Some(alone(ops, class))
     }
 
     /// What a request did, to wait for its visitor.
     pub(crate) fn waiting(self: &Arc<Self>, visit: &Visit, ops: Vec<Op>, class: Class) -> Waiting {
-        let (shared, visit) = (self.clone(), visit.clone());
+        let (shared, visit, host) = (self.clone(), visit.clone(), visit.origin().host.clone());
         let alone = |ops, class| shared.commit_later(Later { visit, ops, class, token: None, meets: Meets::Any });
-        Waiting { ops, class, alone: Box::new(alone) }
+        Waiting { host, ops, class, alone: Box::new(alone) }
     }
 }
 

@@ -193,6 +193,10 @@ fn answered<St: SessionStore, R, E>(
         if origin.handed.is_some() {
             ops.splice(0..0, setup.handed(origin, at, cookie, answer));
         }
+        if origin.sent_by_another_site {
+            // Without cookies the app can't know who it is: that it knows nobody is no goodbye.
+            ops.retain(|op| !matches!(op, Op::Nobody));
+        }
         if origin.sent_by_another_site && (!ops.is_empty() || matches!(class, Class::Page(_))) {
             match setup.hand_over(origin, shared.waiting(visit, ops, class), answer) {
                 Ok(()) => return Next::Go,

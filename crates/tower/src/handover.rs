@@ -25,6 +25,8 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// What a request did that waits for its visitor.
 pub(crate) struct Waiting {
+    /// Where the form was sent.
+    pub(crate) host: Host,
     pub(crate) ops: Vec<Op>,
     pub(crate) class: Class,
     /// How it is carried out by itself.
@@ -72,9 +74,11 @@ impl Handovers {
         Ok(())
     }
 
-    /// What waits under a ticket: its visitor has come.
-    pub(crate) fn take(&self, ticket: Ticket) -> Option<Waiting> {
+    /// What waits under a ticket: its visitor has come. `is_of`: whether it waits for visitors of this host; what the app of
+    /// another one said is not for them.
+    pub(crate) fn take(&self, ticket: Ticket, is_of: impl Fn(&Host) -> bool) -> Option<Waiting> {
         let mut inner = self.inner();
+        inner.by_ticket.get(&ticket).filter(|waiting| is_of(&waiting.host))?;
         let waiting = inner.by_ticket.remove(&ticket);
         self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
         waiting

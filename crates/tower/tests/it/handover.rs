@@ -131,3 +131,56 @@ fn a_form_that_says_nothing_and_a_webhook_leave_no_cookie() {
     assert!(!answer.headers()["set-cookie"].to_str().unwrap().contains("handover"), "no browser sent it");
     assert_eq!(site.started().len(), 1);
 }
+
+#[test]
+fn that_nobody_is_known_without_cookies_logs_nobody_out() {
+    let site = Site::with(Settings::for_proxy(), |_, request| match request.uri().path() {
+        "/search" => with_headers(html(""), &[("visitlog-user", "?0")]),
+        _ => with_headers(html(""), &[("visitlog-user", "\"alice\"")]),
+    });
+    let mut jar = Jar::new();
+    jar.get(&site, "/");
+    let visit = jar.browser.visit(&site).expect("a cookie");
+    // The form comes without the app's cookie too, so that the app knows nobody.
+    jar.form_of_another_site(&site, "/search");
+    assert!(jar.handover.is_none(), "nothing has to wait");
+    jar.get(&site, "/account");
+    assert_eq!((site.store.ended().len(), site.started()), (0, vec![visit]));
+    assert_eq!(site.events(visit), ["login alice", "page_view /", "page_view /account"]);
+}
+
+#[test]
+fn what_waits_at_one_host_is_not_handed_over_at_another() {
+    let (site, mut jar) = (shop(), Jar::new());
+    jar.form_of_another_site(&site, "/acs");
+    jar.browser.host = "bank.example";
+    jar.get(&site, "/account");
+    assert_eq!(
+        site.events(site.started()[0]),
+        ["page_view /account"],
+        "who logs in at one site is no user of the other"
+    );
+    jar.browser = Browser::new();
+    jar.get(&site, "/account");
+    assert_eq!(
+        site.events(site.started()[1]),
+        ["login alice", "page_view /account"],
+        "it still waits where it belongs"
+    );
+}
+
+#[test]
+fn a_form_whose_request_is_recorded_is_recorded_where_it_is_handed_over() {
+    let mut settings = Settings::for_proxy();
+    settings.rules.record_requests = true;
+    let site = Site::with(settings, |_, request| match request.uri().path() {
+        "/acs" => with_headers(status(302), &[("visitlog-user", "\"alice\"")]),
+        _ => html(""),
+    });
+    let mut jar = Jar::new();
+    jar.get(&site, "/");
+    jar.form_of_another_site(&site, "/acs");
+    jar.get(&site, "/account");
+    let visit = site.started()[0];
+    assert_eq!(site.events(visit), ["page_view /", "login alice", "request /acs", "page_view /account"]);
+}
