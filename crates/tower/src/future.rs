@@ -166,7 +166,7 @@ fn answered<St: SessionStore, R, E>(
         Ok(answer) => {
             match kind {
                 Kind::Prefetched => origin.hold_page(at, answer, setup),
-                Kind::Page => origin.supersede_page(setup),
+                Kind::Page | Kind::PageError => origin.supersede_page(setup),
                 _ => {}
             }
             origin.class(kind, page, at, answer, setup)
@@ -186,7 +186,9 @@ fn answered<St: SessionStore, R, E>(
     let Some(begun) = begun else {
         return alone(&shared, visit, ops, class, cookie);
     };
-    if let Some(event) = origin.shown_page(at, setup) {
+    // An asset's answer gives no cookie: the session that it would start is one that nobody comes back to.
+    let can_record = !(origin.is_asset && matches!(begun.standing, Standing::Fresh(_)));
+    if can_record && let Some(event) = origin.shown_page(at, setup) {
         ops.insert(0, Op::Event(event));
     }
     if let Ok(answer) = answer {

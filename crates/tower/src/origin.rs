@@ -180,8 +180,12 @@ impl Origin {
         }
     }
 
-    /// Keeps a page that was fetched before it is shown.
+    /// Keeps a page that was fetched before it is shown. Not one that fetched itself: all that it asks for while it is shown
+    /// would count it again.
     pub(crate) fn hold_page<B>(&self, at: Timestamp, answer: &Response<B>, setup: &Setup) {
+        if self.referred_by() == Some(self.target()) {
+            return;
+        }
         let event = self.event(EventKind::PageView, None, at, answer, setup);
         setup.held.keep(self.page_key(setup, self.target()), event, setup.clock.now());
     }
@@ -207,9 +211,13 @@ impl Origin {
             Asked::Page { .. } => true,
             Asked::Passive | Asked::Other => self.token.is_some(),
         };
-        let referrer = self.referrer.as_ref().filter(|_| can_tell)?.to_str().ok()?;
-        let key = self.page_key(setup, held::target_on(referrer, &self.host)?);
+        let key = self.page_key(setup, self.referred_by().filter(|_| can_tell)?);
         setup.held.has(key, self.started).then_some(key)
+    }
+
+    /// Path and query of the page of this host that the request names as its referrer.
+    fn referred_by(&self) -> Option<&str> {
+        held::target_on(self.referrer.as_ref()?.to_str().ok()?, &self.host)
     }
 
     fn page_key(&self, setup: &Setup, target: &str) -> held::Key {

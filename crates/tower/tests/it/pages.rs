@@ -189,3 +189,47 @@ fn an_answer_speaks_of_the_visit_that_it_names() {
     machine.post(&site, "/webhook");
     assert_eq!((site.started().len(), site.layer.counts().gone), (1, 1), "it has ended: nothing is added to it");
 }
+
+#[test]
+fn a_page_that_prefetches_itself_does_not_count_again() {
+    let site = Site::new(|_, _| html(""));
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    // A link in the menu leads to the page itself, and the mouse rests on it.
+    get(&site, &mut browser, "/", &[("sec-purpose", "prefetch"), ("referer", "https://shop.example/")]);
+    get_from(&site, &mut browser, "/more.js", "/");
+    get_from(&site, &mut browser, "/b", "/");
+    assert_eq!(only_visit(&site), ["page_view /", "page_view /b"]);
+}
+
+#[test]
+fn a_page_that_was_prefetched_and_then_fails_is_an_error_only() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let site = Site::new(move |_, request| match request.uri().path() {
+        "/a" if asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 => {
+            with_headers(status(500), &[("content-type", "text/html")])
+        }
+        _ => html(""),
+    });
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    get(&site, &mut browser, "/a", PREFETCH);
+    browser.get(&site, "/a");
+    get_from(&site, &mut browser, "/error.css", "/a");
+    assert_eq!(only_visit(&site), ["page_view /", "page_error /a"]);
+}
+
+#[test]
+fn a_page_that_was_prefetched_before_a_visit_starts_with_the_next_one_that_can_keep_a_cookie() {
+    let site = Site::new(|_, _| html(""));
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    site.pass(Duration::from_secs(31 * 60));
+    get(&site, &mut browser, "/a", PREFETCH);
+    get_from(&site, &mut browser, "/a.css", "/a");
+    site.pass(Duration::from_secs(60));
+    get_from(&site, &mut browser, "/b", "/a");
+    let started = site.started();
+    assert_eq!(started.len(), 2, "a sheet's answer gives no cookie: {started:?}");
+    assert_eq!(site.events(started[1]), ["page_view /a", "page_view /b"]);
+}
