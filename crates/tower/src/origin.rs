@@ -237,19 +237,19 @@ impl Origin {
         answer: &Response<B>,
         setup: &Setup,
     ) -> Event {
-        let (path, title) = match page {
+        let (said, title) = match page {
             Some(PageSaid::Yes { path, title }) => (path, title),
             Some(PageSaid::No) | None => (None, None),
+        };
+        let (path, query) = match said.as_deref() {
+            Some(said) => said.split_once('?').map_or((said, None), |(path, query)| (path, Some(query))),
+            None => (self.uri.path(), self.uri.query()),
         };
         let route = answer.extensions().get::<Route>().map(|route| Box::from(&*route.0)).or_else(|| self.route.clone());
         let facts = RequestFacts {
             host: Some(self.host.clone()),
-            query: self
-                .uri
-                .query()
-                .filter(|_| path.is_none())
-                .map(|query| cut(setup.settings.mask.query(query), limits::QUERY_BYTES_MAX)),
-            path: cut(path.map_or(self.uri.path().into(), Cow::Owned), limits::PATH_BYTES_MAX),
+            query: query.map(|query| cut(setup.settings.mask.query(query), limits::QUERY_BYTES_MAX)),
+            path: cut(path.into(), limits::PATH_BYTES_MAX),
             route: route.map(|route| cut(route.into_string().into(), limits::PATH_BYTES_MAX)),
             method: short(self.method.as_str().into(), limits::ACTION_TYPE_BYTES_MAX).as_ref().into(),
             status: answer.status().as_u16(),

@@ -233,3 +233,16 @@ fn a_page_that_was_prefetched_before_a_visit_starts_with_the_next_one_that_can_k
     assert_eq!(started.len(), 2, "a sheet's answer gives no cookie: {started:?}");
     assert_eq!(site.events(started[1]), ["page_view /a", "page_view /b"]);
 }
+
+#[test]
+fn what_an_app_says_of_a_path_has_its_query_masked_too() {
+    let site = Site::new(|visit, _| {
+        visit.page().path("/cart?token=s3cret-of-hers&tab=2");
+        html("")
+    });
+    let mut browser = Browser::new();
+    browser.get(&site, "/app");
+    assert_eq!(only_visit(&site), ["page_view /cart"]);
+    let text = format!("{:?}", site.store.entries());
+    assert!(!text.contains("s3cret") && text.contains("tab=2"), "{text}");
+}
