@@ -303,6 +303,9 @@ impl Visit {
             self.inner.link.setup().counters.ops_refused.add(1);
             return;
         }
+        if self.inner.origin.asked.is_passive() && is_known(state.data.as_deref(), &op) {
+            return;
+        }
         preview(state.data.get_or_insert_default(), &op);
         state.ops.push(op);
     }
@@ -420,6 +423,17 @@ fn properties_text(properties: Map<String, Value>) -> Option<Box<str>> {
     }
     kept.insert(mark, true.into());
     Some(Value::Object(kept).to_string().into())
+}
+
+/// Whether an operation says only who is logged in, and it is so: an app may say that with every answer, and a request that
+/// leaves no trace leaves none by that.
+fn is_known(data: Option<&SessionData>, op: &Op) -> bool {
+    let user = data.and_then(|data| data.user.as_ref());
+    match op {
+        Op::Login(said) => user == Some(said),
+        Op::Nobody => user.is_none(),
+        _ => false,
+    }
 }
 
 /// What an operation will do, shown to this request at once. The store decides.

@@ -246,3 +246,23 @@ fn what_an_app_says_of_a_path_has_its_query_masked_too() {
     let text = format!("{:?}", site.store.entries());
     assert!(!text.contains("s3cret") && text.contains("tab=2"), "{text}");
 }
+
+#[test]
+fn an_app_that_always_says_who_it_is_makes_nobody_active_by_what_leaves_no_trace() {
+    let mut settings = Settings::for_proxy();
+    settings.rules.paths.excluded_paths.push("/poll".into());
+    let site = Site::with(settings, |_, _| with_headers(html(""), &[("visitlog-user", "\"alice\"")]));
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    for _ in 0..4 {
+        site.pass(Duration::from_secs(10 * 60));
+        browser.get(&site, "/poll");
+        browser.get(&site, "/app.css");
+    }
+    let visit = site.started()[0];
+    let ended: Vec<_> = site.store.ended().iter().map(|visit| visit.end.reason.as_str()).collect();
+    assert_eq!(
+        (site.events(visit), ended),
+        (vec!["login alice".to_owned(), "page_view /".to_owned()], vec!["expired"])
+    );
+}
