@@ -323,6 +323,10 @@ impl Visit {
     fn later(&self, anyway: bool) -> Option<Later> {
         let mut state = self.inner.state();
         let Phase::Closed { token, expected } = state.phase else { return None };
+        if self.inner.origin.excluded {
+            state.ops.clear();
+            return None;
+        }
         if state.ops.is_empty() && !anyway {
             return None;
         }

@@ -159,3 +159,21 @@ fn a_request_that_is_dropped_holds_nothing() {
     site.pass(Duration::from_secs(3_600));
     assert_eq!(site.store.ended().len(), 1);
 }
+
+#[test]
+fn what_an_excluded_address_says_later_leaves_no_trace_either() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = kept.clone();
+    let mut settings = visitlog_tower::Settings::default();
+    settings.rules.excluded_addresses = vec!["203.0.113.0/24".parse().unwrap()];
+    let site = Site::with(settings, move |visit, _| {
+        keep.lock().unwrap().push(visit.clone());
+        status(101)
+    });
+    Browser::new().get(&site, "/socket");
+    let visit = kept.lock().unwrap()[0].clone();
+    visit.action("message", "chat");
+    assert_eq!(flush(&visit), Ok(()));
+    assert_eq!(visit.active().now_or_never().expect("at once"), Ok(()));
+    assert_eq!(site.store.entries().len(), 0);
+}
