@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use visitlog_core::Timestamp;
 use visitlog_core::ids::VisitId;
 use visitlog_core::model::{EventKind, RequestFacts};
 use visitlog_core::ports::{
@@ -271,7 +270,7 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
     let counters = &setup.counters;
     let (mut commit, hold) = match later.meets {
         Meets::Named(visit) => {
-            (setup.commit(origin, named(visit, later.visit.at()), later.class, later.ops, true), None)
+            (setup.commit(origin, named(visit, later.visit.at(), true), later.class, later.ops, true), None)
         }
         Meets::Any | Meets::Only(_) => {
             let arrival = origin.arrival(setup, later.token, false);
@@ -290,12 +289,15 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
                 Standing::Fresh(_) | Standing::Shared { .. } => None,
             };
             let hold = Hold::new(shared.clone(), live.and_then(|live| live.hold));
-            if let Meets::Only(expected) = later.meets
-                && live.is_none_or(|live| live.visit != expected)
-            {
-                return Ok(Committed { outcome: Outcome::Gone, visit: None, issue: None, durable: true, refused: 0 });
+            let met = live.map(|live| live.visit);
+            match later.meets {
+                // A login has changed the token since. The request began in that visit all the same; whether it lives is for
+                // the store to say.
+                Meets::Only(expected) if met != Some(expected) => {
+                    (setup.commit(origin, named(expected, begun.at, false), later.class, later.ops, true), None)
+                }
+                _ => (setup.commit(origin, begun, later.class, later.ops, true), Some(hold)),
             }
-            (setup.commit(origin, begun, later.class, later.ops, true), Some(hold))
         }
     };
     commit.token = later.token;
@@ -306,9 +308,9 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
     std::future::poll_fn(|cx| counters.poll(commit.as_mut(), cx)).await
 }
 
-/// The standing of a request that the app says belongs to this visit. No hold goes with it, so that the store need not
-/// know the request.
-fn named(visit: VisitId, at: Timestamp) -> Begun {
-    let live = Live { visit, current: true, data: None, successor: None, hold: None };
+/// The standing of a request that belongs to this visit, whatever its token. No hold goes with it, so that the store need not
+/// know the request. `current`: whether what it says of values and users counts.
+fn named(visit: VisitId, at: Timestamp, current: bool) -> Begun {
+    let live = Live { visit, current, data: None, successor: None, hold: None };
     Begun { request: RequestId::from_u128(0), at, standing: Standing::Live(live) }
 }

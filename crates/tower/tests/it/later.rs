@@ -177,3 +177,25 @@ fn what_an_excluded_address_says_later_leaves_no_trace_either() {
     assert_eq!(visit.active().now_or_never().expect("at once"), Ok(()));
     assert_eq!(site.store.entries().len(), 0);
 }
+
+#[test]
+fn a_socket_that_was_opened_before_a_login_stays_in_the_visit() {
+    let (site, kept) = keeping();
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    browser.get(&site, "/socket");
+    let socket = kept.lock().unwrap()[1].clone();
+    browser.get(&site, "/login");
+    site.pass(Duration::from_secs(60));
+    socket.action("message", "chat");
+    socket.set("stolen", true);
+    assert_eq!(flush(&socket), Ok(()), "the visit lives, and the socket is in it");
+    let visit = browser.visit(&site).unwrap();
+    assert_eq!(site.events(visit), ["page_view /", "login alice", "page_view /login", "action message chat"]);
+    assert_eq!(site.store.open()[0].data.values.get("stolen"), None, "its token is outdated");
+    let (counts, open) = (site.layer.counts(), site.store.open());
+    assert_eq!((counts.ops_refused, open[0].in_flight, open.len()), (1, 1, 1));
+    browser.get(&site, "/logout");
+    socket.action("message", "chat");
+    assert_eq!(flush(&socket), Err(FlushError::Gone));
+}
