@@ -155,6 +155,8 @@ fn answered<St: SessionStore, R, E>(
         kind = origin.asked.answered(answer.status(), answer.headers());
     }
     let Sayings { mut ops, page, named } = visit.close();
+    // An app may say with every answer which visit it was told.
+    let named = named.filter(|named| visit.id() != Some(*named));
     match (&page, kind) {
         (Some(PageSaid::Yes { .. }), _) => kind = Kind::Page,
         (Some(PageSaid::No), Kind::Page | Kind::PageError) => kind = Kind::Other,

@@ -133,3 +133,20 @@ fn garbage_fails_no_answer() {
     assert_eq!(site.events(browser.visit(&site).unwrap()), ["page_view /"]);
     assert_eq!(site.layer.counts().headers_ignored, 3);
 }
+
+#[test]
+fn an_app_may_say_with_every_answer_which_visit_it_was_told() {
+    let site = Site::with(Settings::for_proxy(), |_, request| {
+        let told = request.headers()["visitlog-session"].to_str().unwrap().to_owned();
+        let mut answer = with_headers(html(""), &[("visitlog-user", "\"alice\"")]);
+        answer.headers_mut().insert("visitlog-session", format!("\"{told}\"").parse().unwrap());
+        answer
+    });
+    let mut browser = Browser::new();
+    for path in ["/", "/a"] {
+        browser.get(&site, path);
+    }
+    let visit = browser.visit(&site).expect("a cookie");
+    assert_eq!(site.started(), [visit]);
+    assert_eq!(site.events(visit), ["login alice", "page_view /", "page_view /a"]);
+}
