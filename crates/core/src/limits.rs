@@ -102,6 +102,8 @@ pub const HELD_PAGE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Forms that other sites sent and whose visitor has not come yet, in one layer: a further one starts a session of its own.
 pub const HANDOVERS_MAX: usize = 10_000;
+/// Such forms from one address (IPv6: one /64): a further one does the same.
+pub const HANDOVERS_PER_ADDRESS_MAX: usize = 256;
 /// So long what such a form did waits for the visitor's next request.
 pub const HANDOVER_AGE_MAX: Duration = Duration::from_secs(60);
 

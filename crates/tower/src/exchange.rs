@@ -146,7 +146,7 @@ impl Setup {
     ) -> Result<(), Waiting> {
         let Some(ticket) = Ticket::draw() else { return Err(waiting) };
         let Some((name, value)) = self.cookie.hand_over(Some(ticket), origin.over_tls) else { return Err(waiting) };
-        self.handovers.keep(ticket, waiting, self.clock.now())?;
+        self.handovers.keep(ticket, origin.host.clone(), origin.address_group(), waiting, self.clock.now())?;
         answer.headers_mut().append(name, value);
         caching::make_private(answer.headers_mut(), self.cookie.cache_control());
         Ok(())
@@ -253,15 +253,15 @@ impl<St: SessionStore> Link for Shared<St> {
 impl<St: SessionStore> Shared<St> {
     /// Carries out what has waited in vain for its visitor, if anything has.
     pub(crate) fn overdue(&self) -> Option<Alone> {
-        let Waiting { ops, class, alone, .. } = self.setup.handovers.overdue(self.setup.clock.now())?;
+        let Waiting { ops, class, alone } = self.setup.handovers.overdue(self.setup.clock.now())?;
         Some(alone(ops, class))
     }
 
     /// What a request did, to wait for its visitor.
     pub(crate) fn waiting(self: &Arc<Self>, visit: &Visit, ops: Vec<Op>, class: Class) -> Waiting {
-        let (shared, visit, host) = (self.clone(), visit.clone(), visit.origin().host.clone());
+        let (shared, visit) = (self.clone(), visit.clone());
         let alone = |ops, class| shared.commit_later(Later { visit, ops, class, token: None, meets: Meets::Any });
-        Waiting { host, ops, class, alone: Box::new(alone) }
+        Waiting { ops, class, alone: Box::new(alone) }
     }
 }
 

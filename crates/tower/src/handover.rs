@@ -17,6 +17,7 @@ use http::{HeaderMap, Method};
 use visitlog_core::ports::{Class, Committed, Op, StoreError};
 use visitlog_core::{Host, Timestamp, limits};
 
+use crate::client::AddressGroup;
 use crate::counters::Counters;
 use crate::ticket::Ticket;
 
@@ -25,8 +26,6 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// What a request did that waits for its visitor.
 pub(crate) struct Waiting {
-    /// Where the form was sent.
-    pub(crate) host: Host,
     pub(crate) ops: Vec<Op>,
     pub(crate) class: Class,
     /// How it is carried out by itself.
@@ -35,6 +34,15 @@ pub(crate) struct Waiting {
 
 /// Carries out by itself what has waited in vain.
 pub(crate) type Alone = Pin<Box<dyn Future<Output = Result<Committed, StoreError>> + Send>>;
+
+/// Something that waits.
+struct Kept {
+    /// Where the form was sent.
+    host: Host,
+    /// From where.
+    from: AddressGroup,
+    waiting: Waiting,
+}
 
 /// All that waits.
 pub(crate) struct Handovers {
@@ -46,7 +54,9 @@ pub(crate) struct Handovers {
 
 #[derive(Default)]
 struct Inner {
-    by_ticket: HashMap<Ticket, Waiting>,
+    by_ticket: HashMap<Ticket, Kept>,
+    /// How much from where.
+    by_address: HashMap<AddressGroup, usize>,
     /// Since when, oldest first; some of them are gone.
     order: VecDeque<(Timestamp, Ticket)>,
 }
@@ -62,14 +72,23 @@ impl Handovers {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Lets something wait. Gives it back if too much does.
-    pub(crate) fn keep(&self, ticket: Ticket, waiting: Waiting, now: Timestamp) -> Result<(), Waiting> {
+    /// Lets something wait that a form did at this host. Gives it back if too much does, in all or from this address.
+    pub(crate) fn keep(
+        &self,
+        ticket: Ticket,
+        host: Host,
+        from: AddressGroup,
+        waiting: Waiting,
+        now: Timestamp,
+    ) -> Result<(), Waiting> {
         let mut inner = self.inner();
-        if inner.by_ticket.len() >= limits::HANDOVERS_MAX {
+        let of_address = inner.by_address.get(&from).copied().unwrap_or_default();
+        if inner.by_ticket.len() >= limits::HANDOVERS_MAX || of_address >= limits::HANDOVERS_PER_ADDRESS_MAX {
             return Err(waiting);
         }
+        inner.by_address.insert(from, of_address + 1);
         inner.order.push_back((now, ticket));
-        inner.by_ticket.insert(ticket, waiting);
+        inner.by_ticket.insert(ticket, Kept { host, from, waiting });
         self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
         Ok(())
     }
@@ -78,8 +97,8 @@ impl Handovers {
     /// another one said is not for them.
     pub(crate) fn take(&self, ticket: Ticket, is_of: impl Fn(&Host) -> bool) -> Option<Waiting> {
         let mut inner = self.inner();
-        inner.by_ticket.get(&ticket).filter(|waiting| is_of(&waiting.host))?;
-        let waiting = inner.by_ticket.remove(&ticket);
+        inner.by_ticket.get(&ticket).filter(|kept| is_of(&kept.host))?;
+        let waiting = inner.remove(ticket);
         self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
         waiting
     }
@@ -93,7 +112,7 @@ impl Handovers {
             && found.is_none()
         {
             inner.order.pop_front();
-            found = inner.by_ticket.remove(&ticket);
+            found = inner.remove(ticket);
         }
         self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
         found
@@ -104,10 +123,21 @@ impl Handovers {
     }
 }
 
+impl Inner {
+    fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let Kept { from, waiting, .. } = self.by_ticket.remove(&ticket)?;
+        match self.by_address.get_mut(&from) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.by_address.remove(&from)),
+        }
+        Some(waiting)
+    }
+}
+
 impl Drop for Handovers {
     fn drop(&mut self) {
-        for waiting in self.inner().by_ticket.values() {
-            self.counters.ops_lost.add(waiting.ops.len());
+        for kept in self.inner().by_ticket.values() {
+            self.counters.ops_lost.add(kept.waiting.ops.len());
         }
     }
 }

@@ -220,6 +220,11 @@ impl Origin {
         held::target_on(self.referrer.as_ref()?.to_str().ok()?, &self.host)
     }
 
+    /// What of the client's address tells it from others.
+    pub(crate) fn address_group(&self) -> AddressGroup {
+        AddressGroup::of(self.address)
+    }
+
     fn page_key(&self, setup: &Setup, target: &str) -> held::Key {
         let who = self.token.map_or(u128::from(self.fingerprint.today.0), |token| token.visitor.as_u128());
         setup.held.key(who, &self.host, target)

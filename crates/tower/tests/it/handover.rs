@@ -184,3 +184,16 @@ fn a_form_whose_request_is_recorded_is_recorded_where_it_is_handed_over() {
     let visit = site.started()[0];
     assert_eq!(site.events(visit), ["page_view /", "login alice", "request /acs", "page_view /account"]);
 }
+
+#[test]
+fn one_stranger_takes_nobody_elses_place() {
+    let (site, mut jar) = (shop(), Jar::new());
+    for _ in 0..visitlog_core::limits::HANDOVERS_MAX {
+        let mut mallory = Jar::new();
+        mallory.browser.address = "198.51.100.9";
+        mallory.form_of_another_site(&site, "/acs");
+    }
+    jar.get(&site, "/");
+    jar.form_of_another_site(&site, "/acs");
+    assert!(jar.handover.is_some());
+}
