@@ -18,7 +18,7 @@ use crate::protocol::{self, Said, UserSaid};
 use crate::settings::{Identify, PublicPages};
 use crate::shared::{Hold, Setup, Shared};
 use crate::ticket::Ticket;
-use crate::visit::{BoxFuture, Later, Link, Meets, Visit, of_type};
+use crate::visit::{BoxFuture, Later, Link, Meets, Visit, events_of, of_type};
 use crate::{caching, cookie};
 
 const VISITLOG_SESSION: HeaderName = HeaderName::from_static("visitlog-session");
@@ -227,24 +227,17 @@ fn shown_page(op: &Op) -> Option<&RequestFacts> {
     }
 }
 
-/// Events that a class records.
-pub(crate) const fn events_of(class: &Class) -> usize {
-    match class {
-        Class::Page(_) | Class::PageError(_) | Class::Other(Some(_)) => 1,
-        Class::Other(None) | Class::Passive => 0,
-    }
-}
-
 impl<St: SessionStore> Link for Shared<St> {
     fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    fn commit_later(self: Arc<Self>, later: Later) -> BoxFuture<Result<Committed, StoreError>> {
+    fn commit_later(self: Arc<Self>, mut later: Later) -> BoxFuture<Result<Committed, StoreError>> {
         Box::pin(async move {
-            let ops = later.ops.len();
-            let result = commit_alone(&self, later).await;
-            self.setup.count(&result, 0, ops);
+            let (events, ops) = (events_of(&later.class), later.ops.len());
+            let result = commit_alone(&self, &mut later).await;
+            later.take();
+            self.setup.count(&result, events, ops);
             result
         })
     }
@@ -265,13 +258,12 @@ impl<St: SessionStore> Shared<St> {
     }
 }
 
-async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) -> Result<Committed, StoreError> {
-    let (setup, origin) = (&shared.setup, later.visit.origin());
+async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: &mut Later) -> Result<Committed, StoreError> {
+    let visit = later.visit.clone();
+    let (setup, origin) = (&shared.setup, visit.origin());
     let counters = &setup.counters;
-    let (mut commit, hold) = match later.meets {
-        Meets::Named(visit) => {
-            (setup.commit(origin, named(visit, later.visit.at(), true), later.class, later.ops, true), None)
-        }
+    let (begun, hold) = match later.meets {
+        Meets::Named(visit) => (named(visit, later.visit.at(), true), None),
         Meets::Any | Meets::Only(_) => {
             let arrival = origin.arrival(setup, later.token, false);
             let begun = match counters.call(|| shared.store.begin(arrival))? {
@@ -293,13 +285,13 @@ async fn commit_alone<St: SessionStore>(shared: &Arc<Shared<St>>, later: Later) 
             match later.meets {
                 // A login has changed the token since. The request began in that visit all the same; whether it lives is for
                 // the store to say.
-                Meets::Only(expected) if met != Some(expected) => {
-                    (setup.commit(origin, named(expected, begun.at, false), later.class, later.ops, true), None)
-                }
-                _ => (setup.commit(origin, begun, later.class, later.ops, true), Some(hold)),
+                Meets::Only(expected) if met != Some(expected) => (named(expected, begun.at, false), None),
+                _ => (begun, Some(hold)),
             }
         }
     };
+    let (class, ops) = later.take();
+    let mut commit = setup.commit(origin, begun, class, ops, true);
     commit.token = later.token;
     if let Some(mut hold) = hold {
         hold.forget();

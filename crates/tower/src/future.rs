@@ -14,11 +14,10 @@ use visitlog_core::ports::{
 
 use crate::body::VisitBody;
 use crate::class::Kind;
-use crate::exchange::events_of;
 use crate::protocol::PageSaid;
 use crate::settings::PublicPages;
 use crate::shared::{Hold, Shared};
-use crate::visit::{BoxFuture, Later, Link, Meets, Sayings, Visit};
+use crate::visit::{BoxFuture, Later, Link, Meets, Sayings, Visit, events_of};
 
 type Answer<R, E> = Result<Response<R>, E>;
 

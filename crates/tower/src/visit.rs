@@ -75,6 +75,22 @@ pub(crate) struct Later {
     pub(crate) meets: Meets,
 }
 
+impl Later {
+    /// What is to be committed: from now on it is for the store to keep or to refuse.
+    pub(crate) fn take(&mut self) -> (Class, Vec<Op>) {
+        (std::mem::replace(&mut self.class, Class::Passive), std::mem::take(&mut self.ops))
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        // Who was to wait for it has gone before it began.
+        let counters = &self.visit.inner.link.setup().counters;
+        counters.events_lost.add(events_of(&self.class));
+        counters.ops_lost.add(self.ops.len());
+    }
+}
+
 /// Which session operations must meet that come by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meets {
@@ -398,6 +414,14 @@ impl Page<'_> {
 impl Drop for Page<'_> {
     fn drop(&mut self) {
         self.visit.say_page(PageSaid::Yes { path: self.path.take(), title: self.title.take() });
+    }
+}
+
+/// Events that a class records.
+pub(crate) const fn events_of(class: &Class) -> usize {
+    match class {
+        Class::Page(_) | Class::PageError(_) | Class::Other(Some(_)) => 1,
+        Class::Other(None) | Class::Passive => 0,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, Request};
+use tower::Service as _;
 use visitlog_tower::Settings;
 
 use crate::world::{Answer, Browser, Site, html, status, with_headers};
@@ -183,6 +184,19 @@ fn a_form_whose_request_is_recorded_is_recorded_where_it_is_handed_over() {
     jar.get(&site, "/account");
     let visit = site.started()[0];
     assert_eq!(site.events(visit), ["page_view /", "login alice", "request /acs", "page_view /account"]);
+}
+
+#[test]
+fn what_is_carried_out_beside_a_request_that_breaks_off_is_counted_as_lost() {
+    let (site, mut jar) = (shop(), Jar::new());
+    jar.form_of_another_site(&site, "/acs");
+    site.pass(Duration::from_secs(61));
+    let mut other = Browser { address: "203.0.113.99", ..Browser::new() };
+    drop(site.service().call(other.request(&Method::GET, "/")));
+    other.get(&site, "/");
+    let logins =
+        site.started().iter().flat_map(|visit| site.events(*visit)).filter(|line| line == "login alice").count();
+    assert_eq!(logins as u64 + site.layer.counts().ops_lost, 1);
 }
 
 #[test]

@@ -306,3 +306,14 @@ fn what_leaves_undurable_is_counted() {
     assert!(set_cookie(&answer).is_some(), "it is recorded");
     assert_eq!(layer.counts().undurable, 1);
 }
+
+#[test]
+fn a_page_of_an_asset_that_is_lost_is_counted() {
+    let site = Site::new(|visit, _| {
+        visit.page();
+        html("")
+    });
+    site.store.set_down(true);
+    Browser::new().get(&site, "/app.css");
+    assert_eq!(site.layer.counts().events_lost, 1);
+}
