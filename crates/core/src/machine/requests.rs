@@ -4,7 +4,7 @@ use super::effects::{Effects, Log};
 use super::rejoin::Twin;
 use super::shard::{Asked, Shard};
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
-use crate::model::{EndReason, Identity};
+use crate::model::{EndReason, Identity, UserId};
 use crate::ports::{Arrival, Commit, Committed, Entropy, Live, Outcome, RequestId, SessionHold, Standing, Token};
 use crate::session::{self, Arrived, In, NewSession, Presented};
 use crate::time::Timestamp;
@@ -44,7 +44,9 @@ impl Shard {
             }
         }
         let own = successor.is_none().then_some(token.visitor);
-        let Some((index, visitor)) = self.twin(token, own, arrival.fingerprint, now) else { return Recognized::Known };
+        let Some((index, visitor)) = self.twin(token, own, arrival.fingerprint, None, now) else {
+            return Recognized::Known;
+        };
         let successor = (visitor != token.visitor).then_some(visitor);
         match self.arrive_in(index, Presented::Twin, arrival.passive, &asked, fx) {
             Arrived::Live { current } => self.live(index, current, successor, arrival.passive, now),
@@ -95,12 +97,14 @@ impl Shard {
     }
 
     /// The session that the token of an expired one, or one without a visit, started a moment ago, and its visitor.
-    /// `own`: the token's visitor, unless that one is too old; who followed him is forgotten over a restart.
+    /// `own`: the token's visitor, unless that one is too old; who followed him is forgotten over a restart. `user`: who logs
+    /// in by the request, if the app has said so: whoever that session belongs to may join it still.
     fn twin(
         &mut self,
         token: &Token,
         own: Option<Visitor>,
         fingerprint: Fingerprints,
+        user: Option<&UserId>,
         now: Timestamp,
     ) -> Option<(u32, Visitor)> {
         if token.visit.is_some_and(|visit| self.tombs.contains(visit)) {
@@ -109,7 +113,8 @@ impl Shard {
         let Twin { visit, visitor } = self.rejoin.find(token, fingerprint, now)?;
         let visitor = visitor.or(own)?;
         let index = self.find(visit)?;
-        self.slots.at(index).session.is_joinable().then_some((index, visitor))
+        let session = &self.slots.at(index).session;
+        (session.is_joinable() || session.is_of(user)).then_some((index, visitor))
     }
 
     /// Carries out a commit in the live session `visit` that it began in. `host` is the place of the request's host,
@@ -206,7 +211,7 @@ impl Shard {
         if start.identity == Identity::Cookie
             && let Some(token) = commit.token
             && let own = (start.visitor == token.visitor).then_some(start.visitor)
-            && let Some((index, visitor)) = self.twin(&token, own, commit.fingerprint, asked.now)
+            && let Some((index, visitor)) = self.twin(&token, own, commit.fingerprint, commit.user(), asked.now)
             && !self.end_if_overdue(index, asked.now, fx)
         {
             let joined = self.slots.at(index).session.visit;

@@ -4,6 +4,7 @@ use super::decision::Decision;
 use super::state::Session;
 use super::work::{Rules, Work};
 use crate::ids::{VisitId, Visitor};
+use crate::model::UserId;
 use crate::ports::{Class, Commit, Committed, Op, Outcome, Standing, Token};
 use crate::time::Timestamp;
 
@@ -42,6 +43,11 @@ impl Commit {
     /// Whether nothing at all is to be done.
     pub fn is_passive(&self) -> bool {
         self.class == Class::Passive && self.ops.is_empty()
+    }
+
+    /// Who logs in.
+    pub fn user(&self) -> Option<&UserId> {
+        self.ops.iter().find_map(|op| if let Op::Login(user) = op { Some(user) } else { None })
     }
 
     /// Whether somebody logs in: then another user's session may have to start, and a user's others to end.

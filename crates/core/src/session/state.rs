@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ids::{Fingerprint, VisitId};
 use crate::limits;
-use crate::model::{EndReason, Identity};
+use crate::model::{EndReason, Identity, UserId};
 use crate::ports::SessionData;
 use crate::rules::SiteRules;
 use crate::time::Timestamp;
@@ -164,6 +164,11 @@ impl Session {
     /// opens it.
     pub const fn is_joinable(&self) -> bool {
         self.rotation == 0
+    }
+
+    /// Whether this user is logged in.
+    pub fn is_of(&self, user: Option<&UserId>) -> bool {
+        user.is_some() && self.data.as_ref().and_then(|data| data.user.as_ref()) == user
     }
 
     pub(super) fn data_mut(&mut self) -> &mut SessionData {

@@ -76,6 +76,23 @@ pub fn a_twin_joins_only_until_the_session_logs_in<S: StoreUnderTest>(restarts: 
     assert_eq!(late.page("/late").outcome, Outcome::Started);
 }
 
+pub fn a_twin_joins_a_session_that_logged_in_if_the_app_says_the_same_user<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    let mut browser = tested.browser(1);
+    browser.page("/");
+    let expired = browser.clone();
+    tested.wait(MINUTES_31);
+    // Both begin before either is answered.
+    let (mut one, mut two, mut other) = (expired.clone(), expired.clone(), expired.clone());
+    let (first, second, third) = (one.begin(false), two.begin(false), other.begin(false));
+    one.finish(first, Class::Other(None), vec![login("alice")]);
+    two.finish(second, Class::Other(None), vec![login("alice")]);
+    other.finish(third, Class::Other(None), vec![login("bob")]);
+    assert_eq!(two.visit(), one.visit(), "the app says that it is she");
+    assert_ne!(other.visit(), one.visit(), "he is somebody else");
+    assert!(one.begin(false).live().unwrap().current && two.begin(false).live().unwrap().current);
+}
+
 pub fn a_twin_joins_for_ten_seconds_and_only_from_the_same_fingerprint<S: StoreUnderTest>(restarts: Restarts) {
     let tested = Tested::<S>::new(restarts);
     let mut browser = tested.browser(1);

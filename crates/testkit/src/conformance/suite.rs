@@ -76,6 +76,7 @@ macro_rules! conformance_suite {
                 fifty_parallel_requests_with_one_expired_token_start_one_session
                 a_logged_out_token_never_joins
                 a_twin_joins_only_until_the_session_logs_in
+                a_twin_joins_a_session_that_logged_in_if_the_app_says_the_same_user
                 a_twin_joins_for_ten_seconds_and_only_from_the_same_fingerprint
                 only_an_expired_or_evicted_sessions_token_joins
             }

@@ -298,3 +298,25 @@ fn requests_at_once_of_an_app_that_always_says_who_it_is_log_in_once() {
     }
     assert_eq!(site.started(), [visit]);
 }
+
+#[test]
+fn restored_tabs_of_an_app_that_always_says_who_it_is_start_one_visit() {
+    let ready = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_ready = ready.clone();
+    let site = Site::slow(Settings::for_proxy(), move |_| {
+        let ready = is_ready.clone();
+        Box::pin(std::future::poll_fn(move |_| match ready.load(std::sync::atomic::Ordering::Relaxed) {
+            true => std::task::Poll::Ready(Ok(with_headers(html(""), &[("visitlog-user", "\"alice\"")]))),
+            false => std::task::Poll::Pending,
+        }))
+    });
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    site.pass(Duration::from_secs(31 * 60));
+    ready.store(false, std::sync::atomic::Ordering::Relaxed);
+    let mut tabs: Vec<_> =
+        ["/a", "/b", "/c"].iter().map(|path| site.open(browser.request(&Method::GET, path))).collect();
+    ready.store(true, std::sync::atomic::Ordering::Relaxed);
+    let _answers: Vec<_> = tabs.iter_mut().map(|tab| tab.poll().expect("ready")).collect();
+    assert_eq!(site.started().len(), 2, "the one before, and one for all tabs");
+}
