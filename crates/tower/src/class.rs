@@ -45,6 +45,8 @@ const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 /// htmx asks for a whole page: of a link that it took over, or for the way back.
 const HX_WHOLE: [HeaderName; 2] =
     [HeaderName::from_static("hx-boosted"), HeaderName::from_static("hx-history-restore-request")];
+/// What htmx's extension for it fetches ahead (2.1 and later).
+const HX_PRELOADED: HeaderName = HeaderName::from_static("hx-preloaded");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Destinations (Fetch standard) of what a page consists of.
@@ -202,13 +204,15 @@ fn is_attachment(headers: &HeaderMap) -> bool {
 }
 
 fn is_prefetch(headers: &HeaderMap) -> bool {
-    PURPOSES.iter().any(|name| {
-        headers.get(name).is_some_and(|value| {
-            let purpose = value.as_bytes().split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default();
-            let purpose = purpose.trim_ascii();
-            purpose.eq_ignore_ascii_case(b"prefetch") || purpose.eq_ignore_ascii_case(b"preview")
+    let preloads = headers.get(HX_PRELOADED).is_some_and(|value| value == "true");
+    preloads
+        || PURPOSES.iter().any(|name| {
+            headers.get(name).is_some_and(|value| {
+                let purpose = value.as_bytes().split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default();
+                let purpose = purpose.trim_ascii();
+                purpose.eq_ignore_ascii_case(b"prefetch") || purpose.eq_ignore_ascii_case(b"preview")
+            })
         })
-    })
 }
 
 /// Whether a request, by a client that sends no `Sec-Fetch-Dest`, says that it is for a part of a page.

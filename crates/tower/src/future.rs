@@ -13,7 +13,7 @@ use visitlog_core::ports::{
 };
 
 use crate::body::VisitBody;
-use crate::class::Kind;
+use crate::class::{Asked, Kind};
 use crate::protocol::PageSaid;
 use crate::settings::PublicPages;
 use crate::shared::{Hold, Shared};
@@ -153,10 +153,12 @@ fn answered<St: SessionStore, R, E>(
         setup.listen(visit, answer.headers_mut());
         kind = origin.asked.answered(answer.status(), answer.headers());
     }
-    let Sayings { mut ops, page, named } = visit.close();
+    let Sayings { mut ops, mut page, named } = visit.close();
     // An app may say with every answer which visit it was told.
     let named = named.filter(|named| visit.id() != Some(*named));
     match (&page, kind) {
+        // Nobody has seen it yet, and the app can't know who will.
+        (Some(PageSaid::Yes { .. }), _) if origin.asked == Asked::Prefetch => kind = Kind::Prefetched,
         (Some(PageSaid::Yes { .. }), _) => kind = Kind::Page,
         (Some(PageSaid::No), Kind::Page | Kind::PageError) => kind = Kind::Other,
         (Some(PageSaid::No), Kind::Prefetched) => kind = Kind::Passive,
@@ -166,7 +168,7 @@ fn answered<St: SessionStore, R, E>(
     let mut class = match answer {
         Ok(answer) => {
             match kind {
-                Kind::Prefetched => origin.hold_page(at, answer, setup),
+                Kind::Prefetched => origin.hold_page(page.take(), at, answer, setup),
                 Kind::Page | Kind::PageError => origin.supersede_page(setup),
                 _ => {}
             }

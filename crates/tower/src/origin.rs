@@ -182,11 +182,11 @@ impl Origin {
 
     /// Keeps a page that was fetched before it is shown. Not one that fetched itself: all that it asks for while it is shown
     /// would count it again.
-    pub(crate) fn hold_page<B>(&self, at: Timestamp, answer: &Response<B>, setup: &Setup) {
+    pub(crate) fn hold_page<B>(&self, page: Option<PageSaid>, at: Timestamp, answer: &Response<B>, setup: &Setup) {
         if self.referred_by() == Some(self.target()) {
             return;
         }
-        let event = self.event(EventKind::PageView, None, at, answer, setup);
+        let event = self.event(EventKind::PageView, page, at, answer, setup);
         setup.held.keep(self.page_key(setup, self.target()), event, setup.clock.now());
     }
 

@@ -6,7 +6,7 @@
 //! | `Visitlog-User` | item | `"alice"` is logged in; `?0`: nobody is. Said once or with every answer |
 //! | `Visitlog-Set` | dictionary | `plan="pro", seats=3`: values of the session |
 //! | `Visitlog-End` | item | `?1`: the session ends |
-//! | `Visitlog-Page` | item | `?1;path="/cart";title="Cart"`: a page was shown, whatever the request looks like; `?0`: none was |
+//! | `Visitlog-Page` | item | `?1;path="/cart";title="Cart"`: a page was shown, whatever the request looks like (one that is fetched ahead: once it is shown); `?0`: none was |
 //! | `Visitlog-Session` | item | `"0192…"`: what is said here belongs to this visit, as the request header of that name told it; for webhooks and jobs, which have no cookie |
 //!
 //! A header that comes several times is joined with commas, as RFC 9651 has it. What is no such field, or says nothing

@@ -266,3 +266,28 @@ fn an_app_that_always_says_who_it_is_makes_nobody_active_by_what_leaves_no_trace
         (vec!["login alice".to_owned(), "page_view /".to_owned()], vec!["expired"])
     );
 }
+
+#[test]
+fn an_app_that_says_of_all_its_pages_that_they_are_says_nothing_of_who_has_seen_them() {
+    let site = Site::with(Settings::for_proxy(), |_, request| {
+        let mut answer = html("");
+        if request.uri().path().ends_with(".css") {
+            return answer;
+        }
+        let said = format!("?1;title=\"{}\"", request.uri().path());
+        answer.headers_mut().insert("visitlog-page", said.parse().expect("a value"));
+        answer
+    });
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    // What Turbo does when the mouse rests on a link, and what htmx's extension does.
+    let turbo = [("x-sec-purpose", "prefetch"), ("sec-fetch-dest", "empty"), ("sec-fetch-mode", "cors")];
+    for path in ["/a", "/never"] {
+        get(&site, &mut browser, path, &turbo);
+    }
+    get(&site, &mut browser, "/b", &[("hx-request", "true"), ("hx-boosted", "true"), ("hx-preloaded", "true")]);
+    assert_eq!(only_visit(&site), ["page_view / /"]);
+    get_from(&site, &mut browser, "/a.css", "/a");
+    get_from(&site, &mut browser, "/b.css", "/b");
+    assert_eq!(only_visit(&site), ["page_view / /", "page_view /a /a", "page_view /b /b"]);
+}
