@@ -5,7 +5,7 @@
 //! | an asset, a health check, an excluded path | passive |
 //! | a page that is fetched before anybody wants to see it | passive, and a page view once it is shown |
 //! | GET, answered with `text/html` below 400, no redirect, no attachment; or with 304 where a document was asked for | page view |
-//! | the same, answered with an error | page error |
+//! | the same, answered with an error that is no step of a login by itself (NTLM, Negotiate) | page error |
 //! | all others | other |
 //!
 //! `Sec-Fetch-Dest`, where sent, can only exclude: what a script, a frame or an image asks for is no page view, whatever
@@ -15,7 +15,9 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
+use http::header::{
+    ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 use visitlog_core::rules;
@@ -176,6 +178,7 @@ impl Asked {
             Self::Prefetch if unchanged || shows() => Kind::Prefetched,
             Self::Passive | Self::Prefetch => Kind::Passive,
             Self::Page { document: true, file: false } if unchanged => Kind::Page,
+            Self::Page { .. } if is_handshake(status, headers) => Kind::Other,
             Self::Page { document, .. } if status.as_u16() >= 400 && (html || document) => Kind::PageError,
             Self::Page { .. } if shows() => Kind::Page,
             Self::Page { document: false, .. } if status.is_success() && is_asset_type(content) => Kind::Passive,
@@ -193,6 +196,16 @@ fn can_show(status: StatusCode) -> bool {
 fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
         || (status.is_redirection() && headers.contains_key(LOCATION))
+}
+
+/// Whether a browser answers this by itself, and shows what comes then: a login that belongs to a connection (NTLM,
+/// Negotiate) begins with one or two of them on each.
+fn is_handshake(status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_scheme = |value: &HeaderValue| {
+        let scheme = value.as_bytes().split(|byte| matches!(byte, b' ' | b',')).next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"negotiate") || scheme.eq_ignore_ascii_case(b"ntlm")
+    };
+    status == StatusCode::UNAUTHORIZED && headers.get_all(WWW_AUTHENTICATE).iter().any(is_scheme)
 }
 
 /// Whether the answer is to be kept, not shown. A disposition that nobody knows counts as one (RFC 6266, section 4.2);
@@ -259,7 +272,6 @@ fn media_type_is(value: &[u8], wanted: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -308,6 +320,12 @@ mod tests {
         assert_eq!(page(&[], 404, &[HTML]), Kind::PageError);
         assert_eq!(page(&[ACCEPTS], 500, &[]), Kind::PageError);
         assert_eq!(page(&[DOCUMENT], 502, &[("content-type", "text/plain")]), Kind::PageError);
+        let challenged = |scheme| page(&[DOCUMENT], 401, &[HTML, ("www-authenticate", scheme)]);
+        for scheme in ["Negotiate", "NTLM TlRMTVNTUAACAAAA", "negotiate, Basic realm=x"] {
+            assert_eq!(challenged(scheme), Kind::Other, "{scheme}: browsers answer it by themselves");
+        }
+        assert_eq!(challenged("Basic realm=\"Negotiate\""), Kind::PageError, "a person may give up");
+        assert_eq!(page(&[DOCUMENT], 401, &[HTML]), Kind::PageError);
         assert_eq!(page(&[("accept", "application/json")], 404, &[]), Kind::Other);
         assert_eq!(page(&[], 101, &[]), Kind::Other, "a socket");
         for status in [204, 205] {
