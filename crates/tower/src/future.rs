@@ -231,6 +231,11 @@ fn alone<St: SessionStore>(
     cookie: bool,
 ) -> Next<St> {
     let passive = visit.origin().asked.is_passive();
+    let says_who = |op: &Op| matches!(op, Op::Login(_) | Op::Nobody);
+    if passive && class == Class::Passive && visit.origin().reads() && !visit.lives() && ops.iter().all(says_who) {
+        // An app that says with every answer who it is starts no session by an asset or by a forgotten tab that polls.
+        return Next::Go;
+    }
     if passive && !(ops.is_empty() && class == Class::Passive) {
         // The app named something: that makes a tracked request of it.
         let class = if class == Class::Passive { Class::Other(None) } else { class };

@@ -220,6 +220,11 @@ impl Origin {
         held::target_on(self.referrer.as_ref()?.to_str().ok()?, &self.host)
     }
 
+    /// Whether the request only reads.
+    pub(crate) fn reads(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+
     /// What of the client's address tells it from others.
     pub(crate) fn address_group(&self) -> AddressGroup {
         AddressGroup::of(self.address)

@@ -106,6 +106,8 @@ struct State {
     /// The request's arrival by the store's clock, and that moment by ours.
     at: Timestamp,
     id: Option<VisitId>,
+    /// Whether its session lived when the request arrived.
+    lives: bool,
     /// User and values as they will be when all of `ops` is done; `None` as long as there are none.
     data: Option<Arc<SessionData>>,
     ops: Vec<Op>,
@@ -254,6 +256,7 @@ impl Visit {
         let state = State {
             at: origin.started,
             id: None,
+            lives: false,
             data: None,
             ops: Vec::new(),
             page: None,
@@ -273,12 +276,17 @@ impl Visit {
         state.at = at;
         match standing {
             Standing::Live(live) if live.current => {
-                state.id = Some(live.visit);
+                (state.id, state.lives) = (Some(live.visit), true);
                 state.data.clone_from(&live.data);
             }
             Standing::Fresh(fresh) => state.id = Some(fresh.visit),
             Standing::Live(_) | Standing::Shared { .. } => {}
         }
+    }
+
+    /// Whether its session lived when the request arrived.
+    pub(crate) fn lives(&self) -> bool {
+        self.inner.state().lives
     }
 
     /// The request goes on after its commit: this holds off the session's idle expiry.

@@ -291,3 +291,17 @@ fn an_app_that_says_of_all_its_pages_that_they_are_says_nothing_of_who_has_seen_
     get_from(&site, &mut browser, "/b.css", "/b");
     assert_eq!(only_visit(&site), ["page_view / /", "page_view /a /a", "page_view /b /b"]);
 }
+
+#[test]
+fn a_forgotten_tab_that_polls_an_excluded_path_starts_nothing() {
+    let mut settings = Settings::for_proxy();
+    settings.rules.paths.excluded_paths.push("/poll".into());
+    let site = Site::with(settings, |_, _| with_headers(html(""), &[("visitlog-user", "\"alice\"")]));
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    for _ in 0..20 {
+        site.pass(Duration::from_secs(10 * 60));
+        browser.get(&site, "/poll");
+    }
+    assert_eq!(site.started().len(), 1);
+}
