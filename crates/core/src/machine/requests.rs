@@ -279,10 +279,12 @@ impl Shard {
         if self.holds.take_back(hold)
             && let Some(index) = self.find(hold.visit)
         {
-            self.decide(index, &Asked::nobody(now), fx, |session, _, out| {
-                session::release(session, hold.goes_on, now, out);
+            self.decide(index, &Asked::nobody(now), fx, |session, rules, out| {
+                session::release(session, hold.goes_on, now, rules.session, out);
             });
-            self.rearm_if_released(index, now);
+            if self.find(hold.visit).is_some() {
+                self.rearm_if_released(index, now);
+            }
         }
     }
 

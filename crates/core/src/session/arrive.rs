@@ -70,8 +70,11 @@ pub fn arrive(
 }
 
 /// A request that began in this session will not be answered, or one that went on after its answer's head is over: that
-/// was activity.
-pub fn release(session: &mut Session, goes_on: bool, now: Timestamp, out: &mut Decision) {
+/// was activity. Ends the session if it is overdue by then, which the hold could not prevent.
+pub fn release(session: &mut Session, goes_on: bool, now: Timestamp, rules: &SiteRules, out: &mut Decision) {
+    if goes_on && end_if_overdue(session, now, rules, out) {
+        return;
+    }
     session.in_flight = session.in_flight.saturating_sub(1);
     if goes_on {
         slide(session, now, out);

@@ -118,3 +118,19 @@ fn what_is_sent_at_once_holds_nothing() {
     assert_eq!(site.store.ended().len(), 1);
     drop(answer);
 }
+
+#[test]
+fn a_body_that_ends_after_max_age_adds_nothing_to_the_visit() {
+    let site = Site::new(|_, _| html(""));
+    let mut browser = Browser::new();
+    browser.get(&site, "/");
+    let (answer, visit) = ask(&site, &browser, "/video", Parts(9), StatusCode::OK);
+    drop(visit);
+    // The sweep is late.
+    site.clock.advance(30 * 60 * MINUTES);
+    drop(answer);
+    site.pass(Duration::from_secs(1));
+    let visit = site.only_ended();
+    let age = visit.end.ended_at.since(visit.visit.started_at());
+    assert_eq!((visit.end.reason.as_str(), age <= 24 * 60 * MINUTES), ("max_age", true), "{age:?}");
+}
