@@ -18,7 +18,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use visitlog_tower::Visit;
+use visitlog_tower::{FlushError, Visit};
 
 use super::body::Body;
 use super::connection::Connection;
@@ -76,7 +76,7 @@ async fn tunnel(client: OnUpgrade, mut upstream: TcpStream, said: Bytes, visit: 
         let Some(visit) = visit else { return std::future::pending().await };
         loop {
             tokio::time::sleep(ACTIVE_EVERY).await;
-            if sends.swap(false, Ordering::Relaxed) && visit.active().await.is_err() {
+            if sends.swap(false, Ordering::Relaxed) && visit.active().await == Err(FlushError::Gone) {
                 // It has ended: its socket goes on without it.
                 return std::future::pending().await;
             }
