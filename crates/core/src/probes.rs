@@ -1,6 +1,6 @@
 //! Programs that ask whether a site is up: by orchestrators, load balancers and monitors, told by their user agents.
 //!
-//! [`HEALTH_CHECKS`] ask every few seconds for as long as the site runs, and leave no trace. The others may be somebody
+//! Health checks ask every few seconds for as long as the site runs, and leave no trace. The others may be somebody
 //! else's, and a site's owner may want to see them: they are recorded, as bots.
 
 /// Beginnings of the user agents of what asks all the time, in whose name nobody else comes.
