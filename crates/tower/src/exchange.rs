@@ -145,21 +145,27 @@ impl Setup {
         answer: &mut Response<B>,
     ) -> Result<(), Waiting> {
         let Some(ticket) = Ticket::draw() else { return Err(waiting) };
-        let Some((name, value)) = self.cookie.hand_over(Some(ticket), origin.over_tls) else { return Err(waiting) };
+        let Some(cookie) = self.cookie.hand_over(Some(ticket), origin.over_tls) else { return Err(waiting) };
         self.handovers.keep(ticket, origin.host.clone(), origin.address_group(), waiting, self.clock.now())?;
-        answer.headers_mut().append(name, value);
-        caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+        self.give(cookie, answer);
         Ok(())
     }
 
+    /// Puts a cookie on an answer, which becomes private with it.
+    fn give<B>(&self, (name, value): (HeaderName, HeaderValue), answer: &mut Response<B>) {
+        answer.headers_mut().append(name, value);
+        caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+    }
+
     /// What has waited for this request's visitor, as operations to come first.
-    pub(crate) fn handed<B>(&self, origin: &Origin, at: Timestamp, can: bool, answer: &mut Response<B>) -> Vec<Op> {
+    pub(crate) fn handed<B>(&self, origin: &Origin, at: Timestamp, answer: &mut Response<B>) -> Vec<Op> {
         let is_of = |host: &Host| self.cookie.scope(host) == self.cookie.scope(&origin.host);
         let waiting = origin.handed.and_then(|ticket| self.handovers.take(ticket, is_of));
         let Some(Waiting { mut ops, class, .. }) = waiting else { return Vec::new() };
-        if let Some((name, value)) = self.cookie.hand_over(None, origin.over_tls).filter(|_| can) {
-            answer.headers_mut().append(name, value);
-            caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+        if self.can_set_cookie(origin, answer)
+            && let Some(cookie) = self.cookie.hand_over(None, origin.over_tls)
+        {
+            self.give(cookie, answer);
         }
         if let Class::Page(event) | Class::PageError(event) | Class::Other(Some(event)) = class {
             ops.push(Op::Event(event));
@@ -173,17 +179,16 @@ impl Setup {
         ops
     }
 
-    /// Gives the client its token, if it gets one. `can`: whether the answer could set a cookie.
-    pub(crate) fn issue<B>(&self, origin: &Origin, committed: &Committed, can: bool, answer: &mut Response<B>) {
+    /// Gives the client its token, if it gets one.
+    pub(crate) fn issue<B>(&self, origin: &Origin, committed: &Committed, answer: &mut Response<B>) {
         let Some(token) = committed.issue.filter(|_| self.settings.identify == Identify::ByCookie) else { return };
         // What tells no visit is not worth that a public page becomes private, at each request of one who keeps no cookie.
-        if !can || (token.visit.is_none() && caching::is_public(answer.headers())) {
+        if !self.can_set_cookie(origin, answer) || (token.visit.is_none() && caching::is_public(answer.headers())) {
             return self.counters.cookies_withheld.add(1);
         }
         let text = self.keys.seal(&token, self.cookie.scope(&origin.host));
-        if let Some((name, value)) = self.cookie.set(&text, origin.over_tls, token.born, self.clock.now()) {
-            answer.headers_mut().append(name, value);
-            caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+        if let Some(cookie) = self.cookie.set(&text, origin.over_tls, token.born, self.clock.now()) {
+            self.give(cookie, answer);
         }
     }
 }

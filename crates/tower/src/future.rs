@@ -52,9 +52,9 @@ pin_project! {
         // The service within works.
         Call { #[pin] call: Svc::Future },
         // The store records it; the answer waits.
-        Commit { #[pin] commit: St::Commit, answer: Option<Answer<R, Svc::Error>>, events: usize, ops: usize, cookie: bool },
+        Commit { #[pin] commit: St::Commit, answer: Option<Answer<R, Svc::Error>>, events: usize, ops: usize },
         // The same, for a request that had not been expected to leave a trace.
-        Late { late: BoxFuture<Result<Committed, StoreError>>, answer: Option<Answer<R, Svc::Error>>, cookie: bool },
+        Late { late: BoxFuture<Result<Committed, StoreError>>, answer: Option<Answer<R, Svc::Error>> },
         // The store holds off the session's expiry, for the answer goes on.
         GoesOn { hold: Inquiry<Option<SessionHold>>, answer: Option<Answer<R, Svc::Error>> },
     }
@@ -109,9 +109,9 @@ enum Next<St: SessionStore> {
     /// It can go.
     Go,
     /// When this is done.
-    Commit { commit: St::Commit, events: usize, ops: usize, cookie: bool },
+    Commit { commit: St::Commit, events: usize, ops: usize },
     /// When this is done.
-    Late { late: BoxFuture<Result<Committed, StoreError>>, cookie: bool },
+    Late(BoxFuture<Result<Committed, StoreError>>),
 }
 
 /// The store said who it is, or could not.
@@ -180,14 +180,13 @@ fn answered<St: SessionStore, R, E>(
         let refused = ops.extract_if(.., |op| matches!(op, Op::Login(_))).count();
         setup.counters.ops_refused.add(refused);
         let later = Later { visit: visit.clone(), ops, class, token: None, meets: Meets::Named(named) };
-        return Next::Late { late: shared.clone().commit_later(later), cookie: false };
+        return Next::Late(shared.clone().commit_later(later));
     }
-    let cookie = answer.as_ref().is_ok_and(|answer| setup.can_set_cookie(origin, answer));
     if origin.excluded {
         return Next::Go;
     }
     let Some(begun) = begun else {
-        return alone(&shared, visit, ops, class, cookie);
+        return alone(&shared, visit, ops, class);
     };
     // An asset's answer gives no cookie: the session that it would start is one that nobody comes back to.
     let can_record = !(origin.is_asset && matches!(begun.standing, Standing::Fresh(_)));
@@ -196,7 +195,7 @@ fn answered<St: SessionStore, R, E>(
     }
     if let Ok(answer) = answer {
         if origin.handed.is_some() {
-            ops.splice(0..0, setup.handed(origin, at, cookie, answer));
+            ops.splice(0..0, setup.handed(origin, at, answer));
         }
         if origin.sent_by_another_site {
             // Without cookies the app can't know who it is: that it knows nobody is no goodbye.
@@ -211,10 +210,11 @@ fn answered<St: SessionStore, R, E>(
     }
     let (events, count) = (events_of(&class), ops.len());
     let keeps = setup.settings.public_pages == PublicPages::Keep;
-    let commit = setup.commit(origin, begun, class, ops, cookie || !keeps);
+    let cookies = !keeps || answer.as_ref().is_ok_and(|answer| setup.can_set_cookie(origin, answer));
+    let commit = setup.commit(origin, begun, class, ops, cookies);
     hold.forget();
     match setup.counters.call(|| shared.store.commit(commit)) {
-        Ok(commit) => Next::Commit { commit, events, ops: count, cookie },
+        Ok(commit) => Next::Commit { commit, events, ops: count },
         Err(error) => {
             setup.count(&Err(error), events, count);
             Next::Go
@@ -223,13 +223,7 @@ fn answered<St: SessionStore, R, E>(
 }
 
 /// An answer without a standing: to a passive request, or to one that the store could not place.
-fn alone<St: SessionStore>(
-    shared: &Arc<Shared<Arc<St>>>,
-    visit: &Visit,
-    ops: Vec<Op>,
-    class: Class,
-    cookie: bool,
-) -> Next<St> {
+fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Vec<Op>, class: Class) -> Next<St> {
     let passive = visit.origin().asked.is_passive();
     let says_who = |op: &Op| matches!(op, Op::Login(_) | Op::Nobody);
     if passive && class == Class::Passive && visit.origin().reads() && !visit.lives() && ops.iter().all(says_who) {
@@ -240,7 +234,7 @@ fn alone<St: SessionStore>(
         // The app named something: that makes a tracked request of it.
         let class = if class == Class::Passive { Class::Other(None) } else { class };
         let later = Later { visit: visit.clone(), ops, class, token: visit.origin().token, meets: Meets::Any };
-        return Next::Late { late: shared.clone().commit_later(later), cookie };
+        return Next::Late(shared.clone().commit_later(later));
     }
     if !passive {
         shared.setup.counters.events_lost.add(events_of(&class));
@@ -280,7 +274,7 @@ where
         }
         let mut this = self.project();
         loop {
-            let (result, answer, cookie) = match this.state.as_mut().project() {
+            let (result, answer) = match this.state.as_mut().project() {
                 StateProj::Begin { begin, next } => {
                     let result = ready!(this.hold.shared().setup.counters.poll(begin, cx));
                     let (mut inner, mut request) = next.take().expect("polled after it was ready");
@@ -292,21 +286,19 @@ where
                     let mut answer = ready!(call.poll(cx));
                     match answered::<St, _, _>(&mut answer, this.begun.take(), this.hold, this.visit) {
                         Next::Go => return Poll::Ready(wrapped(answer, None)),
-                        Next::Commit { commit, events, ops, cookie } => {
-                            this.state.set(State::Commit { commit, answer: Some(answer), events, ops, cookie });
+                        Next::Commit { commit, events, ops } => {
+                            this.state.set(State::Commit { commit, answer: Some(answer), events, ops });
                         }
-                        Next::Late { late, cookie } => {
-                            this.state.set(State::Late { late, answer: Some(answer), cookie });
-                        }
+                        Next::Late(late) => this.state.set(State::Late { late, answer: Some(answer) }),
                     }
                     continue;
                 }
-                StateProj::Commit { commit, answer, events, ops, cookie } => {
+                StateProj::Commit { commit, answer, events, ops } => {
                     let result = ready!(this.hold.shared().setup.counters.poll(commit, cx));
                     this.hold.shared().setup.count(&result, *events, *ops);
-                    (result, answer.take(), *cookie)
+                    (result, answer.take())
                 }
-                StateProj::Late { late, answer, cookie } => (ready!(late.as_mut().poll(cx)), answer.take(), *cookie),
+                StateProj::Late { late, answer } => (ready!(late.as_mut().poll(cx)), answer.take()),
                 StateProj::GoesOn { hold, answer } => {
                     let held = ready!(this.hold.shared().setup.counters.poll(hold.as_mut(), cx));
                     let answer = answer.take().expect("polled after it was ready");
@@ -320,7 +312,7 @@ where
             if let Ok(committed) = result {
                 this.visit.committed(&committed);
                 if let Ok(ready) = &mut answer {
-                    this.hold.shared().setup.issue(this.visit.origin(), &committed, cookie, ready);
+                    this.hold.shared().setup.issue(this.visit.origin(), &committed, ready);
                     let visit = committed.visit.filter(|_| committed.outcome != Outcome::Nothing);
                     if let Some(visit) = visit.filter(|_| goes_on(ready)) {
                         let shared = this.hold.shared();
