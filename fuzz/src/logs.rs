@@ -26,9 +26,9 @@ pub fn chunks(text: &[u8], bytes: usize) -> ChunkReader {
 /// # Panics
 /// When something does not hold.
 pub fn check(format: &Format, text: &[u8]) {
-    let hints = Hints { utc_offset_s: 3600, until: Some(Timestamp::from_secs(1_719_792_000)) };
-    let mut whole = Parser::new(format, Wanted::all()).with_hints(hints);
-    let mut hits = Parser::new(format, Wanted::hit()).with_hints(hints);
+    let hints = Hints { until: Some(Timestamp::from_secs(1_719_792_000)), ..Hints::default() };
+    let mut whole = Parser::new(format, Wanted::all()).with_hints(hints.clone());
+    let mut hits = Parser::new(format, Wanted::hit()).with_hints(hints.clone());
     let mut counted = Parser::new(format, Wanted::columns(&[], &[])).with_hints(hints);
     let mut tally = Tally::default();
     let mut reader = chunks(text, text.len() + 1);

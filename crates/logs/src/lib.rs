@@ -14,7 +14,7 @@ mod reject;
 pub mod sessions;
 
 pub use detect::{DetectError, Detection, detect};
-pub use format::{Column, Common, Format, FormatError, Kind};
+pub use format::{Column, Common, DurationUnit, Format, FormatError, Kind};
 pub use hit::Hit;
 pub use input::{Chunk, ChunkReader, Input, InputError};
 pub use parse::{Hints, Parsed, Parser, Row, Value, Wanted};

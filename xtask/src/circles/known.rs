@@ -3,7 +3,6 @@
 /// The files of each.
 pub(super) const KNOWN: &[&[&str]] = &[
     &["crates/core/src/session/commit.rs", "crates/core/src/session/start.rs", "crates/core/src/session/work.rs"],
-    &["crates/logs/src/format/builtin.rs", "crates/logs/src/format/json.rs", "crates/logs/src/format/mod.rs"],
     &["crates/logs/src/sessions/fold.rs", "crates/logs/src/sessions/mod.rs"],
     &["crates/logs/src/sessions/gather.rs", "crates/logs/src/sessions/settings.rs"],
     &[

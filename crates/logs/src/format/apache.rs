@@ -4,8 +4,18 @@ use super::column::{Clock, Meaning, Unit};
 use super::layout::Field;
 use super::shape::{Piece, TemplateError};
 
+/// Whose directives they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Apache,
+    /// The same letters, of which some mean something else.
+    Tomcat,
+    /// Apache's letters too, and some more.
+    Gunicorn,
+}
+
 /// The pieces of a format string: text and `%...` directives.
-pub(crate) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
+pub(crate) fn pieces(template: &str, dialect: Dialect) -> Result<Vec<Piece>, TemplateError> {
     let (mut pieces, mut text, mut rest) = (Vec::new(), Vec::new(), template);
     while let Some(at) = rest.find('%') {
         text.extend_from_slice(&rest.as_bytes()[..at]);
@@ -15,7 +25,7 @@ pub(crate) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
             rest = behind;
             continue;
         }
-        let (field, len) = directive_of(directive)?;
+        let (field, len) = directive_of(directive, dialect)?;
         if !text.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut text)));
         }
@@ -36,7 +46,7 @@ pub(crate) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
 }
 
 /// One directive, `%` first, and its length.
-fn directive_of(text: &str) -> Result<(Field, usize), TemplateError> {
+fn directive_of(text: &str, dialect: Dialect) -> Result<(Field, usize), TemplateError> {
     let cut = || TemplateError::Cut { field: text.to_owned() };
     // Conditions (`%!200,304{Referer}i`) and `<` or `>` (of the original or the final request).
     let after = text[1..].trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '!' | ',' | '<' | '>'));
@@ -53,8 +63,40 @@ fn directive_of(text: &str) -> Result<(Field, usize), TemplateError> {
         let letters = after[1..].get(..2).filter(|letters| letters.bytes().all(|letter| letter.is_ascii_alphabetic()));
         len += letters.ok_or_else(|| unknown(len))?.len();
     }
-    let field = field_of(letter, argument).ok_or_else(|| unknown(len))?;
+    let own = match dialect {
+        Dialect::Apache => None,
+        Dialect::Tomcat => of_tomcat(letter, argument),
+        Dialect::Gunicorn => of_gunicorn_letter(letter),
+    };
+    let field = own.or_else(|| field_of(letter, argument)).ok_or_else(|| unknown(len))?;
     Ok((field, len))
+}
+
+/// What Tomcat means by other things than Apache.
+fn of_tomcat(letter: char, argument: Option<&str>) -> Option<Field> {
+    let (name, meaning) = match (letter, argument) {
+        ('I', _) => ("thread", Meaning::Text),
+        ('S', None) => ("session_id", Meaning::Text),
+        ('D', _) => ("request_time_ms", Meaning::Duration(Unit::Millis)),
+        ('F', _) => ("commit_time_ms", Meaning::Integer),
+        ('s', Some(attribute)) => return Some(Field::new(format!("session_{}", snake(attribute)), Meaning::Text)),
+        ('r', Some(attribute)) => return Some(Field::new(format!("attribute_{}", snake(attribute)), Meaning::Text)),
+        ('c', Some(cookie)) => return Some(Field::new(format!("cookie_{cookie}"), Meaning::Text)),
+        _ => return None,
+    };
+    Some(Field::new(name, meaning))
+}
+
+/// What gunicorn has beside Apache's.
+fn of_gunicorn_letter(letter: char) -> Option<Field> {
+    Some(match letter {
+        'f' => Field::new("http_referer", Meaning::Referrer),
+        'a' => Field::new("http_user_agent", Meaning::UserAgent),
+        'M' => Field::new("request_time_ms", Meaning::Duration(Unit::Millis)),
+        'L' => Field::new("request_time", Meaning::Duration(Unit::Seconds)),
+        'p' => Field::new("pid", Meaning::Text),
+        _ => return None,
+    })
 }
 
 fn field_of(letter: char, argument: Option<&str>) -> Option<Field> {
@@ -136,6 +178,34 @@ pub(crate) fn of_directive(text: &str) -> String {
     let is_directive = text.get(..9).is_some_and(|word| word.eq_ignore_ascii_case("LogFormat"));
     let inner = if is_directive { quoted(&text[9..]) } else { text };
     inner.replace("\\\"", "\"").replace("\\t", "\t")
+}
+
+/// gunicorn's `%(h)s`, as Apache writes it.
+pub(crate) fn of_gunicorn(text: &str) -> String {
+    let (mut string, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("%(") {
+        string.push_str(&rest[..at]);
+        let Some((name, behind)) = rest[at + 2..].split_once(")s") else { break };
+        match name.strip_prefix('{').and_then(|name| name.split_once('}')) {
+            Some((header, letter)) => string.push_str(&format!("%{{{header}}}{letter}")),
+            None => string.push_str(&format!("%{name}")),
+        }
+        rest = behind;
+    }
+    string + rest
+}
+
+/// The pattern of Tomcat's valve, as `server.xml` has it.
+pub(crate) fn of_valve(text: &str) -> String {
+    let text = text.trim();
+    let text = text.strip_prefix("tomcat:").unwrap_or(text);
+    let inner = text.split_once("pattern=").map_or(text, |(_, rest)| quoted(rest));
+    let plain = inner.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    match plain.as_str() {
+        "common" => "%h %l %u %t \"%r\" %s %b".to_owned(),
+        "combined" => "%h %l %u %t \"%r\" %s %b \"%{Referer}i\" \"%{User-Agent}i\"".to_owned(),
+        _ => plain,
+    }
 }
 
 fn quoted(text: &str) -> &str {

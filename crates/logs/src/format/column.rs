@@ -19,7 +19,8 @@ pub enum Kind {
 
 impl Kind {
     /// The kind that holds values of both.
-    pub(crate) fn with(self, other: Self) -> Self {
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
         match (self, other) {
             _ if self == other => self,
             (Self::Integer | Self::Float, Self::Integer | Self::Float) => Self::Float,
@@ -173,6 +174,8 @@ pub(crate) enum Unit {
     ThreeSeconds,
     /// `350ms`, `68 micros`, `1.5s`; milliseconds if there is none.
     Named,
+    /// Not said yet.
+    Unsaid,
 }
 
 /// What a field means.
@@ -187,6 +190,8 @@ pub(crate) enum Meaning {
     Ident,
     /// The client: an address, with a port or not, in brackets or not; or a list of addresses, the first of which it is.
     Client,
+    /// The client and its port, behind the last colon.
+    ClientAndPort,
     /// Where the text is only sometimes an address.
     ClientName,
     Method,
@@ -215,7 +220,9 @@ impl Meaning {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Integer | Self::Status | Self::Bytes => Kind::Integer,
-            Self::Float | Self::Duration(Unit::Seconds | Unit::ThreeSeconds | Unit::Taken) => Kind::Float,
+            Self::Float | Self::Duration(Unit::Seconds | Unit::ThreeSeconds | Unit::Taken | Unit::Unsaid) => {
+                Kind::Float
+            }
             Self::Duration(Unit::Millis | Unit::Micros | Unit::Nanos) => Kind::Integer,
             Self::Time(_) => Kind::Time,
             _ => Kind::Text,
@@ -225,7 +232,7 @@ impl Meaning {
     /// The common columns that it gives, by itself.
     pub(crate) fn gives(&self) -> &'static [Common] {
         match self {
-            Self::Client | Self::ClientName => &[Common::ClientIp],
+            Self::Client | Self::ClientAndPort | Self::ClientName => &[Common::ClientIp],
             Self::Method => &[Common::Method],
             Self::Path => &[Common::Path],
             Self::Query => &[Common::Query],

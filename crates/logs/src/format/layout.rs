@@ -1,6 +1,6 @@
 //! What stands where in a row: fields by position, the format's columns, and the common columns made of them.
 
-use super::column::{Clock, Column, Common, Meaning};
+use super::column::{Clock, Column, Common, Kind, Meaning};
 use crate::limits::COLUMNS_MAX;
 
 /// One field of a row.
@@ -8,11 +8,14 @@ use crate::limits::COLUMNS_MAX;
 pub(crate) struct Field {
     pub(crate) name: Box<str>,
     pub(crate) meaning: Meaning,
+    /// The kind of its column.
+    pub(crate) kind: Kind,
 }
 
 impl Field {
     pub(crate) fn new(name: impl Into<Box<str>>, meaning: Meaning) -> Self {
-        Self { name: name.into(), meaning }
+        let kind = meaning.kind();
+        Self { name: name.into(), meaning, kind }
     }
 }
 
@@ -24,8 +27,12 @@ pub(crate) struct Layout {
     pub(crate) own: Vec<Option<u16>>,
     /// The position of what each common column is made of.
     pub(crate) common: [Option<u16>; Common::COUNT],
+    /// Of rows of keys, all that may say a common column, better ones first.
+    pub(crate) candidates: [Box<[u16]>; Common::COUNT],
     /// Where the day stands, if it stands alone.
     pub(crate) date: Option<u16>,
+    /// Where the time stands that something around the line says.
+    pub(crate) outer_time: Option<u16>,
 }
 
 impl Layout {
@@ -43,7 +50,8 @@ impl Layout {
             common[Common::Query as usize] = common[Common::Path as usize];
         }
         let date = position(&fields, |field| field.meaning == Meaning::Date);
-        Self { fields, own, common, date }
+        let outer_time = position(&fields, |field| field.meaning == Meaning::Time(Clock::Syslog));
+        Self { fields, own, common, date, outer_time, candidates: Default::default() }
     }
 
     pub(crate) fn position_of(&self, common: Common) -> Option<usize> {
@@ -82,10 +90,10 @@ pub(crate) fn add_columns<'a>(columns: &mut Vec<Column>, fields: impl IntoIterat
         }
         let has_room = columns.len() < COLUMNS_MAX;
         match columns.iter_mut().find(|column| column.name.eq_ignore_ascii_case(&field.name)) {
-            Some(column) => column.kind = column.kind.with(field.meaning.kind()),
+            Some(column) => column.kind = column.kind.with(field.kind),
             None if has_room => columns.push(Column {
                 name: field.name.clone(),
-                kind: field.meaning.kind(),
+                kind: field.kind,
                 gives: field.meaning.gives().to_vec(),
             }),
             None => {}

@@ -54,6 +54,16 @@ pub(crate) fn meaning(name: &str) -> Meaning {
         "http_cookie" => Meaning::Cookie,
         "host" | "http_host" | "server_name" => Meaning::Host,
         "request_time" => Meaning::Duration(Unit::Seconds),
+        // No variables of nginx, but names for what stands there in some unit.
+        "request_time_ms" => Meaning::Duration(Unit::Millis),
+        "request_time_us" => Meaning::Duration(Unit::Micros),
+        "request_time_ns" => Meaning::Duration(Unit::Nanos),
+        "proxy_add_x_forwarded_for"
+        | "http_x_forwarded_for"
+        | "http_x_real_ip"
+        | "http_cf_connecting_ip"
+        | "http_true_client_ip"
+        | "the_real_ip" => Meaning::ClientName,
         "request_length"
         | "connection"
         | "connection_requests"

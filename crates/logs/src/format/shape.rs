@@ -17,6 +17,16 @@ pub(crate) struct Item {
     pub(crate) check: Check,
 }
 
+impl Item {
+    /// Its value may have in it what ends it, and nothing says where it really does: a query with `;` between such.
+    #[inline]
+    pub(crate) fn may_end_later(&self) -> bool {
+        matches!(self.check, Check::Nothing | Check::Request)
+            && !self.is_quoted
+            && self.until.first().is_some_and(|byte| !matches!(byte, b' ' | b'"' | b']'))
+    }
+}
+
 /// What a field has to be for its line to have this shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
@@ -39,6 +49,12 @@ pub(crate) enum Check {
     Number,
     /// A number, or `-`.
     Float,
+    /// A number and its unit.
+    Duration,
+    /// A thread's name, as Tomcat gives them.
+    Thread,
+    /// A method and a path.
+    Request,
 }
 
 /// One way in which a line may be built.
@@ -49,6 +65,8 @@ pub(crate) struct Shape {
     pub(crate) items: Vec<Item>,
     /// So many items have to be there: a line that was cut behind them can still be read.
     pub(crate) needed: usize,
+    /// Spaces before a value are padding.
+    pub(crate) is_padded: bool,
     /// It has no time: syslog has to have it.
     pub(crate) is_timeless: bool,
     pub(crate) layout: Layout,
@@ -120,7 +138,7 @@ impl Shape {
                         skips: 0,
                         is_list: false,
                         is_quoted,
-                        check: check(&field.meaning),
+                        check: check(&field),
                     });
                     fields.push(field);
                     is_after_field = true;
@@ -135,14 +153,41 @@ impl Shape {
         for (item, field) in items.iter_mut().zip(&fields) {
             item.is_quoted &= item.until.first() == Some(&b'"');
             item.skips = skips(&field.meaning, &item.until);
-            item.is_list = field.meaning == Meaning::Client && item.until.first() == Some(&b' ');
+            // Clients that proxies have added to, and all upstreams that were asked.
+            let may_be_many =
+                matches!(field.meaning, Meaning::Client | Meaning::ClientName) || field.name.starts_with("upstream_");
+            item.is_list = may_be_many && item.until.first() == Some(&b' ');
+            if field.meaning == Meaning::Request && !item.is_quoted && !item.until.is_empty() {
+                item.check = Check::Request;
+            }
             if item.check == Check::Client && has_host {
                 item.check = Check::ClientOfHost;
             }
         }
         let needed = needed(&fields);
         let is_timeless = !fields.iter().any(|field| matches!(field.meaning, Meaning::Time(_)));
-        Ok(Self { lead: lead.into(), items, needed, is_timeless, layout: Layout { fields, ..Layout::default() } })
+        // Squid pads its numbers; and nobody writes two spaces for nothing.
+        let is_padded = fields.iter().any(|field| &*field.name == "result_code");
+        Ok(Self {
+            lead: lead.into(),
+            items,
+            needed,
+            is_padded,
+            is_timeless,
+            layout: Layout { fields, ..Layout::default() },
+        })
+    }
+
+    /// The same, in which the last of these has to be there: only they tell it from another shape.
+    pub(crate) fn with_needed(mut self, names: &[&str]) -> Self {
+        let last = self.layout.fields.iter().rposition(|field| names.contains(&&*field.name));
+        self.needed = self.needed.max(last.map_or(0, |at| at + 1));
+        self
+    }
+
+    /// The same, whose values may have spaces in front.
+    pub(crate) fn padded(self) -> Self {
+        Self { is_padded: true, ..self }
     }
 
     /// The same with further fields, which are found by other means, and for a format that has `columns`.
@@ -168,11 +213,13 @@ fn merge(fields: &mut [Field], next: &Field) -> bool {
     is_one
 }
 
-fn check(meaning: &Meaning) -> Check {
-    match meaning {
+fn check(field: &Field) -> Check {
+    match &field.meaning {
+        Meaning::Text if &*field.name == "thread" => Check::Thread,
+        Meaning::Duration(Unit::Named) if &*field.name == "duration" => Check::Duration,
         Meaning::Status => Check::Status,
         Meaning::Time(_) => Check::Time,
-        Meaning::Client => Check::Client,
+        Meaning::Client | Meaning::ClientAndPort => Check::Client,
         Meaning::Host => Check::Host,
         Meaning::Ident => Check::NoAddress,
         Meaning::User => Check::User,
@@ -186,6 +233,7 @@ fn check(meaning: &Meaning) -> Check {
 fn skips(meaning: &Meaning, until: &[u8]) -> usize {
     match (meaning, std::str::from_utf8(until)) {
         (Meaning::Time(Clock::Clf), Ok(" ")) => 1,
+        (Meaning::Request, Ok(until)) if until.starts_with(' ') => 2,
         (Meaning::Time(Clock::Strftime(format)), Ok(until)) if !until.is_empty() => format.matches(until).count(),
         _ => 0,
     }
@@ -193,7 +241,11 @@ fn skips(meaning: &Meaning, until: &[u8]) -> usize {
 
 /// Up to the last of time, request and status.
 fn needed(fields: &[Field]) -> usize {
-    let is_needed =
-        |field: &Field| matches!(field.meaning, Meaning::Time(_) | Meaning::Request | Meaning::Uri | Meaning::Status);
+    let is_needed = |field: &Field| {
+        matches!(field.meaning, Meaning::Time(_) | Meaning::Request | Meaning::Uri | Meaning::Status)
+            || matches!(check(field), Check::Thread | Check::Duration)
+            || &*field.name == "proxy_upstream_name"
+            || (&*field.name == "duration" && check(field) == Check::Number)
+    };
     fields.iter().rposition(is_needed).map_or(fields.len(), |at| at + 1)
 }

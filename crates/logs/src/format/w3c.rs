@@ -2,6 +2,7 @@
 
 use super::column::{Clock, Meaning, Unit};
 use super::layout::Field;
+use crate::parse::{TimeReader, time_of_day};
 
 /// The directives that are in force at some place of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,7 +15,17 @@ pub struct Directives {
     pub(crate) software: Option<Box<str>>,
     /// The fields are those of Zeek.
     pub(crate) is_zeek: bool,
+    /// Where rows have the time of day, if nothing in them has the day.
+    clock_at: Option<u16>,
+    /// The day and the time of day that were read last, if rows have no day.
+    last: Option<(i64, i64)>,
 }
+
+/// Rows whose time is so much earlier than that of the row before are of the next day.
+const MIDNIGHT_S: i64 = 3600;
+/// What ends so late may be written so soon behind midnight.
+const LATE_S: i64 = 300;
+const DAY_S: i64 = 86_400;
 
 impl Directives {
     /// Takes a line's word, if it is a directive; says whether anything changed.
@@ -38,14 +49,60 @@ impl Directives {
         };
         let has_changed = slot.as_deref() != Some(&value) || was_zeek != self.is_zeek;
         *slot = Some(value);
+        self.find_clock();
         has_changed
+    }
+
+    /// There are names of fields.
+    pub(crate) fn has_fields(&self) -> bool {
+        self.fields.is_some()
+    }
+
+    /// Where the time of day stands, if there is no day beside it; and from when the rows are.
+    fn find_clock(&mut self) {
+        let is_day = |name: &str| matches!(meaning(name), Meaning::Date | Meaning::Time(_));
+        let has_day = self.is_zeek || self.names().any(is_day);
+        let clock = self.names().position(|name| meaning(name) == Meaning::TimeOfDay).filter(|_| !has_day);
+        self.clock_at = clock.and_then(|at| u16::try_from(at).ok());
+        let mut words = self.date.as_deref().unwrap_or_default().split_whitespace();
+        let day = words.next().and_then(|day| TimeReader::default().day(day.as_bytes()));
+        let seconds = words.next().and_then(|time| time_of_day(time.as_bytes())).map_or(0, |(seconds, _)| seconds);
+        self.last = day.filter(|_| clock.is_some()).map(|day_s| (day_s, seconds));
+    }
+
+    /// Takes note of a row's time: where rows have no day, one that is much earlier than the row before is of the next.
+    pub(crate) fn pass(&mut self, line: &[u8]) {
+        let (Some(at), Some((day_s, last))) = (self.clock_at, self.last) else { return };
+        let by = if line.contains(&b'\t') { b'\t' } else { b' ' };
+        let value = line.split(|byte| *byte == by).nth(usize::from(at));
+        let Some((seconds, _)) = value.and_then(time_of_day) else { return };
+        if seconds + MIDNIGHT_S < last {
+            self.last = Some((day_s + DAY_S, seconds));
+        } else if !is_of_yesterday(last, seconds) {
+            self.last = Some((day_s, seconds.max(last)));
+        }
+    }
+
+    /// These rows have to be passed one by one to know the day of the next.
+    pub(crate) fn counts_days(&self) -> bool {
+        self.clock_at.is_some() && self.last.is_some()
+    }
+
+    /// The start of the day of a row that was passed last.
+    pub(crate) fn day_of(&self, seconds: i64) -> Option<i64> {
+        let (day_s, last) = self.last?;
+        Some(if is_of_yesterday(last, seconds) { day_s - DAY_S } else { day_s })
     }
 
     /// Lines that say the same when they are [read](Self::read) again: for whoever has to go on another day.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let fields = if self.is_zeek { "#fields\t" } else { "#Fields: " };
-        for (name, value) in [("#Software: ", &self.software), ("#Date: ", &self.date), (fields, &self.fields)] {
+        // The day that rows have got to.
+        let last = self.last.and_then(|(day_s, seconds)| jiff::Timestamp::from_second(day_s + seconds).ok());
+        let last = last.map(|last| last.strftime("%Y-%m-%d %H:%M:%S").to_string().into_boxed_str());
+        let date = last.or_else(|| self.date.clone());
+        for (name, value) in [("#Software: ", &self.software), ("#Date: ", &date), (fields, &self.fields)] {
             if let Some(value) = value {
                 text.push_str(name);
                 text.push_str(value);
@@ -72,11 +129,13 @@ impl Directives {
         }
         let software = self.software.as_deref().unwrap_or_default();
         let has_seconds = software.contains("Netscaler") || self.names().any(|name| name == "x-edge-location");
+        // Oracle's documentation has seconds, and names of its own.
+        let is_weblogic = software.contains("WebLogic");
         let has_host_header = self.names().any(|name| name == "x-host-header");
         let has_utc = self.names().any(|name| matches!(name, "time" | "time-utc"));
         let fields = self.names().map(|name| {
             let meaning = match meaning(name) {
-                Meaning::Duration(Unit::Taken) if has_seconds => Meaning::Duration(Unit::Seconds),
+                Meaning::Duration(Unit::Taken) if has_seconds || is_weblogic => Meaning::Duration(Unit::Seconds),
                 // IIS writes whole milliseconds.
                 Meaning::Duration(Unit::Taken) if software.contains("Internet Information") => {
                     Meaning::Duration(Unit::Millis)
@@ -98,6 +157,11 @@ impl Directives {
     }
 }
 
+/// A moment ago it was midnight, and this is what began before.
+fn is_of_yesterday(last: i64, seconds: i64) -> bool {
+    last < LATE_S && seconds >= DAY_S - LATE_S
+}
+
 /// A name without what word processors put into it.
 fn clean(name: &str) -> &str {
     name.trim_matches(|c: char| c == '\u{200b}' || c == '\u{feff}' || c.is_control())
@@ -114,13 +178,13 @@ fn meaning(name: &str) -> Meaning {
         "cs-uri" => Meaning::Uri,
         "sc-status" | "c-status" => Meaning::Status,
         "sc-bytes" | "bytes" => Meaning::Bytes,
-        "cs-username" | "c-auth-id" => Meaning::User,
+        "cs-username" | "c-auth-id" | "auth_user" | "cs-user-name" => Meaning::User,
         "cs(user-agent)" | "c-user-agent" => Meaning::UserAgent,
         "cs(referer)" | "cs(referrer)" | "c-referrer" => Meaning::Referrer,
         "cs(cookie)" => Meaning::Cookie,
         "cs(host)" | "cs-host" | "x-host-header" => Meaning::Host,
         "time-taken" => Meaning::Duration(Unit::Taken),
-        "timetakenms" => Meaning::Duration(Unit::Millis),
+        "timetakenms" | "time-taken-ms" => Meaning::Duration(Unit::Millis),
         "x-duration" => Meaning::Duration(Unit::Seconds),
         "s-ip" => Meaning::Address,
         "s-port" | "c-port" | "cs-bytes" | "sc-win32-status" | "sc-substatus" => Meaning::Integer,

@@ -125,7 +125,7 @@ impl Reading {
 
     /// Of a file that was written last then; 0 where nobody knows.
     pub(super) fn hints(&self, modified_s: i64) -> Hints {
-        let hints = self.settings.hints;
+        let hints = self.settings.hints.clone();
         if modified_s == 0 { hints } else { Hints { until: Some(Timestamp::from_secs(modified_s)), ..hints } }
     }
 
@@ -223,7 +223,7 @@ impl Reading {
             left_open: false,
             is_over: false,
         };
-        let (text, tally) = self.parse(text, &format, self.hints(modified_s), known.number, watch)?;
+        let (text, tally) = self.parse(text, &format, &self.hints(modified_s), known.number, watch)?;
         let known_lines = known.lines;
         if text.marker.at() < known.end {
             // It was cut at this moment. Nothing was taken; what it holds now is another text.
@@ -286,13 +286,13 @@ impl Reading {
         &mut self,
         text: Text,
         format: &Format,
-        hints: Hints,
+        hints: &Hints,
         file: u32,
         watch: &dyn Watch,
     ) -> Result<(Text, Tally), ReadError> {
         let text = Mutex::new(text);
         let run = |gatherer: &mut Gatherer| {
-            let parser = Parser::new(format, Wanted::hit()).with_hints(hints);
+            let parser = Parser::new(format, Wanted::hit()).with_hints(hints.clone());
             let done = parse_chunks(&text, parser, gatherer, file, watch);
             if done.is_err() {
                 lock(&text).is_over = true;

@@ -1,6 +1,7 @@
 //! Chunks of whole lines.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memmem, memrchr};
@@ -8,6 +9,7 @@ use memchr::{memchr, memchr_iter, memmem, memrchr};
 use super::{InputError, decode};
 use crate::format::Directives;
 use crate::limits::{CHUNK_BYTES, LINE_BYTES_MAX, REJECT_BYTES_MAX, SAMPLE_BYTES};
+use crate::parse::{next_record, records};
 
 const _: () = assert!(CHUNK_BYTES >= LINE_BYTES_MAX, "a chunk that has no end of a line is a line that is too long");
 use crate::reject::{Reason, Reject};
@@ -67,7 +69,7 @@ impl Line<'_> {
 impl Chunk {
     /// Its lines.
     pub fn lines(&self) -> Lines<'_> {
-        Lines { rest: &self.bytes, number: self.start.line, offset: self.start.offset }
+        Lines { rest: &self.bytes, number: self.start.line, offset: self.start.offset, records: None }
     }
 
     /// The last line has no end: it may go on one day.
@@ -76,18 +78,27 @@ impl Chunk {
     }
 }
 
-/// The lines of a chunk.
+/// The lines of a chunk. Each object of a line that is an array of them is a line of its own.
 #[derive(Debug, Clone)]
 pub struct Lines<'a> {
     rest: &'a [u8],
     number: u64,
     offset: u64,
+    /// A line that is an array of objects, and where the rest of them stands.
+    records: Option<(Line<'a>, Range<usize>)>,
 }
 
 impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
     fn next(&mut self) -> Option<Line<'a>> {
+        if let Some((line, range)) = self.records.take()
+            && let Some(found) = next_record(line.bytes, range.clone())
+        {
+            let record = Line { offset: line.offset + found.start as u64, bytes: &line.bytes[found.clone()], ..line };
+            self.records = Some((line, found.end..range.end));
+            return Some(record);
+        }
         if self.rest.is_empty() {
             return None;
         }
@@ -99,6 +110,10 @@ impl<'a> Iterator for Lines<'a> {
         self.rest = &self.rest[len..];
         self.number += 1;
         self.offset += len as u64;
+        if let Some(range) = matches!(bytes.first(), Some(b'[' | b'{')).then(|| records(line.bytes)).flatten() {
+            self.records = Some((line, range));
+            return self.next();
+        }
         Some(line)
     }
 }
@@ -215,6 +230,9 @@ impl ChunkReader {
         let is_open = bytes.last().is_some_and(|byte| *byte != b'\n');
         self.next.offset += bytes.len() as u64;
         self.next.line += memchr_iter(b'\n', bytes).count() as u64 + u64::from(is_open);
+        if self.counts_days(bytes) {
+            return;
+        }
         let mut changed: Option<Directives> = None;
         let starts = memmem::find_iter(bytes, b"\n#").map(|at| at + 1);
         for at in (bytes.first() == Some(&b'#')).then_some(0).into_iter().chain(starts) {
@@ -225,6 +243,32 @@ impl ChunkReader {
         if let Some(directives) = changed.filter(|directives| *directives != *self.next.directives) {
             self.next.directives = Arc::new(directives);
         }
+    }
+
+    /// Reads each line, where the day of the next depends on it; says whether it does.
+    fn counts_days(&mut self, bytes: &[u8]) -> bool {
+        // Rare enough: directives stand at the start of a file.
+        let is_fields = |line: &[u8]| line.first() == Some(&b'#');
+        let mut directives = Directives::clone(&self.next.directives);
+        if !directives.counts_days() {
+            let head = bytes.split(|byte| *byte == b'\n').take_while(|line| is_fields(line));
+            for line in head {
+                directives.read(line.strip_suffix(b"\r").unwrap_or(line));
+            }
+            if !directives.counts_days() {
+                return false;
+            }
+        }
+        let mut directives = Directives::clone(&self.next.directives);
+        for line in bytes.split(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            match is_fields(line) {
+                true => _ = directives.read(line),
+                false => directives.pass(line),
+            }
+        }
+        self.next.directives = Arc::new(directives);
+        true
     }
 
     /// Passes over the line that fills the buffer, reads on behind it, and says what it was.

@@ -61,6 +61,11 @@ pub(crate) fn seconds_us(bytes: &[u8]) -> Option<u64> {
     whole.checked_mul(1_000_000)?.checked_add(u64::try_from(micros).ok()?)
 }
 
+/// A number of three digits. 0 is gRPC's and Caddy's, -1 HAProxy's for no answer.
+pub(crate) fn is_status(value: &[u8]) -> bool {
+    (value.len() == 3 && value.iter().all(u8::is_ascii_digit)) || value == b"0" || value == b"-1"
+}
+
 /// An address, with a port or not: `1.2.3.4:2817`, `[::1]:80`, `::1`, `0:0:0:0:0:0:0:1%eth0`.
 pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Some((address, rest)) = ipv4(bytes)
@@ -78,6 +83,14 @@ pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     let without_zone = memchr::memchr(b'%', inner).map_or(inner, |at| &inner[..at]);
     let address: IpAddr = std::str::from_utf8(without_zone).ok()?.parse().ok()?;
     Some(address.to_canonical())
+}
+
+/// An address without its port, where one stands behind it in any case: an address of IPv6 has colons of its own.
+pub(crate) fn without_port(bytes: &[u8]) -> &[u8] {
+    match memchr::memrchr(b':', bytes) {
+        Some(at) if bytes.first() != Some(&b'[') && digits(&bytes[at + 1..]).is_some() => &bytes[..at],
+        _ => bytes,
+    }
 }
 
 /// Four numbers with dots between them, and what is behind them.

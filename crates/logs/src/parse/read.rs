@@ -1,6 +1,8 @@
 //! The lines of a chunk, each counted once.
 
-use super::{Parsed, Parser, Row};
+use super::parser::Parser;
+use super::reader::Parsed;
+use super::row::Row;
 use crate::input::{Chunk, Line};
 use crate::reject::{Reason, Reject, Tally};
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use visitlog_core::Timestamp;
 
-use super::number;
 use super::span::Span;
 use super::target::{self, Target};
 use super::unescape;
+use super::{duration, number};
 use crate::format::{Common, Escapes, Inner, Kind, Layout, Meaning, Unit};
 use crate::hit::Hit;
 use crate::reject::Reason;
@@ -38,6 +38,8 @@ pub struct Row<'a> {
     pub(super) line: &'a [u8],
     pub(super) spans: &'a [Span],
     pub(super) layout: &'a Layout,
+    /// Where each common column is told in this row.
+    pub(super) common: &'a [Option<u16>; Common::COUNT],
     pub(super) format: &'a Inner,
     pub(super) time: Option<Timestamp>,
     /// `+` stands for a space.
@@ -74,7 +76,7 @@ impl<'a> Row<'a> {
             Kind::Float => number::float(bytes).map(Value::Float),
             Kind::Ip => number::client(bytes).map(Value::Ip),
             Kind::Time => {
-                let is_the_time = self.layout.position_of(Common::Time) == Some(at);
+                let is_the_time = self.position_of(Common::Time) == Some(at);
                 self.time.filter(|_| is_the_time).map(Value::Time)
             }
         };
@@ -107,7 +109,12 @@ impl<'a> Row<'a> {
 
     /// The client's address, where it is one.
     pub fn client_ip(&self) -> Option<IpAddr> {
-        self.said_of(Common::ClientIp).and_then(number::client)
+        let at = self.position_of(Common::ClientIp)?;
+        let bytes = self.said(at)?;
+        match self.layout.fields[at].meaning {
+            Meaning::ClientAndPort => number::client(number::without_port(bytes)),
+            _ => number::client(bytes),
+        }
     }
 
     /// The status; `None` where there was no answer.
@@ -122,7 +129,7 @@ impl<'a> Row<'a> {
 
     /// The method.
     pub fn method(&self) -> Option<Cow<'a, str>> {
-        let at = self.layout.position_of(Common::Method)?;
+        let at = self.position_of(Common::Method)?;
         let bytes = self.said(at)?;
         match self.layout.fields[at].meaning {
             Meaning::Request => {
@@ -140,7 +147,7 @@ impl<'a> Row<'a> {
 
     /// The query string, without `?`.
     pub fn query(&self) -> Option<Cow<'a, str>> {
-        let at = self.layout.position_of(Common::Query)?;
+        let at = self.position_of(Common::Query)?;
         if self.layout.fields[at].meaning == Meaning::Query {
             let query = self.said(at)?;
             let query = query.strip_prefix(b"?").unwrap_or(query);
@@ -152,7 +159,7 @@ impl<'a> Row<'a> {
 
     /// The host that was asked for, without its port.
     pub fn host(&self) -> Option<Cow<'a, str>> {
-        let at = self.layout.position_of(Common::Host)?;
+        let at = self.position_of(Common::Host)?;
         let host = match self.layout.fields[at].meaning {
             Meaning::Host => self.said(at)?,
             _ => self.target(Common::Host)?.1.host,
@@ -162,22 +169,16 @@ impl<'a> Row<'a> {
 
     /// How long the answer took, in microseconds.
     pub fn duration_us(&self) -> Option<u64> {
-        let at = self.layout.position_of(Common::Duration)?;
+        let at = self.position_of(Common::Duration)?;
         let bytes = self.said(at)?;
         let Meaning::Duration(unit) = &self.layout.fields[at].meaning else { return None };
-        match unit {
-            Unit::Seconds => number::seconds_us(bytes),
-            Unit::Millis => number::seconds_us(bytes).map(|us| us / 1_000),
-            Unit::Micros => number::digits(bytes),
-            Unit::Nanos => number::digits(bytes).map(|ns| ns / 1_000),
-            Unit::Taken if memchr::memchr(b'.', bytes).is_some() => number::seconds_us(bytes),
-            Unit::Taken => number::digits(bytes).and_then(|ms| ms.checked_mul(1_000)),
+        match self.format.unit.filter(|_| !matches!(unit, Unit::ThreeSeconds | Unit::HaproxyTimers)).unwrap_or(*unit) {
             Unit::ThreeSeconds => (at..at + 3).map(|at| self.said(at).and_then(number::seconds_us)).sum(),
             Unit::HaproxyTimers => {
                 let last = bytes.rsplit(|byte| *byte == b'/').next()?;
                 number::digits(last.strip_prefix(b"+").unwrap_or(last)).and_then(|ms| ms.checked_mul(1_000))
             }
-            Unit::Named => named_us(bytes),
+            unit => duration::us(bytes, unit),
         }
     }
 
@@ -216,23 +217,43 @@ impl<'a> Row<'a> {
         fields.filter(|(span, field)| **span != Span::NONE && &*field.name != "extra").count()
     }
 
+    /// The bytes that say a common column.
+    pub(crate) fn said_as(&self, common: Common) -> Option<&'a [u8]> {
+        match common {
+            Common::Host if self.meaning_of(common) != Some(&Meaning::Host) => {
+                self.target(common).map(|(_, target)| target.host).filter(|host| !host.is_empty())
+            }
+            _ => self.said_of(common),
+        }
+    }
+
+    /// What it is that says a common column.
+    pub(crate) fn meaning_of(&self, common: Common) -> Option<&'a Meaning> {
+        self.position_of(common).map(|at| &self.layout.fields[at].meaning)
+    }
+
+    fn position_of(&self, common: Common) -> Option<usize> {
+        self.common[common as usize].map(usize::from)
+    }
+
     fn said(&self, at: usize) -> Option<&'a [u8]> {
         self.spans.get(at).and_then(|span| span.said(self.line))
     }
 
     fn said_of(&self, common: Common) -> Option<&'a [u8]> {
-        self.layout.position_of(common).and_then(|at| self.said(at))
+        self.position_of(common).and_then(|at| self.said(at))
     }
 
     fn target(&self, common: Common) -> Option<(usize, Target<'a>)> {
-        let at = self.layout.position_of(common)?;
+        let at = self.position_of(common)?;
         let bytes = self.said(at)?;
         let target = match self.layout.fields[at].meaning {
             Meaning::Request => self.request(bytes),
             Meaning::Uri => target::uri(bytes),
             Meaning::Path => {
                 // CloudFront's and SHOUTcast's stems are addresses, or have a query, at times.
-                let has_query = self.layout.meaning_of(Common::Query) == Some(&Meaning::Query);
+                let has_query =
+                    self.position_of(Common::Query).map(|at| &self.layout.fields[at].meaning) == Some(&Meaning::Query);
                 match bytes.first() {
                     Some(b'/') if has_query => Target { path: bytes, ..Target::default() },
                     _ => target::uri(bytes),
@@ -253,7 +274,7 @@ impl<'a> Row<'a> {
     }
 
     fn text_of(&self, common: Common) -> Option<Cow<'a, str>> {
-        let at = self.layout.position_of(common)?;
+        let at = self.position_of(common)?;
         let bytes = self.said(at)?;
         let is_quoted = self.is_quoted(at);
         Some(match common {
@@ -288,17 +309,5 @@ impl<'a> Row<'a> {
     /// A quote stands before the value.
     fn is_quoted(&self, at: usize) -> bool {
         self.spans.get(at).is_some_and(|span| span.is_after(b'"', self.line))
-    }
-}
-
-/// `350ms`, `129 msecs`, `68 micros`, `2 secs`: a number alone is of milliseconds.
-fn named_us(bytes: &[u8]) -> Option<u64> {
-    let is_of_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
-    let len = bytes.iter().position(|byte| !is_of_number(byte)).unwrap_or(bytes.len());
-    let millionths = number::seconds_us(&bytes[..len])?;
-    match bytes[len..].trim_ascii() {
-        [b'u', ..] | [b'm', b'i', b'c', ..] => Some(millionths / 1_000_000),
-        [b's', ..] => Some(millionths),
-        _ => Some(millionths / 1_000),
     }
 }

@@ -1,6 +1,6 @@
 //! What was asked for: method, host, path and query of a request line or an address.
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memrchr};
 
 /// The parts of a request, as they stand. Empty where it does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,10 +19,17 @@ pub(crate) fn request(line: &[u8]) -> Target<'_> {
         return Target::default();
     }
     let address = match memrchr(b' ', rest) {
-        Some(at) if rest[at + 1..].starts_with(b"HTTP/") => rest[..at].trim_ascii_end(),
+        Some(at) if rest[at + 1..].starts_with(b"HTTP/") || rest[at + 1..].starts_with(b"HTTP\\/") => {
+            rest[..at].trim_ascii_end()
+        }
         _ if is_address(rest) => rest,
         _ => return Target::default(),
     };
+    if method == b"CONNECT" && address.first() != Some(&b'/') {
+        // A tunnel to a host: there is no path.
+        let (host, rest) = authority(address);
+        return Target { method, host, path: rest, query: None };
+    }
     Target { method, ..uri(address) }
 }
 
@@ -33,17 +40,33 @@ pub(crate) fn is_method(method: &[u8]) -> bool {
 }
 
 fn is_address(text: &[u8]) -> bool {
-    text.first() == Some(&b'/') || memmem::find(&text[..text.len().min(32)], b"://").is_some()
+    is_path(text) || after_scheme(text).is_some()
+}
+
+/// Some writers of JSON have `\/` for each slash.
+pub(crate) fn is_path(text: &[u8]) -> bool {
+    matches!(text, [b'/', ..] | [b'\\', b'/', ..])
+}
+
+/// What stands behind `https://`.
+pub(crate) fn after_scheme(text: &[u8]) -> Option<&[u8]> {
+    let start = &text[..text.len().min(32)];
+    let colon = memchr(b':', start)?;
+    let rest = &text[colon + 1..];
+    rest.strip_prefix(b"//").or_else(|| rest.strip_prefix(b"\\/\\/"))
 }
 
 /// `/path?query`, `https://host:443/path?query`, `host/path`, `*`.
 pub(crate) fn uri(text: &[u8]) -> Target<'_> {
-    let (host, rest) = if text.first() == Some(&b'/') {
+    let (host, rest) = if is_path(text) {
         (&text[..0], text)
-    } else if let Some(at) = memmem::find(&text[..text.len().min(32)], b"://") {
-        authority(&text[at + 3..])
+    } else if let Some(rest) = after_scheme(text) {
+        authority(rest)
     } else {
         let (first, rest) = authority(text);
+        if rest.is_empty() && is_tunnel(first) {
+            return Target { host: first, ..Target::default() };
+        }
         // `www.example.com/page.php`, but not `index.html`.
         if !rest.is_empty() && first.contains(&b'.') { (first, rest) } else { (&text[..0], text) }
     };
@@ -51,8 +74,14 @@ pub(crate) fn uri(text: &[u8]) -> Target<'_> {
     Target { method: b"", host, path: if path.is_empty() && !host.is_empty() { b"/" } else { path }, query }
 }
 
+/// `host:443`, as `CONNECT` asks for.
+fn is_tunnel(text: &[u8]) -> bool {
+    let port = memrchr(b':', text).map(|at| &text[at + 1..]);
+    port.is_some_and(|port| !port.is_empty() && port.len() <= 5 && port.iter().all(u8::is_ascii_digit))
+}
+
 fn authority(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(text.len());
+    let end = text.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\')).unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -99,6 +128,9 @@ mod tests {
         check("GET https://h:8/a?b HTTP/2.0", "GET", "h:8", "/a", Some("b"));
         check("GET https://h HTTP/2.0", "GET", "h", "/", None);
         check("GET https://h?b HTTP/2.0", "GET", "h", "/", Some("b"));
+        check("GET \\/a\\/b?c=d HTTP\\/1.1", "GET", "", "\\/a\\/b", Some("c=d"));
+        check("GET https:\\/\\/h:8\\/a HTTP\\/1.1", "GET", "h:8", "\\/a", None);
+        check("CONNECT h.example.org:443 HTTP/1.1", "CONNECT", "h.example.org:443", "", None);
         check("RPC_IN_DATA /x HTTP/1.1", "RPC_IN_DATA", "", "/x", None);
         check("\\x16\\x03 / HTTP/1.1", "", "", "", None);
         check("- - - ", "", "", "", None);

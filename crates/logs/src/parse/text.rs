@@ -59,10 +59,13 @@ pub(crate) fn fit(
                 Ok(read) => {
                     spans[index] = Span::new(at, end);
                     time = read.or(time);
-                    if item.is_quoted {
+                    if item.is_quoted || item.may_end_later() {
                         retry = Some(Retry { item: index, start: at, from: end + 1 });
                     }
                     at = end + item.until.len();
+                    if shape.is_padded && item.until.last() == Some(&b' ') {
+                        at += line[at..].iter().take_while(|byte| **byte == b' ').count();
+                    }
                     from = at;
                     index += 1;
                     continue;
@@ -202,11 +205,18 @@ fn check(
         Check::Client => is_client(value),
         Check::ClientOfHost => value != b"-" && is_client(value),
         Check::Float => value == b"-" || number::float(value).is_some() || value.is_empty(),
-        Check::Host => !value.is_empty() && memchr::memchr2(b' ', b',', value).is_none(),
+        Check::Duration => value == b"-" || super::duration::us(value, crate::format::Unit::Named).is_some(),
+        Check::Thread => is_thread(value),
+        Check::Request => value == b"-" || super::Look(value).is_request(),
+        Check::Host => !value.is_empty() && value[0] != b'(' && memchr::memchr2(b' ', b',', value).is_none(),
         Check::NoAddress => is_ident(value),
         Check::Number => value == b"-" || number::integer(value).is_some() || value.is_empty(),
         Check::Status => {
-            return if value == b"-" || is_status(value) { Ok(None) } else { Err(Reason::Status { at: place(at) }) };
+            return if value == b"-" || number::is_status(value) {
+                Ok(None)
+            } else {
+                Err(Reason::Status { at: place(at) })
+            };
         }
         Check::Time => {
             let Meaning::Time(clock) = &shape.layout.fields[index].meaning else { return Ok(None) };
@@ -221,20 +231,24 @@ fn check(
     if is_right { Ok(None) } else { Err(Reason::Shape { at: place(at), expected: wanted(item.check) }) }
 }
 
-/// A number of three digits. 0 is gRPC's and Caddy's, -1 HAProxy's for no answer.
-pub(crate) fn is_status(value: &[u8]) -> bool {
-    (value.len() == 3 && value.iter().all(u8::is_ascii_digit)) || value == b"0" || value == b"-1"
+/// `http-nio-8080-exec-10`, `ajp-bio-8009-exec-3`, `qtp1-42`.
+fn is_thread(value: &[u8]) -> bool {
+    let has = |word: &[u8]| memchr::memmem::find(value, word).is_some();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.[]:%#@".contains(byte);
+    value.iter().all(is_name)
+        && (has(b"exec-") || has(b"http-") || has(b"ajp-") || has(b"https-") || value.starts_with(b"qtp"))
 }
 
 /// A word, or a list of them.
 fn is_client(value: &[u8]) -> bool {
     let is_word = memchr(b' ', value).is_none() || value.windows(2).all(|pair| pair[1] != b' ' || pair[0] == b',');
-    !value.is_empty() && is_word
+    !value.is_empty() && value[0] != b'(' && is_word
 }
 
 /// An identity: no address (then the line has a host in front), and no space.
 fn is_ident(value: &[u8]) -> bool {
-    value == b"-" || (!value.is_empty() && number::address(value).is_none() && !value.contains(&b'.'))
+    let is_odd = |byte: &u8| matches!(byte, b'.' | b'(');
+    value == b"-" || (!value.is_empty() && number::address(value).is_none() && !value.iter().any(is_odd))
 }
 
 fn wanted(check: Check) -> &'static str {
@@ -244,6 +258,9 @@ fn wanted(check: Check) -> &'static str {
         Check::User => "a user or -",
         Check::NoAddress => "an identity or -",
         Check::Number | Check::Float => "a number or -",
+        Check::Duration => "a duration",
+        Check::Thread => "a thread's name",
+        Check::Request => "a request",
         _ => "a value",
     }
 }

@@ -2,6 +2,7 @@
 //! remembered.
 
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use visitlog_core::Timestamp;
 
 use super::number::{digits, fraction_us};
@@ -10,13 +11,19 @@ use crate::format::Clock;
 const DAY_S: i64 = 86_400;
 
 /// What has to be known to read a time that does not say all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hints {
-    /// Seconds east of UTC of the times that name no zone.
-    pub utc_offset_s: i32,
+    /// The zone of times that name none. Default: UTC. (W3C's `date` and `time` are UTC by its definition.)
+    pub zone: TimeZone,
     /// Of times that have no year (syslog), the last one is meant that is not after this, but for a day: the clocks of the
     /// machines that write and that say this may differ.
     pub until: Option<Timestamp>,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self { zone: TimeZone::UTC, until: None }
+    }
 }
 
 /// Why a time is not read.
@@ -29,7 +36,12 @@ pub(crate) enum NoTime {
 /// Reads times, and remembers the last day and zone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TimeReader {
-    pub(crate) hints: Hints,
+    hints: Hints,
+    /// `03/04/2026` is in April.
+    pub(crate) is_day_first: bool,
+    /// The hour of which the offset of the hints' zone is known, and it.
+    local_hour: Option<i64>,
+    local_s: i64,
     day: [u8; 12],
     day_s: i64,
     zone: [u8; 5],
@@ -37,11 +49,33 @@ pub(crate) struct TimeReader {
 }
 
 impl TimeReader {
+    pub(crate) fn set_hints(&mut self, hints: Hints) {
+        (self.hints, self.local_hour) = (hints, None);
+    }
+
+    /// Seconds east of UTC of the hints' zone, when its clocks show this. Of an hour that comes twice it is the first one.
+    fn local(&mut self, day_s: i64, seconds: i64) -> i64 {
+        // A quarter of an hour is what no change of clocks is shorter than.
+        let hour = (day_s + seconds).div_euclid(900);
+        if self.local_hour != Some(hour) {
+            let civil = jiff::Timestamp::from_second(day_s + seconds).map(|at| jiff::tz::Offset::UTC.to_datetime(at));
+            let offset = civil.and_then(|civil| self.hints.zone.to_ambiguous_timestamp(civil).compatible());
+            let offset = offset.map(|at| day_s + seconds - at.as_second());
+            (self.local_hour, self.local_s) = (Some(hour), offset.unwrap_or(0));
+        }
+        self.local_s
+    }
+
     pub(crate) fn read(&mut self, clock: &Clock, bytes: &[u8]) -> Result<Timestamp, NoTime> {
         let time = match clock {
             Clock::Clf => self.clf(bytes).or_else(|| self.named_month(bytes)),
             Clock::Iso => self.iso(bytes).or_else(|| self.clf(bytes)).or_else(|| self.named_month(bytes)),
-            Clock::Epoch => epoch(bytes).or_else(|| self.iso(bytes)).or_else(|| self.clf(bytes)),
+            Clock::Epoch => {
+                // Tomcat's JSON has brackets around it.
+                let bytes = bytes.strip_prefix(b"[").and_then(|inner| inner.strip_suffix(b"]")).unwrap_or(bytes);
+                let time = epoch(bytes).or_else(|| self.iso(bytes)).or_else(|| self.clf(bytes));
+                time.or_else(|| self.named_month(bytes))
+            }
             Clock::Strftime(format) => self.strftime(format, bytes).or_else(|| self.named_month(bytes)),
             Clock::Syslog => return self.syslog(bytes),
         };
@@ -60,7 +94,7 @@ impl TimeReader {
         let (micros, rest) = fraction_us(rest);
         let zone = match rest {
             [b' ', zone @ ..] => self.zone(zone)?,
-            [] => i64::from(self.hints.utc_offset_s),
+            [] => self.local(self.day_s, seconds),
             _ => return None,
         };
         Some(moment(self.day_s, seconds - zone, micros))
@@ -82,7 +116,7 @@ impl TimeReader {
         let (day, rest) = bytes.split_first_chunk::<10>()?;
         self.iso_day(day)?;
         if rest.is_empty() {
-            return Some(moment(self.day_s, -i64::from(self.hints.utc_offset_s), 0));
+            return Some(moment(self.day_s, -self.local(self.day_s, 0), 0));
         }
         if !matches!(rest[0], b'T' | b't' | b' ' | b'_') {
             return None;
@@ -91,7 +125,7 @@ impl TimeReader {
         let (micros, rest) = fraction_us(&rest[9..]);
         let rest = rest.strip_prefix(b" ").unwrap_or(rest);
         let zone = match rest {
-            [] => i64::from(self.hints.utc_offset_s),
+            [] => self.local(self.day_s, seconds),
             b"Z" | b"z" | b"UTC" | b"GMT" => 0,
             [b'+' | b'-', ..] => self.zone(rest)?,
             _ => return None,
@@ -102,9 +136,13 @@ impl TimeReader {
     /// A day and a time of day that stand apart. IIS and most others write UTC; `is_local` times are as the hints say.
     pub(crate) fn day_and_time(&mut self, day: &[u8], time: &[u8], is_local: bool) -> Option<Timestamp> {
         let day_s = self.day(day)?;
-        let zone = if is_local { i64::from(self.hints.utc_offset_s) } else { 0 };
-        let (seconds, micros) = time_of_day(time)?;
-        Some(moment(day_s, seconds - zone, micros))
+        Some(self.moment(day_s, time_of_day(time)?, is_local))
+    }
+
+    /// A time of a day that is known.
+    pub(crate) fn moment(&mut self, day_s: i64, (seconds, micros): (i64, i64), is_local: bool) -> Timestamp {
+        let zone = if is_local { self.local(day_s, seconds) } else { 0 };
+        moment(day_s, seconds - zone, micros)
     }
 
     /// The start of `2013-07-30`, remembered.
@@ -123,7 +161,7 @@ impl TimeReader {
         if let Some(day_s) = bytes.first_chunk::<10>().filter(|_| bytes.len() == 10).and_then(|day| self.iso_day(day)) {
             return Some(day_s);
         }
-        slashed_day(bytes).or_else(|| {
+        slashed_day(bytes, self.is_day_first).or_else(|| {
             let mut with_colon = [b':'; 12];
             with_colon.get_mut(..bytes.len())?.copy_from_slice(bytes);
             (bytes.len() == 11).then(|| clf_day(&with_colon)).flatten()
@@ -132,9 +170,9 @@ impl TimeReader {
 
     /// A month by its name, a day, a year of four digits and a time of day, in whatever order:
     /// `Sun Mar 13 22:49:12 2016`, `February - 10, 2012:16:42:07`.
-    fn named_month(&self, bytes: &[u8]) -> Option<Timestamp> {
+    fn named_month(&mut self, bytes: &[u8]) -> Option<Timestamp> {
         let (mut month, mut day, mut year, mut seconds, mut micros) = (None, None, None, None, 0);
-        let mut zone = i64::from(self.hints.utc_offset_s);
+        let mut zone = None;
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -151,7 +189,7 @@ impl TimeReader {
                 _ if word.is_empty() => {
                     let is_zone = matches!(rest[0], b'+' | b'-') && seconds.is_some();
                     if let Some(offset) = is_zone.then(|| rest.get(..5).and_then(offset_s)).flatten() {
-                        zone = offset;
+                        zone = Some(offset);
                         at += 5;
                         continue;
                     }
@@ -163,41 +201,58 @@ impl TimeReader {
                     (number, 4) if year.is_none() => year = Some(number),
                     _ => return None,
                 },
-                b"UTC" | b"GMT" | b"Z" => zone = 0,
+                b"UTC" | b"GMT" | b"Z" => zone = Some(0),
                 _ if word.len() >= 3 && month.is_none() => month = month_named(&word[..3]),
                 _ => {}
             }
             at += len;
         }
-        let day_s = day_start(year?, month?, day?)?;
-        Some(moment(day_s, seconds? - zone, micros))
+        let (day_s, seconds) = (day_start(year?, month?, day?)?, seconds?);
+        let zone = zone.unwrap_or_else(|| self.local(day_s, seconds));
+        Some(moment(day_s, seconds - zone, micros))
     }
 
-    /// `Mar 24 14:02:50`, `Jan  3 09:47:02`; also RFC 5424's full times.
+    /// `Mar 24 14:02:50`, `Jan  3 09:47:02`, with a fraction, with a year; a full time, or one since 1970; and what
+    /// journald writes, the day of the week in front and the zone's name behind.
     fn syslog(&mut self, bytes: &[u8]) -> Result<Timestamp, NoTime> {
-        if let Some(time) = self.iso(bytes) {
+        if let Some(time) = self.iso(bytes).or_else(|| epoch(bytes)).or_else(|| self.weekday(bytes)) {
             return Ok(time);
         }
         let read = || {
             let month = month_named(bytes.get(..3)?)?;
             let day = digits(bytes.get(4..6)?.trim_ascii_start())?;
             let seconds = clock_s(bytes.get(7..15)?)?;
-            (bytes.len() == 15 && bytes[3] == b' ' && bytes[6] == b' ').then_some((month, day, seconds))
+            let (micros, rest) = fraction_us(&bytes[15..]);
+            (rest.is_empty() && bytes[3] == b' ' && bytes[6] == b' ').then_some((month, day, seconds, micros))
         };
-        let (month, day, seconds) = read().ok_or(NoTime::Malformed)?;
+        let Some((month, day, seconds, micros)) = read() else {
+            return self.named_month(bytes).ok_or(NoTime::Malformed);
+        };
         let until = self.hints.until.ok_or(NoTime::WithoutYear)?.micros().saturating_add(DAY_S * 1_000_000);
         let year = jiff::Timestamp::from_microsecond(until)
             .map_or(9999, |until| jiff::tz::Offset::UTC.to_datetime(until).year().unsigned_abs().into());
         // The 29th of February is four years back at most, or eight.
-        let of = |year| Some(moment(day_start(year, month, day)?, seconds - i64::from(self.hints.utc_offset_s), 0));
-        let mut times = (0..=8).filter_map(|back| of(u64::checked_sub(year, back)?));
-        times.find(|time| time.micros() <= until).ok_or(NoTime::Malformed)
+        for year in (0..=8).filter_map(|back| u64::checked_sub(year, back)) {
+            let Some(day_s) = day_start(year, month, day) else { continue };
+            let time = moment(day_s, seconds - self.local(day_s, seconds), micros);
+            if time.micros() <= until {
+                return Ok(time);
+            }
+        }
+        Err(NoTime::Malformed)
     }
 
-    fn strftime(&self, format: &str, bytes: &[u8]) -> Option<Timestamp> {
+    /// `Tue 2026-03-24 14:02:50 CET`: of zones only the world's are known by their names.
+    fn weekday(&mut self, bytes: &[u8]) -> Option<Timestamp> {
+        let rest = bytes.get(4..).filter(|_| bytes[3] == b' ' && bytes[..3].iter().all(u8::is_ascii_alphabetic))?;
+        let is_named = |rest: &&[u8]| rest.len() > 20 && rest[19] == b' ' && rest[20].is_ascii_uppercase();
+        let civil = rest.get(..19).filter(|_| is_named(&rest) && !rest.ends_with(b"UTC"));
+        self.iso(civil.unwrap_or(rest))
+    }
+
+    fn strftime(&mut self, format: &str, bytes: &[u8]) -> Option<Timestamp> {
         let parts = jiff::fmt::strtime::parse(format, bytes).ok()?;
         let civil: DateTime = parts.to_datetime().ok()?;
-        let offset = parts.offset().map_or(self.hints.utc_offset_s, jiff::tz::Offset::seconds);
         let date = civil.date();
         let day_s = day_start(
             u64::try_from(date.year()).ok()?,
@@ -205,7 +260,11 @@ impl TimeReader {
             u64::try_from(date.day()).ok()?,
         )?;
         let seconds = i64::from(civil.hour()) * 3600 + i64::from(civil.minute()) * 60 + i64::from(civil.second());
-        Some(moment(day_s, seconds - i64::from(offset), i64::from(civil.subsec_nanosecond() / 1000)))
+        let offset = match parts.offset() {
+            Some(offset) => i64::from(offset.seconds()),
+            None => self.local(day_s, seconds),
+        };
+        Some(moment(day_s, seconds - offset, i64::from(civil.subsec_nanosecond() / 1000)))
     }
 }
 
@@ -237,9 +296,18 @@ fn iso_day(bytes: &[u8]) -> Option<i64> {
     day_start(digits(&bytes[..4])?, digits(&bytes[5..7])?, digits(&bytes[8..])?)
 }
 
-/// `03/20/01`, `3/20/2001`, and, where the first number is no month, `20/03/2001`: as Windows writes days.
-fn slashed_day(bytes: &[u8]) -> Option<i64> {
-    let mut parts = bytes.split(|byte| matches!(byte, b'/' | b'.' | b'-'));
+/// `03/20/01`, `3/20/2001`, and, where the first number is no month or that is said, `20/03/2001`: as Windows writes days.
+/// With dots or dashes the day stands first, as wherever they are used.
+fn slashed_day(bytes: &[u8], is_day_first: bool) -> Option<i64> {
+    let (first, second, year, mark) = three(bytes)?;
+    let (month, day) = if is_day_first || mark != b'/' || first > 12 { (second, first) } else { (first, second) };
+    day_start(year, month, day).or_else(|| day_start(year, day, month).filter(|_| mark != b'.'))
+}
+
+/// The three numbers of a day, the year last, and what stands between them.
+fn three(bytes: &[u8]) -> Option<(u64, u64, u64, u8)> {
+    let mark = *bytes.iter().find(|byte| matches!(byte, b'/' | b'.' | b'-'))?;
+    let mut parts = bytes.split(|byte| *byte == mark);
     let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() || first.len() > 2 || second.len() > 2 || !matches!(year.len(), 2 | 4) {
         return None;
@@ -249,11 +317,12 @@ fn slashed_day(bytes: &[u8]) -> Option<i64> {
         (short, 2) => 2000 + short,
         (long, _) => long,
     };
-    let (month, day) = match (digits(first)?, digits(second)?) {
-        (day @ 13.., month) => (month, day),
-        (month, day) => (month, day),
-    };
-    day_start(year, month, day)
+    Some((digits(first)?, digits(second)?, year, mark))
+}
+
+/// The day of a date with slashes has to stand first, since it is no month.
+pub(crate) fn is_day_first(bytes: &[u8]) -> bool {
+    three(bytes).is_some_and(|(first, second, _, mark)| mark == b'/' && first > 12 && second <= 12)
 }
 
 /// `10:05:03` in seconds; a leap second is the next one.
@@ -376,7 +445,7 @@ mod tests {
         let last = date(9999, 12, 31);
         // Every 13th: all days of months and all weekdays come up, leap days too.
         while day < last {
-            let start = day.at(0, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).expect("in range").timestamp().as_second();
+            let start = day.at(0, 0, 0, 0).to_zoned(TimeZone::UTC).expect("in range").timestamp().as_second();
             let (year, month) = (day.year().unsigned_abs().into(), day.month().unsigned_abs().into());
             assert_eq!(day_start(year, month, day.day().unsigned_abs().into()), Some(start), "{day}");
             let next = day.checked_add(jiff::Span::new().days(13));
@@ -394,7 +463,8 @@ mod tests {
     fn check(clock: &Clock, text: &str, expected: Option<&str>) {
         // 2024-07-01T00:00:00Z
         let until = Some(Timestamp::from_secs(1_719_792_000));
-        let mut reader = TimeReader { hints: Hints { utc_offset_s: 3600, until }, ..TimeReader::default() };
+        let mut reader = TimeReader::default();
+        reader.set_hints(Hints { zone: TimeZone::fixed(jiff::tz::offset(1)), until });
         // Twice: what is remembered must say the same.
         for _ in 0..2 {
             let read = reader.read(clock, text.as_bytes()).ok();
@@ -430,7 +500,38 @@ mod tests {
         check(&Clock::Syslog, "Dec 31 23:59:59", Some("2023-12-31T22:59:59Z"));
         check(&Clock::Syslog, "Feb 29 12:00:00", Some("2024-02-29T11:00:00Z"));
         check(&Clock::Syslog, "Feb 30 12:00:00", None);
+        check(&Clock::Syslog, "Mar 24 14:02:50.123456", Some("2024-03-24T13:02:50.123456Z"));
+        check(&Clock::Syslog, "Mar 24 2020 14:02:50", Some("2020-03-24T13:02:50Z"));
+        check(&Clock::Syslog, "Tue 2026-03-24 14:02:50 CET", Some("2026-03-24T13:02:50Z"));
+        check(&Clock::Syslog, "Tue 2026-03-24 14:02:50 UTC", Some("2026-03-24T14:02:50Z"));
+        check(&Clock::Syslog, "2026-03-24T14:02:50+0200", Some("2026-03-24T12:02:50Z"));
+        check(&Clock::Syslog, "1703373474.815560", Some("2023-12-23T23:17:54.81556Z"));
+        check(&Clock::Epoch, "[17/May/2015:10:05:03 +0200]", Some("2015-05-17T08:05:03Z"));
         check(&Clock::Strftime("%d.%m.%Y %H:%M".into()), "17.05.2015 10:05", Some("2015-05-17T09:05:00Z"));
+    }
+
+    #[test]
+    fn times_without_a_zone_are_of_the_one_that_is_said_summer_and_winter() {
+        let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
+        let zone = TimeZone::posix(rule).expect("a zone");
+        let mut reader = TimeReader::default();
+        reader.set_hints(Hints { zone, until: Some(Timestamp::from_secs(1_780_000_000)) });
+        let mut read = |clock: &Clock, text: &str| {
+            let time = reader.read(clock, text.as_bytes()).expect("a time").micros();
+            jiff::Timestamp::from_microsecond(time).expect("in range").to_string()
+        };
+        assert_eq!(read(&Clock::Iso, "2026-01-15 10:00:00"), "2026-01-15T09:00:00Z");
+        assert_eq!(read(&Clock::Iso, "2026-07-15 10:00:00"), "2026-07-15T08:00:00Z");
+        assert_eq!(read(&Clock::Clf, "29/Mar/2026:01:59:59"), "2026-03-29T00:59:59Z");
+        assert_eq!(read(&Clock::Clf, "29/Mar/2026:03:00:00"), "2026-03-29T01:00:00Z");
+        assert_eq!(read(&Clock::Clf, "25/Oct/2026:02:30:00"), "2026-10-25T00:30:00Z", "the first of two");
+        assert_eq!(
+            read(&Clock::Clf, "25/Oct/2026:02:30:00 +0100"),
+            "2026-10-25T01:30:00Z",
+            "a zone that is named counts"
+        );
+        assert_eq!(read(&Clock::Syslog, "Mar 28 10:00:00"), "2026-03-28T09:00:00Z");
+        assert_eq!(read(&Clock::Syslog, "Mar 30 10:00:00"), "2026-03-30T08:00:00Z");
     }
 
     #[test]
@@ -441,6 +542,14 @@ mod tests {
         }
         assert_eq!(reader.day(b"20/03/2015"), day_start(2015, 3, 20), "no month is the 20th");
         assert_eq!(reader.day(b"2015-3-2"), None);
+        for text in ["02.03.2015", "2.3.15", "02-03-2015"] {
+            assert_eq!(reader.day(text.as_bytes()), day_start(2015, 3, 2), "{text}: the day stands first");
+        }
+        assert_eq!(reader.day(b"03-20-2015"), day_start(2015, 3, 20));
+        assert_eq!(reader.day(b"03.20.2015"), None);
+        reader.is_day_first = true;
+        assert_eq!(reader.day(b"02/03/2015"), day_start(2015, 3, 2));
+        assert!(is_day_first(b"20/03/2015") && !is_day_first(b"03/20/2015") && !is_day_first(b"2015-20-03"));
         assert_eq!(time_of_day(b"7:55:20"), Some((28_520, 0)));
         assert_eq!(time_of_day(b"07:55:20.25"), Some((28_520, 250_000)));
         assert_eq!(time_of_day(b"07:55"), None);

@@ -69,6 +69,12 @@ pub(crate) fn json(bytes: &[u8]) -> Cow<'_, str> {
             Some(b'b') => 8,
             Some(b'f') => 12,
             Some(mark @ (b'"' | b'\\' | b'/')) => *mark,
+            // nginx's own, which is none of JSON's.
+            Some(b'x' | b'X') if let Some(byte) = hex_pair(&rest[2..]) => {
+                plain.push(byte);
+                rest = &rest[4..];
+                continue;
+            }
             Some(b'u') => {
                 let (letter, len) = unicode(rest);
                 plain.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
@@ -134,6 +140,10 @@ fn percent_once(bytes: &[u8]) -> Vec<u8> {
     }
     plain.extend_from_slice(rest);
     plain
+}
+
+fn hex_pair(digits: &[u8]) -> Option<u8> {
+    Some(hex(*digits.first()?)? << 4 | hex(*digits.get(1)?)?)
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -1,8 +1,9 @@
 //! One small log per file of `cases`. Its first lines may say what is known beforehand: `!format NAME`, `!until TIME`,
-//! `!offset SECONDS`, `!replace X HH` (each X is the byte HH). What was read is in the snapshot of the same name.
+//! `!zone POSIX` (as in `TZ`), `!replace X HH` (each X is the byte HH). What was read is in the snapshot of the same name.
 
 use std::path::Path;
 
+use jiff::tz::TimeZone;
 use visitlog_core::Timestamp;
 use visitlog_logs::{Format, Hints, detect};
 
@@ -34,13 +35,13 @@ fn run(case: &[u8]) -> String {
                 let until: jiff::Timestamp = value.parse().expect("a time");
                 hints.until = Some(Timestamp::from_micros(until.as_microsecond()));
             }
-            "offset" => hints.utc_offset_s = value.parse().expect("seconds"),
+            "zone" => hints.zone = TimeZone::posix(value).expect("a zone"),
             "replace" => {
                 let (mark, byte) = value.split_once(' ').expect("a mark and a byte");
                 let byte = u8::from_str_radix(byte, 16).expect("a byte");
                 text.iter_mut().filter(|other| **other == mark.as_bytes()[0]).for_each(|other| *other = byte);
             }
-            other => panic!("{other}: format, until, offset or replace expected"),
+            other => panic!("{other}: format, until, zone or replace expected"),
         }
     }
     let format = match format {

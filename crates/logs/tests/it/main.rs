@@ -3,6 +3,7 @@
 mod cases;
 mod formats;
 mod inputs;
+mod people;
 mod property;
 mod shared;
 

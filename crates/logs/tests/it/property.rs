@@ -1,5 +1,6 @@
 //! Any bytes: nothing panics, every line is counted once, and chunks say what the whole says.
 
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use visitlog_core::Timestamp;
 use visitlog_logs::{Common, Format, Hints, Parsed, Parser, Tally, Wanted, detect};
@@ -78,7 +79,8 @@ proptest! {
         let _ = detect(&text, "text");
         for format in formats(&text) {
             let until = Some(Timestamp::from_secs(1_719_792_000));
-            let mut parser = Parser::new(&format, Wanted::all()).with_hints(Hints { utc_offset_s: 3600, until });
+            let hints = Hints { zone: TimeZone::fixed(jiff::tz::offset(1)), until };
+            let mut parser = Parser::new(&format, Wanted::all()).with_hints(hints.clone());
             let mut chunks = chunks_of(&text);
             let mut tally = Tally::default();
             while let Some(chunk) = chunks.next_chunk(Vec::new()).expect("read") {

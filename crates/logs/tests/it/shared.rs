@@ -72,6 +72,6 @@ fn report(file: &Path) -> String {
 }
 
 #[expect(clippy::print_stderr, reason = "that a test skips is for whoever runs it")]
-fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }

@@ -95,7 +95,7 @@ impl LogFile {
 
     /// What reads its lines.
     pub(super) fn parser(&self, wanted: Wanted) -> Parser {
-        Parser::new(&self.format, wanted).with_hints(self.hints)
+        Parser::new(&self.format, wanted).with_hints(self.hints.clone())
     }
 
     /// Takes all `#Fields` of the file for its columns, not only those at its start.
