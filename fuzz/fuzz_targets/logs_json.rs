@@ -1,4 +1,4 @@
-//! Logs of JSON objects: every line is accounted for, and memory stays in proportion.
+//! Logs of JSON objects, of key=value, and of values whose names are in the first line: every line is accounted for, and memory stays in proportion.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use visitlog_fuzz::bounded;
 use visitlog_fuzz::logs::check;
 use visitlog_logs::Format;
 
-const NAMES: [&str; 5] = ["json", "caddy", "traefik", "cloudflare", "azure_gateway"];
+const NAMES: [&str; 8] = ["json", "caddy", "traefik", "cloudflare", "azure_gateway", "logfmt", "csv", "docker+json"];
 
 /// A key of a few characters becomes a column, and its path is as long as those of all objects around it.
 const BYTES_PER_BYTE: usize = 1024;

@@ -12,7 +12,18 @@ use visitlog_logs::Format;
 static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
     let named: Vec<Format> = Format::all().into_iter().filter(|format| !format.is_self_describing()).collect();
     let names = named.iter().map(|format| format!("syslog+{}", format.name()));
-    let strings = ["%v %a %{%d.%m.%Y %H:%M}t %m %U%q %>s %{ms}T", "$remote_addr|$msec|$request|$status|$request_time"];
+    let around =
+        ["docker", "cri", "compose", "pod", "time", "grep", "quote", "words2", "grep+syslog", "json.message+cri"];
+    let names = names.chain(around.map(|wrap| format!("{wrap}+combined")));
+    let strings = [
+        "%v %a %{%d.%m.%Y %H:%M}t %m %U%q %>s %{ms}T",
+        "$remote_addr|$msec|$request|$status|$request_time",
+        "%a;%q;%r;%s;%S;%t;%D;%I;%{Referer}i",
+        "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %hr %{+Q}r",
+        "[%START_TIME%] \"%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %DURATION% \"%REQ(X-FORWARDED-FOR)%\"",
+        "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt",
+        "#Fields: time c-ip cs-method cs-uri-stem cs-uri-query sc-status",
+    ];
     let others = names.chain(strings.map(str::to_owned)).map(|name| Format::named(&name).expect("a format"));
     named.iter().cloned().chain(others).collect()
 });

@@ -22,10 +22,12 @@ pub(crate) fn formats() -> anyhow::Result<ExitCode> {
         _ = writeln!(text, "{:<width$}  {}", format.name(), format.description());
     }
     text.push_str(
-        "\nA file's format is told by its first lines: the format that reads most of them, with the most specific values,\n\
-         is taken, and `visitlog describe FILE` says why. --format takes a name of this list, or the string of nginx's\n\
-         log_format or Apache's LogFormat as it stands in the server's configuration. A name behind `syslog+` is that\n\
-         format behind syslog's time, host and program. Files may be compressed: gzip, bzip2, zstd.\n",
+        "\nA file's format is told by its first lines: the one whose values make most sense is taken, and `visitlog describe\n\
+         FILE` says why, and what is left unread. --format takes a name of this list, or the format string of nginx, Apache,\n\
+         HAProxy, Envoy, Squid, Tomcat or gunicorn as it stands in the server's configuration, or a #Fields: line for W3C logs\n\
+         without their header. What stands around lines is taken off: `syslog+combined` is that format behind syslog's time,\n\
+         host and program; there are docker, cri, compose, pod, time, grep, quote, words1 to words3, and json.KEY too. Files\n\
+         may be compressed: gzip, bzip2, zstd.\n",
     );
     out::print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -34,7 +36,9 @@ pub(crate) fn formats() -> anyhow::Result<ExitCode> {
 /// What files are.
 pub(crate) fn describe(args: &DescribeArgs) -> anyhow::Result<ExitCode> {
     for (at, pattern) in args.files.iter().enumerate() {
-        for (next, description) in logs::describe(pattern, args.format.as_deref())?.iter().enumerate() {
+        for (next, description) in
+            logs::describe(pattern, args.format.as_deref(), &args.hints.hints())?.iter().enumerate()
+        {
             let gap = if at + next > 0 { "\n" } else { "" };
             out::print(&(gap.to_owned() + &one(description)))?;
         }

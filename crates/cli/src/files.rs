@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use visitlog_logs::Reject;
+use visitlog_logs::{Hints, Reject};
 use visitlog_server::warehouse::logs::{FileOptions, Files, OnReject, Verdict, WithFiles};
 use visitlog_server::warehouse::sql::{Dialect, Prepared, SqlSettings};
 use visitlog_server::warehouse::{Limits, Runner, WarehouseSettings};
@@ -19,7 +19,11 @@ use crate::{client, folder, statement};
 const VERDICTS_MAX: usize = 10;
 
 /// How files are read, and where rejected lines go.
-pub(crate) fn options(args: &LogArgs, dialect: Dialect) -> anyhow::Result<(FileOptions, Option<Arc<RejectFile>>)> {
+pub(crate) fn options(
+    args: &LogArgs,
+    hints: Hints,
+    dialect: Dialect,
+) -> anyhow::Result<(FileOptions, Option<Arc<RejectFile>>)> {
     let rejects = args.rejects.as_deref().map(RejectFile::create).transpose()?.map(Arc::new);
     let on_reject = rejects.clone().map(|rejects| {
         Arc::new(move |reject: &Reject| {
@@ -29,6 +33,7 @@ pub(crate) fn options(args: &LogArgs, dialect: Dialect) -> anyhow::Result<(FileO
     });
     let options = FileOptions {
         format: args.format.clone(),
+        hints,
         max_errors: args.max_errors,
         on_reject,
         dialect,

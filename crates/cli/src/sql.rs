@@ -27,7 +27,7 @@ pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         DialectArg::Logparser => Dialect::LogParser,
     };
     let prepared = Prepared { params: params(&values)?, dialect, ..Prepared::of(&args.sql) };
-    let (options, rejects) = files::options(&args.logs, dialect)?;
+    let (options, rejects) = files::options(&args.logs, args.hints.hints(), dialect)?;
     if let Some(found) = Files::open(&args.sql, &options)? {
         return files::query(args, found, rejects, prepared);
     }

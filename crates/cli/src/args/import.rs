@@ -47,9 +47,11 @@ pub(crate) struct SourceArgs {
     /// The site of lines that name no host
     #[arg(long, value_name = "NAME")]
     pub(crate) site: Option<String>,
-    /// The logs' format: a name, or a log_format of nginx or a LogFormat of Apache as it stands [default: by content]
+    /// The logs' format: a name, the format string of the server's configuration, or a `#Fields:` line [default: by content]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
+    #[command(flatten)]
+    pub(crate) hints: super::HintArgs,
     /// What tells visitors apart: cookie:NAME, url:PARAMETER, ip+ua or ip
     #[arg(long, value_name = "WHAT", default_value = "ip+ua")]
     pub(crate) identity: Identify,

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
 use visitlog_core::VisitorId;
+use visitlog_logs::{DurationUnit, Hints};
 
 use super::PageArgs;
 
@@ -43,8 +45,8 @@ pub(crate) struct TablesArgs {
 /// How log files are read.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// The format of log files: a name (see `visitlog formats`), or nginx's log_format or Apache's LogFormat as it stands
-    /// [default: each file's own, told by its content]
+    /// The format of log files: a name (see `visitlog formats`), or the format string of the server's configuration as it
+    /// stands, or a `#Fields:` line [default: each file's own, told by its content]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
     /// A file for the lines of logs that are rejected, as lines of JSON
@@ -53,6 +55,40 @@ pub(crate) struct LogArgs {
     /// Fail when more lines of a log are rejected [default: any number is let pass]
     #[arg(long, value_name = "N")]
     pub(crate) max_errors: Option<u64>,
+}
+
+/// What logs may leave out.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct HintArgs {
+    /// The zone of times of logs that name none, as Europe/Berlin, +02:00 or system [default: UTC]
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub(crate) tz: Option<TimeZone>,
+    /// The unit of durations of logs that don't say theirs: s, ms, us or ns [default: told by the format, or by their size]
+    #[arg(long, value_name = "UNIT", value_parser = unit)]
+    pub(crate) duration_unit: Option<DurationUnit>,
+}
+
+impl HintArgs {
+    /// For whoever reads the logs.
+    pub(crate) fn hints(&self) -> Hints {
+        let zone = self.tz.clone().unwrap_or(TimeZone::UTC);
+        Hints { zone, unit: self.duration_unit, ..Hints::default() }
+    }
+}
+
+fn zone(text: &str) -> Result<TimeZone, String> {
+    if text.eq_ignore_ascii_case("system") {
+        return Ok(TimeZone::system());
+    }
+    let moment = format!("2000-01-01T00:00:00{text}");
+    let offset = || jiff::fmt::temporal::Pieces::parse(&moment).ok()?.to_numeric_offset();
+    let named =
+        TimeZone::get(text).ok().or_else(|| offset().map(TimeZone::fixed)).or_else(|| TimeZone::posix(text).ok());
+    named.ok_or_else(|| format!("a zone such as Europe/Berlin, +02:00 or system expected, {text:?} found"))
+}
+
+fn unit(text: &str) -> Result<DurationUnit, String> {
+    DurationUnit::named(text).ok_or_else(|| format!("s, ms, us or ns expected, {text:?} found"))
 }
 
 /// In whose SQL a statement is written.
@@ -118,6 +154,8 @@ pub(crate) struct QueryArgs {
     pub(crate) whose: PerhapsWhose,
     #[command(flatten)]
     pub(crate) logs: LogArgs,
+    #[command(flatten)]
+    pub(crate) hints: HintArgs,
     /// In whose SQL it is written
     #[arg(long, value_enum, default_value_t)]
     pub(crate) dialect: DialectArg,
@@ -188,6 +226,8 @@ pub(crate) struct DescribeArgs {
     /// The format [default: each file's own, told by its content]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
+    #[command(flatten)]
+    pub(crate) hints: HintArgs,
 }
 
 /// Whom it is about.

@@ -28,6 +28,7 @@ pub(super) struct Setup {
     pub(super) data: PathBuf,
     pub(super) tables: WarehouseSettings,
     format: Option<Format>,
+    hints: Hints,
     enricher: Arc<Enricher>,
 }
 
@@ -60,14 +61,15 @@ impl Setup {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
         let tables = folder::settings(&args.tables);
         let data = args.data.clone();
-        Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, enricher })
+        let hints = args.hints.hints();
+        Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, hints, enricher })
     }
 
     pub(super) fn read_settings(&self, takes_open_lines: bool) -> ReadSettings {
         let format = self.format.clone();
         ReadSettings {
             format,
-            hints: Hints { until: Some(now()), ..Hints::default() },
+            hints: Hints { until: Some(now()), ..self.hints.clone() },
             takes_open_lines,
             threads: self.threads,
         }

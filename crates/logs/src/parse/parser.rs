@@ -50,6 +50,9 @@ impl Parser {
     /// The same, told what times leave out.
     #[must_use]
     pub fn with_hints(mut self, hints: Hints) -> Self {
+        if let Some(unit) = hints.unit {
+            self.reader.format = self.reader.format.with_unit(unit);
+        }
         self.reader.times.set_hints(hints);
         self
     }

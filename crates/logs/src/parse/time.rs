@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use visitlog_core::Timestamp;
 
 use super::number::{digits, fraction_us};
-use crate::format::Clock;
+use crate::format::{Clock, DurationUnit};
 
 const DAY_S: i64 = 86_400;
 
@@ -18,11 +18,13 @@ pub struct Hints {
     /// Of times that have no year (syslog), the last one is meant that is not after this, but for a day: the clocks of the
     /// machines that write and that say this may differ.
     pub until: Option<Timestamp>,
+    /// The unit of durations that don't say theirs, whatever the format takes them for.
+    pub unit: Option<DurationUnit>,
 }
 
 impl Default for Hints {
     fn default() -> Self {
-        Self { zone: TimeZone::UTC, until: None }
+        Self { zone: TimeZone::UTC, until: None, unit: None }
     }
 }
 
@@ -464,7 +466,7 @@ mod tests {
         // 2024-07-01T00:00:00Z
         let until = Some(Timestamp::from_secs(1_719_792_000));
         let mut reader = TimeReader::default();
-        reader.set_hints(Hints { zone: TimeZone::fixed(jiff::tz::offset(1)), until });
+        reader.set_hints(Hints { zone: TimeZone::fixed(jiff::tz::offset(1)), until, unit: None });
         // Twice: what is remembered must say the same.
         for _ in 0..2 {
             let read = reader.read(clock, text.as_bytes()).ok();
@@ -515,7 +517,7 @@ mod tests {
         let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
         let zone = TimeZone::posix(rule).expect("a zone");
         let mut reader = TimeReader::default();
-        reader.set_hints(Hints { zone, until: Some(Timestamp::from_secs(1_780_000_000)) });
+        reader.set_hints(Hints { zone, until: Some(Timestamp::from_secs(1_780_000_000)), unit: None });
         let mut read = |clock: &Clock, text: &str| {
             let time = reader.read(clock, text.as_bytes()).expect("a time").micros();
             jiff::Timestamp::from_microsecond(time).expect("in range").to_string()

@@ -1,11 +1,11 @@
 //! One small log per file of `cases`. Its first lines may say what is known beforehand: `!format NAME`, `!until TIME`,
-//! `!zone POSIX` (as in `TZ`), `!replace X HH` (each X is the byte HH). What was read is in the snapshot of the same name.
+//! `!zone POSIX` (as in `TZ`), `!unit UNIT`, `!replace X HH` (each X is the byte HH). What was read is in the snapshot of the same name.
 
 use std::path::Path;
 
 use jiff::tz::TimeZone;
 use visitlog_core::Timestamp;
-use visitlog_logs::{Format, Hints, detect};
+use visitlog_logs::{DurationUnit, Format, Hints, detect};
 
 use crate::describe_text;
 
@@ -36,12 +36,13 @@ fn run(case: &[u8]) -> String {
                 hints.until = Some(Timestamp::from_micros(until.as_microsecond()));
             }
             "zone" => hints.zone = TimeZone::posix(value).expect("a zone"),
+            "unit" => hints.unit = DurationUnit::named(value),
             "replace" => {
                 let (mark, byte) = value.split_once(' ').expect("a mark and a byte");
                 let byte = u8::from_str_radix(byte, 16).expect("a byte");
                 text.iter_mut().filter(|other| **other == mark.as_bytes()[0]).for_each(|other| *other = byte);
             }
-            other => panic!("{other}: format, until, zone or replace expected"),
+            other => panic!("{other}: format, until, zone, unit or replace expected"),
         }
     }
     let format = match format {

@@ -79,7 +79,7 @@ proptest! {
         let _ = detect(&text, "text");
         for format in formats(&text) {
             let until = Some(Timestamp::from_secs(1_719_792_000));
-            let hints = Hints { zone: TimeZone::fixed(jiff::tz::offset(1)), until };
+            let hints = Hints { zone: TimeZone::fixed(jiff::tz::offset(1)), until, unit: None };
             let mut parser = Parser::new(&format, Wanted::all()).with_hints(hints.clone());
             let mut chunks = chunks_of(&text);
             let mut tally = Tally::default();

@@ -39,22 +39,22 @@ fn type_of(kind: Kind) -> DataType {
     }
 }
 
-/// The union of the columns of some formats. Where they don't agree on what a column holds, it is text.
+/// The union of the columns of some formats. Where they don't agree on what a column holds, it is what holds
+/// both: a fraction, or text.
 pub(super) fn schema<'a>(formats: impl IntoIterator<Item = &'a Format>) -> SchemaRef {
-    let mut own: Vec<(String, DataType)> = Vec::new();
+    let mut own: Vec<(String, Kind)> = Vec::new();
     for column in formats.into_iter().flat_map(Format::columns) {
-        let kind = type_of(column.kind);
+        let kind = column.kind;
         let is_taken =
             Common::ALL.iter().any(|common| common.name() == &*column.name) || [LINE, FILE].contains(&&*column.name);
         match own.iter_mut().find(|(name, _)| *name == *column.name) {
             _ if is_taken => {}
             None => own.push((column.name.to_string(), kind)),
-            Some((_, known)) if *known != kind => *known = DataType::Utf8,
-            Some(_) => {}
+            Some((_, known)) => *known = known.with(kind),
         }
     }
     let common = Common::ALL.map(|common| Field::new(common.name(), type_of(common.kind()), true));
-    let own = own.into_iter().map(|(name, kind)| Field::new(name, kind, true));
+    let own = own.into_iter().map(|(name, kind)| Field::new(name, type_of(kind), true));
     let place = [Field::new(LINE, DataType::Int64, false), Field::new(FILE, DataType::Utf8, false)];
     Arc::new(Schema::new(common.into_iter().chain(own).chain(place).collect::<Vec<_>>()))
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use visitlog_logs::input::Line;
-use visitlog_logs::{Common, Format, Input, Row, Tally, Wanted};
+use visitlog_logs::{Common, Format, Hints, Input, Row, Tally, Wanted};
 
 use super::build::Placed;
 use super::columns::From;
@@ -44,9 +44,9 @@ pub struct DescribedColumn {
 ///
 /// # Errors
 /// When they are not there, can't be read, or are of no known format.
-pub fn describe(pattern: &str, format: Option<&str>) -> Result<Vec<Description>, FilesError> {
+pub fn describe(pattern: &str, format: Option<&str>, hints: &Hints) -> Result<Vec<Description>, FilesError> {
     let format = format.map(Format::named).transpose()?;
-    Input::find(&[pattern])?.into_iter().map(|input| one(LogFile::open(input, format.as_ref())?)).collect()
+    Input::find(&[pattern])?.into_iter().map(|input| one(LogFile::open(input, format.as_ref(), hints)?)).collect()
 }
 
 fn one(file: LogFile) -> Result<Description, FilesError> {

@@ -28,6 +28,9 @@ const W3C: &str = "w3c";
 pub struct FileOptions {
     /// The format of all files: a name, or a format string of nginx or Apache. Default: each file's own, by its content.
     pub format: Option<String>,
+    /// What is known of the files that they don't say themselves: their zone, the unit of their durations. (When files
+    /// were written last is looked at.)
+    pub hints: Hints,
     /// How many lines of a table may be rejected. Default: any number.
     pub max_errors: Option<u64>,
     /// Takes the lines that are rejected.
@@ -71,7 +74,7 @@ pub(super) struct LogFile {
 
 impl LogFile {
     /// Looks at a file.
-    pub(super) fn open(input: Input, format: Option<&Format>) -> Result<Self, FilesError> {
+    pub(super) fn open(input: Input, format: Option<&Format>, hints: &Hints) -> Result<Self, FilesError> {
         let mut chunks = input.open()?;
         let sample = chunks.sample()?;
         let (format, because) = match format {
@@ -82,7 +85,7 @@ impl LogFile {
                 (found.format, found.because)
             }
         };
-        let hints = Hints { until: Some(changed(&input)), ..Hints::default() };
+        let hints = Hints { until: Some(changed(&input)), ..hints.clone() };
         let opened = Mutex::new(input.path().is_none().then_some(chunks));
         Ok(Self { input, format, because, hints, opened })
     }
@@ -226,7 +229,7 @@ impl Files {
         let format = own.map(Format::named).transpose()?;
         let mut logs = Vec::new();
         for input in Input::find(&patterns)? {
-            let mut file = LogFile::open(input, format.as_ref())?;
+            let mut file = LogFile::open(input, format.as_ref(), &options.hints)?;
             if wants_all_fields && file.format.name() == W3C {
                 file.find_all_fields()?;
             }
