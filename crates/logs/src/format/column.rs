@@ -159,6 +159,41 @@ pub(crate) enum Clock {
     Syslog,
 }
 
+/// The unit of durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurationUnit {
+    /// `s`
+    Seconds,
+    /// `ms`
+    Millis,
+    /// `us`
+    Micros,
+    /// `ns`
+    Nanos,
+}
+
+impl DurationUnit {
+    /// The unit of a name: `s`, `ms`, `us` or `ns`.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "s" => Self::Seconds,
+            "ms" => Self::Millis,
+            "us" => Self::Micros,
+            "ns" => Self::Nanos,
+            _ => return None,
+        })
+    }
+
+    pub(crate) const fn unit(self) -> Unit {
+        match self {
+            Self::Seconds => Unit::Seconds,
+            Self::Millis => Unit::Millis,
+            Self::Micros => Unit::Micros,
+            Self::Nanos => Unit::Nanos,
+        }
+    }
+}
+
 /// The unit of a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::column::{Column, Common, Unit};
+use super::column::{Column, Common, DurationUnit, Unit};
 use super::json::Keys;
 use super::layout::{Layout, add_columns};
 use super::shape::Shape;
@@ -127,43 +127,11 @@ impl Format {
     /// The same, told the unit of its durations: they count in it whatever their field says, but for values that say theirs.
     #[must_use]
     pub fn with_unit(&self, unit: DurationUnit) -> Self {
-        let unit = match unit {
-            DurationUnit::Seconds => Unit::Seconds,
-            DurationUnit::Millis => Unit::Millis,
-            DurationUnit::Micros => Unit::Micros,
-            DurationUnit::Nanos => Unit::Nanos,
-        };
-        Self(Arc::new(Inner { unit: Some(unit), ..Inner::clone(&self.0) }))
+        Self(Arc::new(Inner { unit: Some(unit.unit()), ..Inner::clone(&self.0) }))
     }
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.0
-    }
-}
-
-/// The unit of durations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DurationUnit {
-    /// `s`
-    Seconds,
-    /// `ms`
-    Millis,
-    /// `us`
-    Micros,
-    /// `ns`
-    Nanos,
-}
-
-impl DurationUnit {
-    /// The unit of a name: `s`, `ms`, `us` or `ns`.
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "s" => Self::Seconds,
-            "ms" => Self::Millis,
-            "us" => Self::Micros,
-            "ns" => Self::Nanos,
-            _ => return None,
-        })
     }
 }
 

@@ -20,9 +20,9 @@ mod words;
 mod wrap;
 
 pub(crate) use column::{Clock, Meaning, Unit};
-pub use column::{Column, Common, Kind};
+pub use column::{Column, Common, DurationUnit, Kind};
+pub use inner::Format;
 pub(crate) use inner::{Asides, Body, Escapes, Inner};
-pub use inner::{DurationUnit, Format};
 pub(crate) use json::{Keys, Syntax, is_part};
 pub(crate) use layout::Layout;
 pub use named::FormatError;
