@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Query(Box<QueryArgs>),
     /// List the formats of log files that are read
     Formats,
+    /// List the functions that SQL has for logs and visits, and LogParser's
+    Functions(FunctionsArgs),
     /// Say what log files are: format, columns, a row, how many lines are read
     Describe(DescribeArgs),
     /// What visitors did, as numbers: visits, pages, sources, countries, devices, actions

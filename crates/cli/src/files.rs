@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use visitlog_logs::{Hints, Reject};
 use visitlog_server::warehouse::logs::{FileOptions, Files, OnReject, Verdict, WithFiles};
-use visitlog_server::warehouse::sql::{Dialect, Prepared, SqlSettings};
+use visitlog_server::warehouse::sql::{Dialect, FixedCatalog, Prepared, SqlError, SqlSettings};
 use visitlog_server::warehouse::{Limits, Runner, WarehouseSettings};
 
 use crate::args::{LogArgs, QueryArgs};
@@ -55,6 +55,26 @@ pub(crate) fn none(args: &LogArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Runs a statement that names neither files nor a folder: it may do without tables.
+pub(crate) fn nothing(args: &QueryArgs, prepared: Prepared) -> anyhow::Result<ExitCode> {
+    let (format, width) = (statement::format(&args.written)?, statement::width());
+    let settings = SqlSettings {
+        limits: statement::limits(&args.limits),
+        zone: Some(jiff::tz::TimeZone::system()),
+        pages: Arc::new(args.pages.params()),
+        ..SqlSettings::default()
+    };
+    let runner = Runner::open(&settings)?;
+    let done =
+        statement::print_parts(runner.run(Arc::new(FixedCatalog::default()), prepared, format, width), &args.written);
+    done.map_err(|error| match error.downcast_ref::<SqlError>() {
+        Some(SqlError::UnknownTable { name, .. }) => {
+            anyhow!("no table {name} here: --data DIR or --server URL expected, or a file's name, as FROM access.log")
+        }
+        _ => error,
+    })
+}
+
 /// Runs a statement that names files.
 pub(crate) fn query(
     args: &QueryArgs,
@@ -72,7 +92,7 @@ pub(crate) fn query(
         rows: args.limits.query_rows.unwrap_or(u64::MAX),
         ..statement::limits(&args.limits)
     };
-    let (format, width) = (statement::format(args.written.output), statement::width());
+    let (format, width) = (statement::format(&args.written)?, statement::width());
     let zone = Some(jiff::tz::TimeZone::system());
     let pages = Arc::new(args.pages.params());
     let done = match &args.whose.data {

@@ -13,7 +13,11 @@ mod files;
 #[cfg(feature = "warehouse")]
 mod folder;
 #[cfg(feature = "warehouse")]
+mod functions;
+#[cfg(feature = "warehouse")]
 mod import;
+#[cfg(feature = "warehouse")]
+mod into;
 mod journal;
 mod log;
 mod look;
@@ -66,11 +70,13 @@ fn main() -> ExitCode {
         #[cfg(feature = "warehouse")]
         Command::Visit(args) => look::visit(&args),
         #[cfg(feature = "warehouse")]
-        Command::Query(args) => sql::query(&args),
+        Command::Query(args) => sql::query(*args),
         #[cfg(feature = "warehouse")]
         Command::Describe(args) => describe::describe(&args),
         #[cfg(feature = "warehouse")]
         Command::Formats => describe::formats(),
+        #[cfg(feature = "warehouse")]
+        Command::Functions(args) => functions::functions(&args),
         #[cfg(feature = "warehouse")]
         Command::Report(args) => sql::report(&args),
         #[cfg(feature = "warehouse")]
@@ -88,6 +94,7 @@ fn main() -> ExitCode {
         | Command::Export(_)
         | Command::Sinks(_)
         | Command::Describe(_)
+        | Command::Functions(_)
         | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
         Command::Journal(args) => journal::run(&args),

@@ -12,27 +12,35 @@ use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::logs::Files;
 use visitlog_server::warehouse::report::{Kind, Report};
 use visitlog_server::warehouse::sql::outputs::Format;
-use visitlog_server::warehouse::sql::{Dialect, Prepared, params};
+use visitlog_server::warehouse::sql::{Dialect, Prepared, params, take_target};
 
 use crate::args::{DialectArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
 use crate::client::{agent, message, server, went_well};
 use crate::statement::{format, limits, print_parts, width};
 use crate::written::Written;
-use crate::{files, folder};
+use crate::{files, folder, into};
 
-pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn query(mut args: QueryArgs) -> anyhow::Result<ExitCode> {
     let values: Vec<Value> = args.param.iter().map(|text| Value::from(text.as_str())).collect();
     let dialect = match args.dialect {
         DialectArg::Sql => Dialect::Sql,
         DialectArg::Logparser => Dialect::LogParser,
     };
+    if let Some((target, sql)) = take_target(&args.sql, dialect) {
+        into::aim(&target, &mut args.written)?;
+        args.sql = sql;
+    }
+    let args = &args;
     let prepared = Prepared { params: params(&values)?, dialect, ..Prepared::of(&args.sql) };
     let (options, rejects) = files::options(&args.logs, args.hints.hints(), dialect)?;
     if let Some(found) = Files::open(&args.sql, &options)? {
         return files::query(args, found, rejects, prepared);
     }
     files::none(&args.logs)?;
-    let format = format(args.written.output);
+    if args.whose.data.is_none() && args.whose.server.is_none() {
+        return files::nothing(args, prepared);
+    }
+    let format = format(&args.written)?;
     let whose = Whose { data: args.whose.data.clone(), server: args.whose.server.clone() };
     match server(&whose)? {
         Some(base) => {
@@ -54,7 +62,7 @@ pub(crate) fn query(args: &QueryArgs) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args);
-    let format = format(args.written.output);
+    let format = format(&args.written)?;
     match server(&args.whose)? {
         Some(base) => {
             let url = format!("{base}/api/v1/reports/{}", args.name);
@@ -131,5 +139,5 @@ fn from_folder(
         ..folder::settings(tables)
     };
     let (_local, _sinks, warehouse) = folder::open_warehouse(data, &settings)?;
-    print_parts(warehouse.run_with(None, prepared, format(written.output), width()), written)
+    print_parts(warehouse.run_with(None, prepared, format(written)?, width()), written)
 }

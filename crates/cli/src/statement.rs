@@ -1,7 +1,9 @@
 //! A statement: what it may take, and where its result goes.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use visitlog_server::warehouse::sql::outputs::{CHART_WIDTH, Format};
 use visitlog_server::warehouse::{Limits, Parts};
 
@@ -20,16 +22,26 @@ pub(crate) fn limits(args: &LimitArgs) -> Limits {
     }
 }
 
-pub(crate) const fn format(format: FormatArg) -> Format {
-    match format {
-        FormatArg::Table => Format::Table,
-        FormatArg::Csv => Format::Csv,
-        FormatArg::Tsv => Format::Tsv,
-        FormatArg::Json => Format::Json,
-        FormatArg::Ndjson => Format::Ndjson,
-        FormatArg::Parquet => Format::Parquet,
-        FormatArg::Chart => Format::Chart,
-    }
+/// The format of a result.
+pub(crate) fn format(written: &WrittenArgs) -> anyhow::Result<Format> {
+    let is_file = written.out.is_some() || !std::io::stdout().is_terminal();
+    Ok(match (written.output, written.raw) {
+        (FormatArg::Csv | FormatArg::Tsv, true) if !is_file => {
+            bail!(
+                "--raw is nothing for a terminal, which would obey what strangers wrote: --out FILE, or a pipe, expected"
+            )
+        }
+        (FormatArg::Csv, true) => Format::RawCsv,
+        (FormatArg::Tsv, true) => Format::RawTsv,
+        (_, true) => bail!("--raw is about CSV and TSV: -o csv or -o tsv expected"),
+        (FormatArg::Table, _) => Format::Table,
+        (FormatArg::Csv, _) => Format::Csv,
+        (FormatArg::Tsv, _) => Format::Tsv,
+        (FormatArg::Json, _) => Format::Json,
+        (FormatArg::Ndjson, _) => Format::Ndjson,
+        (FormatArg::Parquet, _) => Format::Parquet,
+        (FormatArg::Chart, _) => Format::Chart,
+    })
 }
 
 /// The width of the terminal that a result is printed to; of a page where it goes elsewhere.

@@ -1,5 +1,6 @@
 //! Ended visits in two Delta tables, and SQL over them and over what is still going on.
 
+mod data_files;
 mod erase;
 mod error;
 mod files;

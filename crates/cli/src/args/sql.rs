@@ -97,7 +97,7 @@ pub(crate) enum DialectArg {
     /// PostgreSQL's, with LogParser's functions where they clash with none
     #[default]
     Sql,
-    /// The same; where they clash, LogParser's functions win
+    /// LogParser's, to the letter of its help: its functions, aliases, brackets, dates and times, INTO, USING, WITH ROLLUP
     Logparser,
 }
 
@@ -143,12 +143,27 @@ pub(crate) struct WrittenArgs {
     /// A file for the result; it is there once the result is whole
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Texts in CSV and TSV as they are, for programs: nothing is put before what a spreadsheet takes for a formula, and
+    /// control characters stay
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FunctionsArgs {
+    /// Only those with this in their names
+    #[arg(value_name = "WORD")]
+    pub(crate) word: Option<String>,
+    /// Their names alone, a line each, as editors and shells take them
+    #[arg(long)]
+    pub(crate) names: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
-    /// One statement that reads; `SHOW TABLES` and `DESCRIBE visits` say what there is. Log files are tables by their
-    /// names: SELECT path, count(*) FROM access.log GROUP BY path
+    /// One statement that reads; `SHOW TABLES` and `DESCRIBE visits` say what there is, `SUMMARIZE visits` what it holds. Log
+    /// files are tables by their names: SELECT path, count(*) FROM access.log GROUP BY path; so are Parquet, CSV, TSV and
+    /// JSON files
     pub(crate) sql: String,
     #[command(flatten)]
     pub(crate) whose: PerhapsWhose,

@@ -134,13 +134,17 @@ fn formats_are_listed_and_files_described() {
 #[test]
 fn what_can_not_be_done_is_said() {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.parquet"), "no parquet at all").unwrap();
     let data = folder.path().join("data");
     let data = data.to_str().unwrap();
     for (args, words) in [
         (vec!["query", "SELECT 1 FROM none.log"], "no file found"),
         (vec!["query", "SELECT pth FROM access.log"], "no column pth, perhaps path"),
         (vec!["query", "SELECT path FROM access.log x y"], "Line: 1, Column: 31"),
-        (vec!["query", "SELECT 1"], "--data DIR or --server URL expected"),
+        (vec!["query", "SELECT 1 FROM visits"], "no table visits here: --data DIR or --server URL expected"),
+        (vec!["query", "SELECT 1", "--raw"], "-o csv or -o tsv expected"),
+        (vec!["query", "SELECT 1 INTO x FROM access.log", "--dialect", "logparser"], "a file as hits.csv"),
+        (vec!["query", "SELECT 1 FROM broken.parquet"], "broken.parquet: parquet expected"),
         (vec!["query", "SELECT 1", "--format", "w3c", "--data", data], "the statement names none"),
         (vec!["query", "SELECT 1 FROM access.log", "--server", "http://127.0.0.1:1"], "a server reads no files"),
         (vec!["query", "SELECT REVERSEDNS(c-ip) FROM u_ex090109.log"], "name server"),
@@ -151,6 +155,60 @@ fn what_can_not_be_done_is_said() {
         let said = refused(&in_folder(folder.path(), &args));
         assert!(said.contains(words), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn what_needs_no_table_needs_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, said) = query(folder.path(), &["SELECT 1 AS x, query_param('/?a=b', 'a') AS y", "-o", "csv"]);
+    assert_eq!((out.as_str(), said.as_str()), ("x,y\n1,b\n", ""));
+    let (out, _) = query(folder.path(), &["SUMMARIZE SELECT value FROM generate_series(1, 4)", "-o", "csv"]);
+    assert!(out.ends_with("value,Int64,1,4,4,2.5,1.2909944487358056,1.5,2.5,3.5,4,0.0\n"), "{out}");
+}
+
+#[test]
+fn results_are_files_that_are_tables_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let into = "SELECT [path] AS Page, COUNT(*) AS Hits INTO hits.csv FROM access.log GROUP BY Page ORDER BY Page";
+    let (out, _) = query(folder.path(), &[into, "--dialect", "logparser"]);
+    assert_eq!(out, "");
+    let written = std::fs::read_to_string(folder.path().join("hits.csv")).unwrap();
+    assert_eq!(written, "Page,Hits\n/,1\n/=1+1,1\n/cart,1\n");
+    let (out, said) =
+        query(folder.path(), &["SELECT page, hits + 1 AS more FROM hits.csv WHERE hits = 1 LIMIT 1", "-o", "csv"]);
+    assert_eq!(out, "Page,more\n/,2\n");
+    assert!(said.starts_with("hits.csv: csv, because its name ends so"), "{said}");
+
+    query(folder.path(), &["SELECT time, path, bytes FROM access.log", "-o", "parquet", "--out", "log.parquet"]);
+    let (out, _) = query(folder.path(), &["SELECT count(*) AS n, max(bytes) AS most FROM log.parquet", "-o", "csv"]);
+    assert_eq!(out, "n,most\n3,700\n");
+    let (out, _) = query(folder.path(), &["SUMMARIZE log.parquet", "-o", "csv"]);
+    assert!(out.contains("\npath,Utf8,/,/cart,3,,,,,,3,0.0\n"), "{out}");
+}
+
+#[test]
+fn raw_texts_are_what_strangers_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "SELECT referrer, user_agent FROM access.log WHERE \"user\" = 'bob'";
+    assert_eq!(
+        query(folder.path(), &["SELECT user_agent FROM access.log LIMIT 0", "-o", "csv", "--raw"]).0,
+        "user_agent\n"
+    );
+    let (out, _) = query(folder.path(), &[sql, "-o", "csv"]);
+    assert_eq!(out, "referrer,user_agent\n'=cmd(),curl/8.5.0\n");
+    let (out, _) = query(folder.path(), &[sql, "-o", "csv", "--raw"]);
+    assert_eq!(out, "referrer,user_agent\n=cmd(),curl/8.5.0\n");
+}
+
+#[test]
+fn functions_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = in_folder(folder.path(), &["functions", "sub"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("SUBSTR(text, from [, n])") && !text.contains("cookie"), "{text}");
+    let output = in_folder(folder.path(), &["functions", "--names"]);
+    let names = String::from_utf8(output.stdout).unwrap();
+    assert!(names.lines().any(|name| name == "HASHSEQ") && names.lines().any(|name| name == "cookie"), "{names}");
 }
 
 #[test]

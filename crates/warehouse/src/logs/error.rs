@@ -26,6 +26,16 @@ pub enum FilesError {
         /// What is wrong.
         what: String,
     },
+    /// A file of data is not what its name says.
+    #[error("{name}: {kind} expected: {why}")]
+    Data {
+        /// The files, as named.
+        name: String,
+        /// What was expected.
+        kind: &'static str,
+        /// What was found.
+        why: String,
+    },
     /// More lines were rejected than may be.
     #[error("{rejected} lines rejected, {max} at most are let pass; the last one: {last}")]
     TooMany {

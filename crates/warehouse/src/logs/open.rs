@@ -1,6 +1,6 @@
 //! The files of a statement, found, looked at and made into tables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use super::error::FilesError;
 use super::rejects::RejectsTable;
 use super::sessions::{SessionOptions, SessionsTable};
 use super::table::LogTable;
+use crate::data_files::{self, Kind};
 use crate::sql::rewrite::{ColumnNames, wants_everything};
 use crate::sql::{Argument, Catalog, CatalogError, Dialect, Source, SourceKind, SqlError, Table, sources};
 
@@ -162,8 +163,8 @@ impl Files {
         // A field that is named and not there may be named by a later line of the file, and who wants all of them wants those of
         // later lines. (Standard input is not read twice.)
         let reads_input = sources.iter().any(|source| source.patterns().contains(&"-"));
-        let wants_all = || files.has_w3c() && wants_everything(sql);
-        if !reads_input && (files.columns.is_one_missing(sql, &sources) || wants_all()) {
+        let wants_all = || files.has_w3c() && wants_everything(sql, options.dialect);
+        if !reads_input && (files.columns.is_one_missing(sql, options.dialect, &sources) || wants_all()) {
             return Ok(Some(Self::of(sources, options, true)?));
         }
         Ok(Some(files))
@@ -178,7 +179,10 @@ impl Files {
             ledgers: Vec::new(),
         };
         let (mut names, mut has_w3c, mut has_input) = (Vec::new(), false, false);
-        for source in files.sources.clone() {
+        for (at, source) in files.sources.clone().into_iter().enumerate() {
+            if let Some(same) = files.sources[..at].iter().find(|before| before.name == source.name) {
+                files.sources[at].kind = same.kind.clone();
+            }
             if files.tables.iter().any(|(name, _)| *name == source.name) {
                 continue;
             }
@@ -186,10 +190,28 @@ impl Files {
             if reads_input && std::mem::replace(&mut has_input, true) {
                 return Err(FilesError::StandardInput);
             }
-            let (logs, ledger) = files.look_at(&source, options, wants_all_fields)?;
+            let data = if options.format.is_none() { data_of(&source)? } else { None };
+            let looked_at = match &data {
+                Some((kind, _)) if !kind.may_be_log() => None,
+                _ => match (files.look_at(&source, options, wants_all_fields), &data) {
+                    (Err(FilesError::Detect(_)), Some(_)) => None,
+                    (looked_at, _) => Some(looked_at?),
+                },
+            };
+            let (logs, ledger) = match (looked_at, data) {
+                (Some(looked_at), _) => looked_at,
+                (None, None) => continue,
+                (None, Some((kind, paths))) => {
+                    let table = files.data(&source, kind, &paths)?;
+                    names.extend(table.schema().fields().iter().map(|field| field.name().clone()));
+                    files.sources[at].kind = SourceKind::Data { patterns: owned(source.patterns()) };
+                    files.tables.push((source.name, table));
+                    continue;
+                }
+            };
             has_w3c |= logs.iter().any(|file| file.format.name() == W3C);
             let table: Arc<dyn TableProvider> = match &source.kind {
-                SourceKind::Log { .. } => {
+                SourceKind::Log { .. } | SourceKind::Data { .. } => {
                     let table = LogTable::new(logs, ledger);
                     names.extend(table.column_names());
                     Arc::new(table)
@@ -215,7 +237,7 @@ impl Files {
     ) -> Result<(Arc<[LogFile]>, Arc<Ledger>), FilesError> {
         let patterns = source.patterns();
         let call = match &source.kind {
-            SourceKind::Log { .. } => None,
+            SourceKind::Log { .. } | SourceKind::Data { .. } => None,
             SourceKind::Rejects { arguments } => Some(("rejects", arguments.as_slice())),
             SourceKind::Sessions { arguments } => Some(("sessions", arguments.as_slice())),
         };
@@ -244,6 +266,22 @@ impl Files {
         Ok((logs.into(), ledger))
     }
 
+    /// The table of files that are tables already.
+    fn data(&mut self, source: &Source, kind: Kind, paths: &[PathBuf]) -> Result<Arc<dyn TableProvider>, FilesError> {
+        let table = data_files::table(paths, kind).map_err(|error| FilesError::Data {
+            name: source.name.clone(),
+            kind: kind.name(),
+            why: error.find_root().strip_backtrace(),
+        })?;
+        let because = "its name ends so".to_owned();
+        self.verdicts.extend(paths.iter().map(|path| Verdict {
+            file: path.to_string_lossy().into(),
+            format: kind.name().to_owned(),
+            because: because.clone(),
+        }));
+        Ok(table)
+    }
+
     fn has_w3c(&self) -> bool {
         self.verdicts.iter().any(|verdict| verdict.format == W3C)
     }
@@ -266,6 +304,24 @@ impl Files {
     pub(crate) const fn column_names(&self) -> &ColumnNames {
         &self.columns
     }
+}
+
+/// What the files of a source are, if all are data of one kind by their names.
+fn data_of(source: &Source) -> Result<Option<(Kind, Vec<PathBuf>)>, FilesError> {
+    if !matches!(source.kind, SourceKind::Log { .. }) || source.patterns().contains(&"-") {
+        return Ok(None);
+    }
+    let inputs = Input::find(&source.patterns())?;
+    let Some(paths) = inputs.iter().map(|input| input.path().map(Path::to_owned)).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let mut kinds = paths.iter().map(|path| Kind::of(path));
+    let first = kinds.next().flatten();
+    Ok(first.filter(|first| kinds.all(|kind| kind == Some(*first))).map(|kind| (kind, paths)))
+}
+
+fn owned(patterns: Vec<&str>) -> Vec<String> {
+    patterns.into_iter().map(str::to_owned).collect()
 }
 
 /// The value of `name => value`.

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::catalog::CatalogError;
 use super::outputs::OutputError;
+use super::rewrite::SourceError;
 
 /// Columns or tables that are listed in an error at most.
 const LISTED_MAX: usize = 60;
@@ -173,6 +174,12 @@ impl SqlError {
             }
             _ => Self::Internal(Box::new(error)),
         }
+    }
+}
+
+impl From<SourceError> for SqlError {
+    fn from(error: SourceError) -> Self {
+        Self::Syntax { message: error.to_string() }
     }
 }
 

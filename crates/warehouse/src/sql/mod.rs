@@ -18,13 +18,16 @@ mod params;
 pub(crate) mod rewrite;
 mod session;
 mod stream;
+mod summarize;
+mod words;
 
 pub use catalog::{Catalog, CatalogError, EmptyCatalog, FixedCatalog, Table};
 pub use dialect::{Dialect, UnknownDialect};
 pub use error::SqlError;
 pub(crate) use error::nearest;
+pub use functions::table::{FunctionInfo, functions};
 pub use limits::Limits;
 pub use params::{ParamError, params};
-pub use rewrite::{Argument, Source, SourceKind, sources};
+pub use rewrite::{Argument, Source, SourceError, SourceKind, sources, take_target};
 pub use session::{Buckets, OpenError, Prepared, Sql, SqlSettings};
 pub use stream::QueryStream;

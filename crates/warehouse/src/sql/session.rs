@@ -34,7 +34,8 @@ use super::functions::Known;
 use super::limits::{Limits, SQL_BYTES_MAX};
 use super::rewrite::{self, ColumnNames};
 use super::stream::QueryStream;
-use super::{bucket, dialect, functions, guard};
+use super::summarize::summarize;
+use super::{bucket, functions, guard, words};
 use crate::logs::Files;
 
 const CATALOG: &str = "visitlog";
@@ -126,11 +127,12 @@ impl Buckets {
 }
 
 /// The statement as the engine takes it. Files are read where the catalog has opened them, and refused elsewhere.
-fn parse(files: Option<&Files>, prepared: &Prepared) -> Result<Statement, SqlError> {
+/// (And whether its result is to be summarized.)
+fn parse(files: Option<&Files>, prepared: &Prepared) -> Result<(Statement, bool), SqlError> {
     if prepared.sql.len() > SQL_BYTES_MAX {
         return Err(SqlError::TooLong { bytes: prepared.sql.len(), max: SQL_BYTES_MAX });
     }
-    if rewrite::has_target(&prepared.sql) {
+    if rewrite::has_target(&prepared.sql, prepared.dialect) {
         let what = "SELECT INTO (-o csv --out FILE writes a result to a file)".to_owned();
         return Err(SqlError::NotAllowed { what });
     }
@@ -144,13 +146,13 @@ fn parse(files: Option<&Files>, prepared: &Prepared) -> Result<Statement, SqlErr
     if let Some(file) = refused.first() {
         return Err(SqlError::NoFiles { name: file.name.clone() });
     }
-    let rewritten = rewrite::rewrite(&prepared.sql, sources, columns);
+    let rewritten = rewrite::rewrite(&prepared.sql, prepared.dialect, sources, columns);
     let mut statement = guard::parse(rewritten.sql()).map_err(|error| match error {
         SqlError::Syntax { message } => SqlError::Syntax { message: rewritten.in_typed_places(&message) },
         other => other,
     })?;
-    dialect::apply(&mut statement, prepared.dialect, !sources.is_empty())?;
-    Ok(statement)
+    words::apply(&mut statement, prepared.dialect, !sources.is_empty())?;
+    Ok((statement, rewritten.is_summary))
 }
 
 /// What all statements share.
@@ -230,7 +232,7 @@ impl Sql {
     async fn begin(
         &self,
         catalog: &dyn Catalog,
-        statement: Statement,
+        (statement, is_summary): (Statement, bool),
         prepared: Prepared,
     ) -> Result<SendableRecordBatchStream, SqlError> {
         let engine = |error| SqlError::from_engine(error, self.limits.memory_bytes);
@@ -253,7 +255,11 @@ impl Sql {
         }
         let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reads.verify_plan(&plan).map_err(|_| SqlError::NotAllowed { what: "this statement".to_owned() })?;
-        DataFrame::new(state, plan).execute_stream().await.map_err(engine)
+        let result = DataFrame::new(state.clone(), plan);
+        if is_summary {
+            return summarize(&state, result).await.map_err(engine);
+        }
+        result.execute_stream().await.map_err(engine)
     }
 
     /// A session of its own, with these tables.

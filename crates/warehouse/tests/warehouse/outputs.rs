@@ -91,6 +91,8 @@ async fn a_spreadsheet_finds_no_formula_and_a_terminal_nothing_to_obey() {
     for (format, wanted) in [
         (Format::Csv, "s,n\n'=1+1,-1.5\n'@x,2.0\n-5,3.0\n-,4.0\n'+\u{fffd}[2J,5.0\n"),
         (Format::Tsv, "s\tn\n'=1+1\t-1.5\n'@x\t2.0\n-5\t3.0\n-\t4.0\n'+\u{fffd}[2J\t5.0\n"),
+        (Format::RawCsv, "s,n\n=1+1,-1.5\n@x,2.0\n-5,3.0\n-,4.0\n+\u{1b}[2J,5.0\n"),
+        (Format::RawTsv, "s\tn\n=1+1\t-1.5\n@x\t2.0\n-5\t3.0\n-\t4.0\n+\u{1b}[2J\t5.0\n"),
     ] {
         let found = super::text(&super::engine(), &EmptyCatalog, Prepared::of(query), format).await.unwrap();
         assert_eq!(found, wanted, "{format:?}");

@@ -1,6 +1,6 @@
 //! Runs the files of `slt/`, in the format of sqllogictest (`query` with a type string and a sort, `statement error`,
 //! `#` comments), with additions: `report NAME [key=value ...]` runs a report as `query` runs SQL; `logparser` on the line
-//! of a query is its dialect; and statements may read files, which are named from this crate's folder.
+//! of a query, or behind `statement error`, is its dialect; and statements may read files, which are named from this crate's folder.
 //!
 //! A reader of our own: the crate of that name gives crates far below DataFusion other features, and so makes everybody
 //! build DataFusion twice.
@@ -73,7 +73,11 @@ impl Record {
         let words: Vec<&str> = self.head.split_whitespace().collect();
         if let ["statement", "error", ..] = words[..] {
             let wanted = self.head.trim_start_matches("statement error").trim();
-            return match tsv(sql, catalog, Prepared::of(&self.body)).await {
+            let (dialect, wanted) = match wanted.strip_prefix("logparser ") {
+                Some(wanted) => (Dialect::LogParser, wanted),
+                None => (Dialect::Sql, wanted),
+            };
+            return match tsv(sql, catalog, Prepared { dialect, ..Prepared::of(&self.body) }).await {
                 Ok(found) => Err(format!("an error expected, found:\n{found}")),
                 Err(error) if error.to_string().contains(wanted) => Ok(()),
                 Err(error) => Err(format!("an error with {wanted:?} expected, found: {error}")),

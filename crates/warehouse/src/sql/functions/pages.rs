@@ -12,6 +12,8 @@ use datafusion::scalar::ScalarValue;
 use visitlog_core::page::PageParams;
 use visitlog_core::uri;
 
+use super::known::Known;
+
 /// `NULL` where there is no path; a site or a query that is not known is as an empty one.
 #[derive(Debug)]
 struct Page {
@@ -19,8 +21,11 @@ struct Page {
     signature: Signature,
 }
 
-pub(super) fn function(params: Arc<PageParams>) -> ScalarUDF {
-    ScalarUDF::from(Page { params, signature: Signature::user_defined(Volatility::Immutable) })
+pub(super) fn function(known: &Known) -> ScalarUDF {
+    ScalarUDF::from(Page {
+        params: Arc::clone(&known.pages),
+        signature: Signature::user_defined(Volatility::Immutable),
+    })
 }
 
 // A name stands for one function.

@@ -9,9 +9,10 @@ use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use super::known::Known;
 use super::zones::{self, Offsets};
 
-pub(super) fn function() -> ScalarUDF {
+pub(super) fn function(_: &Known) -> ScalarUDF {
     ScalarUDF::from(Quantize { signature: Signature::user_defined(Volatility::Immutable) })
 }
 
@@ -35,7 +36,7 @@ impl ScalarUDFImpl for Quantize {
         let x = match x {
             DataType::Timestamp(_, zone) => time(zone.clone()),
             DataType::Date32 | DataType::Date64 => time(None),
-            DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Microsecond),
+            DataType::Time32(_) | DataType::Time64(_) => DataType::Time64(TimeUnit::Nanosecond),
             x if x.is_integer() && n.is_integer() || *x == DataType::Null => DataType::Int64,
             x if x.is_numeric() => DataType::Float64,
             x => return plan_err!("quantize: a number or a time expected, {x} found"),
@@ -73,7 +74,7 @@ impl ScalarUDFImpl for Quantize {
             }
             DataType::Time64(_) => {
                 let times = cast(x, &DataType::Int64)?;
-                cast(&whole(times.as_primitive::<Int64Type>(), 1_000_000)?, x.data_type())?
+                cast(&whole(times.as_primitive::<Int64Type>(), 1_000_000_000)?, x.data_type())?
             }
             DataType::Int64 => Arc::new(whole(x.as_primitive::<Int64Type>(), 1)?),
             DataType::Float64 => {

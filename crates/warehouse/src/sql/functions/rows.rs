@@ -13,7 +13,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 
-use super::Known;
+use super::known::Known;
 
 /// What an argument must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,16 +73,21 @@ pub(super) type Pure = for<'a> fn(&[Arg<'a>]) -> Option<Out<'a>>;
 /// A function of a text and of what is known; the same text comes often.
 pub(super) type Told = fn(&Known, &str) -> Option<Out<'static>>;
 
+/// A function of its arguments alone that refuses some: it says what it expected.
+pub(super) type Checked = for<'a> fn(&[Arg<'a>]) -> std::result::Result<Option<Out<'a>>, String>;
+
 /// What is called for a row.
 #[derive(Clone)]
 pub(super) enum Call {
     Pure(Pure),
+    Checked(Checked),
     Told(Known, Told),
 }
 
 /// A function that is called for each row that has no `NULL` among its arguments.
 pub(super) struct RowFunction {
-    name: &'static str,
+    /// In small letters, which is what the parser makes of names.
+    name: String,
     takes: &'static [Takes],
     /// How many arguments there must be; the others may be left out.
     least: usize,
@@ -100,17 +105,21 @@ impl RowFunction {
         call: Call,
     ) -> ScalarUDF {
         let signature = Signature::user_defined(Volatility::Immutable);
-        ScalarUDF::from(Self { name, takes, least, gives, call, signature })
+        ScalarUDF::from(Self { name: name.to_ascii_lowercase(), takes, least, gives, call, signature })
     }
 
-    fn run<'a>(&self, row: &[Arg<'a>], told: &mut HashMap<&'a str, Option<Out<'static>>>) -> Option<Out<'a>> {
-        match &self.call {
+    fn run<'a>(&self, row: &[Arg<'a>], told: &mut HashMap<&'a str, Option<Out<'static>>>) -> Result<Option<Out<'a>>> {
+        Ok(match &self.call {
             Call::Pure(call) => call(row),
+            Call::Checked(call) => match call(row) {
+                Ok(out) => out,
+                Err(expected) => return exec_err!("{}: {expected}", self.name),
+            },
             Call::Told(known, call) => {
                 let text = row.first().map_or("", |arg| arg.text());
                 told.entry(text).or_insert_with(|| call(known, text)).clone()
             }
-        }
+        })
     }
 }
 
@@ -166,7 +175,7 @@ impl<'a> Column<'a> {
 
 impl ScalarUDFImpl for RowFunction {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -204,12 +213,10 @@ impl ScalarUDFImpl for RowFunction {
         let mut row_args = Vec::with_capacity(columns.len());
         let outs = (0..rows).map(|row| {
             row_args.clear();
-            for column in &columns {
-                row_args.push(column.get(row)?);
-            }
-            self.run(&row_args, &mut told)
+            row_args.extend(columns.iter().map_while(|column| column.get(row)));
+            if row_args.len() < columns.len() { Ok(None) } else { self.run(&row_args, &mut told) }
         });
-        let array = collect(self.gives, outs);
+        let array = collect(self.gives, outs)?;
         if is_one {
             Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
         } else {
@@ -218,12 +225,12 @@ impl ScalarUDFImpl for RowFunction {
     }
 }
 
-fn collect<'a>(gives: Gives, outs: impl Iterator<Item = Option<Out<'a>>>) -> ArrayRef {
-    match gives {
+fn collect<'a>(gives: Gives, outs: impl Iterator<Item = Result<Option<Out<'a>>>>) -> Result<ArrayRef> {
+    Ok(match gives {
         Gives::Text => {
             let mut builder = StringBuilder::new();
             for out in outs {
-                match out {
+                match out? {
                     Some(Out::Text(text)) => builder.append_value(text),
                     Some(Out::Shared(text)) => builder.append_value(text),
                     _ => builder.append_null(),
@@ -234,16 +241,16 @@ fn collect<'a>(gives: Gives, outs: impl Iterator<Item = Option<Out<'a>>>) -> Arr
         Gives::Int => {
             let mut builder = Int64Builder::new();
             for out in outs {
-                builder.append_option(if let Some(Out::Int(number)) = out { Some(number) } else { None });
+                builder.append_option(if let Some(Out::Int(number)) = out? { Some(number) } else { None });
             }
             Arc::new(builder.finish())
         }
         Gives::Bool => {
             let mut builder = BooleanBuilder::new();
             for out in outs {
-                builder.append_option(if let Some(Out::Bool(flag)) = out { Some(flag) } else { None });
+                builder.append_option(if let Some(Out::Bool(flag)) = out? { Some(flag) } else { None });
             }
             Arc::new(builder.finish())
         }
-    }
+    })
 }

@@ -20,7 +20,8 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use super::{Known, zones};
+use super::known::Known;
+use super::zones;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -39,8 +40,6 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Local, Self::Utc, Self::Written, Self::Parsed, Self::Joined];
-
     const fn name(self) -> &'static str {
         match self {
             Self::Local => "to_localtime",
@@ -52,12 +51,29 @@ impl Kind {
     }
 }
 
-pub(super) fn all(known: &Known) -> Vec<ScalarUDF> {
-    let function = |kind| {
-        let signature = Signature::user_defined(Volatility::Immutable);
-        ScalarUDF::from(TimeFunction { kind, zone: known.zone.clone(), signature })
-    };
-    Kind::ALL.into_iter().map(function).collect()
+pub(super) fn local(known: &Known) -> ScalarUDF {
+    function(Kind::Local, known)
+}
+
+pub(super) fn utc(known: &Known) -> ScalarUDF {
+    function(Kind::Utc, known)
+}
+
+pub(super) fn written_out(known: &Known) -> ScalarUDF {
+    function(Kind::Written, known)
+}
+
+pub(super) fn parsed_by(known: &Known) -> ScalarUDF {
+    function(Kind::Parsed, known)
+}
+
+pub(super) fn joined(known: &Known) -> ScalarUDF {
+    function(Kind::Joined, known)
+}
+
+fn function(kind: Kind, known: &Known) -> ScalarUDF {
+    let signature = Signature::user_defined(Volatility::Immutable);
+    ScalarUDF::from(TimeFunction { kind, zone: known.zone.clone(), signature })
 }
 
 struct TimeFunction {
@@ -184,7 +200,7 @@ fn from_local(times: &TimestampMicrosecondArray, zone: &TimeZone) -> TimestampMi
 }
 
 /// `yyyy-MM-dd hh:mm:ss` in the letters of `%Y`. A format that has a `%` is in these already.
-fn directives(format: &str) -> String {
+pub(super) fn directives(format: &str) -> String {
     if format.contains('%') {
         return format.to_owned();
     }

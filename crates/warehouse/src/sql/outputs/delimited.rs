@@ -20,28 +20,30 @@ pub(super) struct Delimited {
     names: Vec<String>,
     /// Whether a column holds what somebody may have written. (A number that is below zero is no formula.)
     is_free: Vec<bool>,
+    /// Texts are written as they are.
+    is_raw: bool,
     safe: String,
 }
 
 impl Delimited {
-    pub(super) fn csv(names: Vec<String>, schema: &Schema) -> Self {
-        Self::new(Kind::Csv, names, schema)
+    pub(super) fn csv(names: Vec<String>, schema: &Schema, is_raw: bool) -> Self {
+        Self::new(Kind::Csv, names, schema, is_raw)
     }
 
-    pub(super) fn tsv(names: Vec<String>, schema: &Schema) -> Self {
-        Self::new(Kind::Tsv, names, schema)
+    pub(super) fn tsv(names: Vec<String>, schema: &Schema, is_raw: bool) -> Self {
+        Self::new(Kind::Tsv, names, schema, is_raw)
     }
 
-    fn new(kind: Kind, names: Vec<String>, schema: &Schema) -> Self {
+    fn new(kind: Kind, names: Vec<String>, schema: &Schema, is_raw: bool) -> Self {
         let is_free = schema.fields().iter().map(|field| {
             let kind = field.data_type();
             !(kind.is_numeric() || kind.is_temporal() || kind.is_null() || *kind == DataType::Boolean)
         });
-        Self { kind, names, is_free: is_free.collect(), safe: String::new() }
+        Self { kind, names, is_free: is_free.collect(), is_raw, safe: String::new() }
     }
 
     fn field(&mut self, column: usize, text: Option<&str>, out: &mut Vec<u8>) {
-        let is_free = self.is_free.get(column).copied().unwrap_or(true);
+        let is_free = !self.is_raw && self.is_free.get(column).copied().unwrap_or(true);
         let text = match text {
             Some(text) if is_free && is_unsafe(text) => {
                 self.safe.clear();

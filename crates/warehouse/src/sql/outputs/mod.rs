@@ -3,8 +3,8 @@
 //! Moments are RFC 3339 in UTC, numbers are exact. `NULL` is `NULL` in a table, nothing in CSV (an empty text is
 //! `""`), `\N` in TSV, `null` in JSON. Tables and charts are for a person at a terminal: long texts are cut, and what a
 //! terminal would obey is made harmless. JSON escapes it. CSV and TSV are opened in spreadsheets, and strangers write into
-//! logs: a text that would be a formula there gets a `'` in front, and control characters are replaced. Parquet keeps
-//! every byte.
+//! logs: a text that would be a formula there gets a `'` in front, and control characters are replaced; `csv-raw` and
+//! `tsv-raw`, which are for programs, keep every byte, and so does Parquet.
 
 mod chart;
 mod delimited;
@@ -43,6 +43,10 @@ pub enum Format {
     Parquet,
     /// Bars, or a line over time, for a person.
     Chart,
+    /// As CSV, with each text as it is: for programs, not for spreadsheets and terminals.
+    RawCsv,
+    /// As TSV, in the same way.
+    RawTsv,
 }
 
 /// A name that is no format.
@@ -55,8 +59,18 @@ pub struct UnknownFormat {
 
 impl Format {
     /// The names of all formats.
-    pub const NAMES: [&str; 7] = ["table", "csv", "tsv", "json", "ndjson", "parquet", "chart"];
-    const ALL: [Self; 7] = [Self::Table, Self::Csv, Self::Tsv, Self::Json, Self::Ndjson, Self::Parquet, Self::Chart];
+    pub const NAMES: [&str; 9] = ["table", "csv", "tsv", "json", "ndjson", "parquet", "chart", "csv-raw", "tsv-raw"];
+    const ALL: [Self; 9] = [
+        Self::Table,
+        Self::Csv,
+        Self::Tsv,
+        Self::Json,
+        Self::Ndjson,
+        Self::Parquet,
+        Self::Chart,
+        Self::RawCsv,
+        Self::RawTsv,
+    ];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -72,8 +86,8 @@ impl Format {
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Table | Self::Chart => "text/plain; charset=utf-8",
-            Self::Csv => "text/csv; charset=utf-8; header=present",
-            Self::Tsv => "text/tab-separated-values; charset=utf-8",
+            Self::Csv | Self::RawCsv => "text/csv; charset=utf-8; header=present",
+            Self::Tsv | Self::RawTsv => "text/tab-separated-values; charset=utf-8",
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Parquet => "application/vnd.apache.parquet",
@@ -140,8 +154,8 @@ pub fn encoder_within(format: Format, schema: &Schema, width: usize) -> Box<dyn 
     let names = unique_names(schema);
     match format {
         Format::Table => Box::new(table::Table::new(&names, schema)),
-        Format::Csv => Box::new(delimited::Delimited::csv(names, schema)),
-        Format::Tsv => Box::new(delimited::Delimited::tsv(names, schema)),
+        Format::Csv | Format::RawCsv => Box::new(delimited::Delimited::csv(names, schema, format == Format::RawCsv)),
+        Format::Tsv | Format::RawTsv => Box::new(delimited::Delimited::tsv(names, schema, format == Format::RawTsv)),
         Format::Json => Box::new(json::Json::array(&names)),
         Format::Ndjson => Box::new(json::Json::lines(&names)),
         Format::Parquet => Box::new(parquet::Parquet::new(&names, schema)),

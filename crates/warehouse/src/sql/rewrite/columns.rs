@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use datafusion::sql::sqlparser::keywords::{ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RESERVED_FOR_COLUMN_ALIAS};
 
+use super::super::dialect::Dialect;
 use super::edits::Edit;
 use super::lexer::{Kind, Token, is_of_word, lex, word_len};
+use super::quotes::in_quotes;
 use super::sources::Source;
 
 /// Fields that W3C, IIS and Advanced Logging know, whether a file has them or not: who asks for one is told that it is
@@ -39,11 +41,8 @@ const W3C_HEADERS: [&str; 5] = ["cs", "sc", "rs", "sr", "c"];
 
 /// Plain names that the parser takes for something else.
 const TAKEN: [&str; 1] = ["user"];
-
-/// A name as SQL's quoted names are written.
-pub(super) fn in_quotes(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
+/// Types that begin a literal (`DATE '2026-01-09'`), whatever columns there are.
+const TYPES: [&str; 5] = ["DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "INTERVAL"];
 
 /// The columns that a statement may name without quotes, although they need some.
 #[derive(Debug, Clone, Default)]
@@ -78,9 +77,18 @@ impl ColumnNames {
     }
 
     /// Whether a statement names a field of W3C's that the files lack, as far as they were looked at.
-    pub(crate) fn is_one_missing(&self, sql: &str, sources: &[Source]) -> bool {
-        let found = self.found(sql, &lex(sql), sources);
-        found.into_iter().any(|(_, name)| !self.real.contains(&name.to_lowercase()))
+    pub(crate) fn is_one_missing(&self, sql: &str, dialect: Dialect, sources: &[Source]) -> bool {
+        let tokens = lex(sql, dialect);
+        let bracketed = tokens.iter().map(|token| &sql[token.span.clone()]).filter(|text| text.starts_with('['));
+        let bracketed = bracketed.filter_map(|text| self.called(text.trim_matches(['[', ']'])));
+        let found = self.found(sql, &tokens, sources);
+        found.into_iter().map(|(_, name)| name).chain(bracketed).any(|name| !self.real.contains(&name.to_lowercase()))
+    }
+
+    /// The column that a name means, in whatever case it is written.
+    pub(super) fn called(&self, name: &str) -> Option<&str> {
+        let small = name.to_lowercase();
+        self.names.get(&small).or_else(|| self.real.get(&small)).map(String::as_str)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -95,19 +103,17 @@ impl ColumnNames {
     /// Where columns stand that need quotes, and what they are called.
     fn found<'a>(&'a self, sql: &'a str, tokens: &[Token], sources: &[Source]) -> Vec<(Range<usize>, &'a str)> {
         let (mut found, mut over) = (Vec::new(), 0);
-        let mut before = "";
-        for token in tokens {
-            let text = &sql[token.span.clone()];
+        let seen: Vec<&Token> = tokens.iter().filter(|token| token.kind != Kind::Space).collect();
+        for (at, token) in seen.iter().enumerate() {
             let start = token.span.start;
             let is_free =
                 start >= over && !token.is_table && !sources.iter().any(|source| source.span.contains(&start));
-            let may_be_one = token.kind == Kind::Word && is_free && !before.eq_ignore_ascii_case("AS");
-            if let Some((len, name)) = self.at(&sql[start..]).filter(|_| may_be_one) {
+            if token.kind != Kind::Word || !is_free || is_of_a_type(sql, &seen, at) {
+                continue;
+            }
+            if let Some((len, name)) = self.at(&sql[start..]) {
                 found.push((start..start + len, name));
                 over = start + len;
-            }
-            if token.kind != Kind::Space {
-                before = text;
             }
         }
         found
@@ -129,6 +135,21 @@ impl ColumnNames {
             None => None,
         }
     }
+}
+
+/// Whether a word belongs to a type, an alias or a syntax of its own, whatever columns there are: `AS date`, `x::date`,
+/// `DATE '2026-01-09'`, `AT TIME ZONE`, `EXTRACT(hour FROM x)`.
+fn is_of_a_type(sql: &str, seen: &[&Token], at: usize) -> bool {
+    let text = |at: Option<usize>| at.and_then(|at| seen.get(at)).map_or("", |token| &sql[token.span.clone()]);
+    let (word, after) = (text(Some(at)), text(Some(at + 1)));
+    let is = |text: &str, words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    let before = text(at.checked_sub(1));
+    is(before, &["AS"])
+        || before == ":" && text(at.checked_sub(2)) == ":"
+        || is(word, &TYPES) && seen.get(at + 1).is_some_and(|next| next.kind == Kind::Text)
+        || is(word, &["TIME"]) && is(before, &["AT", "WITH", "WITHOUT"]) && is(after, &["ZONE"])
+        || is(word, &TYPES) && is(after, &["WITH", "WITHOUT"]) && is(text(Some(at + 2)), &["TIME"])
+        || is(text(at.checked_sub(2)), &["EXTRACT"]) && before == "(" && is(after, &["FROM"])
 }
 
 /// A plain name that is a call, or a keyword that can't be a column.

@@ -17,7 +17,7 @@ impl Edit {
 
 /// A text that was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rewritten {
+pub(super) struct Rewritten {
     typed: String,
     sql: String,
     edits: Vec<Edit>,
@@ -46,12 +46,12 @@ impl Rewritten {
     }
 
     /// The text for the parser.
-    pub(crate) fn sql(&self) -> &str {
+    pub(super) fn sql(&self) -> &str {
         &self.sql
     }
 
     /// The parser's words, with its places (`Line: 1, Column: 8`) as places in what was typed.
-    pub(crate) fn in_typed_places(&self, message: &str) -> String {
+    pub(super) fn in_typed_places(&self, message: &str) -> String {
         let Some((before, line, column, after)) = place_in(message) else { return message.to_owned() };
         let (line, column) = self.typed_place(line, column);
         format!("{before}Line: {line}, Column: {column}{after}")

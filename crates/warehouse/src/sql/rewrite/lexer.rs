@@ -1,7 +1,12 @@
 //! A statement's text cut into tokens, as far as a rewriter must tell them apart: what stands in a text, in quotes or in
 //! a comment is one token each, and where a table is expected a file's name is one.
+//!
+//! To LogParser brackets are quotes (`[Page Hits]`), a backslash in a text takes away the meaning of what follows it,
+//! `//` begins a comment, and behind `INTO` stands the name of a file.
 
 use std::ops::Range;
+
+use super::super::dialect::Dialect;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +15,7 @@ pub(super) enum Kind {
     Word,
     /// `'...'`, `E'...'`, `$tag$...$tag$`.
     Text,
-    /// `"..."`.
+    /// `"..."`; to LogParser `[...]`, too.
     Quoted,
     /// One character of anything else.
     Symbol,
@@ -18,6 +23,8 @@ pub(super) enum Kind {
     Space,
     /// What stands where a table is expected, and is no plain name: `/var/log/a-b.log.1`.
     Path,
+    /// What stands behind LogParser's `INTO`, with its quotes.
+    Target,
 }
 
 /// A part of the text.
@@ -55,8 +62,16 @@ struct Level {
 }
 
 /// Cuts `sql` into tokens, which follow one another without gaps.
-pub(super) fn lex(sql: &str) -> Vec<Token> {
-    let mut lexer = Lexer { sql, at: 0, tokens: Vec::new(), levels: vec![Level::default()], expects_table: false };
+pub(super) fn lex(sql: &str, dialect: Dialect) -> Vec<Token> {
+    let mut lexer = Lexer {
+        sql,
+        is_logparser: dialect == Dialect::LogParser,
+        at: 0,
+        tokens: Vec::new(),
+        levels: vec![Level::default()],
+        expects_table: false,
+        expects_target: false,
+    };
     while lexer.at < sql.len() {
         lexer.step();
     }
@@ -65,11 +80,14 @@ pub(super) fn lex(sql: &str) -> Vec<Token> {
 
 struct Lexer<'a> {
     sql: &'a str,
+    is_logparser: bool,
     at: usize,
     tokens: Vec<Token>,
     levels: Vec<Level>,
     /// The next token that is no space is a table, or opens a parenthesis.
     expects_table: bool,
+    /// The next token that is no space is where a result goes.
+    expects_target: bool,
 }
 
 impl<'a> Lexer<'a> {
@@ -91,10 +109,17 @@ impl<'a> Lexer<'a> {
         if let Some(len) = space(rest, self.expects_table) {
             return self.push(Kind::Space, len);
         }
+        if self.is_logparser && rest.starts_with("//") && !self.expects_table && !self.expects_target {
+            return self.push(Kind::Space, rest.find('\n').map_or(rest.len(), |end| end + 1));
+        }
         if self.expects_table {
             return self.table();
         }
-        if let Some((kind, len)) = literal(rest) {
+        if std::mem::take(&mut self.expects_target) {
+            let len = self.literal(rest).map_or_else(|| path_len(rest), |(_, len)| len);
+            return self.push(Kind::Target, len.max(rest.chars().next().map_or(1, char::len_utf8)));
+        }
+        if let Some((kind, len)) = self.literal(rest) {
             return self.push(kind, len);
         }
         let word = word_len(rest);
@@ -111,6 +136,15 @@ impl<'a> Lexer<'a> {
             _ => {}
         }
         self.push(Kind::Symbol, first);
+    }
+
+    /// A text or a quoted name, with its length.
+    fn literal(&self, rest: &str) -> Option<(Kind, usize)> {
+        match rest.as_bytes().first() {
+            Some(b'[') if self.is_logparser => Some((Kind::Quoted, bracket_len(rest)?)),
+            Some(b'\'') if self.is_logparser => Some((Kind::Text, text_len(rest.as_bytes()))),
+            _ => literal(rest),
+        }
     }
 
     fn level(&mut self) -> &mut Level {
@@ -134,6 +168,8 @@ impl<'a> Lexer<'a> {
                 self.expects_table = true;
             }
             "JOIN" if level.in_from => self.expects_table = true,
+            "INTO" if self.is_logparser && level.is_select && !level.in_from => self.expects_target = true,
+            "SUMMARIZE" if self.words().count() == 1 => self.expects_table = true,
             "DESCRIBE" | "DESC" if self.words().count() == 1 => self.expects_table = true,
             word if AFTER_FROM.contains(&word) => self.level().in_from = false,
             _ => {}
@@ -165,7 +201,7 @@ impl<'a> Lexer<'a> {
             self.expects_table = true;
             return self.push(Kind::Symbol, 1);
         }
-        if let Some((kind, len)) = literal(rest) {
+        if let Some((kind, len)) = self.literal(rest) {
             return self.push_as(kind, len, true);
         }
         let len = path_len(rest);
@@ -253,6 +289,19 @@ fn literal(rest: &str) -> Option<(Kind, usize)> {
     }
 }
 
+/// The length of a name in brackets. Those of a glob (`[0-9]x.log`) go on.
+fn bracket_len(rest: &str) -> Option<usize> {
+    let len = rest.find(']')? + 1;
+    let goes_on = rest[len..].chars().next().is_some_and(|next| is_of_word(next) || "*?[-/\\".contains(next));
+    (len > 2 && !goes_on).then_some(len)
+}
+
+/// The length of LogParser's text: `\'` and `\\` do not end it. Where that leaves it open, a backslash means nothing.
+fn text_len(bytes: &[u8]) -> usize {
+    let escaped = quoted_len(bytes, 0, true);
+    if bytes.get(escaped - 1) == Some(&b'\'') && escaped > 1 { escaped } else { quoted_len(bytes, 0, false) }
+}
+
 /// The length of what begins with the quote at `open` and ends with the next that is not doubled.
 fn quoted_len(bytes: &[u8], open: usize, has_escapes: bool) -> usize {
     let quote = bytes[open];
@@ -298,7 +347,7 @@ mod tests {
     use super::*;
 
     fn tables(sql: &str) -> Vec<&str> {
-        let tokens = lex(sql);
+        let tokens = lex(sql, Dialect::Sql);
         let whole: String = tokens.iter().map(|token| &sql[token.span.clone()]).collect();
         assert_eq!(whole, sql, "tokens have gaps");
         tokens.iter().filter(|token| token.is_table).map(|token| &sql[token.span.clone()]).collect()
@@ -349,6 +398,24 @@ mod tests {
             ["", "SELECT 'a", "SELECT \"", "/*", "SELECT 1 FROM", "SELECT 1 FROM (", ")))", "$a$ b", "E'\\", "FROM ü"]
         {
             tables(sql);
+            let tokens = lex(sql, Dialect::LogParser);
+            assert_eq!(tokens.iter().map(|token| &sql[token.span.clone()]).collect::<String>(), sql);
         }
+    }
+
+    #[test]
+    fn logparser_has_quotes_comments_and_targets_of_its_own() {
+        let parts = |sql: &'static str, kind| -> Vec<&str> {
+            let tokens = lex(sql, Dialect::LogParser).into_iter().filter(|token| token.kind == kind);
+            tokens.map(|token| &sql[token.span]).collect()
+        };
+        let sql =
+            "SELECT [Page Hits], 'it\\'s', 'C:\\\\', 'open\\' INTO C:\\out\\x-1.csv // FROM [y]\n FROM u_[0-9].log";
+        assert_eq!(parts(sql, Kind::Quoted), ["[Page Hits]"]);
+        assert_eq!(parts(sql, Kind::Text), ["'it\\'s'", "'C:\\\\'", "'open\\'"]);
+        assert_eq!(parts(sql, Kind::Target), ["C:\\out\\x-1.csv"]);
+        assert_eq!(parts(sql, Kind::Path), ["u_[0-9].log"]);
+        assert_eq!(parts("SELECT a INTO 'x y.csv' FROM [a b.log]", Kind::Target), ["'x y.csv'"]);
+        assert_eq!(parts("SELECT a INTO [x y.csv] FROM [a b.log]", Kind::Quoted), ["[a b.log]"]);
     }
 }

@@ -9,51 +9,99 @@
 //!   written: `cs-uri-stem`, `CS(Cookie)`, `x.sc-status`. Only columns that a file of the statement really has, and the
 //!   fields that W3C knows if one of the files is of that kind; so `a - b` and `bytes-status` remain arithmetic.
 //! - `PROPCOUNT(*) ON (...)` becomes a window.
+//! - `SUMMARIZE x` becomes `SELECT * FROM x`, whose result is summarized.
+//!
+//! What only LogParser has is rewritten behind that, in [`logparser`].
 //!
 //! What is rewritten remembers where it came from, so that errors point into what was typed.
 
 mod columns;
 mod edits;
 mod lexer;
+mod logparser;
+mod quotes;
 mod sources;
+mod summary;
+mod target;
+mod tokens;
 
 pub(crate) use self::columns::ColumnNames;
-pub(super) use self::edits::Rewritten;
-pub use self::sources::{Argument, Source, SourceKind, sources};
+pub use self::sources::{Argument, Source, SourceError, SourceKind, sources};
+pub use self::target::take_target;
 
-use self::edits::Edit;
+use self::edits::{Edit, Rewritten};
 use self::lexer::{Kind, lex};
+use super::dialect::Dialect;
+
+/// A statement as the parser takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Statement {
+    /// Files and columns with their quotes.
+    quoted: Rewritten,
+    /// LogParser's words in SQL's.
+    said: Option<Rewritten>,
+    /// Its result is to be summarized.
+    pub(super) is_summary: bool,
+}
+
+impl Statement {
+    /// The text for the parser.
+    pub(super) fn sql(&self) -> &str {
+        self.said.as_ref().unwrap_or(&self.quoted).sql()
+    }
+
+    /// The parser's words, with its places as places in what was typed.
+    pub(super) fn in_typed_places(&self, message: &str) -> String {
+        match &self.said {
+            Some(said) => self.quoted.in_typed_places(&said.in_typed_places(message)),
+            None => self.quoted.in_typed_places(message),
+        }
+    }
+}
 
 /// The text for the parser. `sources` are those of [`sources`]; `columns` those of the files.
-pub(super) fn rewrite(sql: &str, sources: &[Source], columns: &ColumnNames) -> Rewritten {
-    let tokens = lex(sql);
+pub(super) fn rewrite(sql: &str, dialect: Dialect, sources: &[Source], columns: &ColumnNames) -> Statement {
+    let quoted = quote(sql, dialect, sources, columns);
+    let said = (dialect == Dialect::LogParser).then(|| {
+        let is_log = |source: &&Source| matches!(source.kind, SourceKind::Log { .. });
+        let logs: Vec<&str> = sources.iter().filter(is_log).map(|source| source.name.as_str()).collect();
+        logparser::rewrite(quoted.sql(), &logs, columns)
+    });
+    Statement { quoted, said, is_summary: summary::edit(sql, dialect).is_some() }
+}
+
+fn quote(sql: &str, dialect: Dialect, sources: &[Source], columns: &ColumnNames) -> Rewritten {
+    let tokens = lex(sql, dialect);
     let mut edits: Vec<Edit> =
         sources.iter().map(|source| Edit::new(source.span.clone(), source.replacement())).collect();
     if !columns.is_empty() {
         edits.extend(columns.edits(sql, &tokens, sources));
     }
     edits.extend(proportions(sql, &tokens));
+    edits.extend(summary::edit(sql, dialect));
     Rewritten::new(sql, edits)
 }
 
 /// Whether a result is to be written somewhere: `SELECT ... INTO file`.
-pub(super) fn has_target(sql: &str) -> bool {
-    let words = words(sql);
+pub(super) fn has_target(sql: &str, dialect: Dialect) -> bool {
+    let words = words(sql, dialect);
     let is = |at: usize, names: &[&str]| words.get(at).is_some_and(|word| is_one_of(word, names));
     is(0, &["SELECT", "WITH"])
         && (1..words.len()).any(|at| is(at, &["INTO"]) && !is(at - 1, &["INSERT", "MERGE", "AS"]))
 }
 
 /// Whether a statement wants all columns of all rows: `SELECT *`, and no `LIMIT` or `TOP`.
-pub(crate) fn wants_everything(sql: &str) -> bool {
-    let words = words(sql);
+pub(crate) fn wants_everything(sql: &str, dialect: Dialect) -> bool {
+    let words = words(sql, dialect);
     let is_star = |pair: &[&str]| pair[1] == "*" && is_one_of(pair[0], &["SELECT", "DISTINCT", "ALL", ",", "."]);
-    words.windows(2).any(is_star) && !words.iter().any(|word| is_one_of(word, &["LIMIT", "TOP", "FETCH"]))
+    let is_summary = words.first().is_some_and(|word| is_one_of(word, &["SUMMARIZE"]));
+    (is_summary || words.windows(2).any(is_star))
+        && !words.iter().any(|word| is_one_of(word, &["LIMIT", "TOP", "FETCH"]))
 }
 
 /// The tokens that are no space, as they are written.
-fn words(sql: &str) -> Vec<&str> {
-    lex(sql).into_iter().filter(|token| token.kind != Kind::Space).map(|token| &sql[token.span]).collect()
+fn words(sql: &str, dialect: Dialect) -> Vec<&str> {
+    lex(sql, dialect).into_iter().filter(|token| token.kind != Kind::Space).map(|token| &sql[token.span]).collect()
 }
 
 fn is_one_of(word: &str, names: &[&str]) -> bool {
@@ -85,7 +133,6 @@ fn proportions(sql: &str, tokens: &[lexer::Token]) -> Vec<Edit> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dialect::Dialect;
     use super::*;
 
     fn done(sql: &str) -> String {
@@ -94,16 +141,18 @@ mod tests {
         let names =
             ["time", "user", "cs-uri-stem", "cs(Cookie)", "sc-status", "c-ip", "s-port", "time-taken", "RemoteAddr"];
         let columns = ColumnNames::new(names.map(str::to_owned), true);
-        rewrite(sql, &found, &if found.is_empty() { ColumnNames::default() } else { columns }).sql().to_owned()
+        rewrite(sql, Dialect::Sql, &found, &if found.is_empty() { ColumnNames::default() } else { columns })
+            .sql()
+            .to_owned()
     }
 
     #[test]
     fn everything_is_a_star_without_a_limit() {
         for sql in ["select * from a.log", "SELECT f.* FROM a.log f", "SELECT 1, * FROM a.log"] {
-            assert!(wants_everything(sql), "{sql}");
+            assert!(wants_everything(sql, Dialect::Sql), "{sql}");
         }
         for sql in ["SELECT count(*) FROM a*.log", "SELECT * FROM a.log LIMIT 5", "SELECT TOP 5 * FROM a.log"] {
-            assert!(!wants_everything(sql), "{sql}");
+            assert!(!wants_everything(sql, Dialect::Sql), "{sql}");
         }
     }
 
@@ -155,9 +204,9 @@ mod tests {
 
     #[test]
     fn into_a_file_is_seen() {
-        assert!(has_target("SELECT a INTO /tmp/x.csv FROM b"));
-        assert!(has_target("SELECT 1 UNION ALL (SELECT * INTO t FROM visits)"));
-        assert!(!has_target("SELECT ' INTO x ' FROM b"));
-        assert!(!has_target("WITH a AS (SELECT 1) INSERT INTO x SELECT 1"));
+        assert!(has_target("SELECT a INTO /tmp/x.csv FROM b", Dialect::Sql));
+        assert!(has_target("SELECT 1 UNION ALL (SELECT * INTO t FROM visits)", Dialect::Sql));
+        assert!(!has_target("SELECT ' INTO x ' FROM b", Dialect::Sql));
+        assert!(!has_target("WITH a AS (SELECT 1) INSERT INTO x SELECT 1", Dialect::Sql));
     }
 }

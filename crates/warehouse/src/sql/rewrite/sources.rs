@@ -3,9 +3,8 @@
 use std::ops::Range;
 
 use super::super::dialect::Dialect;
-use super::super::error::SqlError;
-use super::columns::in_quotes;
 use super::lexer::{AFTER_FROM, Kind, Token, lex};
+use super::quotes::{in_quotes, unquoted};
 
 /// Schemas and catalogs of ours: `public.visits` is no file.
 const SCHEMAS: [&str; 3] = ["information_schema", "public", "visitlog"];
@@ -13,6 +12,11 @@ const SCHEMAS: [&str; 3] = ["information_schema", "public", "visitlog"];
 const CALLS: [&str; 2] = ["rejects", "sessions"];
 /// Words after a table that are no alias of it, beside those that end the tables.
 const BETWEEN_TABLES: [&str; 9] = ["ON", "USING", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL"];
+
+/// What stands for a table can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(String);
 
 /// What stands for a table and is made of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,11 @@ pub enum SourceKind {
     /// The requests of files, globs, or standard input (`-`).
     Log {
         /// The names or globs: one, but for LogParser's `FROM a.log, b.log`.
+        patterns: Vec<String>,
+    },
+    /// Files that are tables already: Parquet, CSV, JSON. (Names alone don't tell: whoever opens them finds out.)
+    Data {
+        /// The names or globs.
         patterns: Vec<String>,
     },
     /// The lines that could not be read.
@@ -60,7 +69,9 @@ impl Source {
     /// The patterns of the files that it reads.
     pub fn patterns(&self) -> Vec<&str> {
         match &self.kind {
-            SourceKind::Log { patterns } => patterns.iter().map(String::as_str).collect(),
+            SourceKind::Log { patterns } | SourceKind::Data { patterns } => {
+                patterns.iter().map(String::as_str).collect()
+            }
             SourceKind::Rejects { arguments } | SourceKind::Sessions { arguments } => {
                 let unnamed = arguments.iter().filter(|argument| argument.name.is_none());
                 unnamed.map(|argument| argument.value.as_str()).collect()
@@ -85,8 +96,8 @@ impl Source {
 ///
 /// # Errors
 /// When the arguments of a function can't be read.
-pub fn sources(sql: &str, dialect: Dialect, is_file: &dyn Fn(&str) -> bool) -> Result<Vec<Source>, SqlError> {
-    let tokens = lex(sql);
+pub fn sources(sql: &str, dialect: Dialect, is_file: &dyn Fn(&str) -> bool) -> Result<Vec<Source>, SourceError> {
+    let tokens = lex(sql, dialect);
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.is_table) {
         let text = &sql[token.span.clone()];
@@ -105,6 +116,11 @@ pub fn sources(sql: &str, dialect: Dialect, is_file: &dyn Fn(&str) -> bool) -> R
         if name.is_empty() || follows == "(" || token.kind == Kind::Quoted && follows == "." {
             continue;
         }
+        if dialect == Dialect::LogParser && name.starts_with('<') {
+            return Err(SourceError(format!("{name}: a site of IIS is named by its log files: u_ex*.log expected")));
+        }
+        let is_input = dialect == Dialect::LogParser && name.eq_ignore_ascii_case("STDIN");
+        let name = if is_input && !is_file(&name) { "-".to_owned() } else { name };
         let is_one = if has_path(&name) {
             !is_qualified(&name) && !is_defined(sql, &tokens, &name)
         } else {
@@ -176,17 +192,9 @@ fn is_defined(sql: &str, tokens: &[Token], name: &str) -> bool {
     })
 }
 
-/// What quotes hold.
-fn unquoted(text: &str) -> String {
-    let Some(quote) = text.chars().next().filter(|quote| matches!(quote, '\'' | '"')) else { return text.to_owned() };
-    let inner = &text[1..];
-    let inner = inner.strip_suffix(quote).unwrap_or(inner);
-    inner.replace(&format!("{quote}{quote}"), &quote.to_string())
-}
-
 /// `name(argument, name => value, ...)`, with `opens` at its parenthesis.
-fn call_of(sql: &str, tokens: &[Token], start: usize, opens: usize, call: &'static str) -> Result<Source, SqlError> {
-    let wrong = |what: String| SqlError::Syntax { message: format!("{call}(...): {what}") };
+fn call_of(sql: &str, tokens: &[Token], start: usize, opens: usize, call: &'static str) -> Result<Source, SourceError> {
+    let wrong = |what: String| SourceError(format!("{call}(...): {what}"));
     let text = |at: usize| &sql[tokens[at].span.clone()];
     let mut arguments = Vec::new();
     let (mut name, mut value): (Option<String>, Option<String>) = (None, None);
