@@ -18,12 +18,11 @@ pub(super) fn plan(tokens: &Tokens<'_>, plan: &mut Plan) {
         let rows = tokens.split(opens + 1..closes, ";");
         let is_negated = tokens.previous(at).filter(|not| tokens.is(*not, "NOT"));
         match left(tokens, is_negated.unwrap_or(at)) {
-            Some((start, fields)) => {
-                // A row that is too short or too long is left to the parser, which complains.
-                if rows.iter().all(|row| tokens.split(row.clone(), ",").len() == fields.len()) {
-                    plan.replace(start..closes + 1, of_rows(tokens, &fields, &rows, is_negated.is_some()));
-                }
+            Some((start, fields)) if rows.iter().all(|row| tokens.split(row.clone(), ",").len() == fields.len()) => {
+                plan.replace(start..closes + 1, of_rows(tokens, &fields, &rows, is_negated.is_some()));
             }
+            // A row that is too short or too long is left to the parser, which complains.
+            Some(_) => {}
             None if rows.len() > 1 => {
                 for row in &rows[1..] {
                     if let Some(separator) = tokens.previous(row.start) {

@@ -71,9 +71,7 @@ pub(super) fn selects(tokens: &Tokens<'_>) -> Vec<Select> {
             if top > 0 {
                 levels.pop();
             }
-        } else if tokens.is(at, ";") && top == 0 {
-            close(&mut found, levels[top].0.take(), at);
-        } else if tokens.is_any(at, &["UNION", "INTERSECT", "EXCEPT"]) {
+        } else if tokens.is_any(at, &["UNION", "INTERSECT", "EXCEPT"]) || tokens.is(at, ";") && top == 0 {
             close(&mut found, levels[top].0.take(), at);
         } else if tokens.is(at, "SELECT") && levels[top].0.is_none() {
             let select = found.len();
