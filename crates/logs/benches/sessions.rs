@@ -61,7 +61,13 @@ fn main() {
 
 fn measure(file: &Path) {
     let settings = Arc::new(SessionSettings::new(VisitorKey::new([1; 32])));
-    let read = ReadSettings { format: None, hints: Hints::default(), takes_open_lines: true, threads: THREADS };
+    let read = ReadSettings {
+        format: None,
+        hints: Hints::default(),
+        clients: Default::default(),
+        takes_open_lines: true,
+        threads: THREADS,
+    };
     let mut reading = Reading::new(read, &settings, &Arc::default(), 1, Register::default());
     let (began, cpu) = (Instant::now(), cpu());
     let done = reading.read(&Input::file(file), &Unwatched).expect("a log");

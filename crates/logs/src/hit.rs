@@ -13,6 +13,10 @@ pub struct Hit<'a> {
     pub time: Timestamp,
     /// The client's address.
     pub client_ip: Option<IpAddr>,
+    /// What the log says in place of an address: the name of a host, mostly.
+    pub client_name: Option<Cow<'a, str>>,
+    /// A proxy has told who the client is.
+    pub is_forwarded: bool,
     /// The method; empty where the log does not say.
     pub method: Cow<'a, str>,
     /// The path, as sent, without its query.

@@ -14,8 +14,8 @@ mod reject;
 pub mod sessions;
 
 pub use detect::{DetectError, Detection, detect};
-pub use format::{Column, Common, DurationUnit, Format, FormatError, Kind};
+pub use format::{Clients, Column, Common, DurationUnit, Format, FormatError, Kind};
 pub use hit::Hit;
 pub use input::{Chunk, ChunkReader, Input, InputError};
-pub use parse::{Hints, Parsed, Parser, Row, Value, Wanted};
+pub use parse::{Client, Hints, Parsed, Parser, Row, Value, Wanted};
 pub use reject::{Reason, Reject, Tally};

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
 use visitlog_logs::sessions::Identify;
 
-use super::{IpArg, MaskArgs, PageArgs, TablesArgs, duration, duration_or_none};
+use super::{IpArg, MaskArgs, PageArgs, TablesArgs, duration, duration_or_none, network};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -52,6 +53,14 @@ pub(crate) struct SourceArgs {
     pub(crate) format: Option<String>,
     #[command(flatten)]
     pub(crate) hints: super::HintArgs,
+    /// The log's field that tells the client, and those for lines where it does not: X-Forwarded-For,c-ip. [default: the
+    /// log's client, and where that is of a private network, whom X-Forwarded-For or the like names]
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub(crate) client: Vec<String>,
+    /// A proxy whose X-Forwarded-For is believed, and no other: the client is the last address in it that is no such
+    /// proxy's; may be given again
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(crate) trusted_proxy: Vec<IpNet>,
     /// What tells visitors apart: cookie:NAME, url:PARAMETER, ip+ua or ip
     #[arg(long, value_name = "WHAT", default_value = "ip+ua")]
     pub(crate) identity: Identify,

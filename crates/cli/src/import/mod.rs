@@ -136,8 +136,16 @@ fn of_all(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, to
             counted(counts.without_site, "request")
         );
     }
+    if counts.forwarded > 0 {
+        let named = counted(counts.forwarded, "request");
+        let _ = writeln!(
+            text,
+            "{named} of clients that a proxy names (--client and --trusted-proxy say which is believed)"
+        );
+    }
     if counts.without_address > 0 {
-        let _ = writeln!(text, "{} without an address", counted(counts.without_address, "request"));
+        let of = counted(counts.without_address, "request");
+        let _ = writeln!(text, "{of} of which the log names no client: those of one user agent are one visitor");
     }
     let _ = writeln!(text, "visitlog query --data {} \"SELECT * FROM visits\" shows them", args.logs.data.display());
     text

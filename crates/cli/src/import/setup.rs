@@ -9,7 +9,7 @@ use visitlog_core::{Host, Timestamp};
 use visitlog_engine::adapters::create_private_dir;
 use visitlog_logs::import::{ImportFolder, ReadSettings};
 use visitlog_logs::sessions::{Locate, SessionSettings};
-use visitlog_logs::{Format, Hints};
+use visitlog_logs::{Clients, Format, Hints};
 use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::import::{Staging, open_folder, staging};
 use visitlog_server::{EnrichSettings, Enricher};
@@ -29,6 +29,7 @@ pub(super) struct Setup {
     pub(super) tables: WarehouseSettings,
     format: Option<Format>,
     hints: Hints,
+    clients: Clients,
     enricher: Arc<Enricher>,
 }
 
@@ -62,7 +63,8 @@ impl Setup {
         let tables = folder::settings(&args.tables);
         let data = args.data.clone();
         let hints = args.hints.hints();
-        Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, hints, enricher })
+        let clients = Clients { fields: args.client.clone(), trusted: args.trusted_proxy.clone() };
+        Ok(Self { folder, sessions: Arc::new(sessions), threads, data, tables, format, hints, clients, enricher })
     }
 
     pub(super) fn read_settings(&self, takes_open_lines: bool) -> ReadSettings {
@@ -70,6 +72,7 @@ impl Setup {
         ReadSettings {
             format,
             hints: Hints { until: Some(now()), ..self.hints.clone() },
+            clients: self.clients.clone(),
             takes_open_lines,
             threads: self.threads,
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::clients::Clients;
 use super::column::{Column, Common, DurationUnit, Unit};
 use super::json::Keys;
 use super::layout::{Layout, add_columns};
@@ -128,6 +129,27 @@ impl Format {
     #[must_use]
     pub fn with_unit(&self, unit: DurationUnit) -> Self {
         Self(Arc::new(Inner { unit: Some(unit.unit()), ..Inner::clone(&self.0) }))
+    }
+
+    /// The same, told where to look for the client. Asked last: a sample's columns come before.
+    #[must_use]
+    pub(crate) fn with_clients(&self, clients: &Clients) -> Self {
+        let body = match self.0.body.clone() {
+            Body::Shapes(mut shapes) => {
+                shapes.iter_mut().for_each(|shape| shape.layout.find_clients(clients));
+                Body::Shapes(shapes)
+            }
+            Body::W3c => Body::W3c,
+            Body::Iis(mut layout) => {
+                layout.find_clients(clients);
+                Body::Iis(layout)
+            }
+            Body::Json(mut keys) => {
+                keys.layout.find_clients(clients);
+                Body::Json(keys)
+            }
+        };
+        Self(Arc::new(Inner { body, ..Inner::clone(&self.0) }))
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -1,5 +1,6 @@
 //! What stands where in a row: fields by position, the format's columns, and the common columns made of them.
 
+use super::clients::{Clients, Told};
 use super::column::{Clock, Column, Common, Kind, Meaning};
 use crate::limits::COLUMNS_MAX;
 
@@ -33,6 +34,8 @@ pub(crate) struct Layout {
     pub(crate) date: Option<u16>,
     /// Where the time stands that something around the line says.
     pub(crate) outer_time: Option<u16>,
+    /// Where the client is told, beside where it usually stands.
+    pub(crate) told: Told,
 }
 
 impl Layout {
@@ -51,7 +54,15 @@ impl Layout {
         }
         let date = position(&fields, |field| field.meaning == Meaning::Date);
         let outer_time = position(&fields, |field| field.meaning == Meaning::Time(Clock::Syslog));
-        Self { fields, own, common, date, outer_time, candidates: Default::default() }
+        let mut layout =
+            Self { fields, own, common, date, outer_time, candidates: Default::default(), told: Told::default() };
+        layout.find_clients(&Clients::default());
+        layout
+    }
+
+    /// Looks for the client elsewhere.
+    pub(crate) fn find_clients(&mut self, clients: &Clients) {
+        self.told = Told::of(&self.fields, clients);
     }
 
     pub(crate) fn position_of(&self, common: Common) -> Option<usize> {

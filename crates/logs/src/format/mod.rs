@@ -2,6 +2,7 @@
 
 mod apache;
 mod builtin;
+mod clients;
 mod column;
 mod envoy;
 mod evidence;
@@ -19,6 +20,8 @@ mod w3c;
 mod words;
 mod wrap;
 
+pub use clients::Clients;
+pub(crate) use clients::is_private;
 pub(crate) use column::{Clock, Meaning, Unit};
 pub use column::{Column, Common, DurationUnit, Kind};
 pub use inner::Format;

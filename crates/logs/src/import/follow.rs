@@ -25,7 +25,7 @@ use super::register::{Known, Mark, Marker, Source as _, WINDOW_BYTES};
 use crate::detect::detect;
 use crate::format::Format;
 use crate::input::{ChunkReader, Input, InputError, Start};
-use crate::parse::{Parser, Wanted};
+use crate::parse::Parser;
 use crate::reject::Tally;
 
 /// What is read of a file at a time.
@@ -351,7 +351,7 @@ impl Followed {
             Some(parser) => parser,
             None => {
                 let format = self.format(name, reading, &bytes, usual.as_ref())?;
-                Parser::new(usual.insert(format), Wanted::hit())
+                reading.parser(usual.insert(format))
             }
         };
         let mut parser = parser.with_hints(reading.hints(modified_s));

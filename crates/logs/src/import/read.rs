@@ -12,7 +12,7 @@ use visitlog_core::Timestamp;
 
 use super::register::{Known, Marker, Register, Source, WINDOW_BYTES};
 use crate::detect::{DetectError, detect};
-use crate::format::Format;
+use crate::format::{Clients, Format};
 use crate::input::{Chunk, ChunkReader, Input, InputError, Line};
 use crate::parse::{Hints, Parser, Row, Wanted};
 use crate::reject::{Reject, Tally};
@@ -61,6 +61,8 @@ pub struct ReadSettings {
     pub format: Option<Format>,
     /// What times leave out.
     pub hints: Hints,
+    /// Where rows say who their client is.
+    pub clients: Clients,
     /// Whether a last line without an end is taken as it is. Else it may still be being written: it is left for the next
     /// time. What is compressed, or comes by a pipe, does not go on in any case.
     pub takes_open_lines: bool,
@@ -127,6 +129,11 @@ impl Reading {
     pub(super) fn hints(&self, modified_s: i64) -> Hints {
         let hints = self.settings.hints.clone();
         if modified_s == 0 { hints } else { Hints { until: Some(Timestamp::from_secs(modified_s)), ..hints } }
+    }
+
+    /// What reads the lines of a file of this format.
+    pub(super) fn parser(&self, format: &Format) -> Parser {
+        Parser::new(format, Wanted::hit()).with_clients(&self.settings.clients)
     }
 
     pub(super) const fn format(&self) -> Option<&Format> {
@@ -290,9 +297,9 @@ impl Reading {
         file: u32,
         watch: &dyn Watch,
     ) -> Result<(Text, Tally), ReadError> {
-        let text = Mutex::new(text);
+        let (text, clients) = (Mutex::new(text), self.settings.clients.clone());
         let run = |gatherer: &mut Gatherer| {
-            let parser = Parser::new(format, Wanted::hit()).with_hints(hints.clone());
+            let parser = Parser::new(format, Wanted::hit()).with_clients(&clients).with_hints(hints.clone());
             let done = parse_chunks(&text, parser, gatherer, file, watch);
             if done.is_err() {
                 lock(&text).is_over = true;

@@ -58,7 +58,13 @@ fn sessions(folder: &ImportFolder) -> Arc<SessionSettings> {
 }
 
 fn begin(folder: &ImportFolder) -> Reading {
-    let read = ReadSettings { format: None, hints: Hints::default(), takes_open_lines: false, threads: 2 };
+    let read = ReadSettings {
+        format: None,
+        hints: Hints::default(),
+        clients: Default::default(),
+        takes_open_lines: false,
+        threads: 2,
+    };
     folder.begin(read, &sessions(folder))
 }
 

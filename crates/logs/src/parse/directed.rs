@@ -8,7 +8,7 @@ use super::number::is_status;
 use super::span::Span;
 use super::text::place;
 use super::time::{self, TimeReader};
-use crate::format::{Common, Directives, Inner, Layout, Meaning};
+use crate::format::{Clients, Common, Directives, Inner, Layout, Meaning};
 use crate::reject::Reason;
 
 /// What the directives say, made ready.
@@ -26,11 +26,12 @@ pub(super) struct W3c {
 }
 
 impl W3c {
-    pub(super) fn new(directives: Directives, format: &Inner) -> Self {
+    pub(super) fn new(directives: Directives, format: &Inner, clients: &Clients) -> Self {
         let fields = directives.layout_fields();
         let is_local = fields.iter().any(|field| field.name.eq_ignore_ascii_case("time-local"));
         let time_of_day = fields.iter().position(|field| field.meaning == Meaning::TimeOfDay);
-        let layout = Layout::new(fields, &format.columns);
+        let mut layout = Layout::new(fields, &format.columns);
+        layout.find_clients(clients);
         let place = |common: Common| layout.position_of(common);
         let needed = [Common::Status, Common::Path, Common::Time].into_iter().find_map(place);
         let wide = layout.fields.iter().position(|field| matches!(field.meaning, Meaning::Query | Meaning::Uri));

@@ -58,7 +58,7 @@ impl Look<'_> {
     }
 
     pub(crate) fn is_address(self) -> bool {
-        number::client(self.0).is_some()
+        super::client::first(self.0).is_some()
     }
 
     /// The name of a machine, with a port or not.

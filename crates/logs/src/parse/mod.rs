@@ -1,5 +1,6 @@
 //! Lines: each is a row, a directive, or rejected.
 
+mod client;
 mod directed;
 mod duration;
 mod fields;
@@ -23,6 +24,7 @@ mod unescape;
 mod w3c;
 mod wrap;
 
+pub use client::Client;
 pub(crate) use json::{Scalar, is_object, next_record, object_start, records, walk};
 pub(crate) use look::{Look, is_plausible};
 pub(crate) use number::integer;

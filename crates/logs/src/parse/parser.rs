@@ -8,7 +8,7 @@ use super::span::Span;
 use super::text;
 use super::time::{Hints, TimeReader};
 use super::wrap::{Outer, unwrap};
-use crate::format::{Body, Common, Directives, Format};
+use crate::format::{Body, Clients, Common, Directives, Format};
 use crate::reject::Reason;
 
 /// Reads the lines of one file, or of chunks of it. Whether a line is a row does not depend on what is wanted.
@@ -31,7 +31,11 @@ impl Parser {
         }
         let mut times = TimeReader::default();
         times.is_day_first = inner.is_day_first;
-        let w3c = inner.directives.as_ref().map(|given| W3c::new(given.clone(), inner)).unwrap_or_default();
+        let w3c = inner
+            .directives
+            .as_ref()
+            .map(|given| W3c::new(given.clone(), inner, &Clients::default()))
+            .unwrap_or_default();
         let reader = Reader {
             format: format.clone(),
             wanted,
@@ -43,8 +47,21 @@ impl Parser {
             times,
             path: String::new(),
             w3c,
+            clients: Clients::default(),
         };
         Self { reader, inner: Vec::new() }
+    }
+
+    /// The same, told where rows say who their client is. Asked before [`Parser::with_hints`].
+    #[must_use]
+    pub fn with_clients(self, clients: &Clients) -> Self {
+        if *clients == Clients::default() {
+            return self;
+        }
+        let mut parser = Self::new(&self.reader.format.with_clients(clients), self.reader.wanted);
+        parser.reader.w3c.layout.find_clients(clients);
+        parser.reader.clients = clients.clone();
+        parser
     }
 
     /// The same, told what times leave out.
@@ -73,7 +90,7 @@ impl Parser {
         let format = reader.format.inner();
         let given = format.directives.as_ref().filter(|_| !directives.has_fields()).unwrap_or(directives);
         if format.body == Body::W3c && reader.w3c.directives != *given {
-            reader.w3c = W3c::new(given.clone(), format);
+            reader.w3c = W3c::new(given.clone(), format, &reader.clients);
         }
     }
 
@@ -85,7 +102,8 @@ impl Parser {
         if line.first() == Some(&b'#') {
             let format = reader.format.inner();
             if matches!(format.body, Body::W3c) && reader.w3c.directives.read(line) {
-                reader.w3c = W3c::new(std::mem::take(&mut reader.w3c.directives), format);
+                let directives = std::mem::take(&mut reader.w3c.directives);
+                reader.w3c = W3c::new(directives, format, &reader.clients);
             }
             return Parsed::Directive;
         }

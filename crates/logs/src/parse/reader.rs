@@ -5,7 +5,7 @@ use super::late::Late;
 use super::row::Row;
 use super::span::Span;
 use super::time::TimeReader;
-use crate::format::{Common, Format, Keys, Layout};
+use crate::format::{Clients, Common, Format, Keys, Layout};
 use crate::reject::Reason;
 
 /// What a line is.
@@ -48,6 +48,7 @@ impl Wanted {
     pub(super) fn has(&self, layout: &Layout, at: usize) -> bool {
         let is_at = |position: Option<u16>| position.map(usize::from) == Some(at);
         self.has_all
+            || (self.common & Common::ClientIp.bit() != 0 && layout.told.has(at))
             || self.own.iter().any(|column| is_at(layout.own.get(*column).copied().flatten()))
             || Common::ALL.into_iter().any(|common| {
                 let is_candidate = || layout.candidates[common as usize].iter().any(|other| usize::from(*other) == at);
@@ -79,6 +80,8 @@ pub(super) struct Reader {
     pub(super) times: TimeReader,
     pub(super) path: String,
     pub(super) w3c: W3c,
+    /// Where rows of W3C tell their client; those of others have it in their layouts.
+    pub(super) clients: Clients,
 }
 
 /// The keys that are asked for, and those that say whether a line is a request.

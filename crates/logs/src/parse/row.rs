@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use visitlog_core::Timestamp;
 
+use super::client::{self, Client};
 use super::span::Span;
 use super::target::{self, Target};
 use super::unescape;
@@ -74,7 +75,7 @@ impl<'a> Row<'a> {
             Kind::Text => Some(Value::Text(self.own_text(at, bytes))),
             Kind::Integer => number::integer(bytes).map(Value::Integer),
             Kind::Float => number::float(bytes).map(Value::Float),
-            Kind::Ip => number::client(bytes).map(Value::Ip),
+            Kind::Ip => client::first(bytes).map(Value::Ip),
             Kind::Time => {
                 let is_the_time = self.position_of(Common::Time) == Some(at);
                 self.time.filter(|_| is_the_time).map(Value::Time)
@@ -109,12 +110,23 @@ impl<'a> Row<'a> {
 
     /// The client's address, where it is one.
     pub fn client_ip(&self) -> Option<IpAddr> {
-        let at = self.position_of(Common::ClientIp)?;
-        let bytes = self.said(at)?;
-        match self.layout.fields[at].meaning {
-            Meaning::ClientAndPort => number::client(number::without_port(bytes)),
-            _ => number::client(bytes),
-        }
+        self.client().address
+    }
+
+    /// Who sent the request: whom the log names, or whom a proxy names that is believed.
+    pub fn client(&self) -> Client<'a> {
+        let told = &self.layout.told;
+        let has_asked = !told.asked.is_empty();
+        let fields = if has_asked { &told.asked } else { &told.forwarded };
+        let fields = fields.iter().filter_map(|at| self.said(usize::from(*at)));
+        let own = self.position_of(Common::ClientIp).and_then(|at| {
+            let bytes = self.said(at)?;
+            Some(match self.layout.fields[at].meaning {
+                Meaning::ClientAndPort => number::without_port(bytes),
+                _ => bytes,
+            })
+        });
+        client::Said { own, fields, has_asked, trusted: &told.trusted }.client()
     }
 
     /// The status; `None` where there was no answer.
@@ -194,9 +206,12 @@ impl<'a> Row<'a> {
         if let Some(us) = duration_us.filter(|_| self.format.is_time_of_end) {
             time = time.before(Duration::from_micros(us));
         }
+        let client = self.client();
         Ok(Hit {
             time,
-            client_ip: self.client_ip(),
+            client_ip: client.address,
+            client_name: client.name,
+            is_forwarded: client.is_forwarded,
             method: self.method().unwrap_or_default(),
             path: self.path().unwrap_or_default(),
             query: self.query(),

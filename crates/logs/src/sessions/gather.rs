@@ -47,8 +47,10 @@ pub struct Counts {
     pub assets: u64,
     /// Health checks and excluded paths.
     pub excluded: u64,
-    /// Without an address: all of these of one user agent are one visitor.
+    /// Of clients of which the log says neither an address nor a name: all of these of one user agent are one visitor.
     pub without_address: u64,
+    /// Of clients that a proxy has named.
+    pub forwarded: u64,
     /// Older than what was settled before of their site: such a one can't be part of a visit that it belonged to.
     pub late: u64,
     /// Of a site that neither the log nor the settings name.
@@ -65,6 +67,7 @@ impl Counts {
         self.assets += other.assets;
         self.excluded += other.excluded;
         self.without_address += other.without_address;
+        self.forwarded += other.forwarded;
         self.late += other.late;
         self.without_site += other.without_site;
     }
@@ -162,7 +165,8 @@ impl Gatherer {
             }
         };
         self.counts.late += u64::from(hit.time < self.site.2);
-        self.counts.without_address += u64::from(hit.client_ip.is_none());
+        self.counts.without_address += u64::from(hit.client_ip.is_none() && hit.client_name.is_none());
+        self.counts.forwarded += u64::from(hit.is_forwarded);
         self.counts.without_site += u64::from(hit.host.is_none() && self.settings.site.is_none());
         let visitor = self.settings.identify.visitor(&self.settings.key, site, hit, &mut self.input);
         self.push(visitor, class, hit, origin)

@@ -92,7 +92,14 @@ impl Identify {
                 match hit.client_ip.map(|address| address.to_canonical()) {
                     Some(IpAddr::V4(v4)) => push(input, &v4.octets()),
                     Some(IpAddr::V6(v6)) => push(input, &v6.octets()[..8]),
-                    None => push(input, &[]),
+                    None => {
+                        let name = hit.client_name.as_deref().unwrap_or_default();
+                        if !name.is_empty() {
+                            // No address has these bytes.
+                            input.push(b'n');
+                        }
+                        push(input, name.as_bytes());
+                    }
                 }
                 if *self != Self::Address {
                     push(input, hit.user_agent.as_deref().unwrap_or_default().as_bytes());
@@ -146,6 +153,20 @@ mod tests {
         assert_eq!(id("ip", "s", &hit("2001:db8::1", "")), id("ip", "s", &hit("2001:db8::2", "")), "one network");
         assert_eq!(id("ip", "s", &hit("::ffff:203.0.113.1", "")), id("ip", "s", &a));
         assert_ne!(id("ip", "s", &a), id("ip+ua", "s", &hit("203.0.113.1", "")));
+    }
+
+    #[test]
+    fn a_client_without_an_address_is_known_by_its_name() {
+        let named = |name: &'static str| Hit {
+            client_ip: None,
+            client_name: Some(name.into()).filter(|name: &std::borrow::Cow<'_, str>| !name.is_empty()),
+            ..hit("192.0.2.1", "A")
+        };
+        for identity in ["ip", "ip+ua"] {
+            assert_ne!(id(identity, "s", &named("crawl-1.example")), id(identity, "s", &named("crawl-2.example")));
+            assert_eq!(id(identity, "s", &named("crawl-1.example")), id(identity, "s", &named("crawl-1.example")));
+            assert_ne!(id(identity, "s", &named("crawl-1.example")), id(identity, "s", &named("")));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Logs as they are: one small file per case, the real ones beside the project, and any bytes at all.
 
 mod cases;
+mod clients;
 mod formats;
 mod inputs;
 mod people;
