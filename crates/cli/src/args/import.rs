@@ -45,9 +45,10 @@ pub(crate) struct SourceArgs {
     /// The data folder; created where missing. If a server runs on it, it stores the visits
     #[arg(long, value_name = "DIR", default_value = "visitlog-data")]
     pub(crate) data: PathBuf,
-    /// The site of lines that name no host
+    /// The site of lines that name no host [default: guessed from their referrers]. Given again, it names hosts that are
+    /// sites whatever the log tells; others are when they are seen to be used
     #[arg(long, value_name = "NAME")]
-    pub(crate) site: Option<String>,
+    pub(crate) site: Vec<String>,
     /// The logs' format: a name, the format string of the server's configuration, or a `#Fields:` line [default: by content]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,

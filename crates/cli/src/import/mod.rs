@@ -88,6 +88,37 @@ fn of_file(input: &Input, done: &FileDone) -> String {
     text
 }
 
+/// What sites are called, where the log alone does not say it.
+fn of_sites(done: &BatchDone) -> String {
+    let mut text = String::new();
+    let without = counted(done.counts.without_site, "request");
+    match done.sites.guess() {
+        _ if done.counts.without_site == 0 => {}
+        Some((site, links)) => {
+            let why = match links {
+                0 => "as before".to_owned(),
+                links => format!("since {} between its pages name it", counted(links, "link")),
+            };
+            let _ = writeln!(text, "{without} without a host count to site {}, {why}: --site says another one", clean(site));
+        }
+        None => {
+            let _ = writeln!(text, "{without} without a host count to site {NO_SITE}: --site names the site of such a log");
+        }
+    }
+    let (requests, hosts, some) = done.sites.doubted();
+    if requests > 0 {
+        let more = if hosts > some.len() { ", ..." } else { "" };
+        let _ = writeln!(
+            text,
+            "{} to {} that nobody was seen to use count to no site of their own: {}{more} (--site makes one a site)",
+            counted(requests, "request"),
+            counted(hosts as u64, "host"),
+            clean(&some.join(", "))
+        );
+    }
+    text
+}
+
 fn of_all(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, took: Duration) -> String {
     let mut text = String::new();
     let tally: Tally = files.iter().map(|file| file.tally).sum();
@@ -129,13 +160,7 @@ fn of_all(args: &ImportArgs, files: &[FileDone], done: &BatchDone, bots: u64, to
             counted(counts.late, "request")
         );
     }
-    if counts.without_site > 0 {
-        let _ = writeln!(
-            text,
-            "{} without a host count to site {NO_SITE}: --site names the site of such a log",
-            counted(counts.without_site, "request")
-        );
-    }
+    text.push_str(&of_sites(done));
     if counts.forwarded > 0 {
         let named = counted(counts.forwarded, "request");
         let _ = writeln!(

@@ -49,7 +49,8 @@ impl Setup {
         paths.file_extensions = args.file_extensions.clone().unwrap_or(paths.file_extensions);
         let sessions = SessionSettings {
             identify: args.identity.clone(),
-            site: args.site.as_deref().map(Host::new),
+            site: args.site.first().map(|site| Host::new(site)),
+            sites: args.site.iter().map(|site| Host::new(site)).collect(),
             rules: SiteRules { idle_timeout: args.idle_timeout, max_age: args.max_age, ..SiteRules::default() },
             paths,
             record_assets: args.assets,

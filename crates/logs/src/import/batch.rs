@@ -9,7 +9,7 @@ use super::folder::{ImportError, ImportFolder};
 use super::read::{ReadSettings, Reading};
 use super::state::{Site, State};
 use crate::sessions::{
-    Counts, Ending, Horizons, Made, OutputError, SessionSettings, SessionsError, Visits, Work, Worker, finish,
+    Counts, Ending, Horizons, Made, OutputError, SessionSettings, SessionsError, Sites, Visits, Work, Worker, finish,
 };
 
 /// Why a batch was not made. It never was: what was read can be read again.
@@ -33,12 +33,14 @@ pub enum BatchError {
 }
 
 /// What a batch made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BatchDone {
     /// What the requests were.
     pub counts: Counts,
     /// What came of them, and of those that had waited.
     pub made: Made,
+    /// What their sites are called.
+    pub sites: Sites,
 }
 
 impl ImportFolder {
@@ -54,9 +56,13 @@ impl ImportFolder {
     /// How far the rows of each site had come.
     pub fn horizons(&self) -> Horizons {
         let mut horizons = Horizons::default();
+        horizons.remember_guess(self.state().guess.as_deref());
         for site in &self.state().sites {
             let newest: Vec<_> = site.newest_us.iter().copied().map(Timestamp::from_micros).collect();
             horizons.remember(&site.name, &newest);
+            if let Some(seen) = &site.seen {
+                horizons.remember_host(&site.name, seen);
+            }
         }
         horizons
     }
@@ -86,7 +92,7 @@ impl ImportFolder {
         }
         let work = Work { settings: sessions, gatherers, carried: self.carried()?, horizons, files: &files, ending };
         let finished = finish(work, workers)?;
-        let done = BatchDone { counts: finished.counts, made: finished.made() };
+        let done = BatchDone { counts: finished.counts, made: finished.made(), sites: finished.sites.clone() };
         let (mut visits, mut carried) = (Vec::new(), Vec::new());
         for (worker, name) in finished.done.into_iter().zip(names) {
             visits.push(worker.visits);
@@ -100,7 +106,8 @@ impl ImportFolder {
         }
         let staged = staged(visits).map_err(BatchError::Output)?;
         let sites = self.sites(&finished.horizons, ending);
-        self.commit(State { staged, carried, sites, register, ..State::default() })?;
+        let guess = done.sites.guess().map(|(site, _)| site.to_owned());
+        self.commit(State { staged, carried, sites, guess, register, ..State::default() })?;
         Ok(done)
     }
 
@@ -118,8 +125,10 @@ impl ImportFolder {
                 name: name.to_owned(),
                 newest_us: Vec::new(),
                 settled_us: i64::MIN,
+                seen: None,
             });
             site.newest_us = newest_us;
+            site.seen = horizons.seen(name).copied();
             site.settled_us = site.settled_us.max(settled_us);
         }
         let mut sites: Vec<Site> = sites.into_values().collect();

@@ -62,8 +62,8 @@ impl ImportFolder {
             }
         }
         if erased > 0 {
-            let State { sites, register, .. } = self.state().clone();
-            self.commit(State { carried, sites, register, ..State::default() })?;
+            let State { sites, guess, register, .. } = self.state().clone();
+            self.commit(State { carried, sites, guess, register, ..State::default() })?;
         }
         Ok(erased)
     }

@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::register::Register;
+use crate::sessions::Seen;
 
 const MAGIC: [u8; 8] = *b"VLIMPORT";
 const VERSION: u32 = 1;
@@ -30,6 +31,9 @@ pub struct State {
     pub carried: Vec<String>,
     /// What is known of sites.
     pub sites: Vec<Site>,
+    /// What the site of requests that name no host was guessed to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guess: Option<String>,
     /// The files that were imported.
     pub register: Register,
 }
@@ -43,6 +47,9 @@ pub struct Site {
     pub newest_us: Vec<i64>,
     /// Up to when its visits are settled: an earlier row comes too late to be part of any of them.
     pub settled_us: i64,
+    /// What speaks for it being a site, if requests name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
 }
 
 impl State {
@@ -110,7 +117,8 @@ mod tests {
             batch: 7,
             staged: Some(serde_json::json!({ "visits": [1, 2] })),
             carried: vec!["carry-7-0".into()],
-            sites: vec![Site { name: "a".into(), newest_us: vec![-1, 2], settled_us: i64::MIN }],
+            sites: vec![Site { name: "a".into(), newest_us: vec![-1, 2], settled_us: i64::MIN, seen: None }],
+            guess: Some("a.example".into()),
             register,
         };
         let bytes = state.to_bytes().expect("JSON");

@@ -18,9 +18,11 @@ use visitlog_core::{Day, Fingerprint, Host, Redacted, Timestamp, VisitId, Visito
 
 use super::Visits;
 use super::error::SessionsError;
+use super::gather::NO_SITE;
 use super::record::{Class, Facts, Key, Record};
 use super::runs::{KeyBytes, Run, RunWriter};
 use super::settings::SessionSettings;
+use super::sites::Sites;
 
 /// The least by which time has to pass a deadline: to end on it is too early.
 const JUST_AFTER: Duration = Duration::from_micros(1);
@@ -38,6 +40,8 @@ pub(super) struct Common<'a> {
     pub(super) settings: &'a SessionSettings,
     /// What each file is called in visits' ids.
     pub(super) files: &'a HashMap<u32, u128>,
+    /// What sites are called.
+    pub(super) sites: &'a Sites,
     /// `None`: everything ends.
     pub(super) settled: Option<Settled<'a>>,
 }
@@ -82,7 +86,9 @@ struct Kept {
 /// The visit that is being made, and what the machine needs to know meanwhile.
 struct Making<'a> {
     settings: &'a SessionSettings,
+    /// As the request names it, and as visits do.
     site: Host,
+    shown: Host,
     /// What the current request did, until when.
     activity: Timestamp,
     /// Bits for the ids of visits that the current request starts.
@@ -111,6 +117,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             made: Making {
                 settings,
                 site: settings.default_site(),
+                shown: common.sites.of(&settings.default_site()),
                 activity: Timestamp::EPOCH,
                 seed: blake3::Hasher::new(),
                 drawn: 0,
@@ -139,6 +146,7 @@ impl<'a, V: Visits> Fold<'a, V> {
         }
         if self.made.site.as_str() != record.site {
             self.made.site = Host::from_record(record.site);
+            self.made.shown = self.common.sites.of(&self.made.site);
         }
         if let Some(settled) = self.common.settled {
             self.horizon = settled(record.site);
@@ -217,7 +225,7 @@ impl<'a, V: Visits> Fold<'a, V> {
         // Another user's login starts a visit, too.
         let facts_of_start =
             facts.as_ref().filter(|_| starts || user.is_some()).map(|facts| made.start_facts(key, facts));
-        let event = facts.as_ref().map(|facts| event(class, key.time, duration_us, &made.site, facts));
+        let event = facts.as_ref().map(|facts| event(class, key.time, duration_us, made.host(), facts));
         let class = match (class, event) {
             (Class::Page, Some(event)) => Committing::Page(event),
             (Class::PageError, Some(event)) => Committing::PageError(event),
@@ -413,7 +421,7 @@ impl Making<'_> {
     fn record(&mut self, visit: VisitId, entry: Entry) {
         match entry {
             Entry::Start(start) => {
-                let (site, last) = (self.site.clone(), self.activity);
+                let (site, last) = (self.shown.clone(), self.activity);
                 self.open = Some(Building { visit, start: *start, site, events: Vec::new(), last });
             }
             Entry::Event(event) => {
@@ -435,6 +443,11 @@ impl Making<'_> {
             }
             Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } => {}
         }
+    }
+
+    /// The host that was asked for: where the log does not tell it, the site's.
+    fn host(&self) -> &Host {
+        if self.site.as_str() == NO_SITE { &self.shown } else { &self.site }
     }
 
     fn random(&mut self) -> u128 {

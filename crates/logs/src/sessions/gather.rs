@@ -10,14 +10,18 @@ use visitlog_core::rules::Logged;
 use visitlog_core::{Host, Timestamp, VisitorId};
 
 use super::error::SessionsError;
-use super::horizon::Horizons;
+use super::horizon::{Horizons, Times};
 use super::record::{Class, Facts, Key, Record};
 use super::runs::{Batch, Levels, Run};
 use super::settings::SessionSettings;
+use super::sites::{Links, Seen};
 use crate::hit::Hit;
 
 /// Before any time.
 const NEVER: Timestamp = Timestamp::from_micros(i64::MIN);
+
+/// Hosts that are told apart: with each, what is known of it is kept. The requests of further ones count to no site.
+const HOSTS_MAX: usize = 20_000;
 
 /// The name of a site that nothing names.
 pub const NO_SITE: &str = "other";
@@ -79,13 +83,33 @@ pub struct Gatherer {
     settings: Arc<SessionSettings>,
     batch: Batch,
     levels: Levels,
-    horizons: Horizons,
+    /// Sites by the hosts that requests name, and where each is; the first one is that of requests that name none.
+    sites: Vec<Asked>,
+    by_host: HashMap<Box<str>, usize>,
+    /// The host that was named last, and its site: mostly the next request names the same.
+    last: (String, usize),
+    links: Links,
     counts: Counts,
     /// Up to when each site's visits were settled before.
     settled: Arc<HashMap<Box<str>, Timestamp>>,
-    /// The host that was seen last, its site, and up to when that one's visits were settled.
-    site: (String, Host, Timestamp),
     input: Vec<u8>,
+}
+
+/// A site, as requests name it.
+#[derive(Debug)]
+struct Asked {
+    site: Host,
+    times: Times,
+    seen: Seen,
+    /// Up to when its visits were settled before.
+    settled: Timestamp,
+}
+
+impl Asked {
+    fn new(site: Host, settled: &HashMap<Box<str>, Timestamp>) -> Self {
+        let settled = settled.get(site.as_str()).copied().unwrap_or(NEVER);
+        Self { site, times: Times::default(), seen: Seen::default(), settled }
+    }
 }
 
 /// What was gathered, ready to be put together.
@@ -98,15 +122,17 @@ pub(super) struct Gathered {
 impl Gatherer {
     /// One without requests.
     pub fn new(settings: Arc<SessionSettings>) -> Self {
-        let site = (String::new(), settings.default_site(), NEVER);
+        let sites = vec![Asked::new(settings.default_site(), &HashMap::new())];
         Self {
             settings,
             batch: Batch::default(),
             levels: Levels::default(),
-            horizons: Horizons::default(),
+            sites,
+            by_host: HashMap::new(),
+            last: (String::new(), 0),
+            links: Links::default(),
             counts: Counts::default(),
             settled: Arc::default(),
-            site,
             input: Vec::new(),
         }
     }
@@ -114,7 +140,7 @@ impl Gatherer {
     /// The same, told up to when visits were settled before.
     #[must_use]
     pub fn after(mut self, settled: Arc<HashMap<Box<str>, Timestamp>>) -> Self {
-        self.site.2 = settled.get(self.site.1.as_str()).copied().unwrap_or(NEVER);
+        self.sites = vec![Asked::new(self.settings.default_site(), &settled)];
         self.settled = settled;
         self
     }
@@ -124,22 +150,23 @@ impl Gatherer {
         &self.counts
     }
 
-    /// How far the rows of each site have come.
-    pub const fn horizons(&self) -> &Horizons {
-        &self.horizons
-    }
-
     /// Takes a request.
     ///
     /// # Errors
     /// When the disk refuses what does not fit into memory.
     pub fn add(&mut self, hit: &Hit<'_>, origin: Origin) -> Result<(), SessionsError> {
-        self.find_site(hit.host.as_deref());
-        let site = self.site.1.as_str();
-        self.horizons.times(site).add(hit.time);
+        let at = self.find_site(hit.host.as_deref());
         self.counts.requests += 1;
         let agent = hit.user_agent.as_deref().unwrap_or_default();
-        let class = match self.settings.paths.logged(&hit.method, &hit.path, hit.status, agent.as_bytes()) {
+        let logged = self.settings.paths.logged(&hit.method, &hit.path, hit.status, agent.as_bytes());
+        let asked = &mut self.sites[at];
+        asked.times.add(hit.time);
+        match at {
+            0 if self.settings.site.is_none() => self.links.see(hit, logged),
+            0 => {}
+            _ => asked.seen.see(asked.site.as_str(), hit, logged),
+        }
+        let class = match logged {
             Logged::Page => {
                 self.counts.page_views += 1;
                 Class::Page
@@ -164,27 +191,44 @@ impl Gatherer {
                 return Ok(());
             }
         };
-        self.counts.late += u64::from(hit.time < self.site.2);
+        self.counts.late += u64::from(hit.time < self.sites[at].settled);
         self.counts.without_address += u64::from(hit.client_ip.is_none() && hit.client_name.is_none());
         self.counts.forwarded += u64::from(hit.is_forwarded);
-        self.counts.without_site += u64::from(hit.host.is_none() && self.settings.site.is_none());
-        let visitor = self.settings.identify.visitor(&self.settings.key, site, hit, &mut self.input);
-        self.push(visitor, class, hit, origin)
+        self.counts.without_site += u64::from(at == 0 && self.settings.site.is_none());
+        let visitor =
+            self.settings.identify.visitor(&self.settings.key, self.sites[at].site.as_str(), hit, &mut self.input);
+        self.push(visitor, class, at, hit, origin)
     }
 
-    /// Mostly a log has one host.
-    fn find_site(&mut self, host: Option<&str>) {
+    /// The place of the site of a host.
+    fn find_site(&mut self, host: Option<&str>) -> usize {
         let named = host.unwrap_or_default();
-        if self.site.0 != named {
+        if self.last.0 != named {
             let host = Host::new(named);
-            let is_none = host.as_str().is_empty();
-            let site = if is_none { self.settings.default_site() } else { host };
-            let settled = self.settled.get(site.as_str()).copied().unwrap_or(NEVER);
-            self.site = (named.to_owned(), site, settled);
+            let at = match self.by_host.get(host.as_str()) {
+                _ if host.as_str().is_empty() || host.as_str() == self.sites[0].site.as_str() => 0,
+                Some(at) => *at,
+                None if self.sites.len() >= HOSTS_MAX => 0,
+                None => {
+                    self.by_host.insert(host.as_str().into(), self.sites.len());
+                    self.sites.push(Asked::new(host, &self.settled));
+                    self.sites.len() - 1
+                }
+            };
+            named.clone_into(&mut self.last.0);
+            self.last.1 = at;
         }
+        self.last.1
     }
 
-    fn push(&mut self, visitor: VisitorId, class: Class, hit: &Hit<'_>, origin: Origin) -> Result<(), SessionsError> {
+    fn push(
+        &mut self,
+        visitor: VisitorId,
+        class: Class,
+        site: usize,
+        hit: &Hit<'_>,
+        origin: Origin,
+    ) -> Result<(), SessionsError> {
         let key = Key {
             visitor: visitor.as_u128(),
             time: hit.time,
@@ -217,7 +261,8 @@ impl Gatherer {
             user_agent: agent.as_deref(),
             user: user.as_deref().filter(|_| class == Class::Page),
         });
-        let record = Record { class, duration_us: hit.duration_us.unwrap_or(0), site: self.site.1.as_str(), facts };
+        let record =
+            Record { class, duration_us: hit.duration_us.unwrap_or(0), site: self.sites[site].site.as_str(), facts };
         let at = self.batch.arena.len();
         record.encode(&mut self.batch.arena);
         // The budget keeps both far below.
@@ -243,7 +288,18 @@ impl Gatherer {
             self.spill()?;
             self.batch = Batch::default();
         }
-        Ok((Gathered { batch: self.batch, runs: self.levels.into_runs() }, self.horizons, self.counts))
+        let mut horizons = Horizons::default();
+        horizons.hosts.add_links(self.links);
+        let default = self.sites[0].site.clone();
+        // What is known best has a horizon of its own.
+        self.sites.sort_by_key(|asked| (!asked.seen.is_used, std::cmp::Reverse(asked.seen.requests)));
+        for Asked { site, times, seen, .. } in self.sites.into_iter().filter(|asked| !asked.times.is_empty()) {
+            if site != default {
+                horizons.hosts.add(site.as_str(), &seen);
+            }
+            horizons.put(site.as_str(), times);
+        }
+        Ok((Gathered { batch: self.batch, runs: self.levels.into_runs() }, horizons, self.counts))
     }
 }
 

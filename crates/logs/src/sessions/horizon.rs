@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use visitlog_core::Timestamp;
 
+use super::sites::{Hosts, Seen};
+
 /// Rows, at least, that have to lie behind a time.
 const ROWS_MIN: u64 = 4;
 /// One row in so many has to lie behind a time.
@@ -40,6 +42,10 @@ impl Times {
             self.newest[0] = Some(time);
             self.newest.sort_unstable();
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.newest[ROWS_MIN as usize - 1].is_none()
     }
 
     fn merge(&mut self, other: Self) {
@@ -79,6 +85,8 @@ impl Times {
 pub struct Horizons {
     sites: HashMap<Box<str>, Times>,
     known: HashMap<Box<str>, Timestamp>,
+    /// What speaks for hosts being sites.
+    pub(super) hosts: Hosts,
 }
 
 impl Horizons {
@@ -91,7 +99,12 @@ impl Horizons {
         self.sites.get_mut(site).expect("it was there, or was put there")
     }
 
+    pub(super) fn put(&mut self, site: &str, times: Times) {
+        self.times(site).merge(times);
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
+        self.hosts.merge(other.hosts);
         for (site, times) in other.sites {
             self.sites.entry(site).or_default().merge(times);
         }
@@ -101,6 +114,21 @@ impl Horizons {
     pub fn know(&mut self, site: &str, reached: Timestamp) {
         let known = self.known.entry(site.into()).or_insert(reached);
         *known = reached.max(*known);
+    }
+
+    /// What spoke for a host being a site before.
+    pub(crate) fn remember_host(&mut self, host: &str, seen: &Seen) {
+        self.hosts.add(host, seen);
+    }
+
+    /// What was guessed before to be the site of requests that name no host.
+    pub(crate) fn remember_guess(&mut self, guess: Option<&str>) {
+        self.hosts.remember_guess(guess);
+    }
+
+    /// What speaks for a host being a site.
+    pub(crate) fn seen(&self, host: &str) -> Option<&Seen> {
+        self.hosts.seen.get(host)
     }
 
     /// The newest few times of each site, for [`Horizons::remember`] when more rows come.

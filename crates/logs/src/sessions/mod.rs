@@ -29,6 +29,7 @@ mod identity;
 mod record;
 mod runs;
 mod settings;
+mod sites;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,7 @@ pub use self::identity::{Identify, IdentifyError, VisitorKey};
 pub use self::runs::Run;
 use self::runs::{Merge, SLICES, Source};
 pub use self::settings::{Locate, SessionSettings};
+pub use self::sites::{Seen, Sites};
 
 /// Why visits were not taken.
 pub type OutputError = Box<dyn std::error::Error + Send + Sync>;
@@ -132,6 +134,8 @@ pub struct Finished<V> {
     pub counts: Counts,
     /// How far the rows have come.
     pub horizons: Horizons,
+    /// What their visits' sites are called.
+    pub sites: Sites,
 }
 
 impl<V> Finished<V> {
@@ -162,6 +166,7 @@ pub fn finish<V: Visits>(work: Work<'_>, workers: Vec<Worker<V>>) -> Result<Fini
         horizons.merge(reached);
         counts.add(&counted);
     }
+    let sites = horizons.hosts.sites(&settings.sites, settings.site.as_ref());
     let settled = |site: &str| match ending {
         Ending::Final => Timestamp::from_micros(i64::MAX),
         Ending::Open { lateness, now } => horizons.of(site, lateness, now),
@@ -171,6 +176,7 @@ pub fn finish<V: Visits>(work: Work<'_>, workers: Vec<Worker<V>>) -> Result<Fini
     let common = Common {
         settings,
         files,
+        sites: &sites,
         settled: matches!(ending, Ending::Open { .. }).then_some(&settled as &(dyn Fn(&str) -> Timestamp + Sync)),
     };
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -185,7 +191,7 @@ pub fn finish<V: Visits>(work: Work<'_>, workers: Vec<Worker<V>>) -> Result<Fini
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why)));
         joined.collect::<Result<Vec<_>, _>>()
     })?;
-    Ok(Finished { done, counts, horizons })
+    Ok(Finished { done, counts, horizons, sites })
 }
 
 /// Horizons take a while to find; there are few sites.

@@ -22,6 +22,8 @@ pub struct SessionSettings {
     pub key: VisitorKey,
     /// The site of requests whose host the log does not tell.
     pub site: Option<Host>,
+    /// Hosts that are sites, whatever the log tells of them.
+    pub sites: Vec<Host>,
     /// When sessions end.
     pub rules: SiteRules,
     /// Which requests are page views, and which leave no trace.
@@ -47,6 +49,7 @@ impl SessionSettings {
             identify: Identify::default(),
             key,
             site: None,
+            sites: Vec::new(),
             rules: SiteRules::default(),
             paths: PathRules::default(),
             record_assets: false,

@@ -4,4 +4,5 @@ mod batches;
 mod edgar;
 mod property;
 mod rules;
+mod sites;
 mod support;
