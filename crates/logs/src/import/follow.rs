@@ -286,7 +286,7 @@ impl Followed {
     ) -> Result<Look, ReadError> {
         let failed = |source| InputError::Open { file: Arc::clone(name), source };
         self.idle += 1;
-        if self.known.as_ref().is_some_and(|known| !reading.register.files().contains(known)) {
+        if self.known.as_ref().is_some_and(|known| !reading.register.has(known)) {
             // More of it was read elsewhere: from a compressed copy, perhaps.
             return Ok(Look::Cut);
         }
@@ -359,8 +359,8 @@ impl Followed {
         *tally += reading.take_chunks(&mut chunks, &mut parser, known.number, watch)?;
         self.start = chunks.position().clone();
         self.parser = Some(parser);
-        (known.head, known.tail) = marker.marks();
-        (known.end, known.lines) = (marker.at(), self.start.line - 1);
+        marker.mark(&mut known);
+        known.lines = self.start.line - 1;
         known.modified_s = modified_s;
         reading.register.put(known.clone(), found.as_ref());
         self.known = Some(known);

@@ -24,6 +24,7 @@ mod register;
 mod state;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use self::batch::{BatchDone, BatchError};
 pub use self::folder::{ImportError, ImportFolder, Pending};

@@ -1,16 +1,18 @@
 //! Files are read, from where the register knows them on, and their requests gathered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{FileExt, MetadataExt as _};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use visitlog_core::Timestamp;
 
-use super::register::{Known, Marker, Register, Source, WINDOW_BYTES};
+use super::register::{BOM, Known, Marker, Register, Source, WINDOW_BYTES};
+use super::text::{Fresh, Text};
 use crate::detect::{DetectError, detect};
 use crate::format::{Clients, Format};
 use crate::input::{Chunk, ChunkReader, Input, InputError, Line};
@@ -90,25 +92,11 @@ pub struct FileDone {
 pub struct Reading {
     settings: ReadSettings,
     importer: u128,
+    spill_dir: Option<PathBuf>,
     /// The files as known with what was read.
     pub register: Register,
     /// One a thread.
     pub gatherers: Vec<Gatherer>,
-}
-
-/// What the threads share: the text, in order.
-struct Text {
-    chunks: ChunkReader,
-    marker: Marker,
-    /// What is imported already ends here.
-    skip: u64,
-    buffers: Vec<Vec<u8>>,
-    lines: u64,
-    /// Bytes of the file that were read and not told yet.
-    raw: Arc<AtomicU64>,
-    takes_open_line: bool,
-    left_open: bool,
-    is_over: bool,
 }
 
 impl Reading {
@@ -122,7 +110,7 @@ impl Reading {
     ) -> Self {
         let gatherer = |_| Gatherer::new(Arc::clone(sessions)).after(Arc::clone(settled));
         let gatherers = (0..settings.threads.max(1)).map(gatherer).collect();
-        Self { settings, importer, register, gatherers }
+        Self { settings, importer, spill_dir: sessions.spill_dir.clone(), register, gatherers }
     }
 
     /// Of a file that was written last then; 0 where nobody knows.
@@ -171,7 +159,7 @@ impl Reading {
         let (gatherer, mut tally) = (&mut self.gatherers[0], Tally::default());
         let mut buffer = Vec::new();
         while let Some(chunk) = chunks.next_chunk(buffer)? {
-            tally += parse_chunk(&chunk, parser, gatherer, (file, 0), watch)?;
+            tally += parse_chunk(&chunk, parser, gatherer, file, &[], watch)?;
             buffer = chunk.bytes;
         }
         Ok(tally)
@@ -212,33 +200,41 @@ impl Reading {
                 (Err(error), None) => return Err(error.into()),
             },
         };
-        let found = self.find(input, &head, plain.as_ref())?;
-        let mut known = match &found {
-            Some(found) => self.register.go_on(self.importer, found, input.name()),
-            None => self.register.begin(self.importer, input.name()),
-        };
         let mut marker = Marker::default();
         marker.see(&head[..usize::try_from(starts_at).unwrap_or(0)]);
-        let text = Text {
+        let mut text = Text {
+            name: Arc::clone(input.name()),
             chunks,
             marker,
-            skip: known.end,
+            known_to: 0,
+            parts: HashSet::new(),
+            anywhere: plain.map(|file| (Arc::new(file), 0)),
+            spill_dir: self.spill_dir.clone(),
             buffers: Vec::new(),
             lines: 0,
+            known_lines: 0,
             raw,
             takes_open_line,
             left_open: false,
             is_over: false,
         };
+        let (found, is_start) = text.begins_with(&head, &self.register)?;
+        let found = found.cloned();
+        text.known_to = if is_start { u64::MAX } else { found.as_ref().map_or(0, |found| found.end) };
+        let mut known = match &found {
+            Some(found) if !text.is_followed(found, &self.register)? => {
+                self.register.go_on(self.importer, found, input.name())
+            }
+            _ => self.register.begin(self.importer, input.name()),
+        };
         let (text, tally) = self.parse(text, &format, &self.hints(modified_s), known.number, watch)?;
-        let known_lines = known.lines;
-        if text.marker.at() < known.end {
+        let known_lines = text.known_lines;
+        if found.as_ref().is_some_and(|found| text.marker.at() < found.end) {
             // It was cut at this moment. Nothing was taken; what it holds now is another text.
             let format = format.name().to_owned();
             return Ok(FileDone { format, because, tally, known_lines, left_open: false });
         }
-        (known.head, known.tail) = text.marker.marks();
-        known.end = text.marker.at();
+        text.marker.mark(&mut known);
         known.lines = text.lines;
         known.modified_s = modified_s;
         self.register.put(known, found.as_ref());
@@ -298,9 +294,10 @@ impl Reading {
         watch: &dyn Watch,
     ) -> Result<(Text, Tally), ReadError> {
         let (text, clients) = (Mutex::new(text), self.settings.clients.clone());
+        let register = &self.register;
         let run = |gatherer: &mut Gatherer| {
             let parser = Parser::new(format, Wanted::hit()).with_clients(&clients).with_hints(hints.clone());
-            let done = parse_chunks(&text, parser, gatherer, file, watch);
+            let done = parse_chunks(&text, register, parser, gatherer, file, watch);
             if done.is_err() {
                 lock(&text).is_over = true;
             }
@@ -324,8 +321,6 @@ impl FileDone {
     }
 }
 
-const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
-
 fn lock<'a>(text: &'a Mutex<Text>) -> MutexGuard<'a, Text> {
     text.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -342,10 +337,11 @@ fn open(input: &Input, raw: Option<&Arc<AtomicU64>>) -> Result<(ChunkReader, i64
 
 /// The file itself, if its text is what stands in it.
 fn plain(input: &Input, head: &[u8]) -> Option<File> {
-    let file = File::open(input.path()?).ok()?;
-    if !file.metadata().ok()?.is_file() {
+    // To open a pipe again is to wait for another writer.
+    if !input.path()?.metadata().ok()?.is_file() {
         return None;
     }
+    let file = File::open(input.path()?).ok()?;
     let mut start = vec![0; head.len()];
     file.read_exact_at(&mut start, 0).ok()?;
     (start == head).then_some(file)
@@ -368,54 +364,21 @@ impl Source for &File {
     }
 }
 
-impl Text {
-    /// The next chunk with lines that are not known, cut before what is not whole.
-    fn next(&mut self) -> Result<Option<Chunk>, InputError> {
-        loop {
-            if self.is_over {
-                return Ok(None);
-            }
-            let buffer = self.buffers.pop().unwrap_or_default();
-            let Some(mut chunk) = self.chunks.next_chunk(buffer)? else {
-                self.is_over = true;
-                return Ok(None);
-            };
-            if chunk.start.offset > self.marker.at() {
-                self.marker.pass_over(chunk.start.offset);
-            }
-            if chunk.is_last_line_open() && !self.takes_open_line {
-                self.left_open = true;
-                let whole = memchr::memrchr(b'\n', &chunk.bytes).map_or(0, |at| at + 1);
-                chunk.bytes.truncate(whole);
-            }
-            self.marker.see(&chunk.bytes);
-            let next = self.chunks.position();
-            self.lines = next.line - 1 - u64::from(self.left_open);
-            if chunk.start.offset + chunk.bytes.len() as u64 > self.skip
-                || chunk.too_long.as_ref().is_some_and(|line| line.offset >= self.skip)
-            {
-                return Ok(Some(chunk));
-            }
-            self.buffers.push(chunk.bytes);
-        }
-    }
-}
-
 fn parse_chunks(
     text: &Mutex<Text>,
+    register: &Register,
     mut parser: Parser,
     gatherer: &mut Gatherer,
     file: u32,
     watch: &dyn Watch,
 ) -> Result<Tally, ReadError> {
     let mut tally = Tally::default();
-    let skip = lock(text).skip;
     loop {
         if !watch.goes_on() {
             return Err(ReadError::Stopped);
         }
-        let Some(chunk) = lock(text).next()? else { return Ok(tally) };
-        let parsed = parse_chunk(&chunk, &mut parser, gatherer, (file, skip), watch)?;
+        let Some(Fresh { chunk, known }) = lock(text).next(register)? else { return Ok(tally) };
+        let parsed = parse_chunk(&chunk, &mut parser, gatherer, file, &known, watch)?;
         tally += parsed;
         let mut text = lock(text);
         watch.progressed(text.raw.swap(0, Ordering::Relaxed), parsed.lines());
@@ -423,19 +386,20 @@ fn parse_chunks(
     }
 }
 
-/// Takes the lines of a chunk, from an offset in the file on.
+/// Takes the lines of a chunk but those that are known.
 fn parse_chunk(
     chunk: &Chunk,
     parser: &mut Parser,
     gatherer: &mut Gatherer,
-    (file, skip): (u32, u64),
+    file: u32,
+    known: &[Range<u64>],
     watch: &dyn Watch,
 ) -> Result<Tally, ReadError> {
     let row = |line: &Line<'_>, row: &Row<'_>| match row.hit() {
         Ok(hit) => Ok(Ok(gatherer.add(&hit, Origin { file, offset: line.offset })?)),
         Err(reason) => Ok(Err(reason)),
     };
-    parser.read(chunk, skip, row, |reject| match watch.rejected(reject) {
+    parser.read_but(chunk, known, row, |reject| match watch.rejected(reject) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(ReadError::Stopped),
     })

@@ -4,13 +4,15 @@
 //! Two hashes know a file again: that of its first bytes, and that of the last bytes before the end of what was imported.
 //! Both windows have 4 KiB, or less where less was imported. Offsets are in the decompressed text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
 /// Bytes of each of the two windows that a file is known by.
 pub const WINDOW_BYTES: usize = 4_096;
+/// Says that a text is UTF-8.
+pub(super) const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// A hash of some bytes, and how many these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub struct Known {
     pub lines: u64,
     /// When the file was last written, in seconds since 1970, by its folder.
     pub modified_s: i64,
+    /// The first line of a request, if its first bytes have one: a hash of it, and where it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) first: Option<(u64, u32)>,
 }
 
 /// A text that can be looked at anywhere.
@@ -71,6 +76,7 @@ impl Source for &[u8] {
 
 /// The files that are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Saved")]
 pub struct Register {
     files: Vec<Known>,
     next: u32,
@@ -78,6 +84,63 @@ pub struct Register {
     /// time, in seconds since 1970.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     followed: BTreeMap<String, i64>,
+    #[serde(skip)]
+    index: Index,
+}
+
+/// As it is written down.
+#[derive(Deserialize)]
+struct Saved {
+    files: Vec<Known>,
+    next: u32,
+    #[serde(default)]
+    followed: BTreeMap<String, i64>,
+}
+
+impl From<Saved> for Register {
+    fn from(Saved { files, next, followed }: Saved) -> Self {
+        let mut index = Index::default();
+        files.iter().enumerate().for_each(|(at, known)| index.add(at, known));
+        Self { files, next, followed, index }
+    }
+}
+
+/// Where files are among those that are known, by the first line of a request in them; and those without such a line.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    by_first: HashMap<u64, Vec<usize>>,
+    others: Vec<usize>,
+}
+
+/// It says nothing that the files don't.
+impl PartialEq for Index {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Index {}
+
+impl Index {
+    fn list(&mut self, known: &Known) -> &mut Vec<usize> {
+        match known.first {
+            Some((first, _)) => self.by_first.entry(first).or_default(),
+            None => &mut self.others,
+        }
+    }
+
+    fn add(&mut self, at: usize, known: &Known) {
+        self.list(known).push(at);
+    }
+
+    fn remove(&mut self, at: usize, known: &Known) {
+        self.list(known).retain(|other| *other != at);
+    }
+
+    fn of(&self, first: Option<(u64, u32)>) -> impl Iterator<Item = usize> {
+        let same = first.and_then(|(first, _)| self.by_first.get(&first));
+        same.into_iter().flatten().chain(&self.others).copied()
+    }
 }
 
 impl Register {
@@ -104,10 +167,18 @@ impl Register {
     /// # Errors
     /// When the source can't be read.
     pub fn find(&self, source: &mut impl Source) -> io::Result<Option<&Known>> {
-        let head = source.read_at(0, WINDOW_BYTES)?;
+        self.find_at(source, 0)
+    }
+
+    /// The same of a text that begins somewhere in a file.
+    ///
+    /// # Errors
+    /// When the source can't be read.
+    pub fn find_at(&self, source: &mut impl Source, start: u64) -> io::Result<Option<&Known>> {
+        let head = source.read_at(start, WINDOW_BYTES)?;
         let mut found: Option<&Known> = None;
-        for known in self.files.iter().filter(|known| known.begins(&head)) {
-            if found.is_none_or(|found| found.end < known.end) && known.ends_in(source)? {
+        for known in self.candidates(&head) {
+            if found.is_none_or(|found| found.end < known.end) && known.ends_in(source, start)? {
                 found = Some(known);
             }
         }
@@ -116,7 +187,36 @@ impl Register {
 
     /// The files that a text which begins with `head` may be: all of it, or its first [`WINDOW_BYTES`].
     pub fn candidates(&self, head: &[u8]) -> Vec<&Known> {
-        self.files.iter().filter(|known| known.begins(head)).collect()
+        // Of many files, many are as long.
+        let mut marks: HashMap<usize, Mark> = HashMap::new();
+        let known = self.index.of(first_request(head)).map(|at| &self.files[at]);
+        let begins = |known: &&Known| {
+            let len = known.head.len();
+            let Some(same) = head.get(..len).filter(|_| known.end > 0) else { return false };
+            *marks.entry(len).or_insert_with(|| Mark::of(same)) == known.head
+        };
+        known.filter(begins).collect()
+    }
+
+    /// The files with the same first request of which more was imported than a text has: it may be what they begin with.
+    pub(super) fn longer(&self, head: &[u8], bytes: u64) -> Vec<&Known> {
+        let Some((first, _)) = first_request(head) else { return Vec::new() };
+        self.starting_with(first).filter(|known| known.end > bytes).collect()
+    }
+
+    /// Whether the first request of a known file is a line of this hash.
+    pub(super) fn has_first(&self, first: u64) -> bool {
+        self.index.by_first.contains_key(&first)
+    }
+
+    /// The files whose first request is a line of this hash.
+    pub(super) fn starting_with(&self, first: u64) -> impl Iterator<Item = &Known> {
+        self.index.by_first.get(&first).into_iter().flatten().map(|at| &self.files[*at])
+    }
+
+    /// Whether this is still known.
+    pub(super) fn has(&self, known: &Known) -> bool {
+        self.index.of(known.first).any(|at| self.files[at] == *known)
     }
 
     /// A file that was not seen before. Its number and its id stay, whatever is imported of it.
@@ -125,7 +225,17 @@ impl Register {
         self.next += 1;
         let id = Mark::of(&[&importer.to_be_bytes()[..], &number.to_be_bytes()].concat()).hash;
         let nothing = Mark::of(&[]);
-        Known { number, id, path: path.to_owned(), head: nothing, end: 0, tail: nothing, lines: 0, modified_s: 0 }
+        Known {
+            number,
+            id,
+            path: path.to_owned(),
+            head: nothing,
+            end: 0,
+            tail: nothing,
+            lines: 0,
+            modified_s: 0,
+            first: None,
+        }
     }
 
     /// A file that was found is imported further, under a path. One of which so little is known that another may have
@@ -144,7 +254,20 @@ impl Register {
         }
         let is_replaced = |old: &Known| found.is_some_and(|found| old == found && found.number == known.number);
         let is_same = |old: &Known| (old.head, old.end, old.tail) == (known.head, known.end, known.tail);
-        self.files.retain(|old| !is_replaced(old) && !is_same(old));
+        let firsts = [known.first, found.and_then(|found| found.first)];
+        let mut gone: Vec<usize> = firsts.into_iter().flat_map(|first| self.index.of(first)).collect();
+        gone.retain(|at| is_replaced(&self.files[*at]) || is_same(&self.files[*at]));
+        gone.sort_unstable();
+        gone.dedup();
+        for at in gone.into_iter().rev() {
+            self.index.remove(at, &self.files[at]);
+            self.files.swap_remove(at);
+            if let Some(moved) = self.files.get(at) {
+                self.index.remove(self.files.len(), moved);
+                self.index.add(at, moved);
+            }
+        }
+        self.index.add(self.files.len(), &known);
         self.files.push(known);
     }
 
@@ -154,17 +277,40 @@ impl Register {
     }
 }
 
-impl Known {
-    fn begins(&self, head: &[u8]) -> bool {
-        head.get(..self.head.len()).is_some_and(|head| self.end > 0 && Mark::of(head) == self.head)
+/// What tells the first line of a request in a text's first bytes, if it is whole: headers are the same in many files.
+fn first_request(head: &[u8]) -> Option<(u64, u32)> {
+    let mut at = if head.starts_with(&BOM) { BOM.len() } else { 0 };
+    while let Some(len) = memchr::memchr(b'\n', &head[at..]) {
+        let line = &head[at..at + len];
+        if line.first() != Some(&b'#') && !line.trim_ascii().is_empty() {
+            return Some((line_hash(line.strip_suffix(b"\r").unwrap_or(line)), u32::try_from(at).ok()?));
+        }
+        at += len + 1;
     }
+    None
+}
 
-    /// Whether a text that begins as this file does has the same bytes before [`Known::end`].
+/// A hash of a line that is the same for ever, and soon done: each line is looked at.
+pub(super) fn line_hash(line: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = line.len() as u64;
+    let mut words = line.chunks_exact(8);
+    for word in &mut words {
+        let word = u64::from_le_bytes(std::array::from_fn(|at| word[at]));
+        hash = (hash.rotate_left(26) ^ word).wrapping_mul(FACTOR);
+    }
+    let rest = words.remainder().iter().fold(0, |rest, byte| rest << 8 | u64::from(*byte));
+    hash = (hash.rotate_left(26) ^ rest).wrapping_mul(FACTOR);
+    (hash ^ (hash >> 32)).wrapping_mul(FACTOR)
+}
+
+impl Known {
+    /// Whether a text that begins as this file does, at `start` of a source, has the same bytes before [`Known::end`].
     ///
     /// # Errors
     /// When it can't be read.
-    pub fn ends_in(&self, source: &mut impl Source) -> io::Result<bool> {
-        let bytes = source.read_at(self.end - self.tail.len() as u64, self.tail.len())?;
+    pub fn ends_in(&self, source: &mut impl Source, start: u64) -> io::Result<bool> {
+        let bytes = source.read_at(start + self.end - self.tail.len() as u64, self.tail.len())?;
         Ok(Mark::of(&bytes) == self.tail)
     }
 
@@ -176,7 +322,17 @@ impl Known {
         if self.end == 0 {
             return Ok(true);
         }
-        Ok(Mark::of(&source.read_at(0, self.head.len())?) == self.head && self.ends_in(source)?)
+        self.is_at(source, 0)
+    }
+
+    /// Whether a source has its first bytes and its last ones at `start`.
+    pub(super) fn is_at(&self, source: &mut impl Source, start: u64) -> io::Result<bool> {
+        Ok(Mark::of(&source.read_at(start, self.head.len())?) == self.head && self.ends_in(source, start)?)
+    }
+
+    /// Where its first request stands.
+    pub(super) fn first_at(&self) -> u64 {
+        self.first.map_or(0, |(_, at)| at.into())
     }
 
     /// How many of the bytes before [`Known::end`] it is known by.
@@ -233,6 +389,13 @@ impl Marker {
         (Mark::of(&self.head), Mark::of(&self.tail))
     }
 
+    /// Writes down what the file is known by, up to here.
+    pub(super) fn mark(&self, known: &mut Known) {
+        (known.head, known.tail) = self.marks();
+        known.end = self.at;
+        known.first = first_request(&self.head);
+    }
+
     /// The bytes that it has kept: the first, and the last.
     pub fn windows(&self) -> (&[u8], &[u8]) {
         (&self.head, &self.tail)
@@ -254,8 +417,7 @@ mod tests {
         let mut marker = Marker::default();
         marker.see(text);
         let from = known.end;
-        (known.head, known.tail) = marker.marks();
-        known.end = text.len() as u64;
+        marker.mark(&mut known);
         register.put(known, found.as_ref());
         from
     }

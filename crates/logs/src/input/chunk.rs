@@ -171,6 +171,29 @@ impl ChunkReader {
         self
     }
 
+    /// Writes what was not handed out yet, as it is.
+    ///
+    /// # Errors
+    /// It can't be read or written.
+    pub(crate) fn write_rest(&mut self, out: &mut impl io::Write) -> Result<(), InputError> {
+        let failed = |source| InputError::Read { file: Arc::clone(&self.file), offset: self.next.offset, source };
+        out.write_all(&self.pending).map_err(failed)?;
+        self.pending.clear();
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if !self.is_at_end {
+            io::copy(&mut self.reader, out).map_err(failed)?;
+        }
+        self.is_at_end = true;
+        Ok(())
+    }
+
+    /// The same text from another reader, which stands at `start`.
+    pub(crate) fn resumed(&self, reader: Box<dyn Read + Send>, start: Start) -> Self {
+        Self { chunk_bytes: self.chunk_bytes, ..Self::resume(&self.file, reader, start) }
+    }
+
     /// The first bytes that were not handed out yet, for [`detect`](crate::detect): whole lines, if there is one.
     ///
     /// # Errors

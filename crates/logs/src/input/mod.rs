@@ -3,6 +3,7 @@
 mod chunk;
 mod decode;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -82,11 +83,11 @@ impl Input {
     /// # Errors
     /// Each names the pattern: it is none, or there is no such file.
     pub fn find<P: AsRef<str>>(patterns: &[P]) -> Result<Vec<Self>, InputError> {
-        let mut inputs: Vec<Self> = Vec::new();
+        let (mut inputs, mut names) = (Vec::new(), HashSet::new());
         for pattern in patterns {
             let pattern = pattern.as_ref();
             for input in Self::of_pattern(pattern)? {
-                if !inputs.contains(&input) {
+                if names.insert(Arc::clone(&input.name)) {
                     inputs.push(input);
                 }
             }
@@ -131,6 +132,14 @@ impl Input {
     /// Where it is; `None` for standard input.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// Its bytes, decompressed.
+    pub(crate) fn decompressed(&self) -> io::Result<Box<dyn Read + Send>> {
+        match &self.path {
+            Some(path) => decode::decode(Box::new(File::open(path)?)),
+            None => Ok(Box::new(io::stdin())),
+        }
     }
 
     /// Its text in chunks, decompressed if its first bytes say that it is compressed (gzip, bzip2, zstd; several streams

@@ -1,5 +1,7 @@
 //! The lines of a chunk, each counted once.
 
+use std::ops::Range;
+
 use super::parser::Parser;
 use super::reader::Parsed;
 use super::row::Row;
@@ -16,18 +18,33 @@ impl Parser {
         &mut self,
         chunk: &Chunk,
         from: u64,
+        row: impl FnMut(&Line<'_>, &Row<'_>) -> Result<Result<(), Reason>, E>,
+        reject: impl FnMut(Reject) -> Result<(), E>,
+    ) -> Result<Tally, E> {
+        self.read_but(chunk, std::slice::from_ref(&(0..from)), row, reject)
+    }
+
+    /// The same of all lines but those that begin in these parts of the text.
+    ///
+    /// # Errors
+    /// As for [`Parser::read`].
+    pub fn read_but<E>(
+        &mut self,
+        chunk: &Chunk,
+        known: &[Range<u64>],
         mut row: impl FnMut(&Line<'_>, &Row<'_>) -> Result<Result<(), Reason>, E>,
         mut reject: impl FnMut(Reject) -> Result<(), E>,
     ) -> Result<Tally, E> {
         let mut tally = Tally::default();
-        if let Some(line) = chunk.too_long.as_ref().filter(|line| line.offset >= from) {
+        let is_known = |line: u64| known.iter().any(|part| part.contains(&line));
+        if let Some(line) = chunk.too_long.as_ref().filter(|line| !is_known(line.offset)) {
             tally.rejected += 1;
             reject(line.clone())?;
         }
         self.resume(&chunk.start.directives);
         for line in chunk.lines() {
             let parsed = self.parse(line.bytes);
-            if line.offset < from {
+            if is_known(line.offset) {
                 continue;
             }
             let read = match parsed {
