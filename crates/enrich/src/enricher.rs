@@ -9,7 +9,7 @@ use maxminddb::MaxMindDbError;
 use visitlog_core::model::{Place, Via};
 
 use crate::agent::{Agents, Named};
-use crate::bot::Verdict;
+use crate::bot::{BotClass, Verdict};
 use crate::cache::Cache;
 use crate::channel::Origin;
 use crate::facts::{Facts, RawVisit};
@@ -169,7 +169,11 @@ impl Enricher {
                 facts.device = device.map(|device| device.as_str().into());
                 known.verdict.clone().or_else(|| by_headers(Some(agent)))
             }
-            // Many logs have no user agents at all, nor have those who report to the collector.
+            // Many logs have no user agents at all, nor have those who report to the collector. One that has them says that
+            // the client sent none: no browser does so.
+            None if raw.via == Via::Log && raw.user_agent.is_some() => {
+                Some(Verdict::new(BotClass::Tool, "no user agent"))
+            }
             None if matches!(raw.via, Via::Tower | Via::Proxy) => by_headers(None),
             None => None,
         };

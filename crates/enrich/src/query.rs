@@ -47,7 +47,8 @@ const CLICKS: [Click; 26] = [
     click("awc", "awin", "affiliate"),
     click("cjevent", "cj", "affiliate"),
     click("gad_source", "google", "cpc"),
-    click("srsltid", "google", "shopping"),
+    // Of the free listings of shops among the results.
+    click("srsltid", "google", "organic"),
     click("ysclid", "yandex", "organic"),
     click("mc_eid", "mailchimp", "email"),
     click("fbclid", "facebook", ""),

@@ -29,7 +29,7 @@ pub struct Hit<'a> {
     pub bytes: Option<u64>,
     /// `Referer`.
     pub referrer: Option<Cow<'a, str>>,
-    /// `User-Agent`.
+    /// `User-Agent`; empty where the log has a place for it and the client sent none.
     pub user_agent: Option<Cow<'a, str>>,
     /// Whom the server had authenticated.
     pub user: Option<Cow<'a, str>>,

@@ -99,10 +99,15 @@ fn of_sites(done: &BatchDone) -> String {
                 0 => "as before".to_owned(),
                 links => format!("since {} between its pages name it", counted(links, "link")),
             };
-            let _ = writeln!(text, "{without} without a host count to site {}, {why}: --site says another one", clean(site));
+            let _ = writeln!(
+                text,
+                "{without} without a host count to site {}, {why}: --site says another one",
+                clean(site)
+            );
         }
         None => {
-            let _ = writeln!(text, "{without} without a host count to site {NO_SITE}: --site names the site of such a log");
+            let _ =
+                writeln!(text, "{without} without a host count to site {NO_SITE}: --site names the site of such a log");
         }
     }
     let (requests, hosts, some) = done.sites.doubted();

@@ -31,3 +31,4 @@ mod upstream;
 mod visits;
 mod ways;
 mod weblog;
+mod whose_log;

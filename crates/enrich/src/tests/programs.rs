@@ -1,5 +1,7 @@
 //! Monitors and libraries, each as it calls itself; with the list of crawlers and without.
 
+use visitlog_core::model::Via;
+
 use super::{note, suite};
 use crate::{Enricher, RawVisit};
 
@@ -105,4 +107,18 @@ fn unusual_people_stay_people() {
             assert_eq!(class(&enricher, agent), None, "{agent}");
         }
     }
+}
+
+/// A log that has user agents says of these that the client sent none; another one says nothing.
+#[test]
+fn who_sends_no_agent_is_no_person_where_a_log_has_them() {
+    let enricher = Enricher::empty();
+    let bot = |user_agent: Option<&str>, via: Via| {
+        enricher.visit(&RawVisit { user_agent, via, ..RawVisit::default() }).bot.map(|bot| bot.to_string())
+    };
+    for nobody in ["", " ", "Mozilla/5.0", "Mozilla/5.0 "] {
+        assert_eq!(bot(Some(nobody), Via::Log).as_deref(), Some("tool"), "{nobody:?}");
+    }
+    assert_eq!(bot(None, Via::Log), None);
+    assert_eq!(bot(Some(""), Via::Collector), None);
 }

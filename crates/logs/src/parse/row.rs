@@ -218,12 +218,18 @@ impl<'a> Row<'a> {
             status: self.status().unwrap_or(0),
             bytes: self.bytes(),
             referrer: self.text_of(Common::Referrer),
-            user_agent: self.text_of(Common::UserAgent),
+            user_agent: self.user_agent(),
             user: self.text_of(Common::User),
             host: self.host(),
             duration_us,
             cookie: self.text_of(Common::Cookie),
         })
+    }
+
+    /// The user agent; an empty one where the log has them and the client sent none.
+    fn user_agent(&self) -> Option<Cow<'a, str>> {
+        let has_them = self.layout.position_of(Common::UserAgent).is_some();
+        self.text_of(Common::UserAgent).or_else(|| has_them.then(|| Cow::Borrowed("")))
     }
 
     /// How many fields were found, but for what is only the rest of the line.
