@@ -17,8 +17,13 @@ const ONE_IN: u64 = 1_000;
 /// Sites of which times are kept; those of further ones count for all sites together.
 const SITES_MAX: usize = 1_000;
 const MINUTE_S: i64 = 60;
+/// Spans of time that are counted for each site; when there are more, those far from the time that is reached become one.
+const SPANS_MAX: usize = 512;
+/// How long spans are, in minutes, and for how many times that before and after the time that is reached.
+const SPANS: [i64; 4] = [1, 60, 24 * 60, 30 * 24 * 60];
+const SPANS_NEAR: i64 = 30;
 
-/// The times of one site's rows, by minute.
+/// The times of one site's rows, by minute; by hours, days and months, where that can't matter any more.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Times {
     minutes: HashMap<i64, u64>,
@@ -35,6 +40,7 @@ impl Times {
             let (last, rows) = std::mem::replace(&mut self.last, (minute, 0));
             if rows > 0 {
                 *self.minutes.entry(last).or_default() += rows;
+                self.thin();
             }
         }
         self.last.1 += 1;
@@ -55,6 +61,31 @@ impl Times {
             }
         }
         self.see(other.newest);
+        self.thin();
+    }
+
+    /// Keeps memory bounded, whatever times there are. The time that is reached is never taken for a later one by it.
+    fn thin(&mut self) {
+        if self.minutes.len() <= SPANS_MAX {
+            return;
+        }
+        let reached = self.reached_minute().unwrap_or(self.last.0);
+        for stretch in (0..).map(|n| 10_i64.saturating_pow(n)) {
+            let span_of = |minute: i64| {
+                let distance = minute.abs_diff(reached);
+                let is_near = |span: &&i64| distance <= (**span * SPANS_NEAR).unsigned_abs();
+                let span = SPANS.iter().find(is_near).copied().unwrap_or(SPANS[3].saturating_mul(stretch));
+                minute.div_euclid(span) * span
+            };
+            let before = std::mem::take(&mut self.minutes);
+            for (minute, rows) in before {
+                *self.minutes.entry(span_of(minute)).or_default() += rows;
+            }
+            if self.minutes.len() <= SPANS_MAX {
+                self.minutes.shrink_to(SPANS_MAX);
+                return;
+            }
+        }
     }
 
     fn see(&mut self, newest: [Option<Timestamp>; ROWS_MIN as usize]) {
@@ -65,18 +96,23 @@ impl Times {
 
     /// The time that enough rows have reached. `None` where there are too few rows.
     fn reached(&self) -> Option<Timestamp> {
+        let rows = self.minutes.values().sum::<u64>() + self.last.1;
+        if rows / ONE_IN <= ROWS_MIN {
+            return self.newest[0];
+        }
+        self.reached_minute().map(|minute| Timestamp::from_secs(minute * MINUTE_S))
+    }
+
+    fn reached_minute(&self) -> Option<i64> {
         let mut minutes: BTreeMap<i64, u64> = self.minutes.iter().map(|(minute, rows)| (*minute, *rows)).collect();
         *minutes.entry(self.last.0).or_default() += self.last.1;
         let enough = ROWS_MIN.max(minutes.values().sum::<u64>() / ONE_IN);
-        if enough == ROWS_MIN {
-            return self.newest[0];
-        }
         let mut behind = 0;
         let reached = minutes.into_iter().rev().find(|(_, rows)| {
             behind += rows;
             behind >= enough
         });
-        reached.map(|(minute, _)| Timestamp::from_secs(minute * MINUTE_S))
+        reached.map(|(minute, _)| minute)
     }
 }
 
@@ -183,6 +219,22 @@ mod tests {
         };
         assert_eq!(merged.of("a", NONE, None), secs(99_900));
         assert_eq!(few.of("b", NONE, None).before(Duration::MAX), secs(i64::MIN), "of others it tells nothing");
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_minutes_of_a_log() {
+        // A row each ten minutes for six years, every seventh of which is a day late; some are of any year.
+        let rows = || (0..300_000_i64).map(|n| n * 600 - if n % 7 == 0 { 86_400 } else { 0 });
+        let odd = (0..50).map(|n| n * 90_000_000_000 - 2_000_000_000_000);
+        let mut whole = horizons(rows().chain(odd.clone()));
+        assert!(whole.times("a").minutes.len() <= SPANS_MAX, "{}", whole.times("a").minutes.len());
+        let mut back: Vec<i64> = rows().chain(odd).collect();
+        back.reverse();
+        let back = horizons(back);
+        let (there, back) = (whole.of("a", NONE, None).secs(), back.of("a", NONE, None).secs());
+        let true_s = 300_000 * 600 - 300 * 600;
+        assert!((true_s - 86_400..=true_s).contains(&there), "{there}");
+        assert!(back <= true_s && back >= true_s - 32 * 86_400, "{back}: earlier at most");
     }
 
     #[test]
