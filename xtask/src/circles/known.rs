@@ -4,7 +4,6 @@
 pub(super) const KNOWN: &[&[&str]] = &[
     &["crates/core/src/session/commit.rs", "crates/core/src/session/start.rs", "crates/core/src/session/work.rs"],
     &["crates/logs/src/sessions/fold.rs", "crates/logs/src/sessions/mod.rs"],
-    &["crates/logs/src/sessions/gather.rs", "crates/logs/src/sessions/settings.rs"],
     &[
         "crates/server/src/admin/erase.rs",
         "crates/server/src/admin/import.rs",

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::column::{Common, Meaning};
-use super::layout::Field;
 
 /// Headers in which proxies tell whom they speak for, without what people put between words; better ones first.
 const FORWARDED: [&str; 7] =
@@ -34,27 +33,27 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(crate) fn of(fields: &[Field], clients: &Clients) -> Self {
-        let places = |is: &dyn Fn(&Field) -> bool| {
-            let at = fields.iter().enumerate().filter(|(_, field)| is(field)).map(|(at, _)| at);
+    /// Of fields, by what they are called and what they mean.
+    pub(crate) fn of<'a>(fields: impl Iterator<Item = (&'a str, &'a Meaning)>, clients: &Clients) -> Self {
+        let fields: Vec<_> = fields.collect();
+        let places = |is: &dyn Fn(&str, &Meaning) -> bool| {
+            let at = fields.iter().enumerate().filter(|(_, (name, meaning))| is(name, meaning)).map(|(at, _)| at);
             at.filter_map(|at| u16::try_from(at).ok()).collect::<Vec<_>>()
         };
-        let asked = clients.fields.iter().flat_map(|name| {
-            let exact = places(&|field| field.name.eq_ignore_ascii_case(name));
+        let asked = clients.fields.iter().flat_map(|asked| {
+            let exact = places(&|name, _| name.eq_ignore_ascii_case(asked));
             if !exact.is_empty() {
                 return exact;
             }
-            if name.eq_ignore_ascii_case(Common::ClientIp.name()) {
-                return places(&|field| field.meaning == Meaning::Client);
+            if asked.eq_ignore_ascii_case(Common::ClientIp.name()) {
+                return places(&|_, meaning| *meaning == Meaning::Client);
             }
-            let wanted = bare(name);
-            places(&|field| bare(&field.name) == wanted)
+            let wanted = bare(asked);
+            places(&|name, _| bare(name) == wanted)
         });
-        let mut forwarded = places(&|field| FORWARDED.contains(&&*bare(&field.name)));
-        forwarded.sort_by_key(|at| {
-            let name = bare(&fields[usize::from(*at)].name);
-            FORWARDED.iter().position(|known| *known == name)
-        });
+        let rank = |name: &str| FORWARDED.iter().position(|known| *known == bare(name));
+        let mut forwarded = places(&|name, _| rank(name).is_some());
+        forwarded.sort_by_key(|at| rank(fields[usize::from(*at)].0));
         Self { asked: asked.collect(), forwarded, trusted: clients.trusted.as_slice().into() }
     }
 

@@ -62,7 +62,8 @@ impl Layout {
 
     /// Looks for the client elsewhere.
     pub(crate) fn find_clients(&mut self, clients: &Clients) {
-        self.told = Told::of(&self.fields, clients);
+        let fields = self.fields.iter().map(|field| (&*field.name, &field.meaning));
+        self.told = Told::of(fields, clients);
     }
 
     pub(crate) fn position_of(&self, common: Common) -> Option<usize> {

@@ -229,7 +229,7 @@ impl<'a> Row<'a> {
     /// The user agent; an empty one where the log has them and the client sent none.
     fn user_agent(&self) -> Option<Cow<'a, str>> {
         let has_them = self.layout.position_of(Common::UserAgent).is_some();
-        self.text_of(Common::UserAgent).or_else(|| has_them.then(|| Cow::Borrowed("")))
+        self.text_of(Common::UserAgent).or_else(|| has_them.then_some(Cow::Borrowed("")))
     }
 
     /// How many fields were found, but for what is only the rest of the line.

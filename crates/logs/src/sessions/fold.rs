@@ -18,11 +18,10 @@ use visitlog_core::{Day, Fingerprint, Host, Redacted, Timestamp, VisitId, Visito
 
 use super::Visits;
 use super::error::SessionsError;
-use super::gather::NO_SITE;
 use super::record::{Class, Facts, Key, Record};
 use super::runs::{KeyBytes, Run, RunWriter};
 use super::settings::SessionSettings;
-use super::sites::Sites;
+use super::sites::{NO_SITE, Sites};
 
 /// The least by which time has to pass a deadline: to end on it is too early.
 const JUST_AFTER: Duration = Duration::from_micros(1);

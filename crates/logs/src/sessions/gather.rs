@@ -23,9 +23,6 @@ const NEVER: Timestamp = Timestamp::from_micros(i64::MIN);
 /// Hosts that are told apart: with each, what is known of it is kept. The requests of further ones count to no site.
 const HOSTS_MAX: usize = 20_000;
 
-/// The name of a site that nothing names.
-pub const NO_SITE: &str = "other";
-
 /// Where a request stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {

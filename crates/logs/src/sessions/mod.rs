@@ -45,13 +45,13 @@ pub use self::error::SessionsError;
 pub use self::fold::Made;
 use self::fold::{Common, Fold};
 use self::gather::Gathered;
-pub use self::gather::{Counts, Gatherer, NO_SITE, Origin};
+pub use self::gather::{Counts, Gatherer, Origin};
 pub use self::horizon::Horizons;
 pub use self::identity::{Identify, IdentifyError, VisitorKey};
 pub use self::runs::Run;
 use self::runs::{Merge, SLICES, Source};
 pub use self::settings::{Locate, SessionSettings};
-pub use self::sites::{Seen, Sites};
+pub use self::sites::{NO_SITE, Seen, Sites};
 
 /// Why visits were not taken.
 pub type OutputError = Box<dyn std::error::Error + Send + Sync>;

@@ -10,8 +10,8 @@ use visitlog_core::mask::Mask;
 use visitlog_core::model::Place;
 use visitlog_core::rules::{Addresses, PathRules, SiteRules};
 
-use super::gather::NO_SITE;
 use super::identity::{Identify, VisitorKey};
+use super::sites::NO_SITE;
 
 /// How visits are made of a log's requests.
 #[derive(Debug, Clone)]

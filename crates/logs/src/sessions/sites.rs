@@ -3,7 +3,7 @@
 //! A request's `Host` is its sender's word: whoever scans the network puts anything there. So a host is a site only where
 //! somebody was seen to use it: a page's image or script was asked for, or a page with the address of another one of it as
 //! its referrer; or several clients read pages of it, and not only a few of all requests are its. As long as no host is
-//! known in this way, the one that most requests name is a site. What is of no site counts to [`NO_SITE`](super::NO_SITE).
+//! known in this way, the one that most requests name is a site. What is of no site counts to [`NO_SITE`].
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use visitlog_core::Host;
 use visitlog_core::rules::Logged;
 
-use super::gather::NO_SITE;
 use crate::hit::Hit;
 
+/// The name of a site that nothing names.
+pub const NO_SITE: &str = "other";
 /// A host of which fewer requests than one in so many of the most frequent one's are is none by its clients alone.
 const ONE_IN: u64 = 100;
 /// Pages, and links to them, that are looked at for the site's own name: a log has many more, and they say the same.
