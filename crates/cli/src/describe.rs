@@ -27,7 +27,7 @@ pub(crate) fn formats() -> anyhow::Result<ExitCode> {
          HAProxy, Envoy, Squid, Tomcat or gunicorn as it stands in the server's configuration, or a #Fields: line for W3C logs\n\
          without their header. What stands around lines is taken off: `syslog+combined` is that format behind syslog's time,\n\
          host and program; there are docker, cri, compose, pod, time, grep, quote, words1 to words3, and json.KEY too. Files\n\
-         may be compressed: gzip, bzip2, zstd.\n",
+         may be compressed: gzip, bzip2, xz, zstd.\n",
     );
     out::print(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -35,19 +35,28 @@ pub(crate) fn formats() -> anyhow::Result<ExitCode> {
 
 /// What files are.
 pub(crate) fn describe(args: &DescribeArgs) -> anyhow::Result<ExitCode> {
-    for (at, pattern) in args.files.iter().enumerate() {
-        for (next, description) in
-            logs::describe(pattern, args.format.as_deref(), &args.hints.hints())?.iter().enumerate()
-        {
-            let gap = if at + next > 0 { "\n" } else { "" };
-            out::print(&(gap.to_owned() + &one(description)))?;
+    let (mut gap, mut code) = ("", ExitCode::SUCCESS);
+    for pattern in &args.files {
+        let described = logs::describe(pattern, args.format.as_deref(), &args.hints.hints())?;
+        let is_alone = args.files.len() == 1 && described.len() == 1;
+        for description in described {
+            match description {
+                Ok(description) => out::print(&(gap.to_owned() + &one(&description)))?,
+                Err(error) if is_alone => return Err(error.into()),
+                // The others are described all the same.
+                Err(error) => {
+                    code = ExitCode::FAILURE;
+                    eprintln!("{}", clean(&format!("{:#}", anyhow::Error::from(error))));
+                }
+            }
+            gap = "\n";
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 fn one(description: &Description) -> String {
-    let Description { verdict, format, columns, tally, first_reject } = description;
+    let Description { verdict, format, columns, tally, first_reject, warnings } = description;
     let mut text = String::new();
     _ = writeln!(text, "file      {}", clean(&verdict.file));
     _ = writeln!(text, "format    {}: {}", clean(&verdict.format), clean(format));
@@ -57,6 +66,9 @@ fn one(description: &Description) -> String {
     _ = writeln!(text, "lines     {lines}: {parsed} requests, {directives} directives, {rejected} rejected");
     if let Some(first) = first_reject {
         _ = writeln!(text, "rejected  {}", clean(first));
+    }
+    for warning in warnings {
+        _ = writeln!(text, "warning   {}", clean(warning));
     }
     let head = ["column", "kind", "also called", "in the first row"].map(str::to_owned);
     let mut rows = vec![head];

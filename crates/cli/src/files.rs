@@ -132,6 +132,9 @@ fn say_formats(verdicts: &[Verdict]) {
 
 fn say_rejects(files: &Files, rejects: Option<&Arc<RejectFile>>) {
     for account in files.account() {
+        for warning in &account.warnings {
+            eprintln!("warning: {}", clean(warning));
+        }
         if account.tally.rejected == 0 {
             continue;
         }

@@ -39,7 +39,7 @@ pub(crate) struct TailArgs {
 /// Which logs, and how visits are made of them.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// Logs of a web server: files (.gz, .bz2 and .zst too), patterns such as access.log*, - for standard input
+    /// Logs of a web server: files (.gz, .bz2, .xz and .zst too), patterns such as access.log*, - for standard input
     #[arg(required = true, value_name = "LOG")]
     pub(crate) logs: Vec<String>,
     /// The data folder; created where missing. If a server runs on it, it stores the visits

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use visitlog_logs::import::{BatchDone, FileDone, ReadError};
 use visitlog_logs::sessions::{Ending, NO_SITE};
 use visitlog_logs::{Input, Tally};
@@ -32,17 +32,32 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     store::pending(&setup).context("store what an earlier import left")?;
     let progress = Progress::new(&inputs, &args.logs)?;
     let mut reading = setup.folder.begin(setup.read_settings(args.is_final), &setup.sessions);
-    let mut files = Vec::new();
+    let (mut files, mut failed) = (Vec::new(), 0_u64);
     for input in &inputs {
         let done = reading.read(input, &progress);
         if let Err(ReadError::Stopped) = &done {
             progress.clear();
             progress.stopped()?;
         }
-        let done = done.with_context(|| format!("nothing was imported: {}", clean(input.name())))?;
         progress.clear();
+        let done = match done {
+            Ok(done) => done,
+            // The others are imported all the same.
+            Err(error) if inputs.len() > 1 && !reading.is_spoiled() => {
+                failed += 1;
+                let why = format!("{:#}", anyhow::Error::from(error));
+                eprintln!("{}: not imported: {}", clean(input.name()), clean(&why));
+                continue;
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("nothing was imported: {}", clean(input.name())));
+            }
+        };
         out::print(&of_file(input, &done))?;
         files.push(done);
+    }
+    if files.is_empty() && failed > 0 {
+        bail!("nothing was imported: none of {} can be read", counted(failed, "file"));
     }
     progress.working_on("visits");
     let ending = if args.is_final { Ending::Final } else { Ending::Open { lateness: args.lateness, now: Some(now()) } };
@@ -60,6 +75,10 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     progress.end()?;
     out::print(&of_all(args, &files, &done, bots, began.elapsed()))?;
     store::upkeep(&setup);
+    if failed > 0 {
+        eprintln!("{} of {} not imported", digits(failed), counted(inputs.len() as u64, "file"));
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,6 +101,9 @@ fn of_file(input: &Input, done: &FileDone) -> String {
         digits(directives),
         digits(rejected)
     );
+    if let Some(damage) = &done.damage {
+        let _ = writeln!(text, "  warning: {}", clean(damage));
+    }
     if done.left_open {
         let _ = writeln!(text, "  the last line has no end: it is left for the next time (--final takes it)");
     }

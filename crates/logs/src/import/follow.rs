@@ -242,6 +242,10 @@ impl Follow {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failed()(error).into()),
         };
+        let mark = (&file).read_at(0, 2).map_err(self.failed())?;
+        if mark == [0xff, 0xfe] || mark == [0xfe, 0xff] {
+            return Err(InputError::Utf16 { file: Arc::clone(&self.name) }.into());
+        }
         let known = reading.register.find(&mut &file).map_err(self.failed())?.cloned();
         let mut start = Start::default();
         if let Some(known) = &known {

@@ -85,6 +85,8 @@ pub struct FileDone {
     pub known_lines: u64,
     /// Whether a last line without an end was left for the next time.
     pub left_open: bool,
+    /// What is wrong with the compressed bytes of which it was read as far as that goes.
+    pub damage: Option<String>,
 }
 
 /// Reads files into gatherers.
@@ -93,6 +95,8 @@ pub struct Reading {
     settings: ReadSettings,
     importer: u128,
     spill_dir: Option<PathBuf>,
+    /// A file failed of which some requests were gathered.
+    is_spoiled: bool,
     /// The files as known with what was read.
     pub register: Register,
     /// One a thread.
@@ -110,7 +114,13 @@ impl Reading {
     ) -> Self {
         let gatherer = |_| Gatherer::new(Arc::clone(sessions)).after(Arc::clone(settled));
         let gatherers = (0..settings.threads.max(1)).map(gatherer).collect();
-        Self { settings, importer, spill_dir: sessions.spill_dir.clone(), register, gatherers }
+        Self { settings, importer, spill_dir: sessions.spill_dir.clone(), is_spoiled: false, register, gatherers }
+    }
+
+    /// Whether what was gathered is of no use, since a file failed in its middle. One that could not be read at all spoils
+    /// nothing.
+    pub const fn is_spoiled(&self) -> bool {
+        self.is_spoiled
     }
 
     /// Of a file that was written last then; 0 where nobody knows.
@@ -144,6 +154,10 @@ impl Reading {
             while let Some(chunk) = chunks.next_chunk(buffer)? {
                 buffer = chunk.bytes;
             }
+            if let Some(damage) = chunks.damage() {
+                let (offset, source) = (chunks.position().offset, io::Error::other(damage));
+                return Err(InputError::Read { file: Arc::clone(input.name()), offset, source }.into());
+            }
         }
         Ok(self.find(input, &head, plain.as_ref())?.is_some())
     }
@@ -168,8 +182,8 @@ impl Reading {
     /// Reads what is new in a file.
     ///
     /// # Errors
-    /// When it can't be read, its format is not known, or whoever watches has had enough. What was gathered is of no use
-    /// then.
+    /// When it can't be read, its format is not known, or whoever watches has had enough; [`Reading::is_spoiled`] says
+    /// whether what was gathered is of use then.
     pub fn read(&mut self, input: &Input, watch: &dyn Watch) -> Result<FileDone, ReadError> {
         self.read_as(input, None, watch)
     }
@@ -227,19 +241,22 @@ impl Reading {
             }
             _ => self.register.begin(self.importer, input.name()),
         };
-        let (text, tally) = self.parse(text, &format, &self.hints(modified_s), known.number, watch)?;
+        let parsed = self.parse(text, &format, &self.hints(modified_s), known.number, watch);
+        self.is_spoiled |= parsed.is_err();
+        let (mut text, tally) = parsed?;
         let known_lines = text.known_lines;
         if found.as_ref().is_some_and(|found| text.marker.at() < found.end) {
             // It was cut at this moment. Nothing was taken; what it holds now is another text.
             let format = format.name().to_owned();
-            return Ok(FileDone { format, because, tally, known_lines, left_open: false });
+            return Ok(FileDone { format, because, tally, known_lines, left_open: false, damage: None });
         }
         text.marker.mark(&mut known);
         known.lines = text.lines;
         known.modified_s = modified_s;
         self.register.put(known, found.as_ref());
         let format = format.name().to_owned();
-        Ok(FileDone { format, because, tally, known_lines, left_open: text.left_open })
+        let damage = text.chunks.damage();
+        Ok(FileDone { format, because, tally, known_lines, left_open: text.left_open, damage })
     }
 
     /// What is known of the file.
@@ -317,7 +334,7 @@ impl Reading {
 
 impl FileDone {
     fn empty(left_open: bool) -> Self {
-        Self { format: "empty".into(), because: None, tally: Tally::default(), known_lines: 0, left_open }
+        Self { format: "empty".into(), because: None, tally: Tally::default(), known_lines: 0, left_open, damage: None }
     }
 }
 

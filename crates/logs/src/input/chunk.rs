@@ -129,20 +129,37 @@ pub struct ChunkReader {
     /// What went wrong behind what was handed out.
     failure: Option<InputError>,
     chunk_bytes: usize,
+    decoding: Option<Arc<decode::State>>,
+    damage: Option<Damage>,
+}
+
+/// Where a compressed text could not be read on.
+#[derive(Debug)]
+struct Damage {
+    offset: u64,
+    why: String,
 }
 
 impl ChunkReader {
     /// The chunks of a stream, decompressed if its first bytes say so.
     ///
     /// # Errors
-    /// It can't be read, or is UTF-16.
+    /// It can't be read, or is an archive.
     pub fn open(file: &Arc<str>, raw: Box<dyn Read + Send>) -> Result<Self, InputError> {
         let failed = |source| InputError::Read { file: Arc::clone(file), offset: 0, source };
-        let reader = decode::decode(raw).map_err(failed)?;
-        let mut chunks = Self::resume(file, reader, Start::default());
-        chunks.fill_pending(3)?;
-        if chunks.pending.starts_with(&[0xff, 0xfe]) || chunks.pending.starts_with(&[0xfe, 0xff]) {
-            return Err(InputError::Utf16 { file: Arc::clone(file) });
+        let decoded = decode::decode(raw).map_err(failed)?;
+        let mut chunks = Self::resume(file, decoded.reader, Start::default());
+        chunks.decoding = Some(decoded.state);
+        chunks.fill_pending(decode::MAGIC_BYTES)?;
+        chunks.refuse_archive()?;
+        let order = [[0xff, 0xfe], [0xfe, 0xff]].iter().position(|mark| chunks.pending.starts_with(mark));
+        if let Some(order) = order {
+            let start = io::Cursor::new(chunks.pending.split_off(2));
+            let rest = std::mem::replace(&mut chunks.reader, Box::new(io::empty()));
+            chunks.reader = Box::new(decode::Utf16::new(start.chain(rest), order == 1));
+            chunks.pending.clear();
+            chunks.is_at_end = false;
+            chunks.fill_pending(3)?;
         }
         if chunks.pending.starts_with(&[0xef, 0xbb, 0xbf]) {
             chunks.pending.drain(..3);
@@ -161,7 +178,27 @@ impl ChunkReader {
             is_at_end: false,
             failure: None,
             chunk_bytes: CHUNK_BYTES,
+            decoding: None,
+            damage: None,
         }
+    }
+
+    fn refuse_archive(&self) -> Result<(), InputError> {
+        match decode::archive(&self.pending) {
+            Some((what, how)) => Err(InputError::Archive { file: Arc::clone(&self.file), what, how }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is wrong with the compressed bytes, if anything is: what could be read of them was handed out. Known at the
+    /// end.
+    pub fn damage(&mut self) -> Option<String> {
+        if let Some(Damage { offset, why }) = &self.damage {
+            return Some(format!(
+                "cut short or damaged behind byte {offset} of its text ({why}): the whole lines before were read"
+            ));
+        }
+        self.decoding.as_ref().and_then(|state| state.take_behind())
     }
 
     /// The same with smaller chunks, [`CHUNK_BYTES`] at most. A line that is longer than a chunk is too long.
@@ -176,30 +213,44 @@ impl ChunkReader {
     /// # Errors
     /// It can't be read or written.
     pub(crate) fn write_rest(&mut self, out: &mut impl io::Write) -> Result<(), InputError> {
-        let failed = |source| InputError::Read { file: Arc::clone(&self.file), offset: self.next.offset, source };
-        out.write_all(&self.pending).map_err(failed)?;
+        let name = Arc::clone(&self.file);
+        out.write_all(&self.pending).map_err(|source| InputError::Open { file: name, source })?;
         self.pending.clear();
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        if !self.is_at_end {
-            io::copy(&mut self.reader, out).map_err(failed)?;
+        let mut buffer = vec![0; FIRST_BYTES];
+        let mut written = 0;
+        while !self.is_at_end {
+            let mut filled = 0;
+            let offset = self.next.offset;
+            self.next.offset = offset + written;
+            let read = self.fill(&mut buffer, &mut filled, FIRST_BYTES - 1);
+            self.next.offset = offset;
+            read?;
+            out.write_all(&buffer[..filled])
+                .map_err(|source| InputError::Open { file: Arc::clone(&self.file), source })?;
+            written += filled as u64;
         }
-        self.is_at_end = true;
         Ok(())
     }
 
     /// The same text from another reader, which stands at `start`.
     pub(crate) fn resumed(&self, reader: Box<dyn Read + Send>, start: Start) -> Self {
-        Self { chunk_bytes: self.chunk_bytes, ..Self::resume(&self.file, reader, start) }
+        let damage = self.damage.as_ref().map(|damage| Damage { offset: damage.offset, why: damage.why.clone() });
+        let decoding = self.decoding.clone();
+        Self { chunk_bytes: self.chunk_bytes, decoding, damage, ..Self::resume(&self.file, reader, start) }
     }
 
     /// The first bytes that were not handed out yet, for [`detect`](crate::detect): whole lines, if there is one.
     ///
     /// # Errors
-    /// The text can't be read.
+    /// The text can't be read, or is an archive.
     pub fn sample(&mut self) -> Result<&[u8], InputError> {
         self.fill_pending(SAMPLE_BYTES)?;
+        if self.next.offset == 0 {
+            self.refuse_archive()?;
+        }
         let sample = &self.pending[..self.pending.len().min(SAMPLE_BYTES)];
         let is_whole = self.is_at_end && sample.len() == self.pending.len();
         let len = if is_whole { sample.len() } else { memrchr(b'\n', sample).map_or(sample.len(), |at| at + 1) };
@@ -245,7 +296,7 @@ impl ChunkReader {
 
     /// Where the last whole line ends; at the end of the text, where it ends.
     fn end_of_lines(&self, bytes: &[u8]) -> usize {
-        if self.is_at_end { bytes.len() } else { memrchr(b'\n', bytes).map_or(0, |at| at + 1) }
+        if self.is_at_end && self.damage.is_none() { bytes.len() } else { memrchr(b'\n', bytes).map_or(0, |at| at + 1) }
     }
 
     /// Moves the position behind `bytes`, whole lines.
@@ -334,6 +385,10 @@ impl ChunkReader {
                 Err(source) => {
                     self.is_at_end = true;
                     let offset = self.next.offset + *filled as u64;
+                    if self.decoding.as_ref().is_some_and(|state| state.is_damage()) {
+                        self.damage = Some(Damage { offset, why: source.to_string() });
+                        return Ok(());
+                    }
                     return Err(InputError::Read { file: Arc::clone(&self.file), offset, source });
                 }
             }

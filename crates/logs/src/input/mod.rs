@@ -59,11 +59,23 @@ pub enum InputError {
         #[source]
         source: io::Error,
     },
-    /// A text of UTF-16.
-    #[error("{file}: UTF-8 or another text of bytes expected, UTF-16 found; `iconv -f UTF-16 -t UTF-8` converts it")]
+    /// A text of UTF-16 that is to be followed.
+    #[error("{file}: UTF-8 or another text of bytes expected, UTF-16 found, which can be imported and not followed")]
     Utf16 {
         /// Its name.
         file: Arc<str>,
+    },
+    /// What has logs in it, and is none.
+    #[error(
+        "{file}: a log expected, {what} found; `{how} {file}` writes what is in it to standard output, and - reads that"
+    )]
+    Archive {
+        /// Its name.
+        file: Arc<str>,
+        /// What it is.
+        what: &'static str,
+        /// What reads it.
+        how: &'static str,
     },
 }
 
@@ -129,6 +141,11 @@ impl Input {
         &self.name
     }
 
+    /// Whether it can be opened again: no pipe, and not standard input.
+    pub fn is_regular(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.metadata().is_ok_and(|meta| meta.is_file()))
+    }
+
     /// Where it is; `None` for standard input.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -137,16 +154,16 @@ impl Input {
     /// Its bytes, decompressed.
     pub(crate) fn decompressed(&self) -> io::Result<Box<dyn Read + Send>> {
         match &self.path {
-            Some(path) => decode::decode(Box::new(File::open(path)?)),
+            Some(path) => Ok(decode::decode(Box::new(File::open(path)?))?.reader),
             None => Ok(Box::new(io::stdin())),
         }
     }
 
-    /// Its text in chunks, decompressed if its first bytes say that it is compressed (gzip, bzip2, zstd; several streams
-    /// one after the other too).
+    /// Its text in chunks, decompressed if its first bytes say that it is compressed (gzip, bzip2, xz, zstd; several
+    /// streams one after the other too).
     ///
     /// # Errors
-    /// It can't be opened, or is UTF-16.
+    /// It can't be opened, or is an archive.
     pub fn open(&self) -> Result<ChunkReader, InputError> {
         let raw: Box<dyn Read + Send> = match &self.path {
             None => Box::new(io::stdin()),

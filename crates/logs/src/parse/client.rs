@@ -95,6 +95,12 @@ pub(super) fn first(bytes: &[u8]) -> Option<IpAddr> {
     any
 }
 
+/// Whether it is an address, or a list of which the first member is one, without anything around it: what tells a format.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    let first = || bytes.split(|byte| matches!(byte, b',' | b' ')).next().unwrap_or_default();
+    address(bytes).is_some() || address(first().trim_ascii()).is_some()
+}
+
 /// The members of a list, without what is put around them: quotes, backslashes, brackets, `for=`.
 fn elements(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| matches!(byte, b',' | b' ')).map(bare).filter(|element| !element.is_empty())

@@ -58,7 +58,7 @@ impl Look<'_> {
     }
 
     pub(crate) fn is_address(self) -> bool {
-        super::client::first(self.0).is_some()
+        super::client::is_plain(self.0)
     }
 
     /// The name of a machine, with a port or not.

@@ -1,6 +1,6 @@
 //! Files, patterns and compression.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +30,12 @@ fn bzip2(text: &[u8]) -> Vec<u8> {
     encoder.finish().expect("finished")
 }
 
+fn xz(text: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    liblzma::read::XzEncoder::new(text, 1).read_to_end(&mut packed).expect("memory");
+    packed
+}
+
 fn zstd(text: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(text, 1).expect("encoded")
 }
@@ -37,15 +43,15 @@ fn zstd(text: &[u8]) -> Vec<u8> {
 #[test]
 fn compression_is_told_by_content_and_streams_follow_each_other() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (name, encode) in [("a.gz", gzip as fn(&[u8]) -> Vec<u8>), ("b.log", bzip2), ("c.txt", zstd)] {
+    for (name, encode) in [("a.gz", gzip as fn(&[u8]) -> Vec<u8>), ("b.log", bzip2), ("c.txt", zstd), ("d.log", xz)] {
         let path = folder.path().join(name);
         std::fs::write(&path, [encode(b"one\ntwo\n"), encode(b"three\nfo"), encode(b"ur")].concat()).expect("written");
         assert_eq!(text_of(&Input::file(path)), b"one\ntwo\nthree\nfour", "{name}");
     }
-    let plain = folder.path().join("d.gz");
+    let plain = folder.path().join("e.gz");
     std::fs::write(&plain, b"plain\n").expect("written");
     assert_eq!(text_of(&Input::file(plain)), b"plain\n");
-    let empty = folder.path().join("e.log");
+    let empty = folder.path().join("f.log");
     std::fs::write(&empty, b"").expect("written");
     assert_eq!(text_of(&Input::file(empty)), b"");
 }
@@ -60,9 +66,46 @@ fn a_cut_archive_hands_out_what_it_has_and_says_so() {
     let mut chunks = Input::file(&path).open().expect("opened");
     let chunk = chunks.next_chunk(Vec::new()).expect("what there is").expect("a chunk");
     assert!(chunk.bytes.starts_with(b"line 0\nline 1\n"));
-    let error = chunks.next_chunk(Vec::new()).expect_err("cut").to_string();
-    assert!(error.contains("cut.gz, byte "), "{error}");
+    assert!(chunk.bytes.ends_with(b"\n"), "only whole lines");
     assert!(chunks.next_chunk(Vec::new()).expect("the end").is_none());
+    let damage = chunks.damage().expect("cut");
+    assert!(damage.starts_with("cut short or damaged behind byte "), "{damage}");
+}
+
+#[test]
+fn what_stands_behind_a_gzip_file_is_passed_over_and_said_unless_it_is_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let packed = gzip(b"one\ntwo");
+    for (name, behind, is_said) in [("zeros.gz", &[0; 700][..], false), ("other.gz", b"\0\0<html>", true)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, [&packed, &[0; 3][..], &packed, behind].concat()).expect("written");
+        let mut chunks = Input::file(&path).open().expect("opened");
+        let mut text = Vec::new();
+        while let Some(chunk) = chunks.next_chunk(Vec::new()).expect("read") {
+            text.extend(chunk.bytes);
+        }
+        assert_eq!(text, b"one\ntwoone\ntwo", "{name}");
+        assert_eq!(chunks.damage().is_some(), is_said, "{name}");
+    }
+}
+
+#[test]
+fn an_archive_is_called_what_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tar = vec![0; 1_024];
+    tar[257..262].copy_from_slice(b"ustar");
+    let zip = b"PK\x03\x04\x14\0and so on".to_vec();
+    for (name, bytes, what) in
+        [("a.tar.gz", gzip(&tar), "a tar archive found; `tar -xOf"), ("a.zip", zip, "a ZIP archive found; `unzip -p")]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        let error = match Input::file(&path).open() {
+            Ok(mut chunks) => chunks.sample().expect_err("no log").to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(what), "{error}");
+    }
 }
 
 #[test]
@@ -91,10 +134,13 @@ fn a_mark_of_the_byte_order_is_no_text() {
     assert_eq!(chunk.bytes, b"one\ntwo");
     assert_eq!((chunk.start.offset, chunk.start.line), (3, 1));
     assert!(chunk.is_last_line_open());
-    let name: Arc<str> = "x.log".into();
-    for mark in [b"\xff\xfea\0", b"\xfe\xff\0a"] {
-        let error = ChunkReader::open(&name, Box::new(&mark[..])).expect_err("UTF-16").to_string();
-        assert!(error.starts_with("x.log: UTF-8 or another text of bytes expected, UTF-16 found"), "{error}");
+    let text = "one \u{fc}\u{1f600}\ntwo";
+    for is_big in [false, true] {
+        let bytes = |unit: u16| if is_big { unit.to_be_bytes() } else { unit.to_le_bytes() };
+        let mut packed: Vec<u8> = "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(bytes).collect();
+        assert_eq!(all(chunks_of(&packed)).remove(0).bytes, text.as_bytes());
+        packed.pop();
+        assert_eq!(all(chunks_of(&packed)).remove(0).bytes, "one \u{fc}\u{1f600}\ntw\u{fffd}".as_bytes());
     }
 }
 

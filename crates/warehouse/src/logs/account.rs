@@ -20,6 +20,8 @@ pub struct FileAccount {
     pub tally: Tally,
     /// The first line that was rejected: where it stands, and why.
     pub first_reject: Option<String>,
+    /// What was not read at all, and why.
+    pub warnings: Vec<String>,
 }
 
 /// What became of the lines of a statement's files.
@@ -37,6 +39,7 @@ pub(super) struct Ledger {
 struct Scans {
     tallies: Vec<Tally>,
     first_reject: Option<(Arc<str>, u64, String)>,
+    warnings: Vec<String>,
 }
 
 impl fmt::Debug for Ledger {
@@ -81,11 +84,19 @@ impl Ledger {
         }
     }
 
+    /// Something is not read; said once, however often the table is.
+    pub(super) fn warn(&self, what: String) {
+        let mut scans = self.scans.lock();
+        if !scans.warnings.contains(&what) {
+            scans.warnings.push(what);
+        }
+    }
+
     pub(super) fn account(&self) -> FileAccount {
         let scans = self.scans.lock();
         let tally = scans.tallies.iter().max_by_key(|tally| tally.lines()).copied().unwrap_or_default();
         let first_reject = scans.first_reject.as_ref().map(|(.., said)| said.clone());
-        FileAccount { name: self.name.clone(), tally, first_reject }
+        FileAccount { name: self.name.clone(), tally, first_reject, warnings: scans.warnings.clone() }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use visitlog_logs::input::Line;
 use visitlog_logs::{Common, Format, Hints, Input, Row, Tally, Wanted};
 
+use super::account::Ledger;
 use super::build::Placed;
 use super::columns::From;
 use super::error::FilesError;
@@ -25,6 +26,8 @@ pub struct Description {
     pub tally: Tally,
     /// Where the first rejected line stands, and why it was.
     pub first_reject: Option<String>,
+    /// What could not be read of it, and why.
+    pub warnings: Vec<String>,
 }
 
 /// One of the log's own columns.
@@ -40,18 +43,24 @@ pub struct DescribedColumn {
     pub sample: Option<String>,
 }
 
-/// Reads the files of a pattern whole, and says what they are.
+/// Reads the files of a pattern whole, and says what they are; of each that can't be read, or is of no known format, why.
 ///
 /// # Errors
-/// When they are not there, can't be read, or are of no known format.
-pub fn describe(pattern: &str, format: Option<&str>, hints: &Hints) -> Result<Vec<Description>, FilesError> {
+/// When there are none, or the format is none.
+pub fn describe(
+    pattern: &str,
+    format: Option<&str>,
+    hints: &Hints,
+) -> Result<Vec<Result<Description, FilesError>>, FilesError> {
     let format = format.map(Format::named).transpose()?;
-    Input::find(&[pattern])?.into_iter().map(|input| one(LogFile::open(input, format.as_ref(), hints)?)).collect()
+    let inputs = Input::find(&[pattern])?;
+    Ok(inputs.into_iter().map(|input| LogFile::open(input, format.as_ref(), hints).and_then(one)).collect())
 }
 
 fn one(file: LogFile) -> Result<Description, FilesError> {
     let (verdict, format, mut parser) = (file.verdict(), file.format.clone(), file.parser(Wanted::all()));
-    let queue = Queue::new(Arc::from([file]), 0, None);
+    let ledger = Arc::new(Ledger::new(&verdict.file, None, None));
+    let queue = Queue::new(Arc::from([file]), &ledger, None);
     let (mut tally, mut first_reject, mut used) = (Tally::default(), None, None);
     let mut columns = Vec::new();
     while let Some((_, chunk)) = queue.next(used.take())? {
@@ -71,7 +80,8 @@ fn one(file: LogFile) -> Result<Description, FilesError> {
     if columns.is_empty() {
         columns = described(&format, None);
     }
-    Ok(Description { verdict, format: format.description().to_owned(), columns, tally, first_reject })
+    let warnings = ledger.account().warnings;
+    Ok(Description { verdict, format: format.description().to_owned(), columns, tally, first_reject, warnings })
 }
 
 fn described(format: &Format, row: Option<&Row<'_>>) -> Vec<DescribedColumn> {

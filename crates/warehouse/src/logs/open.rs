@@ -11,7 +11,7 @@ use visitlog_enrich::Enricher;
 use visitlog_logs::{ChunkReader, Format, Hints, Input, Parser, Wanted, detect};
 
 use super::account::{Account, Ledger, OnReject};
-use super::error::FilesError;
+use super::error::{FilesError, with_sources};
 use super::rejects::RejectsTable;
 use super::sessions::{SessionOptions, SessionsTable};
 use super::table::LogTable;
@@ -69,7 +69,7 @@ pub(super) struct LogFile {
     pub(super) format: Format,
     because: String,
     hints: Hints,
-    /// Standard input, which can't be opened again.
+    /// Standard input and pipes, which can't be opened again.
     opened: Mutex<Option<ChunkReader>>,
 }
 
@@ -87,7 +87,7 @@ impl LogFile {
             }
         };
         let hints = Hints { until: Some(changed(&input)), ..hints.clone() };
-        let opened = Mutex::new(input.path().is_none().then_some(chunks));
+        let opened = Mutex::new((!input.is_regular()).then_some(chunks));
         Ok(Self { input, format, because, hints, opened })
     }
 
@@ -104,7 +104,7 @@ impl LogFile {
 
     /// Takes all `#Fields` of the file for its columns, not only those at its start.
     fn find_all_fields(&mut self) -> Result<(), FilesError> {
-        if self.input.path().is_none() {
+        if !self.input.is_regular() {
             return Ok(());
         }
         let (mut chunks, mut directives, mut used) = (self.input.open()?, Vec::new(), Vec::new());
@@ -125,7 +125,7 @@ impl LogFile {
 
     /// Its text, from its start.
     pub(super) fn chunks(&self) -> Result<ChunkReader, FilesError> {
-        if self.input.path().is_some() {
+        if self.input.is_regular() {
             return Ok(self.input.open()?);
         }
         self.opened.lock().take().ok_or(FilesError::StandardInput)
@@ -146,6 +146,8 @@ pub struct Files {
     tables: Vec<Table>,
     columns: ColumnNames,
     verdicts: Vec<Verdict>,
+    /// Some can't be read twice.
+    has_pipes: bool,
     ledgers: Vec<Arc<Ledger>>,
 }
 
@@ -162,7 +164,7 @@ impl Files {
         let files = Self::of(sources.clone(), options, false)?;
         // A field that is named and not there may be named by a later line of the file, and who wants all of them wants those of
         // later lines. (Standard input is not read twice.)
-        let reads_input = sources.iter().any(|source| source.patterns().contains(&"-"));
+        let reads_input = files.has_pipes;
         let wants_all = || files.has_w3c() && wants_everything(sql, options.dialect);
         if !reads_input && (files.columns.is_one_missing(sql, options.dialect, &sources) || wants_all()) {
             return Ok(Some(Self::of(sources, options, true)?));
@@ -176,6 +178,7 @@ impl Files {
             tables: Vec::new(),
             columns: ColumnNames::default(),
             verdicts: Vec::new(),
+            has_pipes: false,
             ledgers: Vec::new(),
         };
         let (mut names, mut has_w3c, mut has_input) = (Vec::new(), false, false);
@@ -249,9 +252,19 @@ impl Files {
             only("rejects", arguments, &["format"])?;
         }
         let format = own.map(Format::named).transpose()?;
-        let mut logs = Vec::new();
+        let ledger = Arc::new(Ledger::new(&source.name, options.max_errors, options.on_reject.clone()));
+        let (mut logs, mut wrong) = (Vec::new(), None);
         for input in Input::find(&patterns)? {
-            let mut file = LogFile::open(input, format.as_ref(), &options.hints)?;
+            let name = Arc::clone(input.name());
+            let mut file = match LogFile::open(input, format.as_ref(), &options.hints) {
+                Ok(file) => file,
+                Err(error) => {
+                    ledger.warn(format!("{name} is left out: {}", with_sources(&error)));
+                    wrong = wrong.or(Some(error));
+                    continue;
+                }
+            };
+            self.has_pipes |= !file.input.is_regular();
             if wants_all_fields && file.format.name() == W3C {
                 file.find_all_fields()?;
             }
@@ -261,7 +274,10 @@ impl Files {
             }
             logs.push(file);
         }
-        let ledger = Arc::new(Ledger::new(&source.name, options.max_errors, options.on_reject.clone()));
+        // One bad file is said and left out; where there is no other, it is an error.
+        if let Some(error) = wrong.filter(|_| logs.is_empty()) {
+            return Err(error);
+        }
         self.ledgers.push(Arc::clone(&ledger));
         Ok((logs.into(), ledger))
     }

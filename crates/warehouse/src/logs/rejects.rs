@@ -81,7 +81,7 @@ impl PartitionStream for Part {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let queue = Queue::new(Arc::clone(&self.files), self.ledger.begin(), None);
+        let queue = Queue::new(Arc::clone(&self.files), &self.ledger, None);
         let (files, schema, ledger) = (Arc::clone(&self.files), Arc::clone(&self.schema), Arc::clone(&self.ledger));
         let mut parser: Option<(usize, Parser)> = None;
         let mut used = None;

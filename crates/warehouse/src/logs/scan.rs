@@ -36,6 +36,7 @@ impl std::convert::From<FilesError> for DataFusionError {
 /// Hands out the chunks of files, each once.
 pub(super) struct Queue {
     files: Arc<[LogFile]>,
+    ledger: Arc<Ledger>,
     /// The number of this scan in the ledger.
     pub(super) scan: usize,
     state: Mutex<State>,
@@ -50,8 +51,9 @@ struct State {
 }
 
 impl Queue {
-    pub(super) fn new(files: Arc<[LogFile]>, scan: usize, limit: Option<usize>) -> Self {
-        Self { files, scan, state: Mutex::new(State { next: 0, reader: None, spare: Vec::new(), left: limit }) }
+    pub(super) fn new(files: Arc<[LogFile]>, ledger: &Arc<Ledger>, limit: Option<usize>) -> Self {
+        let (ledger, scan) = (Arc::clone(ledger), ledger.begin());
+        Self { files, ledger, scan, state: Mutex::new(State { next: 0, reader: None, spare: Vec::new(), left: limit }) }
     }
 
     /// The next chunk and its file's number. `used` is the buffer of one that is used no more.
@@ -73,7 +75,12 @@ impl Queue {
             let Some(reader) = &mut state.reader else { return Ok(None) };
             match reader.next_chunk(buffer)? {
                 Some(chunk) => return Ok(Some((state.next - 1, chunk))),
-                None => state.reader = None,
+                None => {
+                    if let Some(damage) = reader.damage() {
+                        self.ledger.warn(format!("{}: {damage}", self.files[state.next - 1].input.name()));
+                    }
+                    state.reader = None;
+                }
             }
         }
     }
@@ -113,7 +120,7 @@ impl Scan {
     fn run(&self, number: usize) -> Option<Arc<Queue>> {
         let mut runs = self.runs.lock();
         while runs.len() <= number {
-            let queue = Queue::new(Arc::clone(&self.files), self.ledger.begin(), self.limit);
+            let queue = Queue::new(Arc::clone(&self.files), &self.ledger, self.limit);
             runs.push_back(Arc::new(queue));
         }
         runs.get(number).cloned()

@@ -187,7 +187,7 @@ impl Requests {
         let places = Arc::clone(&enricher);
         settings.locate = Locate::new(move |address| places.place(address));
         let settings = Arc::new(settings);
-        let queue = Queue::new(Arc::clone(&self.files), self.ledger.begin(), None);
+        let queue = Queue::new(Arc::clone(&self.files), &self.ledger, None);
         let gather = || self.gather(&queue, Gatherer::new(Arc::clone(&settings)), sender);
         let gathered = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(gather)).collect();
