@@ -24,6 +24,8 @@ use crate::{out, process};
 
 /// While nothing is written, sessions end all the same: so often it is looked whether some are due.
 const QUIET_COMMIT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked for logs that came.
+const NEW_LOGS_EVERY: Duration = Duration::from_secs(2);
 /// A commit must not take more than a tenth of the time.
 const COMMIT_SHARE: u32 = 10;
 
@@ -41,7 +43,9 @@ struct Tail<'a> {
     has_begun: bool,
     /// Whether the last batch is in the tables.
     is_stored: bool,
-    last_line: Instant,
+    /// The newest time of each site's rows, and since when that is so.
+    sites: HashMap<String, (i64, Instant)>,
+    last_search: Option<Instant>,
     last_commit: Instant,
     commit_took: Duration,
 }
@@ -79,7 +83,8 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         visits: 0,
         has_begun: false,
         is_stored: true,
-        last_line: now,
+        sites: HashMap::new(),
+        last_search: None,
         last_commit: now,
         commit_took: Duration::ZERO,
     };
@@ -113,8 +118,10 @@ impl Tail<'_> {
     }
 
     fn look(&mut self) -> anyhow::Result<()> {
-        let args = &self.args.logs;
-        for pattern in &args.logs {
+        let is_due = self.last_search.is_none_or(|last| last.elapsed() >= NEW_LOGS_EVERY);
+        let patterns = if is_due { self.args.logs.logs.as_slice() } else { &[] };
+        self.last_search = if is_due { Some(Instant::now()) } else { self.last_search };
+        for pattern in patterns {
             match Input::find(std::slice::from_ref(pattern)) {
                 Ok(inputs) => {
                     for path in inputs.iter().filter_map(Input::path) {
@@ -134,9 +141,6 @@ impl Tail<'_> {
                 Ok(tally) => {
                     self.lines += tally.lines();
                     self.total += tally;
-                    if tally.lines() > 0 {
-                        self.last_line = Instant::now();
-                    }
                 }
                 Err(ReadError::Stopped) => {
                     self.watching.rejects.stopped()?;
@@ -203,16 +207,17 @@ impl Tail<'_> {
         Ok(self.is_stored)
     }
 
-    /// While nothing is written, the sites' time goes on as the clock does.
-    fn horizons(&self) -> Horizons {
+    /// While nothing is written of a site, its time goes on as the clock does, however much is written of others.
+    fn horizons(&mut self) -> Horizons {
         let mut horizons = self.setup.folder.horizons();
-        if self.lines == 0 {
-            for site in &self.setup.folder.state().sites {
-                if let Some(newest) = site.newest_us.first() {
-                    let reached = Timestamp::from_micros(*newest).after(self.last_line.elapsed());
-                    horizons.know(&site.name, reached);
-                }
+        let now = Instant::now();
+        for site in &self.setup.folder.state().sites {
+            let Some(newest) = site.newest_us.first() else { continue };
+            let (known, since) = self.sites.entry(site.name.clone()).or_insert((*newest, now));
+            if known != newest {
+                (*known, *since) = (*newest, now);
             }
+            horizons.know(&site.name, Timestamp::from_micros(*known).after(since.elapsed()));
         }
         horizons
     }

@@ -34,6 +34,10 @@ const READ_BYTES: usize = 4 << 20;
 const SAMPLE_BYTES: usize = 64 << 10;
 /// A file that has another name by now is let go when it has not grown for so many looks.
 const LOOKS_AFTER_RENAME: u32 = 240;
+/// So many looks that found a file, or a folder, unchanged by its times say that it is: times have a grain.
+const LOOKS_UNTIL_QUIET: u32 = 8;
+/// And so often it is looked at closely all the same.
+const LOOKS_QUIET: u32 = 40;
 
 /// A log that is followed.
 #[derive(Debug)]
@@ -45,8 +49,30 @@ pub struct Follow {
     older: Vec<Followed>,
     /// The files beside it, as they were when they were last looked at, and whether that is done with.
     beside: HashMap<PathBuf, (Stamp, bool)>,
+    /// When the folder was changed, as of the last look into it, and looks that have found it so.
+    folder: Quiet<(i64, i64)>,
     /// The format that was told last: a new file may begin with a line that tells none.
     format: Option<Format>,
+}
+
+/// Whether something has stayed the same for long enough to be left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Quiet<T> {
+    last: Option<T>,
+    looks: u32,
+}
+
+impl<T: PartialEq> Quiet<T> {
+    fn is_quiet(&mut self, now: T) -> bool {
+        let now = Some(now);
+        self.looks = if self.last == now { self.looks + 1 } else { 0 };
+        self.last = now;
+        if self.looks >= LOOKS_UNTIL_QUIET + LOOKS_QUIET {
+            self.looks = LOOKS_UNTIL_QUIET;
+            return false;
+        }
+        self.looks > LOOKS_UNTIL_QUIET
+    }
 }
 
 /// What changes when a file becomes another one.
@@ -69,6 +95,8 @@ struct Followed {
     glimpse: Mark,
     /// Looks since it grew.
     idle: u32,
+    /// Its size and when it was written, when all of it was read.
+    written: Quiet<(u64, i64, i64)>,
 }
 
 /// How it stands with an open file.
@@ -91,6 +119,7 @@ impl Follow {
             current: None,
             older: Vec::new(),
             beside: HashMap::new(),
+            folder: Quiet::default(),
             format: None,
         }
     }
@@ -121,6 +150,9 @@ impl Follow {
                 self.older.extend(self.current.take());
             }
         }
+        if self.current.is_some() && self.older.is_empty() && self.is_folder_quiet() {
+            return Ok(tally);
+        }
         let beside = self.beside().map_err(self.failed())?;
         let is_new = |(path, stamp): &(PathBuf, Stamp)| self.beside.get(path) != Some(&(*stamp, true));
         if self.current.is_none() || beside.iter().any(is_new) {
@@ -132,6 +164,13 @@ impl Follow {
             self.current = self.open(reading)?;
         }
         Ok(tally)
+    }
+
+    /// Nothing came, went or was renamed beside it, and all that is there was looked at.
+    fn is_folder_quiet(&mut self) -> bool {
+        let folder = folder_of(&self.path);
+        let Ok(meta) = folder.metadata() else { return false };
+        self.folder.is_quiet((meta.mtime(), meta.mtime_nsec())) && self.beside.values().all(|(_, is_done)| *is_done)
     }
 
     fn failed(&self) -> impl Fn(io::Error) -> InputError + use<> {
@@ -216,7 +255,7 @@ impl Follow {
 
     /// The files beside it whose names begin with its own, the oldest first.
     fn beside(&self) -> io::Result<Vec<(PathBuf, Stamp)>> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(&self.path);
         let mut found = Vec::new();
         let entries = match std::fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -252,8 +291,20 @@ impl Follow {
             let again = file.try_clone().map_err(self.failed())?;
             start = start_at(&self.name, again, known.end)?;
         }
-        Ok(Some(Followed { file, known, start, parser: None, glimpse: Mark::of(&[]), idle: 0 }))
+        Ok(Some(Followed {
+            file,
+            known,
+            start,
+            parser: None,
+            glimpse: Mark::of(&[]),
+            idle: 0,
+            written: Quiet::default(),
+        }))
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Reads a file up to where a line begins, to know which directives are in force there.
@@ -293,6 +344,10 @@ impl Followed {
         if self.known.as_ref().is_some_and(|known| !reading.register.has(known)) {
             // More of it was read elsewhere: from a compressed copy, perhaps.
             return Ok(Look::Cut);
+        }
+        let meta = self.file.metadata().map_err(failed)?;
+        if self.written.is_quiet((meta.len(), meta.mtime(), meta.mtime_nsec())) {
+            return Ok(Look::Same);
         }
         let mut looked = Look::Same;
         loop {
