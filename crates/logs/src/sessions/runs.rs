@@ -29,9 +29,11 @@ pub(super) const SLICES: usize = 16;
 const MAGIC: [u8; 8] = *b"VLRUN\0\0\x01";
 const FOOTER_BYTES: usize = SLICES * 24 + 8;
 /// What is read of a run at a time.
-const READ_BYTES: usize = 64 << 10;
+const READ_BYTES: usize = 32 << 10;
+/// What is written of a run at a time.
+const WRITE_BYTES: usize = 128 << 10;
 /// Runs that are read at once; more are merged into one first.
-const RUNS_MAX: usize = 64;
+const RUNS_MAX: usize = 128;
 /// More than any record has: the limits of its texts and of its key.
 const RECORD_BYTES_MAX: usize = 64 << 10;
 
@@ -50,6 +52,8 @@ fn hash64(hash: &blake3::Hash) -> u64 {
 pub struct Run {
     file: Arc<File>,
     slices: [Slice; SLICES],
+    /// Its hashes say whether it is what was written. One that goes with its process has none.
+    is_hashed: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,7 +88,7 @@ impl Run {
             let at = slice * 24;
             Slice { from: number(at), to: number(at + 8), hash: number(at + 16) }
         });
-        Ok(Self { file: Arc::new(file), slices })
+        Ok(Self { file: Arc::new(file), slices, is_hashed: true })
     }
 
     /// Whether there is nothing in it.
@@ -155,16 +159,25 @@ pub(super) struct RunWriter {
     at: u64,
     slice: usize,
     slices: [Slice; SLICES],
-    hasher: blake3::Hasher,
+    hasher: Option<blake3::Hasher>,
 }
 
 impl RunWriter {
     pub(super) fn new(file: File) -> Result<Self, SessionsError> {
-        let mut out = BufWriter::with_capacity(READ_BYTES, file);
+        Self::with(file, Some(blake3::Hasher::new()))
+    }
+
+    /// One that goes with its process.
+    pub(super) fn temporary(file: File) -> Result<Self, SessionsError> {
+        Self::with(file, None)
+    }
+
+    fn with(file: File, hasher: Option<blake3::Hasher>) -> Result<Self, SessionsError> {
+        let mut out = BufWriter::with_capacity(WRITE_BYTES, file);
         out.write_all(&MAGIC).map_err(SessionsError::io("write waiting requests"))?;
         let at = MAGIC.len() as u64;
         let slices = [Slice { from: at, to: at, hash: 0 }; SLICES];
-        Ok(Self { out, at, slice: 0, slices, hasher: blake3::Hasher::new() })
+        Ok(Self { out, at, slice: 0, slices, hasher })
     }
 
     pub(super) fn push(&mut self, key: &KeyBytes, payload: &[u8]) -> Result<(), SessionsError> {
@@ -172,7 +185,9 @@ impl RunWriter {
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes();
         for part in [&length[..], key, payload] {
             self.out.write_all(part).map_err(SessionsError::io("write waiting requests"))?;
-            self.hasher.update(part);
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(part);
+            }
             self.at += part.len() as u64;
         }
         Ok(())
@@ -182,8 +197,11 @@ impl RunWriter {
     fn go_to(&mut self, slice: usize) {
         while self.slice < slice {
             let ended = &mut self.slices[self.slice];
-            (ended.to, ended.hash) = (self.at, hash64(&self.hasher.finalize()));
-            self.hasher.reset();
+            ended.to = self.at;
+            if let Some(hasher) = &mut self.hasher {
+                ended.hash = hash64(&hasher.finalize());
+                hasher.reset();
+            }
             self.slice += 1;
             self.slices[self.slice].from = self.at;
         }
@@ -192,7 +210,7 @@ impl RunWriter {
     pub(super) fn finish(mut self) -> Result<Run, SessionsError> {
         self.go_to(SLICES - 1);
         let last = &mut self.slices[SLICES - 1];
-        (last.to, last.hash) = (self.at, hash64(&self.hasher.finalize()));
+        (last.to, last.hash) = (self.at, self.hasher.as_ref().map_or(0, |hasher| hash64(&hasher.finalize())));
         let mut footer = Vec::with_capacity(FOOTER_BYTES);
         for slice in &self.slices {
             [slice.from, slice.to, slice.hash].iter().for_each(|number| footer.extend(number.to_le_bytes()));
@@ -201,7 +219,7 @@ impl RunWriter {
         let failed = || SessionsError::io("write waiting requests");
         self.out.write_all(&footer).map_err(failed())?;
         let file = self.out.into_inner().map_err(|error| failed()(error.into_error()))?;
-        Ok(Run { file: Arc::new(file), slices: self.slices })
+        Ok(Run { file: Arc::new(file), slices: self.slices, is_hashed: self.hasher.is_some() })
     }
 }
 
@@ -228,7 +246,7 @@ impl Batch {
     /// Writes what is in it, and forgets it.
     pub(super) fn spill(&mut self, file: File) -> Result<Run, SessionsError> {
         self.sort();
-        let mut writer = RunWriter::new(file)?;
+        let mut writer = RunWriter::temporary(file)?;
         for (key, at, length) in &self.index {
             writer.push(&key.to_bytes(), self.payload(*at, *length))?;
         }
@@ -260,7 +278,7 @@ impl Levels {
                 break;
             }
             let runs = std::mem::take(&mut self.0[level]);
-            let mut writer = RunWriter::new(fresh()?)?;
+            let mut writer = RunWriter::temporary(fresh()?)?;
             for slice in 0..SLICES {
                 let sources = runs.iter().map(|run| Source::of_run(run, slice)).collect();
                 Merge::new(sources)?.drain(|key, payload| writer.push(key, payload))?;
@@ -293,7 +311,7 @@ pub(super) struct FileSource {
     buffer: Vec<u8>,
     /// Where the current record begins and ends in the buffer.
     current: (usize, usize),
-    hasher: blake3::Hasher,
+    hasher: Option<blake3::Hasher>,
     hash: u64,
 }
 
@@ -306,7 +324,7 @@ impl<'a> Source<'a> {
 
     pub(super) fn of_run(run: &Run, slice: usize) -> Self {
         let Slice { from, to, hash } = run.slices[slice];
-        let (file, hasher) = (Arc::clone(&run.file), blake3::Hasher::new());
+        let (file, hasher) = (Arc::clone(&run.file), run.is_hashed.then(blake3::Hasher::new));
         Self::File(Box::new(FileSource { file, at: from, to, buffer: Vec::new(), current: (0, 0), hasher, hash }))
     }
 
@@ -339,7 +357,7 @@ impl FileSource {
         const HEAD: usize = 4 + KEY_BYTES;
         let from = self.current.1;
         if !self.fill(from, HEAD)? {
-            let found = hash64(&self.hasher.finalize());
+            let found = self.hasher.as_ref().map_or(self.hash, |hasher| hash64(&hasher.finalize()));
             if found != self.hash {
                 let expected = self.hash;
                 return Err(SessionsError::damaged(format!("hash {expected:016x} expected, {found:016x} found")));
@@ -353,7 +371,9 @@ impl FileSource {
         }
         let from = self.current.1;
         self.current = (from, from + HEAD + length);
-        self.hasher.update(&self.buffer[from..from + HEAD + length]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&self.buffer[from..from + HEAD + length]);
+        }
         Ok(Some(std::array::from_fn(|at| self.buffer[from + 4 + at])))
     }
 
