@@ -123,8 +123,9 @@ impl PathRules {
 
 /// The file name extension in a path.
 fn extension(path: &str) -> Option<&str> {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    name.rsplit_once('.').map(|(_, extension)| extension)
+    // By bytes, and from the end: it is asked for with each request.
+    let at = path.bytes().rposition(|byte| matches!(byte, b'/' | b'.'))?;
+    (path.as_bytes()[at] == b'.').then(|| &path[at + 1..])
 }
 
 fn is_one_of(extension: Option<&str>, extensions: &[String]) -> bool {

@@ -15,41 +15,14 @@
 
 use std::net::IpAddr;
 
-use http::header::{
-    ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE,
-};
+use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
+use memchr::memchr_iter;
 use visitlog_core::rules;
 pub use visitlog_core::rules::PathRules;
 
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-/// `Sec-Purpose: prefetch;prerender`, what browsers sent before it was agreed upon, and what scripts send that can't
-/// send it.
-const PURPOSES: [HeaderName; 5] = [
-    HeaderName::from_static("sec-purpose"),
-    HeaderName::from_static("purpose"),
-    HeaderName::from_static("x-purpose"),
-    HeaderName::from_static("x-sec-purpose"),
-    HeaderName::from_static("x-moz"),
-];
-/// Scripts that replace a part of the page say so by one of these.
-const PARTS: [HeaderName; 6] = [
-    HeaderName::from_static("turbo-frame"),
-    HeaderName::from_static("x-pjax"),
-    HeaderName::from_static("x-up-target"),
-    HeaderName::from_static("x-alpine-request"),
-    HeaderName::from_static("x-livewire"),
-    HeaderName::from_static("datastar-request"),
-];
-const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
-/// htmx asks for a whole page: of a link that it took over, or for the way back.
-const HX_WHOLE: [HeaderName; 2] =
-    [HeaderName::from_static("hx-boosted"), HeaderName::from_static("hx-history-restore-request")];
-/// What htmx's extension for it fetches ahead (2.1 and later).
-const HX_PRELOADED: HeaderName = HeaderName::from_static("hx-preloaded");
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+use crate::noted::Noted;
 
 /// Destinations (Fetch standard) of what a page consists of.
 const ASSET_DESTINATIONS: [&[u8]; 14] = [
@@ -73,6 +46,8 @@ const HTML_TYPES: [&[u8]; 2] = [b"text/html", b"application/xhtml+xml"];
 /// Media types of feeds.
 const FEED_TYPES: [&[u8]; 4] =
     [b"application/rss+xml", b"application/atom+xml", b"application/rdf+xml", b"application/feed+json"];
+/// What stands before the `+` in them.
+const FEED_ENDS: [&[u8]; 4] = [b"/rss", b"/atom", b"/rdf", b"/feed"];
 /// What the paths of feeds end in, where that is no file name extension.
 const FEED_NAMES: [&str; 4] = ["feed", "feeds", "rss", "atom"];
 
@@ -132,32 +107,37 @@ impl Rules {
     /// frames, PJAX, Unpoly, Alpine, Livewire and Datastar say of a part; `X-Requested-With`, but for the name of an app
     /// for Android, which its web view sends with everything; a browser's `Accept` without `text/html`.
     pub fn asked(&self, method: &Method, path: &str, headers: &HeaderMap) -> Asked {
-        if *method == Method::OPTIONS || self.paths.is_excluded(path) || is_health_check(headers) {
+        self.asked_by(method, path, &Noted::of(headers))
+    }
+
+    /// The same, by what was noted of the headers.
+    pub(crate) fn asked_by(&self, method: &Method, path: &str, noted: &Noted<'_>) -> Asked {
+        if *method == Method::OPTIONS || self.paths.is_excluded(path) || is_health_check(noted) {
             return Asked::Passive;
         }
-        let destination = headers.get(SEC_FETCH_DEST).map(|value| value.as_bytes());
+        let destination = noted.destination.map(HeaderValue::as_bytes);
         let is_get = *method == Method::GET;
         let reads = is_get || *method == Method::HEAD;
         if reads && (destination.is_some_and(|name| ASSET_DESTINATIONS.contains(&name)) || self.paths.is_asset(path)) {
             return Asked::Passive;
         }
-        if is_prefetch(headers) {
+        if noted.is_prefetch {
             let page = is_get && destination.is_none_or(|name| name == b"document" || name == b"empty");
             return if page { Asked::Prefetch } else { Asked::Passive };
         }
         if !is_get {
             return Asked::Other;
         }
-        let mode = headers.get(SEC_FETCH_MODE).map(|value| value.as_bytes());
-        let file = || self.paths.is_file(path) || is_feed(path, headers);
+        let mode = noted.mode.map(HeaderValue::as_bytes);
+        let file = || self.paths.is_file(path) || is_feed(path, noted);
         match (destination, mode) {
             (Some(b"document"), _) | (Some(b"empty"), Some(b"navigate")) => {
                 Asked::Page { document: true, file: file() }
             }
             (Some(_), _) => Asked::Other,
             (None, Some(mode)) if mode != b"navigate" => Asked::Other,
-            (None, _) if is_part(headers) => Asked::Other,
-            (None, _) => Asked::Page { document: accepts(headers, &HTML_TYPES[..1]), file: file() },
+            (None, _) if is_part(noted) => Asked::Other,
+            (None, _) => Asked::Page { document: accepts(noted, &HTML_TYPES[..1]), file: file() },
         }
     }
 }
@@ -216,44 +196,46 @@ fn is_attachment(headers: &HeaderMap) -> bool {
     !kind.is_empty() && !kind.contains(&b'=') && !kind.eq_ignore_ascii_case(b"inline")
 }
 
-fn is_prefetch(headers: &HeaderMap) -> bool {
-    let preloads = headers.get(HX_PRELOADED).is_some_and(|value| value == "true");
-    preloads
-        || PURPOSES.iter().any(|name| {
-            headers.get(name).is_some_and(|value| {
-                let purpose = value.as_bytes().split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default();
-                let purpose = purpose.trim_ascii();
-                purpose.eq_ignore_ascii_case(b"prefetch") || purpose.eq_ignore_ascii_case(b"preview")
-            })
-        })
-}
-
 /// Whether a request, by a client that sends no `Sec-Fetch-Dest`, says that it is for a part of a page.
-fn is_part(headers: &HeaderMap) -> bool {
-    let has = |name: &HeaderName| headers.contains_key(name);
-    (has(&HX_REQUEST) && !HX_WHOLE.iter().any(has))
-        || PARTS.iter().any(has)
-        || headers.get(X_REQUESTED_WITH).is_some_and(|with| !with.as_bytes().contains(&b'.'))
-        || (headers.contains_key(ACCEPT)
-            && headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
-            && !accepts(headers, &HTML_TYPES))
+fn is_part(noted: &Noted<'_>) -> bool {
+    (noted.by_htmx && !noted.wants_whole)
+        || noted.is_part
+        || noted.requested_with.is_some_and(|with| !with.as_bytes().contains(&b'.'))
+        || (noted.accept.is_some()
+            && noted.user_agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+            && !accepts(noted, &HTML_TYPES))
 }
 
 /// Whether this is a feed, by the client's word or by the path.
-fn is_feed(path: &str, headers: &HeaderMap) -> bool {
-    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    FEED_NAMES.iter().any(|feed| name.eq_ignore_ascii_case(feed)) || accepts(headers, &FEED_TYPES)
+fn is_feed(path: &str, noted: &Noted<'_>) -> bool {
+    let path = path.trim_end_matches('/');
+    let name = path.bytes().rposition(|byte| byte == b'/').map_or(path, |at| &path[at + 1..]);
+    FEED_NAMES.iter().any(|feed| name.eq_ignore_ascii_case(feed)) || accepts_feeds(noted)
 }
 
-fn is_health_check(headers: &HeaderMap) -> bool {
-    let agent = headers.get(USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
-    rules::is_health_check(agent)
+fn accepts_feeds(noted: &Noted<'_>) -> bool {
+    // Whoever accepts none mostly has nothing that looks alike: no need to take the list apart.
+    let Some(first) = noted.accept.map(HeaderValue::as_bytes) else { return false };
+    let looks_alike = |at: usize| FEED_ENDS.iter().any(|end| ends_in(&first[..at], end));
+    let is_one_line = || noted.headers.get_all(ACCEPT).iter().nth(1).is_none();
+    (memchr_iter(b'+', first).any(looks_alike) || !is_one_line()) && accepts(noted, &FEED_TYPES)
+}
+
+fn ends_in(text: &[u8], end: &[u8]) -> bool {
+    text.len().checked_sub(end.len()).is_some_and(|from| text[from..].eq_ignore_ascii_case(end))
+}
+
+fn is_health_check(noted: &Noted<'_>) -> bool {
+    rules::is_health_check(noted.user_agent.map_or(&b""[..], HeaderValue::as_bytes))
 }
 
 /// Whether `Accept` names one of these media types.
-fn accepts(headers: &HeaderMap, types: &[&[u8]]) -> bool {
+fn accepts(noted: &Noted<'_>, types: &[&[u8]]) -> bool {
     let is_one = |range: &[u8]| types.iter().any(|wanted| media_type_is(range.trim_ascii(), wanted));
-    headers.get_all(ACCEPT).iter().any(|line| line.as_bytes().split(|byte| *byte == b',').any(is_one))
+    let names = |line: &HeaderValue| line.as_bytes().split(|byte| *byte == b',').any(is_one);
+    // Clients send one line; only who sends more has them all looked for.
+    noted.accept.is_some_and(names)
+        || (noted.accept.is_some() && noted.headers.get_all(ACCEPT).iter().skip(1).any(names))
 }
 
 fn is_asset_type(content: &[u8]) -> bool {
@@ -265,13 +247,19 @@ fn is_asset_type(content: &[u8]) -> bool {
         || starts(b"application/javascript")
 }
 
+/// Whether this is a media type, whatever parameters come behind it.
 fn media_type_is(value: &[u8], wanted: &[u8]) -> bool {
-    value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(wanted)
+    let Some((name, rest)) = value.split_at_checked(wanted.len()) else { return false };
+    // Most that are none differ in the last letter.
+    name.last().map(u8::to_ascii_lowercase) == wanted.last().copied()
+        && name.eq_ignore_ascii_case(wanted)
+        && rest.trim_ascii_start().first().is_none_or(|byte| *byte == b';')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
     use proptest::prelude::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -464,7 +452,7 @@ mod tests {
         ) {
             let mut request = HeaderMap::new();
             if !destination.is_empty() {
-                request.insert(SEC_FETCH_DEST, HeaderValue::from_str(&destination).expect("a value"));
+                request.insert("sec-fetch-dest", HeaderValue::from_str(&destination).expect("a value"));
             }
             let mut response = HeaderMap::new();
             response.insert(CONTENT_TYPE, HeaderValue::from_str(&content).expect("a value"));

@@ -1,12 +1,14 @@
 //! Who the client is: its address and scheme, as far as those who report them are trusted.
 
-use std::borrow::Cow;
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{FORWARDED, HOST, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Uri};
 use ipnet::IpNet;
 use visitlog_core::Host;
+
+use crate::noted::Noted;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -46,27 +48,48 @@ pub struct Client {
 impl Client {
     /// Of a request that came from this other end of a connection. `encrypted`: whether that connection is.
     pub fn of<B>(request: &Request<B>, peer: Option<IpAddr>, encrypted: bool, trusted: &TrustedProxies) -> Self {
-        let headers = request.headers();
+        Self::noted(request.uri(), &Noted::of(request.headers()), peer, encrypted, trusted)
+    }
+
+    /// The same, by what was noted of the headers.
+    pub(crate) fn noted(
+        uri: &Uri,
+        noted: &Noted<'_>,
+        peer: Option<IpAddr>,
+        encrypted: bool,
+        trusted: &TrustedProxies,
+    ) -> Self {
+        let headers = noted.headers;
         let Some(peer) = peer.filter(|peer| trusted.contains(*peer)) else {
-            let host = host_of(request.uri(), headers);
+            let host = host_of(uri, noted);
             return Self { address: peer.map(|peer| peer.to_canonical()), over_tls: encrypted, host };
         };
         Self {
             address: Some(trusted.client(peer, headers)),
             over_tls: encrypted || trusted.over_tls(peer, headers) == Some(true),
-            host: trusted.host(peer, headers).unwrap_or_else(|| host_of(request.uri(), headers)),
+            host: trusted.host(peer, headers).unwrap_or_else(|| host_of(uri, noted)),
         }
     }
 }
 
 /// The host of an absolute URI, which HTTP/2 always has; else the `Host` header.
-fn host_of(uri: &Uri, headers: &HeaderMap) -> Host {
+fn host_of(uri: &Uri, noted: &Noted<'_>) -> Host {
     match uri.authority() {
-        Some(authority) => Host::new(authority.as_str().rsplit('@').next().unwrap_or_default()),
-        None => {
-            Host::new(&headers.get(HOST).map_or(Cow::Borrowed(""), |host| String::from_utf8_lossy(host.as_bytes())))
-        }
+        Some(authority) => host_before(authority.as_str().rsplit('@').next().unwrap_or_default().as_bytes()),
+        None => host_before(noted.host.map_or(b"", HeaderValue::as_bytes)),
     }
+}
+
+thread_local! {
+    /// What the request before named as its host, and what that was made to be: most requests name the same.
+    static HOST_BEFORE: RefCell<Option<(Box<[u8]>, Host)>> = const { RefCell::new(None) };
+}
+
+fn host_before(named: &[u8]) -> Host {
+    HOST_BEFORE.with_borrow_mut(|before| match before {
+        Some((same, host)) if **same == *named => host.clone(),
+        _ => before.insert((named.into(), Host::new(&String::from_utf8_lossy(named)))).1.clone(),
+    })
 }
 
 /// The proxies that are believed when they say for whom they ask. By default there are none.

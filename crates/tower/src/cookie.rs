@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
+use memchr::memchr2_iter;
 use visitlog_core::ids::Host;
 use visitlog_core::ports::Token;
 use visitlog_core::{Day, Timestamp, limits};
@@ -307,7 +308,7 @@ impl Cookie {
     pub fn read(&self, headers: &HeaderMap, over_tls: bool, host: &Host, keys: &Keys, today: Day) -> Option<Token> {
         let scope = self.scope(host);
         let ours = candidates(headers, self.name(over_tls)).take(CANDIDATES_MAX);
-        ours.filter_map(|value| keys.open(value, scope, today).ok()).next()
+        ours.filter_map(|value| keys.open_again(value, scope, today)).next()
     }
 
     /// What a request's cookie beside ours says: the ticket of something that waits for its visitor.
@@ -381,8 +382,13 @@ fn candidates<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item =
 
 /// What stands between the separators of a line: semicolons, and commas where it is of RFC 2965 (`$Version`).
 fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let old = line.trim_ascii_start().starts_with(b"$Version");
-    line.split(move |byte| *byte == b';' || (old && *byte == b','))
+    let comma = if line.trim_ascii_start().starts_with(b"$Version") { b',' } else { b';' };
+    let mut ends = memchr2_iter(b';', comma, line).chain(std::iter::once(line.len()));
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let end = ends.next()?;
+        Some(&line[std::mem::replace(&mut start, end + 1)..end])
+    })
 }
 
 /// The value of a cookie by a name, quotes around it taken off.

@@ -6,6 +6,7 @@ use std::hash::Hasher as _;
 use siphasher::sip::SipHasher13;
 use visitlog_core::Timestamp;
 use visitlog_core::ids::{Fingerprint, Fingerprints, Host};
+use visitlog_core::limits::HOST_BYTES_MAX;
 
 use crate::client::AddressGroup;
 use crate::keys::Keys;
@@ -20,22 +21,35 @@ impl Keys {
     /// request, and is no credential.
     pub fn fingerprints(&self, host: &Host, address: AddressGroup, user_agent: &[u8], now: Timestamp) -> Fingerprints {
         let (client_key, day_key) = &self.fingerprint;
+        let (host, address) = (host.as_str().as_bytes(), address.bytes());
+        let host = &host[..host.len().min(HOST_BYTES_MAX)];
+        // In front of each field its length, so that no two lists of fields look alike. What is short is put together
+        // first: a hasher has much to do with each piece.
         let mut hasher = SipHasher13::new_with_key(client_key);
-        for field in [host.as_str().as_bytes(), &address.bytes(), user_agent] {
-            // Its length first, so that no two lists of fields look alike.
-            hasher.write(&(field.len() as u64).to_le_bytes());
-            hasher.write(field);
+        let mut start = [0; 8 + HOST_BYTES_MAX + 8 + 9 + 8];
+        let mut end = 0;
+        for piece in [&length(host)[..], host, &length(&address), &address, &length(user_agent)] {
+            start[end..end + piece.len()].copy_from_slice(piece);
+            end += piece.len();
         }
+        hasher.write(&start[..end]);
+        hasher.write(user_agent);
         let client = hasher.finish();
         let on = |day: i64| {
+            let mut both = [0; 16];
+            both[..8].copy_from_slice(&day.to_le_bytes());
+            both[8..].copy_from_slice(&client.to_le_bytes());
             let mut hasher = SipHasher13::new_with_key(day_key);
-            hasher.write(&day.to_le_bytes());
-            hasher.write(&client.to_le_bytes());
+            hasher.write(&both);
             Fingerprint(hasher.finish())
         };
         let day = now.secs().div_euclid(SECONDS_PER_DAY);
         Fingerprints { today: on(day), yesterday: on(day - 1) }
     }
+}
+
+fn length(field: &[u8]) -> [u8; 8] {
+    (field.len() as u64).to_le_bytes()
 }
 
 #[cfg(test)]

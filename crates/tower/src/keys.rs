@@ -17,6 +17,7 @@
 //! No secret is used as it stands: each use has a key of its own, derived by BLAKE3's key derivation mode.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use visitlog_core::ids::{Visitor, VisitorId};
 
@@ -48,6 +49,8 @@ pub struct Keys {
     signing: usize,
     visitor_secret: Secret,
     visitor: Secret,
+    /// Which set of keys this is, among all of this process.
+    set: u64,
     /// Two keys of 128 bits: for what tells clients apart, and for the day.
     pub(crate) fingerprint: ([u8; 16], [u8; 16]),
 }
@@ -115,7 +118,7 @@ impl Keys {
         let id = highest.checked_add(1).or_else(|| (1..=u16::MAX).find(|id| self.accepted(*id).is_none()));
         let mut new = self.clone();
         new.keys.push(Key::new(id.ok_or(KeysError::Full)?, *entropy));
-        new.signing = new.keys.len() - 1;
+        (new.signing, new.set) = (new.keys.len() - 1, next_set());
         Ok(new)
     }
 
@@ -201,6 +204,11 @@ impl Keys {
         self.keys.iter().find(|key| key.id == id)
     }
 
+    /// A number that no other set of keys has in this process.
+    pub(crate) const fn set(&self) -> u64 {
+        self.set
+    }
+
     fn name(&self, kind: u8, of: &[u8]) -> VisitorId {
         let mut message = [0; 17];
         message[0] = kind;
@@ -216,10 +224,16 @@ impl Keys {
             keys,
             signing,
             visitor: blake3::derive_key(VISITOR_CONTEXT, &visitor_secret),
+            set: next_set(),
             fingerprint: halves(&blake3::derive_key(FINGERPRINT_CONTEXT, &visitor_secret)),
             visitor_secret,
         }
     }
+}
+
+fn next_set() -> u64 {
+    static SETS: AtomicU64 = AtomicU64::new(0);
+    SETS.fetch_add(1, Ordering::Relaxed)
 }
 
 fn halves(secret: &Secret) -> ([u8; 16], [u8; 16]) {

@@ -103,6 +103,8 @@ mod hooks;
 pub mod keyfile;
 pub mod keys;
 mod layer;
+mod noted;
+mod opened;
 mod origin;
 pub mod protocol;
 mod seldom;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LENGTH, HeaderValue, REFERER, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Extensions, HeaderMap, Method, Response, Uri};
 use visitlog_core::ids::{Fingerprints, Host, VisitorId};
 use visitlog_core::model::{Event, EventKind, Hints, Place, RequestFacts, StartFacts};
@@ -18,6 +18,7 @@ use crate::client::{AddressGroup, Client, OverTls, Peer};
 use crate::handover;
 use crate::held;
 use crate::hints;
+use crate::noted::Noted;
 use crate::protocol::PageSaid;
 use crate::settings::{Identify, Panicked};
 use crate::shared::Setup;
@@ -64,20 +65,20 @@ impl Origin {
         let settings = &setup.settings;
         let encrypted =
             request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) || extensions.get::<OverTls>().is_some();
+        let noted = Noted::of(headers);
         let Client { address, over_tls, host } =
-            Client::of(request, peer_of(extensions, setup), encrypted, &settings.trusted_proxies);
+            Client::noted(request.uri(), &noted, peer_of(extensions, setup), encrypted, &settings.trusted_proxies);
         let excluded = address.is_some_and(|address| settings.rules.excludes(address));
-        let user_agent = headers.get(USER_AGENT).cloned();
-        let agent = user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        let agent = noted.user_agent.map_or(&b""[..], HeaderValue::as_bytes);
         let mut origin = Self {
             started,
             asked: match excluded {
                 true => Asked::Passive,
-                false => settings.rules.asked(request.method(), request.uri().path(), headers),
+                false => settings.rules.asked_by(request.method(), request.uri().path(), &noted),
             },
             excluded,
             token: match settings.identify {
-                _ if excluded => None,
+                _ if excluded || !noted.has_cookies => None,
                 Identify::ByCookie => setup.cookie.read(headers, over_tls, &host, &setup.keys, Day::of(started)),
                 Identify::ByFingerprint => None,
             },
@@ -86,10 +87,10 @@ impl Origin {
             method: request.method().clone(),
             route: route_of(extensions),
             address,
-            referrer: headers.get(REFERER).cloned(),
-            language: headers.get(ACCEPT_LANGUAGE).cloned(),
+            referrer: noted.referrer.cloned(),
+            language: noted.language.cloned(),
             uri: request.uri().clone(),
-            user_agent,
+            user_agent: noted.user_agent.cloned(),
             host,
             hints: OnceLock::new(),
             shows: None,

@@ -56,7 +56,7 @@ pub enum Scope<'a> {
 
 impl Scope<'_> {
     /// What tells the kinds apart under the MAC, and the name. It comes last there, so it needs no length.
-    fn parts(&self) -> (u8, &[u8]) {
+    pub(crate) fn parts(&self) -> (u8, &[u8]) {
         match self {
             Self::Host(host) => (0, host.as_str().as_bytes()),
             Self::Domain(domain) => (1, domain.as_bytes()),
