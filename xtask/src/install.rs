@@ -12,13 +12,18 @@ use std::path::{Path, PathBuf};
 const DEBIAN: [(&str, &str); 5] =
     [("chromium", "chromium"), ("nginx", "nginx"), ("wrk", "wrk"), ("node", "nodejs"), ("npm", "npm")];
 
+/// Debian packages that bring no program of a name that stays: the wikis that a browser visits behind the proxy.
+const WIKIS: [&str; 8] =
+    ["dokuwiki", "mediawiki", "php-cli", "php-fpm", "php-intl", "php-mbstring", "php-sqlite3", "php-xml"];
+
 /// Folders that a user's `PATH` may lack and where Debian puts servers.
 const SBIN: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Debian packages.
 pub(crate) fn debian() -> anyhow::Result<()> {
-    let missing =
+    let mut missing =
         missing(|program| which(program).is_some() || SBIN.iter().any(|d| Path::new(d).join(program).is_file()));
+    missing.extend(WIKIS.iter().filter(|package| !Path::new(&format!("/var/lib/dpkg/info/{package}.list")).is_file()));
     if missing.is_empty() {
         return Ok(());
     }

@@ -101,23 +101,29 @@ export async function shopBehindProxy(data, idle, more = []) {
   return { url: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, stop, said: () => proxy.said };
 }
 
+/** The proxy in front of what listens on `upstream`; `more` are arguments of `visitlog serve`. */
+export async function proxyBefore(upstream, data, more = [], port = undefined) {
+  const [own, adminPort] = [port ?? (await freePort()), await freePort()];
+  const proxy = new Program("visitlog", [
+    "serve", "--upstream", `http://127.0.0.1:${upstream}`, "--listen", `127.0.0.1:${own}`,
+    "--admin", `127.0.0.1:${adminPort}`, "--data", data, ...more,
+  ]);
+  await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
+  return { port: own, stop: () => proxy.stop(), said: () => proxy.said };
+}
+
 /** A site that is a function of Node's, and the proxy in front of it; `more` are arguments of `visitlog serve`. */
 export async function siteBehindProxy(site, data, more = []) {
   const upstream = createHttpServer(site).listen(0, "127.0.0.1");
   await once(upstream, "listening");
-  const [port, adminPort] = [await freePort(), await freePort()];
-  const proxy = new Program("visitlog", [
-    "serve", "--upstream", `http://127.0.0.1:${upstream.address().port}`, "--listen", `127.0.0.1:${port}`,
-    "--admin", `127.0.0.1:${adminPort}`, "--data", data, ...more,
-  ]);
-  await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
+  const proxy = await proxyBefore(upstream.address().port, data, more);
   const stop = async () => {
     const exit = await proxy.stop();
     upstream.close();
     upstream.closeAllConnections();
     return exit;
   };
-  return { port, stop, said: () => proxy.said };
+  return { ...proxy, stop };
 }
 
 /** The shop with the tower layer in it. */
