@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What recording costs, on this machine: an axum app bare and with the layer, beside tower-sessions; `visitlog serve`
-# beside nginx as a reverse proxy and the bare proxy. The same wrk in turns, with 10,000 distinct cookies that the site
-# itself gave out; every request is a page view, and journaled. Prints medians, p99 and ratios.
+# What recording costs, on this machine: an axum app bare, with a layer that does nothing (`Router::layer` itself boxes),
+# and with ours, beside tower-sessions; `visitlog serve` beside nginx as a reverse proxy and the bare proxy. The same wrk
+# in turns, with 10,000 distinct cookies that the site itself gave out; every request is a page view, and journaled.
+# Prints medians, p99, the server's own time in user and system, and ratios.
 #
 #   crates/server/benches/http/run.sh [ROUNDS] [SECONDS] [CONNECTIONS] [tower|proxy]
 #
@@ -57,13 +58,25 @@ wait_for() { # port
     echo "nothing listens on port $1" >&2
     exit 1
 }
+# Ticks of a process and its children in user and in system, so far.
+cpu() { # pids...
+    local pid
+    for pid in "$@"; do cat "/proc/$pid/stat"; done | sed 's/.*) //' | awk '{user += $12; sys += $13} END {print user, sys}'
+}
 load() { # name port
+    local served=${pids[-1]} before after
+    mapfile -t served < <(echo "$served"; pgrep -P "$served" || true)
+    before=$(cpu "${served[@]}")
     wrk -t2 -c"$connections" -d"${seconds}s" --latency -s "$work/visitors.lua" "http://127.0.0.1:$2/" -- \
         "$work/$1.cookies" >"$work/out"
+    after=$(cpu "${served[@]}")
     if grep -q "Non-2xx\|Socket errors" "$work/out"; then
         echo "$1: $(grep "Non-2xx\|Socket errors" "$work/out")" >&2
     fi
-    awk -v name="$1" '/^Requests\/sec/ {rate = $2} $1 == "99%" {p99 = $2} END {print name, rate, p99}' "$work/out" |
+    awk -v name="$1" -v cpu="$before $after" -v tick="$(getconf CLK_TCK)" '
+        /requests in/ {requests = $1} /^Requests\/sec/ {rate = $2} $1 == "99%" {p99 = $2}
+        END {split(cpu, at, " "); us = 1e6 / tick / requests
+            printf "%s %s %s %.2f %.2f\n", name, rate, p99, (at[3] - at[1]) * us, (at[4] - at[2]) * us}' "$work/out" |
         tee -a "$work/results"
 }
 middle() { # name column sort-option
@@ -72,7 +85,10 @@ middle() { # name column sort-option
 }
 report() { # names...
     echo "medians of $rounds rounds of $seconds s, $connections connections, $cores cores:"
-    for name in "$@"; do echo "  $name: $(middle "$name" 2 -n) requests/s, p99 $(middle "$name" 3 -h)"; done
+    for name in "$@"; do
+        echo "  $name: $(middle "$name" 2 -n) requests/s, p99 $(middle "$name" 3 -h), user" \
+            "$(middle "$name" 4 -n) + system $(middle "$name" 5 -n) us a request"
+    done
 }
 ratio() { # a b
     awk -v a="$(middle "$1" 2 -n)" -v b="$(middle "$2" 2 -n)" -v what="$1/$2" 'BEGIN {printf "  %s: %.2f\n", what, a / b}'
@@ -90,7 +106,7 @@ contender() {
 }
 
 tower() {
-    local names=(bare relaxed process power set touch-peer set-peer)
+    local names=(bare noop relaxed process power set touch-peer set-peer)
     for round in $(seq "$rounds"); do
         for place in "${!names[@]}"; do
             local name=${names[$place]}
@@ -103,8 +119,11 @@ tower() {
         done
     done
     report "${names[@]}"
+    ratio noop bare
     ratio relaxed bare
+    ratio relaxed noop
     ratio process bare
+    ratio process noop
     ratio power bare
     ratio touch-peer bare
     ratio set set-peer
