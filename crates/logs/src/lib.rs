@@ -13,7 +13,7 @@ pub mod parse;
 mod reject;
 pub mod sessions;
 
-pub use detect::{DetectError, Detection, detect};
+pub use detect::{DetectError, Detection, detect, fitted};
 pub use format::{Clients, Column, Common, DurationUnit, Format, FormatError, Kind};
 pub use hit::Hit;
 pub use input::{Chunk, ChunkReader, Input, InputError};

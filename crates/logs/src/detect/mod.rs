@@ -11,6 +11,12 @@ use crate::parse::{Parsed, Parser, Wanted, unwrap};
 use score::{Line, Score};
 use verdict::quote;
 
+/// So many lines tell which formats come into question.
+const SPREAD_LINES: usize = 64;
+
+/// So many of them are tried on all lines.
+const FINALISTS: usize = 5;
+
 /// A log's format, and what that rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detection {
@@ -48,8 +54,8 @@ pub fn detect(sample: &[u8], file: &str) -> Result<Detection, DetectError> {
         return Err(failed("there is no line to tell by".to_owned()));
     }
     let (mut closest, mut best) = (None, None);
-    let certain = certain_wraps(&said);
-    for wraps in stacks(&certain, &said) {
+    let some = spread(&said);
+    for wraps in stacks(&certain_wraps(&some), &some) {
         match of_wraps(&wraps, sample, &said) {
             Ok((detection, i64::MAX)) => return Ok(detection),
             Ok((detection, sense)) => {
@@ -61,6 +67,28 @@ pub fn detect(sample: &[u8], file: &str) -> Result<Detection, DetectError> {
         }
     }
     best.map(|(detection, _)| detection).ok_or_else(|| failed(closest.unwrap_or_default()))
+}
+
+/// A format that somebody named, for a file that begins with `sample`: with the columns of that, and with what certainly
+/// stands around the lines, if they fit only without it.
+#[must_use]
+pub fn fitted(format: &Format, sample: &[u8]) -> Format {
+    let plain = format.with_sample(sample);
+    if !plain.inner().wraps.is_empty() || matches!(plain.inner().body, Body::W3c) {
+        return plain;
+    }
+    let said = (1..).zip(lines(sample).map(<[u8]>::trim_ascii)).filter(|(_, line)| !line.is_empty());
+    let said: Vec<Line<'_>> = said.take(SAMPLE_LINES_MAX).collect();
+    let fits = |format: &Format| {
+        let mut parser = Parser::new(format, Wanted::all());
+        said.iter().filter(|(_, line)| matches!(parser.parse(line), Parsed::Row(_))).count()
+    };
+    let wraps = certain_wraps(&spread(&said));
+    if wraps.is_empty() || fits(&plain) * 2 >= said.len() {
+        return plain;
+    }
+    let wrapped = format.wrapped(&wraps).with_sample(sample);
+    if fits(&wrapped) > fits(&plain) { wrapped } else { plain }
 }
 
 /// The format of lines with these things around them, and how much sense it makes: nothing better has to be looked for at
@@ -96,6 +124,11 @@ fn of_wraps(wraps: &[Wrap], sample: &[u8], said: &[Line<'_>]) -> Result<(Detecti
     texts(wraps, said)
 }
 
+/// Some of the lines, from the first to the last, which say what all say.
+fn spread<'a>(said: &[Line<'a>]) -> Vec<Line<'a>> {
+    said.iter().step_by(said.len().div_ceil(SPREAD_LINES).max(1)).copied().collect()
+}
+
 /// The formats of text.
 fn texts(wraps: &[Wrap], said: &[Line<'_>]) -> Result<(Detection, i64), String> {
     // Of numbers behind a line nothing tells milliseconds.
@@ -103,9 +136,16 @@ fn texts(wraps: &[Wrap], said: &[Line<'_>]) -> Result<(Detection, i64), String> 
         matches!(format.inner().body, Body::Shapes(_) | Body::Iis(_)) && !format.name().ends_with("_time_ms")
     };
     let formats = Format::all().into_iter().filter(is_text);
-    let mut scores: Vec<Score> = formats.map(|format| Score::of(format.wrapped(wraps), said)).collect();
+    let mut scores: Vec<Score> = formats.map(|format| Score::of(format.wrapped(wraps), &spread(said))).collect();
     // The first of equals stays the first.
     scores.sort_by_key(|score| std::cmp::Reverse(score.rank()));
+    if said.len() > SPREAD_LINES {
+        for score in scores.iter_mut().take(FINALISTS).filter(|score| score.parsed > 0) {
+            *score = Score::of(score.format.clone(), said);
+        }
+        let finalists = FINALISTS.min(scores.len());
+        scores[..finalists].sort_by_key(|score| std::cmp::Reverse(score.rank()));
+    }
     let Some(best) = scores.first() else { return Err("there is no format".to_owned()) };
     let parts = if wraps.is_empty() { 2 } else { 10 };
     if best.parsed == 0 || best.parsed * parts < said.len() {
@@ -218,15 +258,16 @@ fn w3c(sample: &[u8]) -> Option<Detection> {
 }
 
 fn is_objects(inner: &[Line<'_>]) -> bool {
-    inner.iter().filter(|(_, line)| crate::parse::is_object(line)).count() * 2 >= inner.len().max(1)
+    let some = spread(inner);
+    some.iter().filter(|(_, line)| crate::parse::is_object(line)).count() * 2 >= some.len().max(1)
 }
 
 /// Objects, in at least half of the lines, some of which have time, path and status.
 fn json(wraps: &[Wrap], sample: &[u8], said: &[Line<'_>], inner: &[Line<'_>]) -> Option<Result<Detection, String>> {
-    let objects = inner.iter().filter(|(_, line)| crate::parse::is_object(line)).count();
-    if objects * 2 < inner.len() || objects == 0 {
+    if !is_objects(inner) {
         return None;
     }
+    let objects = inner.iter().filter(|(_, line)| crate::parse::is_object(line)).count();
     let names: [(&str, &[&str]); 4] = [
         ("caddy", &["request.uri", "resp_headers.Server", "logger"]),
         ("traefik", &["DownstreamStatus", "RouterName", "RequestPath"]),
@@ -253,10 +294,11 @@ fn json(wraps: &[Wrap], sample: &[u8], said: &[Line<'_>], inner: &[Line<'_>]) ->
 /// `key=value`.
 fn pairs(wraps: &[Wrap], sample: &[u8], said: &[Line<'_>], inner: &[Line<'_>]) -> Option<Result<Detection, String>> {
     let is_pairs = |line: &[u8]| Syntax::Pairs.walk(line, 0, &mut String::new(), &mut |_, _, _| {}).is_ok();
-    let count = inner.iter().filter(|(_, line)| is_pairs(line)).count();
-    if count * 2 < inner.len() || count == 0 {
+    let some = spread(inner);
+    if some.is_empty() || some.iter().filter(|(_, line)| is_pairs(line)).count() * 2 < some.len() {
         return None;
     }
+    let count = inner.iter().filter(|(_, line)| is_pairs(line)).count();
     let format = Format::named("logfmt").ok()?.wrapped(wraps).with_sample(sample);
     Some(keyed(format, format!("{count} of {} lines are key=value", said.len()), said))
 }

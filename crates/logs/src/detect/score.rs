@@ -9,9 +9,6 @@ use crate::reject::Reason;
 /// A line's number and the line.
 pub(super) type Line<'a> = (usize, &'a [u8]);
 
-/// A format of which no line fits so many is not tried on the others.
-const FIRST_LINES: usize = 64;
-
 /// Whole seconds up to here are seconds: Apache's `%T`. Beyond, a number without a point is taken for `%D`.
 const SECONDS_MAX: i64 = 60;
 
@@ -75,10 +72,7 @@ impl Score {
             left: 0,
             left_over: None,
         };
-        for (at, (number, line)) in said.iter().enumerate() {
-            if at == FIRST_LINES && score.parsed == 0 {
-                break;
-            }
+        for (number, line) in said {
             match parser.parse(line) {
                 Parsed::Row(row) => {
                     score.parsed += 1;

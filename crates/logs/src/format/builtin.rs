@@ -1,6 +1,6 @@
 //! The formats that have a name.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::column::{Meaning, Unit};
 use super::inner::{Asides, Body, Escapes, Format, Inner, of_keys};
@@ -119,6 +119,11 @@ pub(crate) fn named(name: &str) -> Option<Format> {
 }
 
 pub(crate) fn all() -> Vec<Format> {
+    static ALL: LazyLock<Vec<Format>> = LazyLock::new(made);
+    ALL.clone()
+}
+
+fn made() -> Vec<Format> {
     let texts = TEXTS.iter().filter_map(Text::format);
     let jsons = JSONS.iter().filter_map(|(name, ..)| json(name));
     let keyed = ["logfmt", "csv"].into_iter().filter_map(named);

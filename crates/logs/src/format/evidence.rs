@@ -12,6 +12,7 @@ pub(crate) struct Evidence {
     values: u32,
     numbers: u32,
     fractions: u32,
+    zeros: u32,
     units: u32,
     small: u32,
     times: u32,
@@ -32,6 +33,7 @@ impl Evidence {
         self.values += 1;
         self.numbers += count(number.is_some());
         self.fractions += count(number.is_some() && value.contains(&b'.'));
+        self.zeros += count(number == Some(0.0));
         self.small += count(number.is_some_and(|number| number < SECONDS_MAX));
         self.units += count(number.is_none() && look.is_duration());
         self.times += count(look.is_time(&Clock::Epoch, &mut self.reader));
@@ -66,13 +68,20 @@ impl Evidence {
         self.numbers == self.values
     }
 
+    /// Some have a fraction.
+    pub(crate) const fn has_fractions(&self) -> bool {
+        self.fractions > 0
+    }
+
     /// Values say their unit.
     pub(crate) const fn has_units(&self) -> bool {
         self.units > 0
     }
 
-    /// Fractions are of seconds, if they are small; whole numbers are milliseconds, since nobody logs whole seconds.
+    /// Fractions are of seconds, if most are small ones; whole numbers are milliseconds, since nobody logs whole seconds.
     pub(crate) const fn unit(&self) -> Unit {
-        if self.fractions > 0 && self.small * 2 >= self.numbers { Unit::Seconds } else { Unit::Millis }
+        let telling = self.numbers - self.zeros;
+        let is_seconds = self.fractions > 0 && self.fractions * 2 > telling && self.small * 2 >= self.numbers;
+        if is_seconds { Unit::Seconds } else { Unit::Millis }
     }
 }

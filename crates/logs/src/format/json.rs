@@ -340,6 +340,8 @@ fn unit_of(name: &str, producer: Option<Unit>, evidence: Option<&Evidence>) -> (
     }
     match evidence {
         Some(evidence) if evidence.has_units() => (Unit::Seconds, false),
+        // Azure's, in seconds since its second version.
+        Some(evidence) if word("timetaken") && evidence.has_fractions() => (Unit::Seconds, false),
         Some(evidence) => (evidence.unit(), true),
         None => (Unit::Seconds, true),
     }

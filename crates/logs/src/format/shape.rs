@@ -12,6 +12,12 @@ pub(crate) struct Item {
     pub(crate) skips: usize,
     /// A comma before a space does not end it: proxies make lists of clients.
     pub(crate) is_list: bool,
+    /// Where it ends may have to be looked for again, or padding stands behind it.
+    pub(crate) is_special: bool,
+    /// Spaces behind it are padding of the next value.
+    pub(crate) is_padded: bool,
+    /// It stands in braces, or is not there at all: what HAProxy captures.
+    pub(crate) is_braced: bool,
     /// It stands in quotes: a quote inside of it is escaped, or should be.
     pub(crate) is_quoted: bool,
     pub(crate) check: Check,
@@ -65,8 +71,6 @@ pub(crate) struct Shape {
     pub(crate) items: Vec<Item>,
     /// So many items have to be there: a line that was cut behind them can still be read.
     pub(crate) needed: usize,
-    /// Spaces before a value are padding.
-    pub(crate) is_padded: bool,
     /// It has no time: syslog has to have it.
     pub(crate) is_timeless: bool,
     pub(crate) layout: Layout,
@@ -137,6 +141,9 @@ impl Shape {
                         until: Box::default(),
                         skips: 0,
                         is_list: false,
+                        is_special: false,
+                        is_padded: false,
+                        is_braced: field.name.starts_with("captured_re") && field.name.ends_with("_headers"),
                         is_quoted,
                         check: check(&field),
                     });
@@ -152,6 +159,8 @@ impl Shape {
         let has_host = fields[0].meaning == Meaning::Host;
         for (item, field) in items.iter_mut().zip(&fields) {
             item.is_quoted &= item.until.first() == Some(&b'"');
+            // In the built-in formats the braces are text.
+            item.is_braced &= item.until.first() != Some(&b'}');
             item.skips = skips(&field.meaning, &item.until);
             // Clients that proxies have added to, and all upstreams that were asked.
             let may_be_many =
@@ -168,14 +177,9 @@ impl Shape {
         let is_timeless = !fields.iter().any(|field| matches!(field.meaning, Meaning::Time(_)));
         // Squid pads its numbers; and nobody writes two spaces for nothing.
         let is_padded = fields.iter().any(|field| &*field.name == "result_code");
-        Ok(Self {
-            lead: lead.into(),
-            items,
-            needed,
-            is_padded,
-            is_timeless,
-            layout: Layout { fields, ..Layout::default() },
-        })
+        let layout = Layout { fields, ..Layout::default() };
+        let shape = Self { lead: lead.into(), items, needed, is_timeless, layout };
+        Ok(shape.with_padding(is_padded))
     }
 
     /// The same, in which the last of these has to be there: only they tell it from another shape.
@@ -187,7 +191,15 @@ impl Shape {
 
     /// The same, whose values may have spaces in front.
     pub(crate) fn padded(self) -> Self {
-        Self { is_padded: true, ..self }
+        self.with_padding(true)
+    }
+
+    fn with_padding(mut self, is_padded: bool) -> Self {
+        for item in &mut self.items {
+            item.is_padded = is_padded && item.until.last() == Some(&b' ');
+            item.is_special = item.is_quoted || item.is_padded || item.may_end_later();
+        }
+        self
     }
 
     /// The same with further fields, which are found by other means, and for a format that has `columns`.

@@ -71,6 +71,7 @@ impl Directives {
     }
 
     /// Takes note of a row's time: where rows have no day, one that is much earlier than the row before is of the next.
+    #[inline]
     pub(crate) fn pass(&mut self, line: &[u8]) {
         let (Some(at), Some((day_s, last))) = (self.clock_at, self.last) else { return };
         let by = if line.contains(&b'\t') { b'\t' } else { b' ' };

@@ -1,6 +1,10 @@
 //! What keys usually mean: of JSON objects, of `key=value`, of columns of CSV. There is no standard, but the same few
 //! words everywhere, with `_`, `-`, `.` or capitals between them.
 
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
+
 use super::column::{Clock, Meaning, Unit};
 
 /// What a key may mean. Lower scores are better ones among the keys of a line.
@@ -14,7 +18,7 @@ pub(crate) struct Guess {
 const PLACES: &str = "request req http headers header client log access accesslog event properties props context ctx meta \
     metadata data fields attributes proxy httprequest json payload jsonpayload message msg downstream \
     edge viewer param params cs c x nginx apache caddy traefik kong url identity details detail info \
-    source remote body raw rawdata original";
+    source remote body raw rawdata original haproxy envoy istio squid";
 /// Where keys stand that say something about the answer.
 const ANSWERS: &str = "response resp res sc result";
 /// Where keys stand that say how large the request was.
@@ -47,7 +51,7 @@ const WORDS: &[Words] = &[
         || Meaning::Uri,
         0,
     ),
-    ("request requestline requestfirstline requestedurl", || Meaning::Request, 100),
+    ("request requestline requestfirstline httprequest requestedurl", || Meaning::Request, 100),
     (
         "requestpath uri csuri requesturl url path urlfull clientrequestpath target httptarget httpurl \
          csuristem uripath pathname reqpath requri resourcepath",
@@ -64,7 +68,7 @@ const WORDS: &[Words] = &[
     (
         "bodybytessent bytessent bytes size downstreamcontentsize edgeresponsebytes sentbytes length \
          responsesize responselength responsebodysize scbytes responsebytes totalbytes bodysize contentsize \
-         bytesout bandwidth contentlength",
+         bytesout bytesread bandwidth contentlength",
         || Meaning::Bytes,
         0,
     ),
@@ -113,16 +117,32 @@ const UNITS: &[(&str, Unit)] = &[
 const MEASURES: &str = "time duration latency elapsed took ms sec seconds rate ratio score price amount load average avg \
     percent";
 
+/// In which lists a name stands, and where.
+static NAMES: LazyLock<HashMap<&'static str, Vec<(usize, u16)>>> = LazyLock::new(|| {
+    let mut names: HashMap<&'static str, Vec<(usize, u16)>> = HashMap::new();
+    for (at, (list, _, behind)) in WORDS.iter().enumerate() {
+        for (rank, name) in (*behind..).zip(list.split(' ')) {
+            names.entry(name).or_default().push((at, rank));
+        }
+    }
+    names
+});
+
 /// What a key may mean, the likeliest first; nothing for most keys.
 pub(crate) fn guesses(path: &str) -> Vec<Guess> {
     let words = words(path);
-    let mut found = Vec::new();
-    for (list, meaning, behind) in WORDS {
-        let meaning = meaning();
-        if let Some((rank, places)) = best(&words, list, &meaning) {
-            found.push(Guess { meaning, score: (behind + rank) * 16 + places });
+    let mut best: [Option<u16>; WORDS.len()] = [None; WORDS.len()];
+    // The more words a name has, the better.
+    for at in 0..words.len() {
+        let (places, name) = words.split_at(at);
+        let name = name.concat();
+        let Some(lists) = NAMES.get(name.as_str()) else { continue };
+        for (list, rank) in lists.iter().filter(|(list, _)| is_meant(places, &name, &WORDS[*list].1())) {
+            best[*list].get_or_insert(rank * 16 + places.len() as u16);
         }
     }
+    let found = WORDS.iter().zip(best).filter_map(|((_, meaning, _), score)| Some((meaning(), score?)));
+    let mut found: Vec<Guess> = found.map(|(meaning, score)| Guess { meaning, score }).collect();
     if let Some((unit, score)) = duration(&words) {
         found.push(Guess { meaning: Meaning::Duration(unit.unwrap_or(Unit::Unsaid)), score });
     }
@@ -143,23 +163,19 @@ pub(crate) fn is_measure(path: &str) -> bool {
     words(path).iter().any(|word| is_in(MEASURES, word)) || duration(&words(path)).is_some()
 }
 
-/// Where the last words are in a list, and how many stand before them. The more words the better.
-fn best(words: &[String], list: &str, meaning: &Meaning) -> Option<(u16, u16)> {
-    (0..words.len()).find_map(|at| {
-        let (places, name) = words.split_at(at);
-        let name = name.concat();
-        let rank = list.split(' ').position(|known| known == name)?;
-        let is_known = places.iter().all(|place| is_place(place, meaning));
-        // Bytes of a request are not those of its answer.
-        let is_asked = *meaning == Meaning::Bytes
-            && places.iter().any(|place| is_in(ASKED, place))
-            && !places.iter().any(|place| is_in(ANSWERS, place))
-            && !name.contains("resp");
-        // The machine's own name is no host that somebody asked for, an answer's code says which answer's.
-        let is_vague = matches!(&*name, "hostname" | "code" | "contentlength");
-        let is_said = !is_vague || places.iter().any(|place| place != "host" && place != "log");
-        (is_known && is_said && !is_asked).then_some((rank as u16, places.len() as u16))
-    })
+/// A name means that, behind these words.
+fn is_meant(places: &[String], name: &str, meaning: &Meaning) -> bool {
+    // The machine's own name is no host that somebody asked for, an answer's code says which answer's.
+    let is_vague = matches!(name, "hostname" | "code" | "contentlength");
+    if is_vague && !places.iter().any(|place| place != "host" && place != "log") {
+        return false;
+    }
+    // Bytes of a request are not those of its answer.
+    let is_asked = *meaning == Meaning::Bytes
+        && places.iter().any(|place| is_in(ASKED, place))
+        && !places.iter().any(|place| is_in(ANSWERS, place))
+        && !name.contains("resp");
+    !is_asked && places.iter().all(|place| is_place(place, meaning))
 }
 
 fn is_place(place: &str, meaning: &Meaning) -> bool {
@@ -174,7 +190,8 @@ fn is_in(list: &str, word: &str) -> bool {
 
 /// The unit of a duration, if its name says one, and how good a name it is.
 fn duration(words: &[String]) -> Option<(Option<Unit>, u16)> {
-    (0..words.len()).find_map(|at| {
+    // No name has more words, its unit included.
+    (words.len().saturating_sub(6)..words.len()).find_map(|at| {
         let (places, name) = words.split_at(at);
         if !places.iter().all(|place| is_in(ANSWERS, place) || is_in(PLACES, place)) {
             return None;

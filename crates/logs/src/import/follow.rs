@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use super::read::{ReadError, Reading, Watch};
 use super::register::{Known, Mark, Marker, Source as _, WINDOW_BYTES};
-use crate::detect::detect;
+use crate::detect::{detect, fitted};
 use crate::format::Format;
 use crate::input::{ChunkReader, Input, InputError, Start};
 use crate::parse::Parser;
@@ -438,7 +438,7 @@ impl Followed {
         sample.truncate(memchr::memrchr(b'\n', &sample).map_or(0, |at| at + 1));
         let sample = if sample.is_empty() { fresh } else { &sample[..] };
         match reading.format() {
-            Some(format) => Ok(format.with_sample(sample)),
+            Some(format) => Ok(fitted(format, sample)),
             None => match (detect(sample, name), usual) {
                 (Ok(detection), _) => Ok(detection.format),
                 (Err(_), Some(usual)) => Ok(usual.with_sample(sample)),

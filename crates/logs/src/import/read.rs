@@ -13,7 +13,7 @@ use visitlog_core::Timestamp;
 
 use super::register::{BOM, Known, Marker, Register, Source, WINDOW_BYTES};
 use super::text::{Fresh, Text};
-use crate::detect::{DetectError, detect};
+use crate::detect::{DetectError, detect, fitted};
 use crate::format::{Clients, Format};
 use crate::input::{Chunk, ChunkReader, Input, InputError, Line};
 use crate::parse::{Hints, Parser, Row, Wanted};
@@ -206,7 +206,7 @@ impl Reading {
             sample = &sample[..memchr::memrchr(b'\n', sample).map_or(0, |at| at + 1)];
         }
         let (format, because) = match &self.settings.format {
-            Some(format) => (format.with_sample(sample), None),
+            Some(format) => (fitted(format, sample), None),
             None if sample.is_empty() => return Ok(FileDone::empty(!head.is_empty())),
             None => match (detect(sample, input.name()), usual) {
                 (Ok(detection), _) => (detection.format, Some(detection.because)),

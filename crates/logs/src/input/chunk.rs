@@ -91,12 +91,11 @@ pub struct Lines<'a> {
 impl<'a> Iterator for Lines<'a> {
     type Item = Line<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Line<'a>> {
-        if let Some((line, range)) = self.records.take()
-            && let Some(found) = next_record(line.bytes, range.clone())
+        if self.records.is_some()
+            && let Some(record) = self.next_record()
         {
-            let record = Line { offset: line.offset + found.start as u64, bytes: &line.bytes[found.clone()], ..line };
-            self.records = Some((line, found.end..range.end));
             return Some(record);
         }
         if self.rest.is_empty() {
@@ -110,11 +109,23 @@ impl<'a> Iterator for Lines<'a> {
         self.rest = &self.rest[len..];
         self.number += 1;
         self.offset += len as u64;
-        if let Some(range) = matches!(bytes.first(), Some(b'[' | b'{')).then(|| records(line.bytes)).flatten() {
-            self.records = Some((line, range));
-            return self.next();
-        }
-        Some(line)
+        if matches!(bytes.first(), Some(b'[' | b'{')) { Some(self.perhaps_array(line)) } else { Some(line) }
+    }
+}
+
+impl<'a> Lines<'a> {
+    /// The line, or the first of its objects, if it is an array of them.
+    fn perhaps_array(&mut self, line: Line<'a>) -> Line<'a> {
+        self.records = records(line.bytes).map(|range| (line, range));
+        self.next_record().unwrap_or(line)
+    }
+
+    fn next_record(&mut self) -> Option<Line<'a>> {
+        let (line, range) = self.records.take()?;
+        let found = next_record(line.bytes, range.clone())?;
+        let record = Line { offset: line.offset + found.start as u64, bytes: &line.bytes[found.clone()], ..line };
+        self.records = Some((line, found.end..range.end));
+        Some(record)
     }
 }
 

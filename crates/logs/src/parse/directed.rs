@@ -47,6 +47,7 @@ impl W3c {
     }
 
     /// The row's moment: of its date and its time, or of the header's date and its time.
+    #[inline]
     pub(super) fn time(
         &self,
         line: &[u8],
@@ -85,6 +86,7 @@ impl W3c {
 
     /// Takes a row apart. One that is longer than the fields may have spaces in its query: what stands behind that is
     /// counted from the end then, if it makes sense there.
+    #[inline]
     pub(super) fn split(&self, line: &[u8], spans: &mut Vec<Span>) -> Result<(), Reason> {
         let expected = self.layout.fields.len();
         fields::split(line, expected, spans);

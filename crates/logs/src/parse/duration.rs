@@ -4,6 +4,7 @@ use super::{number, time};
 use crate::format::Unit;
 
 /// Microseconds. Fields that are made of several numbers are not read here.
+#[inline]
 pub(crate) fn us(bytes: &[u8], unit: Unit) -> Option<u64> {
     // HAProxy writes one in front of what was still going on.
     let bytes = bytes.strip_prefix(b"+").unwrap_or(bytes);
@@ -24,6 +25,7 @@ pub(crate) fn us(bytes: &[u8], unit: Unit) -> Option<u64> {
     }
 }
 
+#[inline]
 fn whole(bytes: &[u8], unit: Unit) -> Option<u64> {
     let number = number::digits(bytes)?;
     match unit {

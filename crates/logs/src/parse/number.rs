@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A whole number of digits only; at most 19 of them.
+#[inline]
 pub(crate) fn digits(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() || bytes.len() > 19 {
         return None;
@@ -48,6 +49,7 @@ pub(crate) fn fraction_us(bytes: &[u8]) -> (i64, &[u8]) {
 }
 
 /// The first digits of seconds with a fraction, in microseconds: exact, as floats would not be.
+#[inline]
 pub(crate) fn seconds_us(bytes: &[u8]) -> Option<u64> {
     let whole_len = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
     let whole = if whole_len == 0 { 0 } else { digits(&bytes[..whole_len])? };
@@ -62,6 +64,7 @@ pub(crate) fn seconds_us(bytes: &[u8]) -> Option<u64> {
 }
 
 /// A number of three digits. 0 is gRPC's and Caddy's, -1 HAProxy's for no answer.
+#[inline]
 pub(crate) fn is_status(value: &[u8]) -> bool {
     (value.len() == 3 && value.iter().all(u8::is_ascii_digit)) || value == b"0" || value == b"-1"
 }

@@ -111,10 +111,10 @@ impl Parser {
         if line.first().is_none_or(u8::is_ascii_whitespace) && line.trim_ascii().is_empty() {
             return Parsed::Directive;
         }
-        let (line, outer) = match reader.format.inner().wraps.is_empty() {
-            true => (line, Outer::of(line)),
-            false => unwrap(&reader.format.inner().wraps, line, inner),
-        };
+        if reader.format.inner().wraps.is_empty() {
+            return reader.line(line, &Outer::of(line));
+        }
+        let (line, outer) = unwrap(&reader.format.inner().wraps, line, inner);
         match reader.line(line, &outer) {
             // What a program says about its errors is no line of its log.
             Parsed::Rejected(_) if outer.is_of_errors(line) => Parsed::Directive,
@@ -139,6 +139,7 @@ impl Parser {
 }
 
 impl Reader {
+    #[inline]
     fn line<'a>(&'a mut self, line: &'a [u8], outer: &Outer) -> Parsed<'a> {
         match &self.format.inner().body {
             Body::Shapes(_) => self.shapes(line, outer),

@@ -97,6 +97,7 @@ pub(super) fn wanted_keys(wanted: &Wanted, keys: &Keys) -> Vec<bool> {
 }
 
 /// A status that is none.
+#[inline]
 pub(super) fn wrong_status(layout: &Layout, spans: &[Span], line: &[u8]) -> Option<Reason> {
     let span = spans.get(layout.position_of(Common::Status)?)?;
     let status = span.said(line)?;

@@ -14,10 +14,18 @@ use crate::format::{Asides, Body, Common, Inner, Layout, Meaning, Wrap};
 use crate::reject::Reason;
 
 impl Reader {
+    #[inline]
     pub(super) fn shapes<'a>(&'a mut self, line: &'a [u8], outer: &Outer) -> Parsed<'a> {
         let format = self.format.inner();
         let Body::Shapes(shapes) = &format.body else { return Parsed::Directive };
-        let outer = reader_start(format, line, outer);
+        let own_head;
+        let outer = match format.asides {
+            Asides::Haproxy => {
+                own_head = reader_start(format, line, outer);
+                &own_head
+            }
+            _ => outer,
+        };
         let text = &line[..outer.end];
         // The first shape's reason is what is wrong with the line, unless another one got further.
         let mut reason: Option<Reason> = None;
@@ -64,6 +72,7 @@ impl Reader {
         Parsed::Rejected(reason.unwrap_or(Reason::Shape { at: 0, expected: "a request" }))
     }
 
+    #[inline]
     pub(super) fn iis<'a>(&'a mut self, line: &'a [u8], outer: &Outer) -> Parsed<'a> {
         let line = &line[outer.start..outer.end];
         let format = self.format.inner();

@@ -52,6 +52,15 @@ pub(crate) fn fit(
     let mut from = at;
     while index < last {
         let item = &shape.items[index];
+        if item.is_braced && line.get(at) != Some(&b'{') {
+            // Nothing was captured, and nothing is written but what stands behind.
+            at += if stands_at(line, at, &item.until) { item.until.len() } else { 0 };
+            (from, index) = (at, index + 1);
+            continue;
+        }
+        if item.is_braced {
+            from = memchr(b'}', &line[at..]).map_or(line.len(), |len| from.max(at + len));
+        }
         let end = find_end(item, line, from);
         let is_needed = index + 1 < shape.needed;
         let failure = match end {
@@ -59,12 +68,15 @@ pub(crate) fn fit(
                 Ok(read) => {
                     spans[index] = Span::new(at, end);
                     time = read.or(time);
-                    if item.is_quoted || item.may_end_later() {
-                        retry = Some(Retry { item: index, start: at, from: end + 1 });
-                    }
-                    at = end + item.until.len();
-                    if shape.is_padded && item.until.last() == Some(&b' ') {
-                        at += line[at..].iter().take_while(|byte| **byte == b' ').count();
+                    if item.is_special {
+                        if item.is_quoted || item.may_end_later() {
+                            retry = Some(Retry { item: index, start: at, from: end + 1 });
+                        }
+                        let padding = line[(end + item.until.len()).min(line.len())..].iter();
+                        at = end + item.until.len();
+                        at += if item.is_padded { padding.take_while(|byte| **byte == b' ').count() } else { 0 };
+                    } else {
+                        at = end + item.until.len();
                     }
                     from = at;
                     index += 1;

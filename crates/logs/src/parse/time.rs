@@ -136,12 +136,14 @@ impl TimeReader {
     }
 
     /// A day and a time of day that stand apart. IIS and most others write UTC; `is_local` times are as the hints say.
+    #[inline]
     pub(crate) fn day_and_time(&mut self, day: &[u8], time: &[u8], is_local: bool) -> Option<Timestamp> {
         let day_s = self.day(day)?;
         Some(self.moment(day_s, time_of_day(time)?, is_local))
     }
 
     /// A time of a day that is known.
+    #[inline]
     pub(crate) fn moment(&mut self, day_s: i64, (seconds, micros): (i64, i64), is_local: bool) -> Timestamp {
         let zone = if is_local { self.local(day_s, seconds) } else { 0 };
         moment(day_s, seconds - zone, micros)
@@ -159,6 +161,7 @@ impl TimeReader {
     }
 
     /// `2013-07-30`, `03/20/01`, `28/Jun/2017`: the seconds since 1970 at its start.
+    #[inline]
     pub(crate) fn day(&mut self, bytes: &[u8]) -> Option<i64> {
         if let Some(day_s) = bytes.first_chunk::<10>().filter(|_| bytes.len() == 10).and_then(|day| self.iso_day(day)) {
             return Some(day_s);
@@ -180,7 +183,9 @@ impl TimeReader {
             let rest = &bytes[at..];
             let len = run(rest);
             let word = &rest[..len];
-            if seconds.is_none() && rest.len() >= 8 && rest[2] == b':' && rest[5] == b':' {
+            // `2015/Dec/09:15:45:55`: that is a day in front of the time.
+            let is_day = rest.get(8) == Some(&b':');
+            if seconds.is_none() && rest.len() >= 8 && rest[2] == b':' && rest[5] == b':' && !is_day {
                 seconds = Some(clock_s(&rest[..8])?);
                 let (fraction, left) = fraction_us(&rest[8..]);
                 micros = fraction;
@@ -217,7 +222,8 @@ impl TimeReader {
     /// `Mar 24 14:02:50`, `Jan  3 09:47:02`, with a fraction, with a year; a full time, or one since 1970; and what
     /// journald writes, the day of the week in front and the zone's name behind.
     fn syslog(&mut self, bytes: &[u8]) -> Result<Timestamp, NoTime> {
-        if let Some(time) = self.iso(bytes).or_else(|| epoch(bytes)).or_else(|| self.weekday(bytes)) {
+        let full = self.iso(bytes).or_else(|| self.clf(bytes));
+        if let Some(time) = full.or_else(|| epoch(bytes)).or_else(|| self.weekday(bytes)) {
             return Ok(time);
         }
         let read = || {
@@ -482,6 +488,7 @@ mod tests {
         check(&Clock::Clf, "17/May/2015:10:05:03", Some("2015-05-17T09:05:03Z"));
         check(&Clock::Clf, "17/May/2015:10:05:03 0000", None);
         check(&Clock::Clf, "Sun Mar 13 22:49:12 2016", Some("2016-03-13T21:49:12Z"));
+        check(&Clock::Clf, "2015/Dec/09:15:45:55 -0500", Some("2015-12-09T20:45:55Z"));
         check(&Clock::Clf, "17 May 2015", None);
         check(&Clock::Iso, "2020-01-01T00:55:04.127531Z", Some("2020-01-01T00:55:04.127531Z"));
         check(&Clock::Iso, "2012-10-29 00:06:26,838", Some("2012-10-28T23:06:26.838Z"));

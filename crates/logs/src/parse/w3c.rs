@@ -8,6 +8,7 @@ use super::wrap::Outer;
 use crate::reject::Reason;
 
 impl Reader {
+    #[inline]
     pub(super) fn w3c<'a>(&'a mut self, line: &'a [u8], outer: &Outer) -> Parsed<'a> {
         let line = &line[outer.start..outer.end];
         let w3c = &mut self.w3c;

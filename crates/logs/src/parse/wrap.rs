@@ -26,6 +26,7 @@ pub(crate) struct Outer {
 
 impl Outer {
     /// Nothing around it.
+    #[inline]
     pub(crate) const fn of(line: &[u8]) -> Self {
         let end = line.len();
         Self { start: 0, end, time: Span::NONE, source: Span::NONE, stream: Span::NONE, is_wrapped: false }
@@ -175,7 +176,7 @@ fn pod(line: &[u8], start: usize) -> Option<syslog::Head> {
 fn time(line: &[u8], start: usize) -> Option<syslog::Head> {
     let open = usize::from(line.get(start) == Some(&b'['));
     let rest = line.get(start + open..)?;
-    let time = full_time(rest)?;
+    let time = full_time(rest).or_else(|| clf_time(rest).filter(|_| open == 1))?;
     let mut at = start + open + time + open;
     if (open == 1 && rest.get(time) != Some(&b']')) || !matches!(line.get(at), Some(b' ' | b'\t')) {
         return None;
@@ -188,6 +189,12 @@ fn time(line: &[u8], start: usize) -> Option<syslog::Head> {
         head.len = without_colours(line, at + len + 1);
     }
     Some(head)
+}
+
+/// The length of `17/May/2015:10:05:03 +0000`.
+fn clf_time(rest: &[u8]) -> Option<usize> {
+    let is_clf = rest.len() > 20 && rest[2] == b'/' && rest[6] == b'/' && rest[11] == b':' && rest[14] == b':';
+    is_clf.then(|| memchr(b']', &rest[..rest.len().min(40)])).flatten()
 }
 
 /// The length of a day and a time of day, with what belongs to them.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use visitlog_core::Timestamp;
-use visitlog_logs::{DurationUnit, Format, Hints, detect};
+use visitlog_logs::{DurationUnit, Format, Hints, detect, fitted};
 
 use crate::describe_text;
 
@@ -46,7 +46,7 @@ fn run(case: &[u8]) -> String {
         }
     }
     let format = match format {
-        Some(name) => Format::named(&name).expect("a format").with_sample(&text),
+        Some(name) => fitted(&Format::named(&name).expect("a format"), &text),
         None => match detect(&text, "case") {
             Ok(detection) => detection.format,
             Err(error) => return error.to_string(),

@@ -8,7 +8,7 @@ use datafusion::catalog::TableProvider;
 use parking_lot::Mutex;
 use visitlog_core::Timestamp;
 use visitlog_enrich::Enricher;
-use visitlog_logs::{ChunkReader, Format, Hints, Input, Parser, Wanted, detect};
+use visitlog_logs::{ChunkReader, Format, Hints, Input, Parser, Wanted, detect, fitted};
 
 use super::account::{Account, Ledger, OnReject};
 use super::error::{FilesError, with_sources};
@@ -79,7 +79,7 @@ impl LogFile {
         let mut chunks = input.open()?;
         let sample = chunks.sample()?;
         let (format, because) = match format {
-            Some(format) => (format.with_sample(sample), "it was asked for".to_owned()),
+            Some(format) => (fitted(format, sample), "it was asked for".to_owned()),
             None if sample.is_empty() => (Format::named("combined")?, "the file is empty".to_owned()),
             None => {
                 let found = detect(sample, input.name())?;
