@@ -97,6 +97,8 @@ pub const VISITOR_AGE_MAX: Duration = Duration::from_secs(395 * 24 * 60 * 60);
 /// Pages that were fetched and not shown yet, in one layer: beyond that the oldest is forgotten, and not counted if it is
 /// shown.
 pub const HELD_PAGES_MAX: usize = 4_096;
+/// Such pages from one address (IPv6: one /64): a further one is not kept, and not counted if it is shown.
+pub const HELD_PAGES_PER_ADDRESS_MAX: usize = 256;
 /// So long a page that was fetched can be shown and still be counted, which is how long browsers keep it.
 pub const HELD_PAGE_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 

@@ -1,11 +1,15 @@
 //! Which responses may carry the cookie, and what caches are told about them.
 
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, EXPIRES, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 /// Fields by which caches in front of a site are told what browsers are not, beside those that end in `cache-control`
 /// (RFC 9213 and what went before it).
-const FOR_SHARED_CACHES: [&str; 4] = ["surrogate-control", "x-accel-expires", "edge-control", "expires"];
+const FOR_SHARED_CACHES: [&str; 3] = ["surrogate-control", "x-accel-expires", "edge-control"];
+
+fn is_for_shared_caches(name: &str) -> bool {
+    FOR_SHARED_CACHES.contains(&name) || name.ends_with("-cache-control")
+}
 
 /// Whether a response can set the cookie at all. A 304 updates a response that some cache holds, and one that says
 /// `immutable` is never asked for again: the next client would get this one's cookie.
@@ -13,18 +17,26 @@ pub(crate) fn can_set_cookie(status: StatusCode, headers: &HeaderMap) -> bool {
     status != StatusCode::NOT_MODIFIED && !says(headers, &["immutable"])
 }
 
-/// Whether a response says that it is meant for everybody.
+/// Whether a response is meant for everybody: it says so, or tells shared caches how long they may keep it. What is said
+/// to some of them alone counts whatever `Cache-Control` says beside (RFC 9213, section 2.2).
 pub(crate) fn is_public(headers: &HeaderMap) -> bool {
-    says(headers, &["public"])
+    let is_kept = |(name, value): (&HeaderName, &HeaderValue)| {
+        is_for_shared_caches(name.as_str())
+            && !has_directive(value, &["no-store", "private", "no-cache"])
+            // `X-Accel-Expires` has a number of seconds, or `off`.
+            && !matches!(value.as_bytes().trim_ascii(), b"0" | b"off" | b"max-age=0" | b"")
+    };
+    let is_shared = says(headers, &["public"])
+        || (says(headers, &["s-maxage"])
+            && !says(headers, &["private", "no-store"])
+            && !says_line(headers, b"s-maxage=0"));
+    is_shared || headers.iter().any(is_kept)
 }
 
 /// Makes a response that sets the cookie private. One that says `no-store` is that already, and more. Whatever is said to
 /// shared caches besides goes; that nobody may change the content stays said.
 pub(crate) fn make_private(headers: &mut HeaderMap, cache_control: Option<&HeaderValue>) {
-    let is_for_shared = |name: &&HeaderName| {
-        let name = name.as_str();
-        FOR_SHARED_CACHES.contains(&name) || name.ends_with("-cache-control")
-    };
+    let is_for_shared = |name: &&HeaderName| **name == EXPIRES || is_for_shared_caches(name.as_str());
     let shared: Vec<HeaderName> = headers.keys().filter(is_for_shared).cloned().collect();
     for name in shared {
         headers.remove(name);
@@ -42,11 +54,19 @@ pub(crate) fn make_private(headers: &mut HeaderMap, cache_control: Option<&Heade
 /// Whether `Cache-Control` has one of these directives. A word in a quoted string counts too: better no cookie once
 /// than one in a shared cache.
 fn says(headers: &HeaderMap, directives: &[&str]) -> bool {
-    headers.get_all(CACHE_CONTROL).iter().any(|line| {
-        line.as_bytes().split(|byte| *byte == b',').any(|part| {
-            let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            directives.iter().any(|directive| name.eq_ignore_ascii_case(directive.as_bytes()))
-        })
+    headers.get_all(CACHE_CONTROL).iter().any(|line| has_directive(line, directives))
+}
+
+/// Whether `Cache-Control` has this directive with this value.
+fn says_line(headers: &HeaderMap, wanted: &[u8]) -> bool {
+    let mut parts = headers.get_all(CACHE_CONTROL).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(wanted))
+}
+
+fn has_directive(line: &HeaderValue, directives: &[&str]) -> bool {
+    line.as_bytes().split(|byte| *byte == b',').any(|part| {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        directives.iter().any(|directive| name.eq_ignore_ascii_case(directive.as_bytes()))
     })
 }
 
@@ -69,10 +89,32 @@ mod tests {
             (&["max-age=60, PUBLIC"], true, false),
             (&["max-age=60", "private , immutable"], false, true),
             (&["publicity"], false, false),
+            (&["max-age=0, s-maxage=600"], true, false),
+            (&["s-maxage=0"], false, false),
+            (&["private, s-maxage=600"], false, false),
         ] {
             assert_eq!(is_public(&headers(lines)), public, "{lines:?}");
             assert_eq!(can_set_cookie(StatusCode::OK, &headers(lines)), !immutable, "{lines:?}");
             assert!(!can_set_cookie(StatusCode::NOT_MODIFIED, &headers(lines)));
+        }
+    }
+
+    #[test]
+    fn what_shared_caches_alone_are_told_counts_too() {
+        for (name, value, public) in [
+            ("cdn-cache-control", "max-age=600", true),
+            ("cloudflare-cdn-cache-control", "max-age=600", true),
+            ("surrogate-control", "max-age=600", true),
+            ("x-accel-expires", "600", true),
+            ("x-accel-expires", "0", false),
+            ("x-accel-expires", "off", false),
+            ("cdn-cache-control", "no-store", false),
+            ("surrogate-control", "private", false),
+            ("expires", "Thu, 01 Jan 2037 00:00:00 GMT", false),
+        ] {
+            let mut response = headers(&["private"]);
+            response.insert(name, HeaderValue::from_static(value));
+            assert_eq!(is_public(&response), public, "{name}: {value}");
         }
     }
 

@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use visitlog_core::model::Event;
 use visitlog_core::{Host, Timestamp, limits};
 
+use crate::client::AddressGroup;
+
 /// Who fetched which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
@@ -27,9 +29,29 @@ pub(crate) struct HeldPages {
 
 #[derive(Debug, Default)]
 struct Pages {
-    events: HashMap<Key, (Timestamp, Box<Event>)>,
+    events: HashMap<Key, Held>,
     /// When each was fetched, oldest first; some of them are gone.
     order: VecDeque<(Timestamp, Key)>,
+    /// How many of them each address has fetched.
+    by_address: HashMap<AddressGroup, usize>,
+}
+
+#[derive(Debug)]
+struct Held {
+    since: Timestamp,
+    from: AddressGroup,
+    event: Box<Event>,
+}
+
+impl Pages {
+    fn remove(&mut self, key: Key) -> Option<Event> {
+        let Held { from, event, .. } = self.events.remove(&key)?;
+        match self.by_address.get_mut(&from) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.by_address.remove(&from)),
+        }
+        Some(*event)
+    }
 }
 
 impl HeldPages {
@@ -43,34 +65,38 @@ impl HeldPages {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Keeps a page. One that nobody has seen in time, or the oldest of too many, is forgotten.
-    pub(crate) fn keep(&self, key: Key, event: Event, now: Timestamp) {
+    /// Keeps a page. One that nobody has seen in time, or the oldest of too many, is forgotten; of one address there is
+    /// room for some, so that it does not push out all the others'.
+    pub(crate) fn keep(&self, key: Key, from: AddressGroup, event: Event, now: Timestamp) {
         let mut pages = self.pages();
         while let Some(&(since, oldest)) = pages.order.front()
             && (now.since(since) > limits::HELD_PAGE_AGE_MAX || pages.order.len() >= limits::HELD_PAGES_MAX)
         {
             pages.order.pop_front();
-            if pages.events.get(&oldest).is_some_and(|(at, _)| *at == since) {
-                pages.events.remove(&oldest);
+            if pages.events.get(&oldest).is_some_and(|held| held.since == since) {
+                pages.remove(oldest);
             }
         }
-        pages.order.push_back((now, key));
-        pages.events.insert(key, (now, Box::new(event)));
+        pages.remove(key);
+        if pages.by_address.get(&from).is_none_or(|count| *count < limits::HELD_PAGES_PER_ADDRESS_MAX) {
+            *pages.by_address.entry(from).or_default() += 1;
+            pages.order.push_back((now, key));
+            pages.events.insert(key, Held { since: now, from, event: Box::new(event) });
+        }
         self.count.store(pages.events.len(), Ordering::Relaxed);
     }
 
     /// Whether a page is kept.
     pub(crate) fn has(&self, key: Key, now: Timestamp) -> bool {
-        let is_young = |(since, _): &(Timestamp, _)| now.since(*since) <= limits::HELD_PAGE_AGE_MAX;
-        self.pages().events.get(&key).is_some_and(is_young)
+        self.pages().events.get(&key).is_some_and(|held| now.since(held.since) <= limits::HELD_PAGE_AGE_MAX)
     }
 
     /// The page is shown, or was asked for anew: it counts once.
     pub(crate) fn take(&self, key: Key) -> Option<Event> {
         let mut pages = self.pages();
-        let (_, event) = pages.events.remove(&key)?;
+        let event = pages.remove(key)?;
         self.count.store(pages.events.len(), Ordering::Relaxed);
-        Some(*event)
+        Some(event)
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -106,7 +132,7 @@ mod tests {
         let (held, host) = (HeldPages::default(), Host::new("shop.example"));
         let key = held.key(1, &host, "/a");
         assert!(held.is_empty() && !held.has(key, NOW));
-        held.keep(key, event(), NOW);
+        held.keep(key, AddressGroup::Unknown, event(), NOW);
         assert!(!held.is_empty() && held.has(key, NOW));
         for other in [held.key(2, &host, "/a"), held.key(1, &host, "/b"), held.key(1, &Host::new("x"), "/a")] {
             assert!(!held.has(other, NOW));
@@ -120,15 +146,34 @@ mod tests {
     fn the_oldest_goes_where_there_are_too_many() {
         let (held, host) = (HeldPages::default(), Host::new("shop.example"));
         let key = |n: usize| held.key(n as u128, &host, "/");
-        held.keep(key(0), event(), NOW);
+        // Each address has a few.
+        let from = |n: usize| AddressGroup::V4(((n / 10) as u32).to_be_bytes());
+        held.keep(key(0), from(0), event(), NOW);
         for n in 0..=limits::HELD_PAGES_MAX {
-            held.keep(key(n), event(), NOW.after(Duration::from_secs(1)));
+            held.keep(key(n), from(n), event(), NOW.after(Duration::from_secs(1)));
         }
         assert!(held.pages().order.len() <= limits::HELD_PAGES_MAX);
         assert!(!held.has(key(0), NOW) && held.has(key(2), NOW) && held.has(key(limits::HELD_PAGES_MAX), NOW));
-        held.keep(key(0), event(), NOW.after(Duration::from_secs(1_000)));
+        held.keep(key(0), from(0), event(), NOW.after(Duration::from_secs(1_000)));
         let pages = held.pages();
-        assert_eq!((pages.order.len(), pages.events.len()), (1, 1));
+        assert_eq!((pages.order.len(), pages.events.len(), pages.by_address.len()), (1, 1, 1));
+    }
+
+    #[test]
+    fn one_address_pushes_out_nobody_elses() {
+        let (held, host) = (HeldPages::default(), Host::new("shop.example"));
+        let key = |n: usize| held.key(n as u128, &host, "/");
+        held.keep(key(0), AddressGroup::V4([192, 0, 2, 1]), event(), NOW);
+        let greedy = AddressGroup::V4([192, 0, 2, 2]);
+        for n in 1..=limits::HELD_PAGES_MAX * 2 {
+            held.keep(key(n), greedy, event(), NOW);
+        }
+        assert!(held.has(key(0), NOW), "the first one's");
+        assert_eq!(held.pages().by_address[&greedy], limits::HELD_PAGES_PER_ADDRESS_MAX);
+        assert!(held.take(key(1)).is_some());
+        held.keep(key(0), AddressGroup::V4([192, 0, 2, 1]), event(), NOW);
+        held.keep(key(9_999), greedy, event(), NOW);
+        assert!(held.has(key(9_999), NOW), "there is room again");
     }
 
     #[test]

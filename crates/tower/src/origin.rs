@@ -188,7 +188,8 @@ impl Origin {
             return;
         }
         let event = self.event(EventKind::PageView, page, at, answer, setup);
-        setup.held.keep(self.page_key(setup, self.target()), event, setup.clock.now());
+        let key = self.page_key(setup, self.target());
+        setup.held.keep(key, self.address_group(), event, setup.clock.now());
     }
 
     /// The request asked for a page anew: what was fetched of it before counts no more.
