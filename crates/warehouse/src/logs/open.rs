@@ -181,7 +181,7 @@ impl Files {
             has_pipes: false,
             ledgers: Vec::new(),
         };
-        let (mut names, mut has_w3c, mut has_input) = (Vec::new(), false, false);
+        let (mut names, mut own, mut has_w3c, mut has_input) = (Vec::new(), Vec::new(), false, false);
         for (at, source) in files.sources.clone().into_iter().enumerate() {
             if let Some(same) = files.sources[..at].iter().find(|before| before.name == source.name) {
                 files.sources[at].kind = same.kind.clone();
@@ -217,6 +217,7 @@ impl Files {
                 SourceKind::Log { .. } | SourceKind::Data { .. } => {
                     let table = LogTable::new(logs, ledger);
                     names.extend(table.column_names());
+                    own.push((source.name.clone(), table.own_columns()));
                     Arc::new(table)
                 }
                 SourceKind::Rejects { .. } => Arc::new(RejectsTable::new(logs, ledger)),
@@ -227,7 +228,7 @@ impl Files {
             };
             files.tables.push((source.name, table));
         }
-        files.columns = ColumnNames::new(names, has_w3c);
+        files.columns = ColumnNames::new(names, has_w3c).with_logs(own);
         Ok(files)
     }
 

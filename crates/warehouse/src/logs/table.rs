@@ -9,6 +9,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use visitlog_logs::Common;
 
 use super::account::Ledger;
 use super::columns;
@@ -31,6 +32,15 @@ impl LogTable {
     pub(super) fn new(files: Arc<[LogFile]>, ledger: Arc<Ledger>) -> Self {
         let schema = columns::schema(files.iter().map(|file| &file.format));
         Self { files, schema, ledger }
+    }
+
+    /// The columns of the log itself: W3C's alone, where the files are; of others the common ones, too.
+    pub(super) fn own_columns(&self) -> Vec<String> {
+        let is_w3c = self.files.iter().all(|file| file.format.name() == "w3c");
+        let is_common = |name: &str| Common::ALL.iter().any(|common| common.name() == name);
+        let own =
+            self.column_names().into_iter().filter(|name| ![columns::FILE, columns::LINE].contains(&name.as_str()));
+        own.filter(|name| !(is_w3c && is_common(name))).collect()
     }
 
     pub(super) fn column_names(&self) -> Vec<String> {

@@ -15,6 +15,7 @@ mod guard;
 pub mod limits;
 pub mod outputs;
 mod params;
+mod plain_filters;
 pub(crate) mod rewrite;
 mod session;
 mod stream;

@@ -32,6 +32,7 @@ use super::dialect::Dialect;
 use super::error::SqlError;
 use super::functions::Known;
 use super::limits::{Limits, SQL_BYTES_MAX};
+use super::plain_filters::PlainFilters;
 use super::rewrite::{self, ColumnNames};
 use super::stream::QueryStream;
 use super::summarize::summarize;
@@ -183,6 +184,7 @@ impl Sql {
             .with_config(config(settings))
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rule(Arc::new(PlainFilters::new()))
             .build();
         let mut context = SessionContext::new_with_state(state);
         datafusion_functions_json::register_all(&mut context)?;

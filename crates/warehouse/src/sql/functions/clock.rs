@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
@@ -117,6 +118,44 @@ impl ScalarUDFImpl for Constant {
             Some(value) => Ok(ColumnarValue::Scalar(value)),
             None => plan_err!("TIMESTAMP: a text and its format expected"),
         }
+    }
+}
+
+/// The time of day of a moment. (A cast is taken to keep the order of moments, which it does not: apache/datafusion#25506.)
+pub(super) fn time_of_day(_: &Known) -> ScalarUDF {
+    ScalarUDF::from(TimeOfDay { signature: Signature::user_defined(Volatility::Immutable) })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TimeOfDay {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for TimeOfDay {
+    fn name(&self) -> &str {
+        "time_of_day"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        match types {
+            [DataType::Timestamp(_, zone)] => Ok(vec![DataType::Timestamp(TimeUnit::Microsecond, zone.clone())]),
+            [DataType::Date32 | DataType::Date64] => Ok(vec![DataType::Timestamp(TimeUnit::Microsecond, None)]),
+            [DataType::Time32(_) | DataType::Time64(_) | DataType::Null] => Ok(vec![Holds::Time.kind()]),
+            _ => plan_err!("TO_TIME: a time expected, {types:?} found"),
+        }
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(Holds::Time.kind())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let times = ColumnarValue::values_to_arrays(&args.args)?;
+        Ok(ColumnarValue::Array(cast(&times[0], &Holds::Time.kind())?))
     }
 }
 

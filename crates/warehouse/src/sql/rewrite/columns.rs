@@ -51,6 +51,8 @@ pub(crate) struct ColumnNames {
     names: BTreeMap<String, String>,
     /// Those that the files really have, in small letters.
     real: BTreeSet<String>,
+    /// The logs by their names, and the columns that each has of its own.
+    logs: Vec<(String, Vec<String>)>,
     has_w3c: bool,
 }
 
@@ -73,7 +75,17 @@ impl ColumnNames {
             }
         }
         let real = all.iter().map(|name| name.to_lowercase()).collect();
-        Self { names: special, real, has_w3c }
+        Self { names: special, real, logs: Vec::new(), has_w3c }
+    }
+
+    /// Says which columns logs have of their own.
+    pub(crate) fn with_logs(self, logs: Vec<(String, Vec<String>)>) -> Self {
+        Self { logs, ..self }
+    }
+
+    /// The columns that a log has of its own.
+    pub(super) fn of_log(&self, name: &str) -> Option<&[String]> {
+        self.logs.iter().find(|(log, _)| log == name).map(|(_, columns)| columns.as_slice())
     }
 
     /// Whether a statement names a field of W3C's that the files lack, as far as they were looked at.

@@ -6,12 +6,13 @@ use super::super::lexer::Kind;
 use super::super::quotes::in_quotes;
 use super::super::tokens::Tokens;
 use super::plan::Plan;
+use super::selects::Select;
 
 /// The field of this name: what stands before and behind the column that it is made of.
 fn field(name: &str) -> Option<[&'static str; 2]> {
     Some(match name {
-        "date" => ["CAST(", "\"time\" AS DATE)"],
-        "time" => ["CAST(", "\"time\" AS TIME)"],
+        "date" => ["to_date(", "\"time\")"],
+        "time" => ["time_of_day(", "\"time\")"],
         "datetime" => ["", "\"time\""],
         "logfilename" => ["", "\"file\""],
         "logrow" => ["", "\"line\""],
@@ -52,6 +53,28 @@ pub(super) fn plan<'a>(
             plan.write(start..at + 1, format!("{before}{table}{behind}"));
         } else if in_brackets {
             plan.write(at..at + 1, in_quotes(columns.called(&name).unwrap_or(&name)));
+        }
+    }
+}
+
+/// `*` of a log is its fields, as LogParser's users know them: where a row stands, day and time, and what the log says.
+pub(super) fn plan_stars(tokens: &Tokens<'_>, selects: &[Select], columns: &ColumnNames, plan: &mut Plan) {
+    for select in selects {
+        let mut tables = select.from.clone().filter(|at| tokens.is_table(*at));
+        let (Some(table), None) = (tables.next(), tables.next()) else { continue };
+        let Some(own) = columns.of_log(&tokens.name(table)) else { continue };
+        let Some(called) = select.table(tokens) else { continue };
+        let mut all = Vec::new();
+        for name in ["LogFilename", "LogRow", "date", "time"] {
+            let [before, behind] = field(&name.to_lowercase()).unwrap_or_default();
+            all.push(format!("{before}{called}.{behind} AS \"{name}\""));
+        }
+        let is_new = |name: &&String| field(&name.to_lowercase()).is_none();
+        all.extend(own.iter().filter(is_new).map(|name| format!("{called}.{}", in_quotes(name))));
+        for item in tokens.split(select.list.clone(), ",") {
+            if item.len() == 1 && tokens.is(item.start, "*") {
+                plan.write(item, all.join(", "));
+            }
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn rewrite(sql: &str, logs: &[&str], columns: &ColumnNames) -> Rewrit
     row_numbers::plan(&tokens, &selects, &inner, &is_log, &mut plan);
     lists::plan(&tokens, &mut plan);
     fields::plan(&tokens, columns, &place, &mut plan);
+    fields::plan_stars(&tokens, &selects, columns, &mut plan);
     aliases::plan(&tokens, &selects, &inner, &mut plan);
     escapes::plan(&tokens, &mut plan);
     aliases::name_columns(&tokens, &selects, &mut plan);
@@ -52,7 +53,8 @@ mod tests {
 
     fn done(sql: &str) -> String {
         let names = ["time", "cs-uri-stem", "sc-status", "status", "path", "user", "file", "line"];
-        let columns = ColumnNames::new(names.map(str::to_owned), true);
+        let log = [("s.log".to_owned(), vec!["cs-uri-stem".to_owned(), "date".to_owned()])];
+        let columns = ColumnNames::new(names.map(str::to_owned), true).with_logs(log.to_vec());
         rewrite(sql, &["a.log"], &columns).sql().to_owned()
     }
 
@@ -107,18 +109,30 @@ mod tests {
         check(&[
             (
                 "SELECT date, Time, LogRow FROM \"a.log\" WHERE time > '20:00:00' AND x.date = DATE '2026-01-09' GROUP BY date",
-                "SELECT CAST(\"a.log\".\"time\" AS DATE) AS \"date\", CAST(\"a.log\".\"time\" AS TIME) AS \"Time\", \"a.log\".\"line\" AS \"LogRow\" FROM \"a.log\" \
-                 WHERE CAST(\"a.log\".\"time\" AS TIME) > '20:00:00' AND CAST(x.\"time\" AS DATE) = DATE '2026-01-09' GROUP BY CAST(\"a.log\".\"time\" AS DATE)",
+                "SELECT to_date(\"a.log\".\"time\") AS \"date\", time_of_day(\"a.log\".\"time\") AS \"Time\", \"a.log\".\"line\" AS \"LogRow\" FROM \"a.log\" \
+                 WHERE time_of_day(\"a.log\".\"time\") > '20:00:00' AND to_date(x.\"time\") = DATE '2026-01-09' GROUP BY to_date(\"a.log\".\"time\")",
             ),
             (
                 "SELECT QUANTIZE(time, 60) AS time FROM \"a.log\" GROUP BY time",
-                "SELECT QUANTIZE(CAST(\"a.log\".\"time\" AS TIME), 60) AS \"time\" FROM \"a.log\" GROUP BY (QUANTIZE(CAST(\"a.log\".\"time\" AS TIME), 60))",
+                "SELECT QUANTIZE(time_of_day(\"a.log\".\"time\"), 60) AS \"time\" FROM \"a.log\" GROUP BY (QUANTIZE(time_of_day(\"a.log\".\"time\"), 60))",
             ),
             ("SELECT time FROM \"b\"", "SELECT time FROM \"b\""),
             (
                 "SELECT time::date, TIMESTAMP '2026-01-09', [date] FROM \"a.log\"",
-                "SELECT CAST(\"a.log\".\"time\" AS TIME)::date AS \"time::date\", TIMESTAMP '2026-01-09', CAST(\"a.log\".\"time\" AS DATE) AS \"date\" FROM \"a.log\"",
+                "SELECT time_of_day(\"a.log\".\"time\")::date AS \"time::date\", TIMESTAMP '2026-01-09', to_date(\"a.log\".\"time\") AS \"date\" FROM \"a.log\"",
             ),
+        ]);
+    }
+
+    #[test]
+    fn all_of_a_log_is_its_fields() {
+        check(&[
+            (
+                "SELECT TOP 2 * FROM \"s.log\" x",
+                "SELECT TOP 2 x.\"file\" AS \"LogFilename\", x.\"line\" AS \"LogRow\", to_date(x.\"time\") AS \"date\", \
+                 time_of_day(x.\"time\") AS \"time\", x.\"cs-uri-stem\" FROM \"s.log\" x",
+            ),
+            ("SELECT COUNT(*) FROM \"s.log\"", "SELECT COUNT(*) FROM \"s.log\""),
         ]);
     }
 
