@@ -17,6 +17,7 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
 use url::Url;
+use visitlog_logs::Input;
 
 /// How a file begins is looked at up to here.
 const HEAD_BYTES: usize = 4 << 10;
@@ -63,7 +64,8 @@ impl Kind {
         }
     }
 
-    fn format(self, compression: FileCompressionType) -> Arc<dyn FileFormat> {
+    /// How its values are written; `first` is one of the files.
+    fn format(self, first: &Path, compression: FileCompressionType) -> Arc<dyn FileFormat> {
         let csv = |delimiter| {
             CsvFormat::default()
                 .with_has_header(true)
@@ -81,7 +83,7 @@ impl Kind {
         };
         match self {
             Self::Parquet => Arc::new(ParquetFormat::default().with_force_view_types(false)),
-            Self::Csv => Arc::new(csv(b',')),
+            Self::Csv => Arc::new(csv(separator(first))),
             Self::Tsv => Arc::new(csv(b'\t')),
             Self::Lines => Arc::new(json(true)),
             Self::Array => Arc::new(json(false)),
@@ -103,6 +105,30 @@ fn compression(path: &Path) -> FileCompressionType {
     let name = path.to_string_lossy().to_ascii_lowercase();
     let found = compressions().into_iter().find(|(ending, _)| name.ends_with(ending));
     found.map_or(FileCompressionType::UNCOMPRESSED, |(_, compression)| compression)
+}
+
+/// What stands between the names of a CSV file's first line: a comma, or what spreadsheets of other countries put there.
+fn separator(path: &Path) -> u8 {
+    let inputs = Input::find(&[path.to_string_lossy()]).unwrap_or_default();
+    let mut chunks = inputs.first().and_then(|input| input.open().ok());
+    let sample = chunks.as_mut().and_then(|chunks| chunks.sample().ok()).unwrap_or_default();
+    separator_of(sample)
+}
+
+fn separator_of(text: &[u8]) -> u8 {
+    let (mut counts, mut is_quoted) = ([(b',', 0), (b';', 0), (b'\t', 0), (b'|', 0)], false);
+    for byte in text.iter().copied() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' if !is_quoted => break,
+            byte if !is_quoted => {
+                counts.iter_mut().filter(|(known, _)| *known == byte).for_each(|(_, count)| *count += 1)
+            }
+            _ => {}
+        }
+    }
+    // Of those that are as frequent, the first.
+    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(byte, _)| *byte)
 }
 
 fn begins_with_bracket(path: &Path) -> bool {
@@ -132,8 +158,8 @@ pub(crate) fn table(files: &[PathBuf], kind: Kind) -> Result<Arc<dyn TableProvid
 async fn open(files: &[PathBuf], kind: Kind) -> Result<Arc<dyn TableProvider>> {
     let context = SessionContext::new();
     let state = context.state();
-    let compression = files.first().map_or(FileCompressionType::UNCOMPRESSED, |file| compression(file));
-    let format = kind.format(compression);
+    let first = files.first().map_or(Path::new(""), PathBuf::as_path);
+    let format = kind.format(first, compression(first));
     // The names were chosen already: whatever they end in is read.
     let options = ListingOptions::new(format).with_file_extension("");
     let (mut urls, mut schema): (Vec<ListingTableUrl>, Option<SchemaRef>) = (Vec::new(), None);
@@ -191,6 +217,20 @@ mod tests {
             ("a.log.gz", None),
         ] {
             assert_eq!(Kind::of(Path::new(name)), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn separators_are_told_by_the_first_line() {
+        for (text, wanted) in [
+            ("a,b\n1;2;3\n", b','),
+            ("\"a,b,c\";d;e\n", b';'),
+            ("a\n", b','),
+            ("a|b", b'|'),
+            ("a\tb", b'\t'),
+            ("", b','),
+        ] {
+            assert_eq!(char::from(separator_of(text.as_bytes())), char::from(wanted), "{text}");
         }
     }
 

@@ -161,6 +161,11 @@ impl SqlError {
                 SchemaError::FieldNotFound { field, valid_fields } => unknown_column(field, valid_fields),
                 _ => Self::Plan { message: plain(&error) },
             },
+            DataFusionError::NotImplemented(what) if what.contains("WindowFunction(") => Self::Plan {
+                message: "what counts over the whole result (windows, OUT_ROW_NUMBER, SEQUENCE, HASHSEQ) has no place in WHERE \
+                          or GROUP BY: a query around this one expected"
+                    .to_owned(),
+            },
             DataFusionError::Plan(_) | DataFusionError::NotImplemented(_) | DataFusionError::Diagnostic(..) => {
                 Self::Plan { message: plain(&error) }
             }

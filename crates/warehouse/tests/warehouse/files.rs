@@ -189,3 +189,18 @@ async fn fields_that_a_later_line_names_are_columns_too() {
     let at = cells[0].iter().position(|column| *column == "time-taken").expect("a column of a later line");
     assert_eq!((cells.len(), cells[1][at]), (2, "17"));
 }
+
+#[tokio::test]
+async fn what_a_column_of_data_holds_is_told_by_all_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("versions.csv");
+    let mut text = String::from("id;version;day\n");
+    for id in 0..30_000 {
+        let _ = writeln!(text, "{id};10.5;1");
+    }
+    text.push_str("30000;11.0.1;2024/12/12\n");
+    std::fs::write(&path, text).unwrap();
+    let sql =
+        format!("SELECT count(*), max(id), max(version), arrow_typeof(min(version)), max(day) FROM {}", path.display());
+    assert_eq!(result(&sql).await[1], "30001\t30000\t11.0.1\tUtf8\t2024/12/12");
+}
