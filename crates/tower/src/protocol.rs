@@ -90,14 +90,16 @@ pub struct ActionSaid {
     pub properties: Map<String, Value>,
 }
 
-/// Whether a header is one of ours. Underscores count: many servers make no difference.
-pub(crate) fn is_ours(name: &HeaderName) -> bool {
-    matches!(name.as_str().as_bytes().strip_prefix(b"visitlog"), Some([] | [b'-' | b'_', ..]))
+/// Whether a header is one of ours: `visitlog-*`, or what a server may take for it that turns headers into variables
+/// (`Visitlog_User`, `Visitlog.User`).
+pub fn is_visitlog(name: &HeaderName) -> bool {
+    let rest = name.as_str().as_bytes().strip_prefix(b"visitlog");
+    rest.is_some_and(|rest| rest.first().is_none_or(|first| !first.is_ascii_alphanumeric()))
 }
 
 /// Whether there is any header of ours.
 pub(crate) fn has_ours(headers: &HeaderMap) -> bool {
-    headers.keys().any(is_ours)
+    headers.keys().any(is_visitlog)
 }
 
 /// Takes out every header of ours, unread.
@@ -105,7 +107,7 @@ pub fn strip(headers: &mut HeaderMap) {
     if !has_ours(headers) {
         return;
     }
-    let ours: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+    let ours: Vec<HeaderName> = headers.keys().filter(|name| is_visitlog(name)).cloned().collect();
     for name in ours {
         headers.remove(name);
     }
@@ -117,7 +119,7 @@ pub fn take(headers: &mut HeaderMap) -> Option<Said> {
         return None;
     }
     let mut said = Said::default();
-    let names: Vec<HeaderName> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_visitlog(name)).cloned().collect();
     for name in names {
         let values = headers.get_all(&name).iter().map(HeaderValue::as_bytes);
         let read = match name.as_str() {

@@ -4,19 +4,13 @@
 use std::net::IpAddr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use visitlog_tower::protocol::is_visitlog;
 
 use super::names::{self, TOKEN_BYTES, VISITLOG_VIA, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::settings::{ForwardedStyle, Validated};
 
 /// More of us in a row are none on purpose.
 const HOPS_MAX: usize = 16;
-
-/// Whether the name is ours alone: `visitlog-*`, or what a server may take for it that turns headers into variables
-/// (`Visitlog_User`, `Visitlog.User`: see `names::plain`).
-pub(crate) fn is_visitlog(name: &HeaderName) -> bool {
-    let rest = name.as_str().as_bytes().strip_prefix(b"visitlog");
-    matches!(rest, Some([first, ..]) if !first.is_ascii_alphanumeric())
-}
 
 /// What one pass over a message's headers found.
 #[derive(Debug, Default)]
@@ -269,7 +263,7 @@ mod tests {
             ("visitlog-", true),
             ("visitlog.user", true),
             ("visitlog~user", true),
-            ("visitlog", false),
+            ("visitlog", true),
             ("visitlogs-x", false),
             ("x-visitlog-a", false),
         ] {
