@@ -179,21 +179,29 @@ fn list(line: &[u8], start: usize, depth: usize) -> Result<(Span, Scalar, usize)
     }
 }
 
-/// What stands between the quotes of the text at `open`. A quote that nobody escaped has something else behind it than one
-/// that closes.
+/// What stands between the quotes of the text at `open`.
+#[inline]
 fn string(line: &[u8], open: usize) -> Result<std::ops::Range<usize>, Reason> {
     let start = open + 1;
+    let rest = line.get(start..).unwrap_or_default();
+    match memchr2(b'"', b'\\', rest) {
+        Some(found) if rest[found] == b'"' && matches!(rest.get(found + 1), Some(b',' | b':' | b'}' | b']')) => {
+            Ok(start..start + found)
+        }
+        _ => odd_string(line, start),
+    }
+}
+
+/// A text with escapes, or with a quote that nobody escaped: something else stands behind it than behind one that closes.
+#[cold]
+fn odd_string(line: &[u8], start: usize) -> Result<std::ops::Range<usize>, Reason> {
     let mut at = start;
     loop {
         let rest = line.get(at..).unwrap_or_default();
         match memchr2(b'"', b'\\', rest) {
             Some(found) if rest[found] == b'"' => {
-                let behind = rest.get(found + 1).copied();
-                let behind = match behind {
-                    Some(b' ' | b'\t') => line.get(blank(line, at + found + 1)).copied(),
-                    other => other,
-                };
-                if matches!(behind, None | Some(b',' | b':' | b'}' | b']' | b'\r' | b'\n')) {
+                let behind = line.get(blank(line, at + found + 1));
+                if matches!(behind, None | Some(b',' | b':' | b'}' | b']')) {
                     return Ok(start..at + found);
                 }
                 at += found + 1;

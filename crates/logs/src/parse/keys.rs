@@ -7,7 +7,7 @@ use visitlog_core::Timestamp;
 
 use super::look::Look;
 use super::number::is_status;
-use super::reader::{Parsed, Reader};
+use super::reader::{Parsed, Reader, Wanted};
 use super::row::Row;
 use super::span::Span;
 use super::time::{NoTime, TimeReader};
@@ -52,7 +52,7 @@ impl Reader {
             }
         }
         let found = Found { layout: &self.late.layout, spans: &self.spans, line };
-        let mut common = found.best();
+        let mut common = found.best(&self.wanted);
         if found.said_of(&common, Common::Path).or_else(|| found.said_of(&common, Common::Status)).is_none() {
             return match format.asides {
                 Asides::Caddy => Parsed::Directive,
@@ -120,29 +120,35 @@ impl<'a> Found<'a> {
     }
 
     /// For each common column the key that says it in this row.
-    fn best(&self) -> [Option<u16>; Common::COUNT] {
+    fn best(&self, wanted: &Wanted) -> [Option<u16>; Common::COUNT] {
         let mut common = self.layout.common;
         for which in Common::ALL {
             let of = &self.layout.candidates[which as usize];
+            // Most are told by one key only, or not asked for.
+            let is_needed = matches!(which, Common::Path | Common::Status) || wanted.has_common(which);
+            if let [only] = of[..] {
+                common[which as usize] = Some(only);
+            }
+            if of.len() < 2 || !is_needed || matches!(which, Common::Time | Common::Query) {
+                continue;
+            }
             let first = |is: &dyn Fn(u16, &[u8]) -> bool| {
                 of.iter().copied().find(|at| self.said(*at).is_some_and(|bytes| is(*at, bytes)))
             };
-            let best = match (&of[..], which) {
-                ([], _) | ([_], _) if which != Common::Query => of.first().copied(),
-                (_, Common::Time | Common::Query) => None,
-                (_, Common::ClientIp) => first(&|_, bytes| Look(bytes).is_address()),
-                (_, Common::Status) => first(&|_, bytes| Look(bytes).is_status()),
-                (_, Common::Path) => first(&|at, bytes| self.is_target(at, bytes)),
-                (_, Common::Method) => first(&|at, bytes| match self.meaning(at) {
+            let best = match which {
+                Common::ClientIp => first(&|_, bytes| Look(bytes).is_address()),
+                Common::Status => first(&|_, bytes| Look(bytes).is_status()),
+                Common::Path => first(&|at, bytes| self.is_target(at, bytes)),
+                Common::Method => first(&|at, bytes| match self.meaning(at) {
                     Meaning::Request => Look(bytes).is_request(),
                     _ => target::is_method(bytes),
                 }),
-                (_, Common::Host) => first(&|at, bytes| match self.meaning(at) {
+                Common::Host => first(&|at, bytes| match self.meaning(at) {
                     Meaning::Request => !target::request(bytes).host.is_empty(),
                     Meaning::Uri => !target::uri(bytes).host.is_empty(),
                     _ => true,
                 }),
-                (_, Common::Duration) => first(&|at, bytes| match self.meaning(at) {
+                Common::Duration => first(&|at, bytes| match self.meaning(at) {
                     Meaning::Duration(unit) => duration::us(bytes, *unit).is_some(),
                     _ => false,
                 }),

@@ -44,6 +44,11 @@ impl Wanted {
         Self { own: own.to_vec(), common, has_all: false }
     }
 
+    /// It is asked for this common column.
+    pub(super) fn has_common(&self, common: Common) -> bool {
+        self.common & common.bit() != 0
+    }
+
     /// It is asked for what stands at this place of the layout.
     pub(super) fn has(&self, layout: &Layout, at: usize) -> bool {
         let is_at = |position: Option<u16>| position.map(usize::from) == Some(at);
