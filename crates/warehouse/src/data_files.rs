@@ -122,7 +122,7 @@ fn separator_of(text: &[u8]) -> u8 {
             b'"' => is_quoted = !is_quoted,
             b'\n' if !is_quoted => break,
             byte if !is_quoted => {
-                counts.iter_mut().filter(|(known, _)| *known == byte).for_each(|(_, count)| *count += 1)
+                counts.iter_mut().filter(|(known, _)| *known == byte).for_each(|(_, count)| *count += 1);
             }
             _ => {}
         }
