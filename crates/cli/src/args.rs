@@ -3,6 +3,7 @@
 mod clients;
 #[cfg(feature = "warehouse")]
 mod import;
+mod leave_out;
 mod records;
 mod sql;
 mod strangers;

@@ -7,6 +7,7 @@ use clap::Args;
 use ipnet::IpNet;
 use visitlog_logs::sessions::Identify;
 
+use super::leave_out::LeaveOutArgs;
 use super::{IpArg, MaskArgs, PageArgs, TablesArgs, duration, duration_or_none, network};
 
 #[derive(Debug, Args)]
@@ -80,6 +81,8 @@ pub(crate) struct SourceArgs {
     /// Paths that leave no trace, with all below; may be given again
     #[arg(long, value_name = "PATH")]
     pub(crate) exclude: Vec<String>,
+    #[command(flatten)]
+    pub(crate) leave_out: LeaveOutArgs,
     #[command(flatten)]
     pub(crate) pages: PageArgs,
     #[command(flatten)]

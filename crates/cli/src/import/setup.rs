@@ -53,6 +53,7 @@ impl Setup {
             sites: args.site.iter().map(|site| Host::new(site)).collect(),
             rules: SiteRules { idle_timeout: args.idle_timeout, max_age: args.max_age, ..SiteRules::default() },
             paths,
+            leave_out: args.leave_out.leave_out(),
             record_assets: args.assets,
             mask: args.mask.mask(&args.pages.params()),
             addresses: args.ip.into(),

@@ -14,6 +14,26 @@ fn line(at: i64, peer: &str, path: &str, referrer: &str, forwarded: &str) -> Str
 }
 
 #[test]
+fn what_is_excluded_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("access.log"));
+    let text = [
+        line(0, "192.0.2.1", "/a?sid=7&q=x", "-", "-"),
+        line(1, "198.51.100.9", "/b", "-", "-"),
+        line(2, "192.0.2.2", "/c", "-", "-").replace("Firefox", "UptimeRobot"),
+        line(86_400, "192.0.2.3", "/d", "-", "-"),
+    ];
+    fs::write(&log, text.concat()).unwrap();
+    let day = jiff::Timestamp::from_second(MORNING_S + 86_400).unwrap().strftime("%Y-%m-%d").to_string();
+    let excluded = ["--exclude-address", "198.51.100.0/24", "--exclude-agent", "uptimerobot", "--until", &day];
+    let more = ["--site", "shop.example", "--drop-param", "sid", "--final"];
+    let said = say(&[&["import", log.to_str().unwrap()], &excluded[..], &more].concat(), &data);
+    assert!(said.contains("1 page views, 0 page errors, 0 others, 0 assets, 3 excluded"), "{said}");
+    let csv = say(&["query", "SELECT path, query FROM events", "-o", "csv"], &data);
+    assert_eq!(csv.lines().nth(1), Some("/a,q=x"), "{csv}");
+}
+
+#[test]
 fn a_log_behind_a_proxy_has_its_clients_and_its_own_site() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");

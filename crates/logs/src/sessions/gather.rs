@@ -154,6 +154,10 @@ impl Gatherer {
     pub fn add(&mut self, hit: &Hit<'_>, origin: Origin) -> Result<(), SessionsError> {
         let at = self.find_site(hit.host.as_deref());
         self.counts.requests += 1;
+        if self.settings.leave_out.has(&self.sites[at].site, hit) {
+            self.counts.excluded += 1;
+            return Ok(());
+        }
         let agent = hit.user_agent.as_deref().unwrap_or_default();
         let logged = self.settings.paths.logged(&hit.method, &hit.path, hit.status, agent.as_bytes());
         let asked = &mut self.sites[at];
@@ -238,6 +242,11 @@ impl Gatherer {
         let mask = &self.settings.mask;
         let (query, referrer) =
             (hit.query.as_deref().map(|query| mask.query(query)), hit.referrer.as_deref().map(|url| mask.url(url)));
+        let leave_out = &self.settings.leave_out;
+        let query = match query {
+            Some(query) if !leave_out.parameters.is_empty() => leave_out.query(query.into_owned()).map(Cow::Owned),
+            query => query,
+        };
         let query = query.as_deref().map(|query| within(query, limits::QUERY_BYTES_MAX));
         let referrer = referrer.as_deref().map(|referrer| within(referrer, limits::REFERRER_BYTES_MAX));
         let agent = hit.user_agent.as_deref().map(|agent| within(agent, limits::USER_AGENT_BYTES_MAX));

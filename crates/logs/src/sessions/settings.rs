@@ -11,6 +11,7 @@ use visitlog_core::model::Place;
 use visitlog_core::rules::{Addresses, PathRules, SiteRules};
 
 use super::identity::{Identify, VisitorKey};
+use super::leave_out::LeaveOut;
 use super::sites::NO_SITE;
 
 /// How visits are made of a log's requests.
@@ -28,6 +29,8 @@ pub struct SessionSettings {
     pub rules: SiteRules,
     /// Which requests are page views, and which leave no trace.
     pub paths: PathRules,
+    /// What is left out on request.
+    pub leave_out: LeaveOut,
     /// Whether assets are recorded, as `request`: then they count as any other request of the site. Default: no.
     pub record_assets: bool,
     /// What is masked in queries and referrers. Visitors are told apart by all of them. Default: what is usual.
@@ -52,11 +55,12 @@ impl SessionSettings {
             sites: Vec::new(),
             rules: SiteRules::default(),
             paths: PathRules::default(),
+            leave_out: LeaveOut::default(),
             record_assets: false,
             mask: Mask::default(),
             addresses: Addresses::default(),
             locate: Locate::default(),
-            memory_bytes_max: 6 << 20,
+            memory_bytes_max: 12 << 20,
             spill_dir: None,
         }
     }
