@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use super::catalog::CatalogError;
 use super::outputs::OutputError;
 use super::rewrite::SourceError;
+use super::watch::Stopped;
 
 /// Columns or tables that are listed in an error at most.
 const LISTED_MAX: usize = 60;
@@ -47,6 +48,12 @@ pub enum SqlError {
         bytes: usize,
         /// The longest.
         max: usize,
+    },
+    /// It is a short text for something very large.
+    #[error("{what}: a statement in several steps, or a smaller one, expected")]
+    TooLarge {
+        /// What there is too much of.
+        what: String,
     },
     /// It can't be parsed.
     #[error("{message}")]
@@ -121,7 +128,7 @@ impl SqlError {
         match self {
             Self::NotAllowed { .. } | Self::NoFiles { .. } => "not_allowed",
             Self::Files(_) => "bad_file",
-            Self::Statements { .. } | Self::TooLong { .. } | Self::Syntax { .. } => "bad_sql",
+            Self::Statements { .. } | Self::TooLong { .. } | Self::TooLarge { .. } | Self::Syntax { .. } => "bad_sql",
             Self::UnknownTable { .. } => "unknown_table",
             Self::UnknownColumn { .. } => "unknown_column",
             Self::Plan { .. } => "bad_query",
@@ -173,6 +180,10 @@ impl SqlError {
             DataFusionError::External(of_file) if of_file.is::<crate::logs::FilesError>() => {
                 Self::Execution { message: crate::logs::with_sources(of_file.as_ref()) }
             }
+            DataFusionError::External(stopped) if stopped.is::<Stopped>() => match stopped.downcast_ref() {
+                Some(Stopped::Time { limit }) => Self::Time { limit: *limit },
+                _ => Self::Lost,
+            },
             DataFusionError::ResourcesExhausted(_) => Self::Memory { limit_bytes: memory_bytes },
             DataFusionError::Execution(_) | DataFusionError::ArrowError(..) | DataFusionError::Collection(_) => {
                 Self::Execution { message: plain(&error) }

@@ -6,9 +6,10 @@ use std::ops::ControlFlow;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, ExplainStatement, Statement};
 use datafusion::sql::sqlparser::ast::{self, ObjectName, Select, SetExpr, TableFactor, Visit, Visitor};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
 use super::error::SqlError;
+use super::extent;
+use super::grammar::Grammar;
 use super::limits::SQL_BYTES_MAX;
 
 /// How deep expressions may be nested.
@@ -27,7 +28,8 @@ pub(super) fn parse(sql: &str) -> Result<Statement, SqlError> {
         return Err(SqlError::TooLong { bytes: sql.len(), max: SQL_BYTES_MAX });
     }
     let syntax = |error| unparsed(sql, &error);
-    let parser = DFParserBuilder::new(sql).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(DEPTH_MAX).build();
+    let grammar = Grammar::default();
+    let parser = DFParserBuilder::new(sql).with_dialect(&grammar).with_recursion_limit(DEPTH_MAX).build();
     let mut statements = parser.map_err(syntax)?.parse_statements().map_err(syntax)?;
     match (statements.pop_front(), statements.len()) {
         (None, _) => Err(SqlError::Statements { found: 0 }),
@@ -53,7 +55,9 @@ fn unparsed(sql: &str, error: &DataFusionError) -> SqlError {
 fn check(statement: &Statement) -> Result<(), SqlError> {
     match statement {
         Statement::Statement(statement) => match statement.visit(&mut ReadsOnly) {
-            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Continue(()) => {
+                extent::of_text(statement).map_or(Ok(()), |what| Err(SqlError::TooLarge { what }))
+            }
             ControlFlow::Break(what) => Err(SqlError::NotAllowed { what }),
         },
         Statement::Explain(ExplainStatement { statement, .. }) => check(statement),
@@ -146,6 +150,12 @@ mod tests {
     fn what_reads_gets_through() {
         for sql in [
             "SELECT 1",
+            &format!("SELECT 1 WHERE 1 IN (1{})", ", 1".repeat(10_000)),
+            &format!("SELECT 1 {}", "OR 1 ".repeat(900)),
+            &format!(
+                "WITH {} SELECT * FROM t200",
+                (1..=200).map(|n| format!("t{n} AS (SELECT * FROM t{})", n - 1)).collect::<Vec<_>>().join(", ")
+            ),
             "select count(*) from visits where site = 'a; DROP TABLE visits' -- INSERT",
             "WITH a AS (SELECT 1 AS x) SELECT * FROM a UNION ALL SELECT 2",
             "VALUES (1), (2)",
@@ -206,6 +216,12 @@ mod tests {
         assert!(refused("").contains("one statement expected, none found"));
         assert!(refused("SELEC 1").contains("SELEC"));
         assert!(refused(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))).contains("nested"));
+        assert!(refused(&format!("SELECT 1 {}", "OR 1 ".repeat(1_001))).contains("1000 operators in a row"));
+        assert!(refused(&format!("SELECT 1 {}", "UNION SELECT 1 ".repeat(256))).contains("256"));
+        assert!(refused(&format!("SELECT * FROM t{}", ", t".repeat(256))).contains("256 tables"));
+        let doubled: Vec<String> =
+            (1..20).map(|n| format!("t{n} AS (SELECT * FROM t{} UNION ALL SELECT * FROM t{})", n - 1, n - 1)).collect();
+        assert!(refused(&format!("WITH {} SELECT * FROM t19", doubled.join(", "))).contains("256 tables"));
         assert!(refused(&format!("SELECT '{}'", "x".repeat(SQL_BYTES_MAX))).contains("65536 bytes at most"));
     }
 }

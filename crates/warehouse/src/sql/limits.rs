@@ -14,6 +14,17 @@ pub const ROWS: u64 = 1_000_000;
 pub const AT_ONCE: usize = 4;
 /// Length of a statement.
 pub const SQL_BYTES_MAX: usize = 65_536;
+/// Memory that the functions of a statement may take for the text that they make of one batch of rows (8,192 at most): one
+/// part of its memory in so many, and never less than [`TEXT_BYTES_MIN`].
+pub const TEXT_SHARE: usize = 8;
+/// The least of that.
+pub const TEXT_BYTES_MIN: usize = 16 << 20;
+/// Operators in a row in one expression: `a OR b OR c` has two. Lists in `IN (...)` may be longer.
+pub const CHAIN_MAX: usize = 1_000;
+/// Tables that one statement may read, those of each `WITH` counted where it is used; queries in one, and parts of a `UNION`.
+pub const TABLES_MAX: usize = 256;
+/// Parts of an expression with all that its columns are computed of.
+pub const EXPRESSION_MAX: usize = 100_000;
 
 /// What statements may take, as set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

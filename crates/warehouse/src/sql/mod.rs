@@ -4,23 +4,36 @@
 //! statement gets a session of its own with the tables that the [`Catalog`] gives at that moment, so nothing that one
 //! statement does is seen by another.
 //!
-//! What a statement costs is paid on the runtime that polls it: give it one that serves nobody else.
+//! What a statement costs is paid on threads of its own ([`Sql`] has some for each that runs at once): one that can't be
+//! stopped in the middle of a step takes nobody else's. It is watched in all that it does ([`watch`]), so that its limits
+//! end it within a second.
 
+mod beside;
 mod bucket;
 mod catalog;
 mod dialect;
 mod error;
+mod extent;
 mod functions;
+mod grammar;
+mod growth;
 mod guard;
 pub mod limits;
 pub mod outputs;
 mod params;
 mod plain_filters;
+mod pool;
 pub(crate) mod rewrite;
 mod session;
+mod sizes;
 mod stream;
 mod summarize;
+mod threads;
+mod watch;
+mod watched;
+mod windows;
 mod words;
+mod work;
 
 pub use catalog::{Catalog, CatalogError, EmptyCatalog, FixedCatalog, Table};
 pub use dialect::{Dialect, UnknownDialect};

@@ -4,26 +4,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
     SchemaProvider,
 };
-use datafusion::common::ParamValues;
-use datafusion::dataframe::DataFrame;
+use datafusion::common::config::SpillCompression;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
-use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
-use datafusion::logical_expr::ScalarUDF;
-use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
 use jiff::tz::TimeZone;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use visitlog_core::page::PageParams;
 use visitlog_enrich::Enricher;
 
@@ -31,17 +28,27 @@ use super::catalog::{Catalog, Table};
 use super::dialect::Dialect;
 use super::error::SqlError;
 use super::functions::Known;
+use super::growth::WatchFunctions;
 use super::limits::{Limits, SQL_BYTES_MAX};
 use super::plain_filters::PlainFilters;
+use super::pool::SharedPool;
 use super::rewrite::{self, ColumnNames};
-use super::stream::QueryStream;
-use super::summarize::summarize;
+use super::stream::{QueryStream, Running};
+use super::threads::{self, Threads};
+use super::watch::Watch;
+use super::windows::WatchWindows;
+use super::work::{Row, Work};
 use super::{bucket, functions, guard, words};
 use crate::logs::Files;
 
 const CATALOG: &str = "visitlog";
 const SCHEMA: &str = "public";
-const INFORMATION_SCHEMA: &str = "information_schema";
+/// Rows that are computed at once, least and most: one for so many bytes of memory. Whatever merges or hands on rows holds
+/// some batches of each part, and little memory would be taken by these alone.
+const BATCH_ROWS: (usize, usize) = (512, 8_192);
+const BATCH_SHARE: usize = 64 << 10;
+/// Batches of rows that wait for who takes them.
+const BATCHES_WAITING: usize = 1;
 /// The table of a report's spans of time.
 pub(crate) const BUCKETS: &str = "report_buckets";
 
@@ -162,6 +169,7 @@ pub struct Sql {
     base: SessionState,
     limits: Limits,
     turns: Arc<Semaphore>,
+    threads: Arc<Threads>,
 }
 
 impl Sql {
@@ -177,7 +185,7 @@ impl Sql {
         };
         let disk = DiskManagerBuilder::default().with_mode(spill).with_max_temp_directory_size(limits.spill_bytes);
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+            .with_memory_pool(Arc::new(SharedPool::new(limits.memory_bytes)))
             .with_disk_manager_builder(disk)
             .build_arc()?;
         let state = SessionStateBuilder::new()
@@ -195,7 +203,13 @@ impl Sql {
             Arc::clone(&settings.pages),
         );
         functions::all(&known).into_iter().for_each(|function| context.register_udf(function));
-        Ok(Self { base: context.state(), limits, turns: Arc::new(Semaphore::new(limits.at_once.max(1))) })
+        let (turns, threads) = (limits.at_once.max(1), partitions(settings));
+        Ok(Self {
+            base: context.state(),
+            limits,
+            turns: Arc::new(Semaphore::new(turns)),
+            threads: Arc::new(Threads::new(threads, turns)),
+        })
     }
 
     /// What statements begin with: how files are read, too.
@@ -213,59 +227,63 @@ impl Sql {
     /// # Errors
     /// When it is not allowed, wrong, or takes too long to begin. What goes wrong later is in the stream.
     pub async fn query(&self, catalog: &dyn Catalog, prepared: Prepared) -> Result<QueryStream, SqlError> {
-        let statement = parse(catalog.files(), &prepared)?;
+        let watch = Arc::new(Watch::start(&self.limits));
+        let statement = threads::deep(|| parse(catalog.files(), &prepared)).map_err(system)??;
         let mut over = Box::pin(tokio::time::sleep(self.limits.time));
         let begin = async {
             // The semaphore is never closed: an error here is a fault.
             let turn = Arc::clone(&self.turns).acquire_owned().await;
             let turn = turn.map_err(|_| SqlError::Internal(Box::new(DataFusionError::Internal("turns".to_owned()))))?;
-            let rows = self.begin(catalog, statement, prepared).await?;
-            Ok::<_, SqlError>((rows, turn))
+            let tables = catalog.tables().await?;
+            self.begin(tables, statement, prepared, &watch, turn).await
         };
-        let (rows, turn) = tokio::select! {
+        let (schema, rows, running) = tokio::select! {
             // Whichever is ready first; a statement that is over is not begun.
             biased;
             () = &mut over => return Err(SqlError::Time { limit: self.limits.time }),
             begun = begin => begun?,
         };
-        Ok(QueryStream::new(rows, over, &self.limits, turn))
+        Ok(QueryStream::new(schema, rows, running, over, &self.limits))
     }
 
+    /// Starts it on threads of its own.
     async fn begin(
         &self,
-        catalog: &dyn Catalog,
+        tables: Vec<Table>,
         (statement, is_summary): (Statement, bool),
         prepared: Prepared,
-    ) -> Result<SendableRecordBatchStream, SqlError> {
-        let engine = |error| SqlError::from_engine(error, self.limits.memory_bytes);
-        let tables = catalog.tables().await?;
-        let names: Vec<String> = tables.iter().map(|(name, _)| name.clone()).collect();
-        let context = self.context(tables, prepared.buckets.as_ref()).map_err(engine)?;
-        let state = context.state();
-        for reference in state.resolve_table_references(&statement).map_err(engine)? {
-            // Said here, for the engine's own words name neither what there is nor what is like it.
-            // (What stands in `FROM` with arguments is among them.)
-            let is_ours = reference.schema().is_none_or(|schema| schema != INFORMATION_SCHEMA)
-                && !state.table_functions().contains_key(reference.table());
-            if is_ours && !context.table_exist(reference.clone()).map_err(engine)? {
-                return Err(SqlError::unknown_table(reference.table().to_owned(), names));
-            }
-        }
-        let mut plan = state.statement_to_plan(statement).await.map_err(engine)?;
-        if !prepared.params.is_empty() {
-            plan = plan.with_param_values(ParamValues::from(prepared.params)).map_err(engine)?;
-        }
-        let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        reads.verify_plan(&plan).map_err(|_| SqlError::NotAllowed { what: "this statement".to_owned() })?;
-        let result = DataFrame::new(state.clone(), plan);
-        if is_summary {
-            return summarize(&state, result).await.map_err(engine);
-        }
-        result.execute_stream().await.map_err(engine)
+        watch: &Arc<Watch>,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<(SchemaRef, mpsc::Receiver<Row>, Running), SqlError> {
+        let memory_bytes = self.limits.memory_bytes;
+        let names = tables.iter().map(|(name, _)| name.clone()).collect();
+        let state = self.state_of(tables, prepared.buckets.as_ref(), watch);
+        let work = Work {
+            state: state.map_err(|error| SqlError::from_engine(error, memory_bytes))?,
+            tables: names,
+            statement,
+            is_summary,
+            params: prepared.params,
+            watch: Arc::clone(watch),
+            memory_bytes,
+        };
+        let (begun, begins) = oneshot::channel();
+        let (sender, rows) = mpsc::channel(BATCHES_WAITING);
+        let threads = self.threads.lend(turn).map_err(system)?;
+        let Some(handle) = threads.handle() else { return Err(SqlError::Lost) };
+        let task = handle.spawn(work.run(begun, sender)).abort_handle();
+        let running = Running { watch: Arc::clone(watch), task, _threads: threads };
+        let schema = begins.await.map_err(|_| SqlError::Lost)??;
+        Ok((schema, rows, running))
     }
 
     /// A session of its own, with these tables.
-    fn context(&self, tables: Vec<Table>, buckets: Option<&Buckets>) -> Result<SessionContext, DataFusionError> {
+    fn state_of(
+        &self,
+        tables: Vec<Table>,
+        buckets: Option<&Buckets>,
+        watch: &Arc<Watch>,
+    ) -> Result<SessionState, DataFusionError> {
         let schema = Arc::new(MemorySchemaProvider::new());
         let spans = buckets.map(Buckets::table).transpose()?;
         for (name, provider) in tables.into_iter().chain(spans) {
@@ -275,24 +293,37 @@ impl Sql {
         catalog.register_schema(SCHEMA, schema)?;
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog(CATALOG.to_owned(), catalog);
-        let state = SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(catalogs).build();
-        let context = SessionContext::new_with_state(state);
+        let mut state = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_catalog_list(catalogs)
+            .with_analyzer_rule(Arc::new(WatchFunctions(Arc::clone(watch))))
+            .with_analyzer_rule(Arc::new(WatchWindows(Arc::clone(watch))))
+            .build();
         if let Some(buckets) = buckets {
-            let function: ScalarUDF = bucket::function(Arc::clone(&buckets.starts));
-            context.register_udf(function);
+            state.register_udf(Arc::new(bucket::function(Arc::clone(&buckets.starts))))?;
         }
-        Ok(context)
+        Ok(state)
     }
 }
 
-fn config(settings: &SqlSettings) -> SessionConfig {
+fn system(error: std::io::Error) -> SqlError {
+    SqlError::Internal(Box::new(DataFusionError::IoError(error)))
+}
+
+fn partitions(settings: &SqlSettings) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    settings.partitions.unwrap_or_else(cores).max(1)
+}
+
+fn config(settings: &SqlSettings) -> SessionConfig {
     let mut config = SessionConfig::new()
-        .with_target_partitions(settings.partitions.unwrap_or_else(cores).max(1))
+        .with_target_partitions(partitions(settings))
+        .with_batch_size((settings.limits.memory_bytes / BATCH_SHARE).clamp(BATCH_ROWS.0, BATCH_ROWS.1))
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(true)
         .with_information_schema(true);
     let options = config.options_mut();
+    // What is spilled is sorted, and so much smaller: disk is a limit, too.
+    options.execution.spill_compression = SpillCompression::Lz4Frame;
     options.execution.time_zone = Some("+00:00".to_owned());
     // Row filters make scans of few large files slower, unless they select very few rows.
     options.execution.parquet.pushdown_filters = false;

@@ -12,6 +12,10 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures_util::TryStreamExt;
+
+use super::watch::Watch;
+use super::watched;
 
 /// What is said of a column, beside its name and type. `@` is the column.
 const TEXTS: [(&str, &str); 2] = [("min", "CAST(min(@) AS VARCHAR)"), ("max", "CAST(max(@) AS VARCHAR)")];
@@ -25,7 +29,11 @@ const NUMBERS: [(&str, &str); 5] = [
 ];
 
 /// The summary of a result.
-pub(super) async fn summarize(state: &SessionState, result: DataFrame) -> Result<SendableRecordBatchStream> {
+pub(super) async fn summarize(
+    state: &SessionState,
+    result: DataFrame,
+    watch: &Arc<Watch>,
+) -> Result<SendableRecordBatchStream> {
     let columns: Vec<(String, DataType)> =
         result.schema().fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect();
     // Names that no two columns share, and that need no quotes.
@@ -50,7 +58,8 @@ pub(super) async fn summarize(state: &SessionState, result: DataFrame) -> Result
             NUMBERS.iter().try_for_each(|(what, text)| say(what, text))?;
         }
     }
-    let row = named.aggregate(Vec::new(), said)?.collect().await?;
+    let plan = named.aggregate(Vec::new(), said)?.into_unoptimized_plan();
+    let row: Vec<RecordBatch> = watched::execute(state, &plan, watch).await?.try_collect().await?;
     let rows = turned(&columns, row.iter().find(|batch| batch.num_rows() > 0))?;
     let schema = rows.schema();
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures_util::stream::iter([Ok(rows)]))))

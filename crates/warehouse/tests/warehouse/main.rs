@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bombs;
 mod data;
 mod errors;
 mod files;
@@ -11,6 +12,7 @@ mod limits;
 mod outputs;
 mod pages;
 mod ranges;
+
 mod slt;
 
 use futures_util::TryStreamExt;
