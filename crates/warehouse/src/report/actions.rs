@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::bound::Bound;
-use super::metrics::{COUNT, VISITORS, VISITS};
+use super::metrics::{self, COUNT, VISITORS, VISITS};
 use crate::sql::Prepared;
 
 /// Counted at their own time.
@@ -10,9 +10,11 @@ pub(super) fn build(report: &Report) -> Prepared {
     let mut bound = Bound::default();
     let events = report.events("action", &mut bound);
     let sql = format!(
-        "SELECT name AS action, type, count(DISTINCT visitor_key) AS {VISITORS}, count(DISTINCT visit_key) AS {VISITS}, \
-         count(*) AS {COUNT} FROM events WHERE {events} GROUP BY name, type \
+        "WITH {by_visitor} \
+         SELECT name AS action, type, count(*) AS {VISITORS}, sum(seen_in) AS {VISITS}, sum(times) AS {COUNT} \
+         FROM by_visitor GROUP BY name, type \
          ORDER BY {COUNT} DESC, {VISITORS} DESC, action ASC NULLS LAST, type ASC NULLS LAST LIMIT {rows}",
+        by_visitor = metrics::events_by_visitor("name, type,", "name, type,", &events),
         rows = report.rows,
     );
     bound.prepare(sql, None)

@@ -56,12 +56,13 @@ pub(super) fn find(kind: Kind, name: Option<&str>) -> Result<&'static Breakdown,
 pub(super) fn build(report: &Report, by: &Breakdown) -> Prepared {
     let mut bound = Bound::default();
     let columns = by.columns;
+    let keys = format!("{columns},");
     let order: Vec<String> = columns.split(", ").map(|column| format!("{column} ASC NULLS LAST")).collect();
     let sql = format!(
-        "SELECT {columns}, {metrics} FROM visits WHERE {visits} GROUP BY {columns} \
+        "SELECT {columns}, {metrics} FROM {by_visitor} GROUP BY {columns} \
          ORDER BY {VISITORS} DESC, {VISITS} DESC, {order} LIMIT {rows}",
         metrics = metrics::select(&[VISITORS, VISITS, PAGE_VIEWS, BOUNCE_RATE, VISIT_DURATION]),
-        visits = report.visits(&mut bound),
+        by_visitor = metrics::by_visitor(&keys, &keys, &report.visits(&mut bound)),
         order = order.join(", "),
         rows = report.rows,
     );

@@ -26,24 +26,39 @@ pub const EXITS: &str = "exits";
 /// How often an action was done, at its own time.
 pub const COUNT: &str = "count";
 
-/// The metrics of visits, in the order in which reports show them, and how each is computed from `visits`.
+/// What is added up for each visitor before the metrics are computed of it: to count visitors is to count rows then, and
+/// rows that are grouped go to disk where there are more than fit into memory, which sets of keys do not.
+const OF_VISITOR: &str = "count(*) AS of_visits, sum(page_views) AS of_page_views, sum(actions) AS of_actions, \
+     count(ended_at) AS of_ended, sum(duration_ms) FILTER (WHERE ended_at IS NOT NULL) AS of_duration_ms, \
+     count(*) FILTER (WHERE ended_at IS NOT NULL AND page_views <= 1 AND actions = 0) AS of_bounces";
+
+/// The metrics of visits, in the order in which reports show them, and how each is computed from [`by_visitor`].
 pub(super) const OF_VISITS: [(&str, &str); 7] = [
-    (VISITORS, "count(DISTINCT visitor_key)"),
-    (VISITS, "count(*)"),
-    (PAGE_VIEWS, "coalesce(sum(page_views), 0)"),
-    (ACTIONS, "coalesce(sum(actions), 0)"),
-    (
-        BOUNCE_RATE,
-        "round(CAST(count(*) FILTER (WHERE ended_at IS NOT NULL AND page_views <= 1 AND actions = 0) AS DOUBLE) \
-         / nullif(count(ended_at), 0), 4)",
-    ),
-    (
-        VISIT_DURATION,
-        "round(CAST(sum(duration_ms) FILTER (WHERE ended_at IS NOT NULL) AS DOUBLE) \
-         / nullif(count(ended_at), 0) / 1000, 3)",
-    ),
-    (VIEWS_PER_VISIT, "round(CAST(sum(page_views) AS DOUBLE) / nullif(count(*), 0), 2)"),
+    (VISITORS, "count(*)"),
+    (VISITS, "coalesce(sum(of_visits), 0)"),
+    (PAGE_VIEWS, "coalesce(sum(of_page_views), 0)"),
+    (ACTIONS, "coalesce(sum(of_actions), 0)"),
+    (BOUNCE_RATE, "round(CAST(sum(of_bounces) AS DOUBLE) / nullif(sum(of_ended), 0), 4)"),
+    (VISIT_DURATION, "round(CAST(sum(of_duration_ms) AS DOUBLE) / nullif(sum(of_ended), 0) / 1000, 3)"),
+    (VIEWS_PER_VISIT, "round(CAST(sum(of_page_views) AS DOUBLE) / nullif(sum(of_visits), 0), 2)"),
 ];
+
+/// The visits that meet a condition, one row for each visitor and each value of `columns` (as they stand in a `SELECT`, each
+/// with a comma after it; `keys` are their names).
+pub(super) fn by_visitor(columns: &str, keys: &str, visits: &str) -> String {
+    format!("(SELECT {columns} {OF_VISITOR} FROM visits WHERE {visits} GROUP BY {keys} visitor_key)")
+}
+
+/// The tables `by_visit` and `by_visitor` of the events that meet a condition: one row for each visit, and for each visitor,
+/// and each value of `columns`, with how many `times` it was, and in how many visits (`seen_in`).
+pub(super) fn events_by_visitor(columns: &str, keys: &str, events: &str) -> String {
+    format!(
+        "by_visit AS (SELECT {columns} visitor_key, visit_key, count(*) AS times FROM events WHERE {events} \
+           GROUP BY {keys} visitor_key, visit_key), \
+         by_visitor AS (SELECT {keys} visitor_key, count(*) AS seen_in, sum(times) AS times FROM by_visit \
+           GROUP BY {keys} visitor_key)"
+    )
+}
 
 /// Some of them, as they stand in a `SELECT`.
 pub(super) fn select(names: &[&str]) -> String {

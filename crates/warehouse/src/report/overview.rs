@@ -9,7 +9,8 @@ const ALL: [&str; 7] = metrics::names();
 
 pub(super) fn total(report: &Report) -> Prepared {
     let mut bound = Bound::default();
-    let sql = format!("SELECT {} FROM visits WHERE {}", metrics::select(&ALL), report.visits(&mut bound));
+    let visits = report.visits(&mut bound);
+    let sql = format!("SELECT {} FROM {}", metrics::select(&ALL), metrics::by_visitor("", "", &visits));
     bound.prepare(sql, None)
 }
 
@@ -22,10 +23,10 @@ pub(super) fn by_time(report: &Report, unit: Unit) -> Result<Prepared, ReportErr
     let shown =
         ALL.map(|name| if counts.contains(&name) { format!("coalesce({name}, 0) AS {name}") } else { name.to_owned() });
     let sql = format!(
-        "WITH counted AS (SELECT report_bucket(started_at) AS span, {metrics} FROM visits WHERE {visits} GROUP BY 1) \
+        "WITH counted AS (SELECT span, {metrics} FROM {by_visitor} GROUP BY span) \
          SELECT label AS {unit}, start, {shown} FROM report_buckets LEFT JOIN counted ON span = start ORDER BY start",
         metrics = metrics::select(&ALL),
-        visits = report.visits(&mut bound),
+        by_visitor = metrics::by_visitor("report_bucket(started_at) AS span,", "1,", &report.visits(&mut bound)),
         unit = unit.name(),
         shown = shown.join(", "),
     );

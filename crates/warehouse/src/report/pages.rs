@@ -3,7 +3,7 @@
 use super::Report;
 use super::bound::Bound;
 use super::dimension::page;
-use super::metrics::{ENTRIES, EXITS, PAGE_VIEWS, VISITORS, VISITS};
+use super::metrics::{self, ENTRIES, EXITS, PAGE_VIEWS, VISITORS, VISITS};
 use crate::sql::Prepared;
 
 /// Views are counted at their own time, entries and exits at the start of their visit. Several sites' pages of one name
@@ -12,23 +12,20 @@ pub(super) fn build(report: &Report) -> Prepared {
     let mut bound = Bound::default();
     let events = report.events("page_view", &mut bound);
     let visits = report.visits(&mut bound);
+    let [path, entry, exit] = [("path", "query"), ("entry_path", "entry_query"), ("exit_path", "exit_query")]
+        .map(|(path, query)| page(path, query, report.queries));
     let sql = format!(
-        "WITH viewed AS (SELECT {path} AS page, count(*) AS views, count(DISTINCT visit_key) AS seen_in, \
-           count(DISTINCT visitor_key) AS seen_by FROM events WHERE {events} GROUP BY 1), \
-         entered AS (SELECT {entry} AS page, count(*) AS n FROM visits \
-           WHERE {visits} AND entry_path IS NOT NULL GROUP BY 1), \
-         exited AS (SELECT {exit} AS page, count(*) AS n FROM visits \
-           WHERE {visits} AND exit_path IS NOT NULL AND ended_at IS NOT NULL GROUP BY 1), \
-         edges AS (SELECT coalesce(entered.page, exited.page) AS page, entered.n AS entries, exited.n AS exits \
-           FROM entered FULL OUTER JOIN exited ON entered.page = exited.page) \
-         SELECT coalesce(viewed.page, edges.page) AS page, coalesce(seen_by, 0) AS {VISITORS}, \
-           coalesce(seen_in, 0) AS {VISITS}, coalesce(views, 0) AS {PAGE_VIEWS}, \
-           coalesce(edges.entries, 0) AS {ENTRIES}, coalesce(edges.exits, 0) AS {EXITS} \
-         FROM viewed FULL OUTER JOIN edges ON viewed.page = edges.page \
+        "WITH {by_visitor}, \
+         counted AS (SELECT page, count(*) AS seen_by, sum(seen_in) AS seen_in, sum(times) AS views, 0 AS entries, \
+             0 AS exits FROM by_visitor GROUP BY page \
+           UNION ALL SELECT {entry}, 0, 0, 0, count(*), 0 FROM visits \
+             WHERE {visits} AND entry_path IS NOT NULL GROUP BY {entry} \
+           UNION ALL SELECT {exit}, 0, 0, 0, 0, count(*) FROM visits \
+             WHERE {visits} AND exit_path IS NOT NULL AND ended_at IS NOT NULL GROUP BY {exit}) \
+         SELECT page, sum(seen_by) AS {VISITORS}, sum(seen_in) AS {VISITS}, sum(views) AS {PAGE_VIEWS}, \
+           sum(entries) AS {ENTRIES}, sum(exits) AS {EXITS} FROM counted GROUP BY page \
          ORDER BY {PAGE_VIEWS} DESC, {VISITORS} DESC, {ENTRIES} DESC, page ASC NULLS LAST LIMIT {rows}",
-        path = page("path", "query", report.queries),
-        entry = page("entry_path", "entry_query", report.queries),
-        exit = page("exit_path", "exit_query", report.queries),
+        by_visitor = metrics::events_by_visitor(&format!("{path} AS page,"), "page,", &events),
         rows = report.rows,
     );
     bound.prepare(sql, None)

@@ -12,6 +12,7 @@ mod limits;
 mod outputs;
 mod pages;
 mod ranges;
+mod scale;
 
 mod slt;
 
