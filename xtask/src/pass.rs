@@ -59,6 +59,12 @@ const BENCHES: &[Bench] = &[
         "crates/cli/benches/logs/run.sh",
         &[],
     ),
+    (
+        "reports",
+        "every report and list over 10 million events, beside DuckDB on the same tables",
+        "crates/cli/benches/reports/run.sh",
+        &[],
+    ),
 ];
 
 /// Arguments handed on as they are.
