@@ -44,7 +44,6 @@ impl Service<Request<()>> for Page {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
 #[expect(clippy::print_stdout, reason = "a benchmark reports")]
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
