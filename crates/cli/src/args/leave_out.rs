@@ -31,6 +31,7 @@ pub(crate) struct LeaveOutArgs {
 }
 
 impl LeaveOutArgs {
+    #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "logs become visits in the warehouse only"))]
     pub(crate) fn leave_out(&self) -> LeaveOut {
         LeaveOut {
             addresses: self.exclude_address.clone(),

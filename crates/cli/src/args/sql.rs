@@ -70,6 +70,7 @@ pub(crate) struct HintArgs {
 
 impl HintArgs {
     /// For whoever reads the logs.
+    #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "logs are read by the warehouse only"))]
     pub(crate) fn hints(&self) -> Hints {
         let zone = self.tz.clone().unwrap_or(TimeZone::UTC);
         Hints { zone, unit: self.duration_unit, ..Hints::default() }
