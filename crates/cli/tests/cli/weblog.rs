@@ -20,6 +20,8 @@ pub(crate) struct WebLog {
     pub(crate) pages: u64,
     /// Seconds since 1970 of the next line.
     pub(crate) clock_s: i64,
+    /// A line is so many seconds after the one before, or fewer.
+    pub(crate) step_s: u64,
     rotations: u32,
     /// What was done to the file.
     pub(crate) done: BTreeMap<&'static str, u32>,
@@ -36,7 +38,7 @@ impl WebLog {
     pub(crate) fn new(folder: &Path, clock_s: i64) -> Self {
         let folder = folder.to_owned();
         let file = open(&folder.join("access.log"));
-        Self { folder, file, pages: 0, clock_s, rotations: 0, done: BTreeMap::new() }
+        Self { folder, file, pages: 0, clock_s, step_s: 20, rotations: 0, done: BTreeMap::new() }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -49,7 +51,7 @@ impl WebLog {
             let client = format!("192.0.2.{}", dice.below(6));
             let line = line(self.clock_s, &client, &format!("/p{}", self.pages), 200, "Mozilla/5.0");
             self.pages += 1;
-            self.clock_s += dice.below(20) as i64;
+            self.clock_s += dice.below(self.step_s) as i64;
             let (first, second) = line.split_at(dice.below(line.len() as u64) as usize);
             self.file.write_all(first.as_bytes()).unwrap();
             if dice.one_in(10) {
