@@ -9,9 +9,10 @@ use visitlog_warehouse::sql::limits::Limits;
 use visitlog_warehouse::sql::outputs::Format;
 use visitlog_warehouse::sql::{EmptyCatalog, Prepared, Sql, SqlError, SqlSettings};
 
-/// The time of a statement; so long it may take to end after that.
+/// The time of a statement; so long it may take to end after that. A second is what is promised of an optimised build; a
+/// step takes several times as long here, beside other tests.
 const TIME: Duration = Duration::from_millis(1_000);
-const ENDS_WITHIN: Duration = Duration::from_secs(1);
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 const MEMORY_BYTES: usize = 32 << 20;
 /// What the whole process may take more, with all other tests that run: many times the limit, and far less than a bomb takes.
 const PEAK_BYTES: usize = 600 << 20;
