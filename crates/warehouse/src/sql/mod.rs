@@ -5,7 +5,7 @@
 //! statement does is seen by another.
 //!
 //! What a statement costs is paid on threads of its own ([`Sql`] has some for each that runs at once): one that can't be
-//! stopped in the middle of a step takes nobody else's. It is watched in all that it does ([`watch`]), so that its limits
+//! stopped in the middle of a step takes nobody else's. It is watched in all that it does (`watch.rs`), so that its limits
 //! end it within a second.
 
 mod beside;
