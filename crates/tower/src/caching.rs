@@ -20,17 +20,17 @@ pub(crate) fn can_set_cookie(status: StatusCode, headers: &HeaderMap) -> bool {
 /// Whether a response is meant for everybody: it says so, or tells shared caches how long they may keep it. What is said
 /// to some of them alone counts whatever `Cache-Control` says beside (RFC 9213, section 2.2).
 pub(crate) fn is_public(headers: &HeaderMap) -> bool {
-    let is_kept = |(name, value): (&HeaderName, &HeaderValue)| {
+    let is_kept = |(name, line): (&HeaderName, &HeaderValue)| {
         is_for_shared_caches(name.as_str())
-            && !has_directive(value, &["no-store", "private", "no-cache"])
+            && !has_directive(line, &["no-store", "private", "no-cache", "off", ""])
             // `X-Accel-Expires` has a number of seconds, or `off`.
-            && !matches!(value.as_bytes().trim_ascii(), b"0" | b"off" | b"max-age=0" | b"")
+            && !directives(line).any(|(name, _)| is_zero(name))
+            && lifetime(line, &["s-maxage", "max-age"]).is_none_or(|seconds| !is_zero(seconds))
     };
-    let is_shared = says(headers, &["public"])
-        || (says(headers, &["s-maxage"])
-            && !says(headers, &["private", "no-store"])
-            && !says_line(headers, b"s-maxage=0"));
-    is_shared || headers.iter().any(is_kept)
+    let lasts = |line: &HeaderValue| lifetime(line, &["s-maxage"]).is_some_and(|seconds| !is_zero(seconds));
+    says(headers, &["public"])
+        || (headers.get_all(CACHE_CONTROL).iter().any(lasts) && !says(headers, &["private", "no-store"]))
+        || headers.iter().any(is_kept)
 }
 
 /// Makes a response that sets the cookie private. One that says `no-store` is that already, and more. Whatever is said to
@@ -57,17 +57,31 @@ fn says(headers: &HeaderMap, directives: &[&str]) -> bool {
     headers.get_all(CACHE_CONTROL).iter().any(|line| has_directive(line, directives))
 }
 
-/// Whether `Cache-Control` has this directive with this value.
-fn says_line(headers: &HeaderMap, wanted: &[u8]) -> bool {
-    let mut parts = headers.get_all(CACHE_CONTROL).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(wanted))
+fn has_directive(line: &HeaderValue, wanted: &[&str]) -> bool {
+    directives(line).any(|(name, _)| wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes())))
 }
 
-fn has_directive(line: &HeaderValue, directives: &[&str]) -> bool {
-    line.as_bytes().split(|byte| *byte == b',').any(|part| {
-        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        directives.iter().any(|directive| name.eq_ignore_ascii_case(directive.as_bytes()))
+/// The value of the first of these directives that a line has.
+fn lifetime<'a>(line: &'a HeaderValue, wanted: &[&str]) -> Option<&'a [u8]> {
+    let of = |wanted: &&str| directives(line).find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
+    wanted.iter().find_map(of).map(|(_, value)| value)
+}
+
+/// Names and values; a value is empty where there is none.
+fn directives(line: &HeaderValue) -> impl Iterator<Item = (&[u8], &[u8])> {
+    line.as_bytes().split(|byte| *byte == b',').map(|part| {
+        let at = part.iter().position(|byte| *byte == b'=').unwrap_or(part.len());
+        let value = part.get(at + 1..).unwrap_or_default().trim_ascii();
+        (
+            part[..at].trim_ascii(),
+            value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value),
+        )
     })
+}
+
+/// No seconds at all: what is kept for so long is not.
+fn is_zero(seconds: &[u8]) -> bool {
+    !seconds.is_empty() && seconds.iter().all(|digit| *digit == b'0')
 }
 
 #[cfg(test)]
@@ -92,6 +106,7 @@ mod tests {
             (&["max-age=0, s-maxage=600"], true, false),
             (&["s-maxage=0"], false, false),
             (&["private, s-maxage=600"], false, false),
+            (&["max-age=60, S-Maxage=\"0\""], false, false),
         ] {
             assert_eq!(is_public(&headers(lines)), public, "{lines:?}");
             assert_eq!(can_set_cookie(StatusCode::OK, &headers(lines)), !immutable, "{lines:?}");
@@ -109,6 +124,10 @@ mod tests {
             ("x-accel-expires", "0", false),
             ("x-accel-expires", "off", false),
             ("cdn-cache-control", "no-store", false),
+            ("cdn-cache-control", "max-age=0, must-revalidate", false),
+            ("cdn-cache-control", "max-age=0, s-maxage=600", true),
+            ("cdn-cache-control", "Max-Age=\"00\"", false),
+            ("surrogate-control", "content=\"ESI/1.0\", max-age=600", true),
             ("surrogate-control", "private", false),
             ("expires", "Thu, 01 Jan 2037 00:00:00 GMT", false),
         ] {

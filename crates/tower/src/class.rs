@@ -231,11 +231,10 @@ fn is_health_check(noted: &Noted<'_>) -> bool {
 
 /// Whether `Accept` names one of these media types.
 fn accepts(noted: &Noted<'_>, types: &[&[u8]]) -> bool {
-    let is_one = |range: &[u8]| types.iter().any(|wanted| media_type_is(range.trim_ascii(), wanted));
+    let is_one = |range: &[u8]| types.iter().any(|wanted| media_type_is(range, wanted));
     let names = |line: &HeaderValue| line.as_bytes().split(|byte| *byte == b',').any(is_one);
     // Clients send one line; only who sends more has them all looked for.
-    noted.accept.is_some_and(names)
-        || (noted.accept.is_some() && noted.headers.get_all(ACCEPT).iter().skip(1).any(names))
+    noted.accept.is_some_and(names) || noted.headers.get_all(ACCEPT).iter().skip(1).any(names)
 }
 
 fn is_asset_type(content: &[u8]) -> bool {
@@ -249,7 +248,7 @@ fn is_asset_type(content: &[u8]) -> bool {
 
 /// Whether this is a media type, whatever parameters come behind it.
 fn media_type_is(value: &[u8], wanted: &[u8]) -> bool {
-    let Some((name, rest)) = value.split_at_checked(wanted.len()) else { return false };
+    let Some((name, rest)) = value.trim_ascii_start().split_at_checked(wanted.len()) else { return false };
     // Most that are none differ in the last letter.
     name.last().map(u8::to_ascii_lowercase) == wanted.last().copied()
         && name.eq_ignore_ascii_case(wanted)
@@ -286,6 +285,7 @@ mod tests {
         assert_eq!(page(&[], 200, &[HTML]), Kind::Page, "no client has to claim anything");
         assert_eq!(page(&[DOCUMENT], 200, &[HTML]), Kind::Page);
         assert_eq!(page(&[DOCUMENT], 200, &[("content-type", "TEXT/HTML")]), Kind::Page);
+        assert_eq!(page(&[DOCUMENT], 200, &[("content-type", " text/html ; charset=utf-8")]), Kind::Page);
         assert_eq!(page(&[("sec-fetch-dest", "empty")], 200, &[HTML]), Kind::Other, "a script's");
         assert_eq!(page(&[("sec-fetch-dest", "iframe")], 200, &[HTML]), Kind::Other, "a frame's");
         assert_eq!(page(&[("sec-fetch-dest", "empty")], 500, &[HTML]), Kind::Other);

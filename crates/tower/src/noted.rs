@@ -24,8 +24,9 @@ pub(crate) struct Noted<'a> {
     pub(crate) is_prefetch: bool,
     /// Whether a script says that it replaces a part of the page by it.
     pub(crate) is_part: bool,
-    /// Whether htmx sent it, and whether it wants a whole page.
+    /// Whether htmx sent it.
     pub(crate) by_htmx: bool,
+    /// Whether htmx wants a whole page.
     pub(crate) wants_whole: bool,
 }
 
