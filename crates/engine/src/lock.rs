@@ -101,6 +101,13 @@ impl DataLock {
     }
 }
 
+impl Drop for DataLock {
+    /// Frees the lock itself: a process that is just being started has a copy of the file, whose closing it would wait for.
+    fn drop(&mut self) {
+        drop(self.file.get_mut().unlock());
+    }
+}
+
 /// Tries a few times: who only looks whether the lock is held has it for a moment.
 fn try_lock(file: &File) -> Result<(), TryLockError> {
     for _ in 0..100 {
@@ -195,6 +202,15 @@ mod tests {
         drop(lock);
         assert_eq!(holder(&data).expect("looked"), None);
         DataLock::acquire(&data, Duration::ZERO).expect("free again");
+    }
+
+    #[test]
+    fn a_copy_of_the_file_in_a_process_that_just_starts_keeps_no_lock() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let lock = DataLock::acquire(dir.path(), Duration::ZERO).expect("free");
+        let _copy = lock.file.lock().try_clone().expect("copied");
+        drop(lock);
+        DataLock::acquire(dir.path(), Duration::ZERO).expect("free again");
     }
 
     #[test]

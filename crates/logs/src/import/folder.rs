@@ -80,7 +80,14 @@ pub struct ImportFolder {
     dir: PathBuf,
     state: State,
     key: VisitorKey,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for ImportFolder {
+    /// Frees the lock itself: a process that is just being started has a copy of the file, whose closing it would wait for.
+    fn drop(&mut self) {
+        drop(self.lock.unlock());
+    }
 }
 
 impl ImportFolder {
@@ -110,7 +117,7 @@ impl ImportFolder {
                 State { importer, ..State::default() }
             }
         };
-        let folder = Self { dir, state, key, _lock: lock };
+        let folder = Self { dir, state, key, lock };
         folder.sweep()?;
         Ok(folder)
     }
@@ -291,6 +298,15 @@ mod tests {
 
     fn random() -> io::Result<[u8; 32]> {
         Ok([7; 32])
+    }
+
+    #[test]
+    fn a_copy_of_the_lock_in_a_process_that_just_starts_keeps_no_folder() {
+        let data = tempfile::tempdir().expect("a folder");
+        let folder = ImportFolder::open(data.path(), random).expect("made");
+        let _copy = folder.lock.try_clone().expect("copied");
+        drop(folder);
+        ImportFolder::open(data.path(), random).expect("free again");
     }
 
     #[test]
