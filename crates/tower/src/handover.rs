@@ -19,6 +19,7 @@ use visitlog_core::{Host, Timestamp, limits};
 
 use crate::client::AddressGroup;
 use crate::counters::Counters;
+use crate::shares::Shares;
 use crate::ticket::Ticket;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -56,7 +57,7 @@ pub(crate) struct Handovers {
 struct Inner {
     by_ticket: HashMap<Ticket, Kept>,
     /// How much from where.
-    by_address: HashMap<AddressGroup, usize>,
+    shares: Shares,
     /// Since when, oldest first; some of them are gone.
     order: VecDeque<(Timestamp, Ticket)>,
 }
@@ -82,11 +83,10 @@ impl Handovers {
         now: Timestamp,
     ) -> Result<(), Waiting> {
         let mut inner = self.inner();
-        let of_address = inner.by_address.get(&from).copied().unwrap_or_default();
-        if inner.by_ticket.len() >= limits::HANDOVERS_MAX || of_address >= limits::HANDOVERS_PER_ADDRESS_MAX {
+        let is_full = inner.by_ticket.len() >= limits::HANDOVERS_MAX;
+        if is_full || !inner.shares.take(from, limits::HANDOVERS_PER_ADDRESS_MAX) {
             return Err(waiting);
         }
-        inner.by_address.insert(from, of_address + 1);
         inner.order.push_back((now, ticket));
         inner.by_ticket.insert(ticket, Kept { host, from, waiting });
         self.count.store(inner.by_ticket.len(), Ordering::Relaxed);
@@ -126,10 +126,7 @@ impl Handovers {
 impl Inner {
     fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
         let Kept { from, waiting, .. } = self.by_ticket.remove(&ticket)?;
-        match self.by_address.get_mut(&from) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.by_address.remove(&from)),
-        }
+        self.shares.give_back(from);
         Some(waiting)
     }
 }

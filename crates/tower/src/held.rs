@@ -13,6 +13,7 @@ use visitlog_core::model::Event;
 use visitlog_core::{Host, Timestamp, limits};
 
 use crate::client::AddressGroup;
+use crate::shares::Shares;
 
 /// Who fetched which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +34,7 @@ struct Pages {
     /// When each was fetched, oldest first; some of them are gone.
     order: VecDeque<(Timestamp, Key)>,
     /// How many of them each address has fetched.
-    by_address: HashMap<AddressGroup, usize>,
+    shares: Shares,
 }
 
 #[derive(Debug)]
@@ -46,11 +47,32 @@ struct Held {
 impl Pages {
     fn remove(&mut self, key: Key) -> Option<Event> {
         let Held { from, event, .. } = self.events.remove(&key)?;
-        match self.by_address.get_mut(&from) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.by_address.remove(&from)),
-        }
+        self.shares.give_back(from);
         Some(*event)
+    }
+
+    /// Whether what was put in line is still there: it was not shown, and not fetched anew since.
+    fn has(&self, &(since, key): &(Timestamp, Key)) -> bool {
+        self.events.get(&key).is_some_and(|held| held.since == since)
+    }
+
+    /// Makes room: forgets what is too old, and the oldest where there are too many.
+    fn make_room(&mut self, now: Timestamp) {
+        while let Some(&oldest) = self.order.front()
+            && (self.events.len() >= limits::HELD_PAGES_MAX
+                || now.since(oldest.0) > limits::HELD_PAGE_AGE_MAX
+                || !self.has(&oldest))
+        {
+            self.order.pop_front();
+            if self.has(&oldest) {
+                self.remove(oldest.1);
+            }
+        }
+        if self.order.len() >= 2 * limits::HELD_PAGES_MAX {
+            let mut order = std::mem::take(&mut self.order);
+            order.retain(|place| self.has(place));
+            self.order = order;
+        }
     }
 }
 
@@ -69,17 +91,9 @@ impl HeldPages {
     /// room for some, so that it does not push out all the others'.
     pub(crate) fn keep(&self, key: Key, from: AddressGroup, event: Event, now: Timestamp) {
         let mut pages = self.pages();
-        while let Some(&(since, oldest)) = pages.order.front()
-            && (now.since(since) > limits::HELD_PAGE_AGE_MAX || pages.order.len() >= limits::HELD_PAGES_MAX)
-        {
-            pages.order.pop_front();
-            if pages.events.get(&oldest).is_some_and(|held| held.since == since) {
-                pages.remove(oldest);
-            }
-        }
         pages.remove(key);
-        if pages.by_address.get(&from).is_none_or(|count| *count < limits::HELD_PAGES_PER_ADDRESS_MAX) {
-            *pages.by_address.entry(from).or_default() += 1;
+        pages.make_room(now);
+        if pages.shares.take(from, limits::HELD_PAGES_PER_ADDRESS_MAX) {
             pages.order.push_back((now, key));
             pages.events.insert(key, Held { since: now, from, event: Box::new(event) });
         }
@@ -152,11 +166,11 @@ mod tests {
         for n in 0..=limits::HELD_PAGES_MAX {
             held.keep(key(n), from(n), event(), NOW.after(Duration::from_secs(1)));
         }
-        assert!(held.pages().order.len() <= limits::HELD_PAGES_MAX);
+        assert_eq!(held.pages().events.len(), limits::HELD_PAGES_MAX);
         assert!(!held.has(key(0), NOW) && held.has(key(2), NOW) && held.has(key(limits::HELD_PAGES_MAX), NOW));
         held.keep(key(0), from(0), event(), NOW.after(Duration::from_secs(1_000)));
         let pages = held.pages();
-        assert_eq!((pages.order.len(), pages.events.len(), pages.by_address.len()), (1, 1, 1));
+        assert_eq!((pages.order.len(), pages.events.len()), (1, 1));
     }
 
     #[test]
@@ -169,11 +183,24 @@ mod tests {
             held.keep(key(n), greedy, event(), NOW);
         }
         assert!(held.has(key(0), NOW), "the first one's");
-        assert_eq!(held.pages().by_address[&greedy], limits::HELD_PAGES_PER_ADDRESS_MAX);
+        assert_eq!(held.pages().events.len(), 1 + limits::HELD_PAGES_PER_ADDRESS_MAX);
         assert!(held.take(key(1)).is_some());
         held.keep(key(0), AddressGroup::V4([192, 0, 2, 1]), event(), NOW);
         held.keep(key(9_999), greedy, event(), NOW);
         assert!(held.has(key(9_999), NOW), "there is room again");
+    }
+
+    #[test]
+    fn one_page_fetched_again_and_again_pushes_out_nobody_elses() {
+        let (held, host) = (HeldPages::default(), Host::new("shop.example"));
+        let (first, again) = (held.key(0, &host, "/"), held.key(1, &host, "/"));
+        held.keep(first, AddressGroup::V4([192, 0, 2, 1]), event(), NOW);
+        for n in 1..=3 * limits::HELD_PAGES_MAX as u64 {
+            held.keep(again, AddressGroup::V4([192, 0, 2, 2]), event(), NOW.after(Duration::from_micros(n)));
+        }
+        assert!(held.has(first, NOW) && held.has(again, NOW));
+        let pages = held.pages();
+        assert!(pages.events.len() == 2 && pages.order.len() <= 2 * limits::HELD_PAGES_MAX);
     }
 
     #[test]

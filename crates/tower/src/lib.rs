@@ -111,6 +111,7 @@ mod seldom;
 mod service;
 pub mod settings;
 mod shared;
+mod shares;
 mod ticket;
 pub mod token;
 mod visit;
