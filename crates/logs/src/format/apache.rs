@@ -2,6 +2,7 @@
 
 use super::column::{Clock, Meaning, Unit};
 use super::layout::Field;
+use super::percent;
 use super::shape::{Piece, TemplateError};
 
 /// Whose directives they are.
@@ -16,33 +17,15 @@ pub(crate) enum Dialect {
 
 /// The pieces of a format string: text and `%...` directives.
 pub(crate) fn pieces(template: &str, dialect: Dialect) -> Result<Vec<Piece>, TemplateError> {
-    let (mut pieces, mut text, mut rest) = (Vec::new(), Vec::new(), template);
-    while let Some(at) = rest.find('%') {
-        text.extend_from_slice(&rest.as_bytes()[..at]);
-        let directive = &rest[at..];
-        if let Some(behind) = directive.strip_prefix("%%") {
-            text.push(b'%');
-            rest = behind;
-            continue;
-        }
+    percent::pieces(template, |pieces, directive| {
         let (field, len) = directive_of(directive, dialect)?;
-        if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text)));
-        }
         // `%t` writes brackets around it, `%{...}t` does not.
-        let is_bracketed = directive.starts_with("%t");
-        if is_bracketed {
-            pieces.push(Piece::Text(b"[".to_vec()));
-            text.push(b']');
-        }
-        pieces.push(Piece::Field(field));
-        rest = &directive[len..];
-    }
-    text.extend_from_slice(rest.as_bytes());
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text));
-    }
-    Ok(pieces)
+        let (open, close) = if directive.starts_with("%t") { ("[", "]") } else { ("", "") };
+        pieces.text(open);
+        pieces.field(field);
+        pieces.text(close);
+        Ok(&directive[len..])
+    })
 }
 
 /// One directive, `%` first, and its length.

@@ -2,20 +2,14 @@
 
 use super::column::{Clock, Meaning, Unit};
 use super::layout::Field;
+use super::percent;
 use super::shape::{Piece, TemplateError};
 
 /// The pieces of a format string: text and `%OPERATOR(argument):length%`.
 pub(super) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
-    let (mut pieces, mut text, mut rest) = (Vec::new(), Vec::new(), template);
-    while let Some(at) = rest.find('%') {
-        text.extend_from_slice(&rest.as_bytes()[..at]);
-        let after = &rest[at + 1..];
-        if let Some(behind) = after.strip_prefix('%') {
-            text.push(b'%');
-            rest = behind;
-            continue;
-        }
-        let cut = || TemplateError::Cut { field: rest[at..].to_owned() };
+    percent::pieces(template.trim_end_matches("\\n"), |pieces, directive| {
+        let cut = || TemplateError::Cut { field: directive.to_owned() };
+        let after = &directive[1..];
         let name_len =
             after.find(|c: char| !c.is_ascii_uppercase() && c != '_' && !c.is_ascii_digit()).ok_or_else(cut)?;
         let (name, behind) = after.split_at(name_len);
@@ -27,17 +21,9 @@ pub(super) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
         if name.is_empty() {
             return Err(TemplateError::Unknown { field: format!("%{}", after.chars().take(8).collect::<String>()) });
         }
-        if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text)));
-        }
-        pieces.push(Piece::Field(field(name, argument)));
-        rest = &behind[end + 1..];
-    }
-    text.extend_from_slice(rest.trim_end_matches("\\n").as_bytes());
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text));
-    }
-    Ok(pieces)
+        pieces.field(field(name, argument));
+        Ok(&behind[end + 1..])
+    })
 }
 
 fn field(operator: &str, argument: Option<&str>) -> Field {

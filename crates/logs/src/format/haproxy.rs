@@ -2,6 +2,7 @@
 
 use super::column::{Clock, Meaning, Unit};
 use super::layout::Field;
+use super::percent;
 use super::shape::{Piece, TemplateError};
 
 /// The string behind `log-format`, without its quotes and backslashes.
@@ -26,16 +27,9 @@ pub(super) fn of_directive(text: &str) -> String {
 
 /// The pieces of a format string: text, `%name`, `%{flags}name` and `%[expression]`.
 pub(super) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
-    let (mut pieces, mut text, mut rest) = (Vec::new(), Vec::new(), template);
-    while let Some(at) = rest.find('%') {
-        text.extend_from_slice(&rest.as_bytes()[..at]);
-        let after = &rest[at + 1..];
-        if let Some(behind) = after.strip_prefix('%') {
-            text.push(b'%');
-            rest = behind;
-            continue;
-        }
-        let cut = || TemplateError::Cut { field: rest[at..].to_owned() };
+    percent::pieces(template, |pieces, directive| {
+        let cut = || TemplateError::Cut { field: directive.to_owned() };
+        let after = &directive[1..];
         let (flags, after) = match after.strip_prefix('{') {
             Some(inner) => inner.split_once('}').ok_or_else(cut)?,
             None => ("", after),
@@ -52,34 +46,20 @@ pub(super) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
                 (field, behind)
             }
         };
-        rest = behind;
-        let Some(field) = field else { continue };
-        let is_quoted = flags.contains("+Q");
-        if is_quoted {
-            text.push(b'"');
-        }
+        let Some(field) = field else { return Ok(behind) };
+        let quote = if flags.contains("+Q") { "\"" } else { "" };
+        pieces.text(quote);
         // `%ci:%cp` is one value: an address of IPv6 has colons, too.
-        let is_port = &*field.name == "client_port" && text == b":";
-        if let Some(Piece::Field(client)) = pieces.last_mut().filter(|_| is_port)
-            && client.meaning == Meaning::Client
+        if &*field.name == "client_port"
+            && let Some(client) = pieces.goes_on(":", |last| last.meaning == Meaning::Client)
         {
             client.meaning = Meaning::ClientAndPort;
-            text.clear();
-            continue;
+            return Ok(behind);
         }
-        if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text)));
-        }
-        pieces.push(Piece::Field(field));
-        if is_quoted {
-            text.push(b'"');
-        }
-    }
-    text.extend_from_slice(rest.as_bytes());
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text));
-    }
-    Ok(pieces)
+        pieces.field(field);
+        pieces.text(quote);
+        Ok(behind)
+    })
 }
 
 /// `None` of a name that writes nothing; no answer for one that is not known.

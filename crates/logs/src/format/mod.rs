@@ -12,6 +12,7 @@ mod json;
 mod layout;
 mod named;
 mod nginx;
+mod percent;
 mod shape;
 mod squid;
 mod template;

@@ -2,6 +2,7 @@
 
 use super::column::{Clock, Meaning, Unit};
 use super::layout::Field;
+use super::percent;
 use super::shape::{Piece, TemplateError};
 
 /// The string behind `logformat NAME`.
@@ -60,18 +61,10 @@ const CODES: &[(&str, &str, Meaning)] = &[
 
 /// The pieces of a format string: text and `%` with modifiers, an argument and a code.
 pub(super) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
-    let (mut pieces, mut text, mut rest) = (Vec::new(), Vec::new(), template);
-    while let Some(at) = rest.find('%') {
-        text.extend_from_slice(&rest.as_bytes()[..at]);
-        let after = &rest[at + 1..];
-        if let Some(behind) = after.strip_prefix('%') {
-            text.push(b'%');
-            rest = behind;
-            continue;
-        }
-        let cut = || TemplateError::Cut { field: rest[at..].to_owned() };
+    percent::pieces(template, |pieces, directive| {
+        let cut = || TemplateError::Cut { field: directive.to_owned() };
         // How it is quoted, padded and cut.
-        let after = after
+        let after = directive[1..]
             .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '"' | '[' | '#' | '/' | '\'' | '-' | '.'));
         let (argument, after) = match after.strip_prefix('{') {
             Some(inner) => inner.split_once('}').map(|(argument, after)| (Some(argument), after)).ok_or_else(cut)?,
@@ -86,26 +79,16 @@ pub(super) fn pieces(template: &str) -> Result<Vec<Piece>, TemplateError> {
             Some((argument, behind)) => (Some(argument), behind),
             None => (argument, &after[code.len()..]),
         };
-        rest = behind;
         // `%ts.%03tu` is one moment.
-        if *code == "tu" && text == b"." && matches!(pieces.last(), Some(Piece::Field(field)) if &*field.name == "msec")
-        {
-            text.clear();
-            continue;
+        if *code == "tu" && pieces.goes_on(".", |last| &*last.name == "msec").is_some() {
+            return Ok(behind);
         }
-        if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text)));
-        }
-        pieces.push(Piece::Field(match argument {
+        pieces.field(match argument {
             Some(header) if code.ends_with('h') => of_header(header),
             _ => Field::new(*name, meaning.clone()),
-        }));
-    }
-    text.extend_from_slice(rest.as_bytes());
-    if !text.is_empty() {
-        pieces.push(Piece::Text(text));
-    }
-    Ok(pieces)
+        });
+        Ok(behind)
+    })
 }
 
 fn of_header(header: &str) -> Field {

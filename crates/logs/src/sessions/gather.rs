@@ -11,6 +11,7 @@ use visitlog_core::{Host, Timestamp, VisitorId};
 
 use super::error::SessionsError;
 use super::horizon::{Horizons, Times};
+use super::identity::Identify;
 use super::record::{Class, Facts, Key, Record};
 use super::runs::{Batch, Levels, Run};
 use super::settings::SessionSettings;
@@ -165,7 +166,10 @@ impl Gatherer {
         match at {
             0 if self.settings.site.is_none() => self.links.see(hit, logged),
             0 => {}
-            _ => asked.seen.see(asked.site.as_str(), hit, logged),
+            _ => {
+                let (key, site, input) = (&self.settings.key, asked.site.as_str(), &mut self.input);
+                asked.seen.see(site, hit, logged, || Identify::Address.visitor(key, site, hit, input).as_u128() as u64);
+            }
         }
         let class = match logged {
             Logged::Page => {

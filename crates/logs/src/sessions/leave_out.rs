@@ -36,8 +36,9 @@ impl LeaveOut {
     }
 
     fn has_agent(&self, agent: &str) -> bool {
-        let agent = agent.to_ascii_lowercase();
-        self.agents.iter().any(|part| agent.contains(&part.to_ascii_lowercase()))
+        self.agents.iter().map(String::as_bytes).any(|part| {
+            part.is_empty() || agent.as_bytes().windows(part.len()).any(|piece| piece.eq_ignore_ascii_case(part))
+        })
     }
 
     /// A query without the parameters that are taken away; `None` if nothing is left.

@@ -28,7 +28,7 @@ const DOUBTED_MAX: usize = 5;
 pub struct Seen {
     /// Requests that named it.
     pub(super) requests: u64,
-    /// One of its clients, and whether there are others.
+    /// One of its clients, by a hash under the importer's key; none any more where there are others.
     client: Option<u64>,
     has_clients: bool,
     /// Somebody was seen to use it.
@@ -36,8 +36,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Looks at a request.
-    pub(super) fn see(&mut self, host: &str, hit: &Hit<'_>, logged: Logged) {
+    /// Looks at a request; `client` says whose it is, by a hash that leads back to nobody: it is written down.
+    pub(super) fn see(&mut self, host: &str, hit: &Hit<'_>, logged: Logged, client: impl FnOnce() -> u64) {
         self.requests += 1;
         if self.is_used || !matches!(hit.status, 0 | 200..400) {
             return;
@@ -49,9 +49,9 @@ impl Seen {
             _ => false,
         };
         if logged == Logged::Page && !self.has_clients {
-            let client = client(hit);
+            let client = client();
             self.has_clients = self.client.is_some_and(|other| other != client);
-            self.client.get_or_insert(client);
+            self.client = Some(client).filter(|_| !self.has_clients);
         }
     }
 
@@ -60,7 +60,7 @@ impl Seen {
         self.is_used |= other.is_used;
         let differ = matches!((self.client, other.client), (Some(one), Some(another)) if one != another);
         self.has_clients |= other.has_clients || differ;
-        self.client = self.client.or(other.client);
+        self.client = self.client.or(other.client).filter(|_| !self.has_clients);
     }
 }
 
@@ -227,13 +227,6 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-fn client(hit: &Hit<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hit.client_ip.hash(&mut hasher);
-    hit.client_name.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,7 +240,7 @@ mod tests {
         let mut hosts = Hosts::default();
         for (host, hit, logged) in rows {
             let mut seen = Seen::default();
-            seen.see(host, hit, *logged);
+            seen.see(host, hit, *logged, || hash(&hit.client_ip.expect("an address").to_string()));
             hosts.add(host, &seen);
         }
         hosts
