@@ -45,20 +45,24 @@ pub(super) struct WatchFunctions(pub(super) Arc<Watch>);
 
 impl AnalyzerRule for WatchFunctions {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let watched = plan.transform_up_with_subqueries(|plan| {
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                Ok(guard(expr, &self.0)?.update_data(|expr| name.restore(expr)))
-            })
-        });
-        let plan = watched?.data;
-        plan.recompute_schema()
+        rewrite(plan, |expr| guard(expr, &self.0))?.recompute_schema()
     }
 
     fn name(&self) -> &'static str {
         "watch_functions"
     }
+}
+
+/// The plan with other expressions of the same names, those of its subqueries too.
+pub(super) fn rewrite(plan: LogicalPlan, change: impl Fn(Expr) -> Result<Transformed<Expr>>) -> Result<LogicalPlan> {
+    let changed = plan.transform_up_with_subqueries(|plan| {
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(change(expr)?.update_data(|expr| name.restore(expr)))
+        })
+    });
+    Ok(changed?.data)
 }
 
 /// The expression with its functions watched.
@@ -146,7 +150,7 @@ impl Guarded {
             if let Some(made) = self.call(part, room, parts)? {
                 let made = made.into_array(rows)?;
                 let so_far: usize = parts.iter().map(sizes::of).sum::<usize>() + sizes::of(&made);
-                if makes_text(made.data_type()) && so_far > self.watch.text_bytes_max {
+                if sizes::are_open(made.data_type()) && so_far > self.watch.text_bytes_max {
                     return Err(self.watch.too_much());
                 }
                 parts.push(made);
@@ -261,10 +265,6 @@ fn replaced(call: &ScalarFunctionArgs) -> Result<usize> {
     Ok((text.len() - found * from.len()).saturating_add(found.saturating_mul(to.len())))
 }
 
-fn makes_text(kind: &DataType) -> bool {
-    kind.is_nested() || kind.is_string() || kind.is_binary()
-}
-
 #[warn(clippy::missing_trait_methods)]
 impl ScalarUDFImpl for Guarded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -279,7 +279,7 @@ impl ScalarUDFImpl for Guarded {
                 ColumnarValue::Array(concat(&parts)?)
             }
         };
-        if makes_text(&kind) {
+        if sizes::are_open(&kind) {
             self.watch.made(sizes::of_argument(&value), freed)?;
         }
         Ok(value)

@@ -26,6 +26,11 @@ fn views(views: &[u128]) -> usize {
     views.iter().map(|view| 16 + (*view as u32) as usize).sum()
 }
 
+/// Whether a value of this type may have any size.
+pub(super) fn are_open(kind: &DataType) -> bool {
+    kind.is_nested() || kind.is_string() || kind.is_binary()
+}
+
 /// Of an argument; of one that is the same for all rows, once.
 pub(super) fn of_argument(argument: &ColumnarValue) -> usize {
     match argument {

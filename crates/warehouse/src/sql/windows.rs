@@ -11,7 +11,6 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunctionParams, WindowFunctionParams};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
@@ -22,6 +21,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
 use super::watch::Watch;
+use super::{growth, sizes};
 
 /// Watches the aggregates over windows of a statement.
 #[derive(Debug)]
@@ -29,15 +29,7 @@ pub(super) struct WatchWindows(pub(super) Arc<Watch>);
 
 impl AnalyzerRule for WatchWindows {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let watched = plan.transform_up_with_subqueries(|plan| {
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let watched = expr.transform_up(|expr| Ok(self.watched(expr)))?;
-                Ok(watched.update_data(|expr| name.restore(expr)))
-            })
-        });
-        Ok(watched?.data)
+        growth::rewrite(plan, |expr| expr.transform_up(|expr| Ok(self.watched(expr))))
     }
 
     fn name(&self) -> &'static str {
@@ -49,9 +41,9 @@ impl WatchWindows {
     fn watched(&self, expr: Expr) -> Transformed<Expr> {
         let Expr::WindowFunction(mut call) = expr else { return Transformed::no(expr) };
         match &call.fun {
-            WindowFunctionDefinition::AggregateUDF(function) if !function.inner().is::<Watched>() => {
+            WindowFunctionDefinition::AggregateUDF(function) if !function.inner().is::<WatchedAggregate>() => {
                 let (inner, watch) = (Arc::clone(function.inner()), Arc::clone(&self.0));
-                let watched = AggregateUDF::new_from_impl(Watched { inner, watch });
+                let watched = AggregateUDF::new_from_impl(WatchedAggregate { inner, watch });
                 call.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(watched));
                 Transformed::yes(Expr::WindowFunction(call))
             }
@@ -61,33 +53,33 @@ impl WatchWindows {
 }
 
 #[derive(Debug)]
-struct Watched {
+struct WatchedAggregate {
     inner: Arc<dyn AggregateUDFImpl>,
     watch: Arc<Watch>,
 }
 
-impl PartialEq for Watched {
+impl PartialEq for WatchedAggregate {
     fn eq(&self, other: &Self) -> bool {
         let other: &dyn Any = other.inner.as_ref();
         self.inner.dyn_eq(other)
     }
 }
 
-impl Eq for Watched {}
+impl Eq for WatchedAggregate {}
 
-impl Hash for Watched {
+impl Hash for WatchedAggregate {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.inner.dyn_hash(state);
     }
 }
 
-impl Watched {
+impl WatchedAggregate {
     fn over(&self, inner: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
         Box::new(WatchedAccumulator { inner, watch: Arc::clone(&self.watch) })
     }
 }
 
-impl AggregateUDFImpl for Watched {
+impl AggregateUDFImpl for WatchedAggregate {
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         self.inner.accumulator(args).map(|inner| self.over(inner))
     }
@@ -207,8 +199,7 @@ impl Accumulator for WatchedAccumulator {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         self.watch.check()?;
         let value = self.inner.evaluate()?;
-        let kind = value.data_type();
-        if kind.is_nested() || kind.is_string() || kind.is_binary() {
+        if sizes::are_open(&value.data_type()) {
             self.watch.made(value.size(), 0)?;
         }
         Ok(value)
