@@ -142,7 +142,7 @@ impl Warehouse {
             pages: Arc::clone(&settings.pages),
         };
         let runner = Runner::open(&sql)?;
-        let shown = Arc::new(storage.views(engine, lanes, runner.sql()));
+        let shown = Arc::new(storage.views(data, engine, lanes, runner.sql()));
         let pages = Arc::clone(&settings.pages);
         Ok(Self { runner, shown, pages, upkeep_every: settings.upkeep_every, keeper: None })
     }

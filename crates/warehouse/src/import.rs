@@ -17,7 +17,7 @@ use deltalake::logstore::object_store::path::Path;
 use deltalake::logstore::object_store::prefix::PrefixStore;
 use serde::{Deserialize, Serialize};
 use visitlog_core::Lsn;
-use visitlog_core::model::EndedVisit;
+use visitlog_core::model::{EndedVisit, OpenVisit};
 use visitlog_core::ports::{Clock, Entropy};
 use visitlog_enrich::Enricher;
 use visitlog_logs::import::Pending;
@@ -29,6 +29,7 @@ use crate::rows::RowBuilder;
 use crate::runs::Runs;
 use crate::store::{DurableStore, link};
 use crate::tables::{Kind, Place, Ports, Table};
+use crate::unsettled::{Folder, Writer};
 use crate::upkeep::MERGED_BYTES_MAX;
 use crate::warehouse::Warehouse;
 
@@ -60,6 +61,7 @@ pub struct Staging {
     visits: Place,
     events: Place,
     dir: PathBuf,
+    unsettled: Folder,
     enricher: Arc<Enricher>,
 }
 
@@ -72,16 +74,18 @@ pub struct Stage {
     /// What memory did not take.
     visits: Runs,
     events: Runs,
+    unsettled: Writer,
     bots: u64,
 }
 
 impl Staging {
-    /// Into a folder of the batch's own.
+    /// Into a folder of the batch's own. What it leaves unsettled goes to the folder `unsettled`, which is made if need be.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn new(
         dir: &FsPath,
+        unsettled: &FsPath,
         enricher: Arc<Enricher>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -102,7 +106,7 @@ impl Staging {
             Ok::<_, WarehouseError>(Place { kind, ports: ports.clone(), store })
         };
         let (visits, events) = (place(Kind::visits())?, place(Kind::events())?);
-        Ok(Arc::new(Self { runtime, visits, events, dir, enricher }))
+        Ok(Arc::new(Self { runtime, visits, events, dir, unsettled: Folder::new(unsettled), enricher }))
     }
 
     /// What takes the visits of one thread.
@@ -114,6 +118,7 @@ impl Staging {
             gathered: Gathered::default(),
             visits: Runs::new(self.visits.clone(), self.dir.clone()),
             events: Runs::new(self.events.clone(), self.dir.clone()),
+            unsettled: Writer::new(Arc::clone(&self.enricher)),
             bots: 0,
         }
     }
@@ -156,8 +161,9 @@ impl Stage {
         if !self.visits.is_empty() {
             self.spill()?;
         }
-        let Self { staging, gathered, visits, events, bots, rows, .. } = self;
+        let Self { staging, gathered, visits, events, unsettled, bots, rows, .. } = self;
         drop(rows);
+        unsettled.finish(&staging.unsettled)?;
         let (visits_in, events_in, mut staged) = (&staging.visits, &staging.events, Staged::default());
         staging.runtime.block_on(async {
             if visits.is_empty() {
@@ -181,6 +187,14 @@ impl Visits for Stage {
             }
         }
         Ok(())
+    }
+
+    fn unsettled(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
+        Ok(self.unsettled.ended(&self.staging.unsettled, &visit)?)
+    }
+
+    fn open(&mut self, visit: OpenVisit) -> Result<(), OutputError> {
+        Ok(self.unsettled.open(&self.staging.unsettled, &visit)?)
     }
 }
 

@@ -20,6 +20,7 @@ mod stats;
 pub mod store;
 mod tables;
 mod theirs;
+mod unsettled;
 mod upkeep;
 pub mod views;
 mod warehouse;

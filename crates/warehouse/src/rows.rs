@@ -99,12 +99,13 @@ impl RowBuilder {
 
     /// Adds a visit that ended.
     pub fn push_ended(&mut self, visit: &EndedVisit) {
-        self.push(&visit.view());
+        let view = visit.view();
+        self.push(&view, view.end.map_or(view.start.at, |end| end.ended_at));
     }
 
     /// Adds a visit that goes on: what only its end will tell is `NULL`.
     pub fn push_open(&mut self, visit: &OpenVisit) {
-        self.push(&visit.view());
+        self.push(&visit.view(), visit.last_seen);
     }
 
     /// The rows pushed since the last call.
@@ -115,14 +116,14 @@ impl RowBuilder {
         Ok(Batches { visits: self.visits.finish()?, events: self.events.finish()? })
     }
 
-    fn push(&mut self, visit: &VisitView<'_>) {
+    fn push(&mut self, visit: &VisitView<'_>, last_seen: Timestamp) {
         let facts = self.enricher.visit(&raw(visit));
         self.bots += u64::from(facts.bot.is_some());
         self.last_reason = facts.bot_reason.clone();
         self.scratch.fill(visit);
         let mut row = self.visits.row();
         who(&mut row, visit, &self.scratch);
-        what(&mut row, visit);
+        what(&mut row, visit, last_seen);
         whence(&mut row, visit, &facts, &self.scratch);
         let values = (!visit.values.is_empty()).then(|| std::str::from_utf8(&self.scratch.values).unwrap_or("{}"));
         row.text("session_values", values)
@@ -221,12 +222,12 @@ fn who(row: &mut Row<'_>, visit: &VisitView<'_>, scratch: &Scratch) {
 }
 
 /// `started_at` to `exit_path`.
-fn what(row: &mut Row<'_>, visit: &VisitView<'_>) {
+fn what(row: &mut Row<'_>, visit: &VisitView<'_>, last_seen: Timestamp) {
     row.time("started_at", visit.start.at.micros())
         .time("ended_at", visit.end.map(|end| end.ended_at.micros()))
         .time("closed_at", visit.end.map(|end| end.closed_at.micros()))
         .text("end_reason", visit.end.map(|end| end.reason.as_str()))
-        .long("duration_ms", visit.duration_ms().map(|duration| i64::try_from(duration).unwrap_or(i64::MAX)))
+        .long("duration_ms", i64::try_from(last_seen.since(visit.start.at).as_millis()).unwrap_or(i64::MAX))
         .int("page_views", count(visit.page_views()))
         .int("actions", count(visit.actions()))
         .int("errors", count(visit.errors()))

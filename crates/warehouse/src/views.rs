@@ -10,6 +10,8 @@ mod made;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,6 +34,7 @@ pub use self::losses::{LOSSES_MAX, Losses};
 pub use crate::live::scan::Table;
 use crate::live::{Live, Scope, Snapshot, scan};
 use crate::schema;
+use crate::unsettled::{self, Files};
 
 /// The tables of SQL.
 pub(crate) const NAMES: [&str; 6] = [schema::VISITS, schema::EVENTS, "online", "users", "sites", "losses"];
@@ -43,11 +46,11 @@ const TRIES: usize = 8;
 /// The tables that ended visits go to.
 #[async_trait]
 pub trait Tables: Send + Sync + std::fmt::Debug {
-    /// Both tables as of now; `None` for one that is not there.
+    /// Both tables as of now; `None` for one that is not there. `importer` is whose batches are asked for.
     ///
     /// # Errors
     /// When they can't be read.
-    async fn snapshot(&self) -> Result<Stored>;
+    async fn snapshot(&self, importer: Option<u128>) -> Result<Stored>;
 }
 
 /// Both tables at a moment.
@@ -66,6 +69,8 @@ pub struct StoredTable {
     pub provider: Arc<dyn TableProvider>,
     /// It has all visits that ended up to here.
     pub cursor: Lsn,
+    /// And all of the importer's batches up to here.
+    pub imported: u64,
 }
 
 /// Where the tables of SQL come from.
@@ -77,6 +82,8 @@ pub struct Views {
     pub tables: Option<Arc<dyn Tables>>,
     /// What was lost.
     pub losses: Arc<Losses>,
+    /// The data folder, for visits of its importer that are not settled yet.
+    pub data: Option<PathBuf>,
 }
 
 /// One consistent view of everything, for one statement.
@@ -95,20 +102,23 @@ impl Views {
     /// # Errors
     /// When what is going on, or a table, can't be read.
     pub async fn statement(&self) -> Result<Statement> {
-        let (snapshot, stored) = self.of_one_moment().await?;
+        let (snapshot, stored, logs) = self.of_one_moment().await?;
         if let (Some(live), Some(visits), Some(events)) = (&self.live, &stored.visits, &stored.events) {
             live.flushed(visits.cursor.min(events.cursor));
         }
         let all = snapshot.clone().map(|snapshot| (snapshot, Scope::default()));
-        let open = View::new(Table::Visits, None, all);
-        let visits = View::new(Table::Visits, stored.visits.clone(), beside(&snapshot, &stored.visits).await?);
-        let events = View::new(Table::Events, stored.events.clone(), beside(&snapshot, &stored.events).await?);
+        let of_logs = |table, stored: &Option<StoredTable>| logs.beside(table, imported(stored)).unwrap_or_default();
+        let open = View::new(Table::Visits, None, all, of_logs(Table::Visits, &stored.visits));
+        let visits = beside(&snapshot, &stored.visits).await?;
+        let visits = View::new(Table::Visits, stored.visits.clone(), visits, of_logs(Table::Visits, &stored.visits));
+        let events = beside(&snapshot, &stored.events).await?;
+        let events = View::new(Table::Events, stored.events.clone(), events, of_logs(Table::Events, &stored.events));
         let losses = Arc::clone(&self.losses);
         Ok(Statement { visits: Arc::new(visits), events: Arc::new(events), open: Arc::new(open), losses })
     }
 
     /// What is going on, and both tables, so that each visit is the same in all of them.
-    async fn of_one_moment(&self) -> Result<(Option<Arc<Snapshot>>, Stored)> {
+    async fn of_one_moment(&self) -> Result<(Option<Arc<Snapshot>>, Stored, Files)> {
         for _ in 0..TRIES {
             let snapshot = match &self.live {
                 Some(live) => {
@@ -117,19 +127,42 @@ impl Views {
                 }
                 None => None,
             };
-            // Not before the snapshot: a flush in between would be missed by both.
+            let logs = match &self.data {
+                Some(data) => {
+                    let data = data.clone();
+                    blocking(move || Files::open(&data)).await??
+                }
+                None => Files::default(),
+            };
+            // Not before these: what goes to the tables in between would be missed by both.
             let stored = match &self.tables {
-                Some(tables) => tables.snapshot().await?,
+                Some(tables) => tables.snapshot(logs.importer()).await?,
                 None => Stored::default(),
             };
-            if snapshot.as_ref().is_none_or(|snapshot| stored.goes_with(snapshot)) {
-                return Ok((snapshot, stored));
+            let goes = snapshot.as_ref().is_none_or(|snapshot| stored.goes_with(snapshot));
+            if goes && self.go_with(&logs, &stored)? {
+                return Ok((snapshot, stored, logs));
             }
         }
         Err(DataFusionError::Execution(format!(
             "visits went to the tables {TRIES} times while a statement looked at them; ask again"
         )))
     }
+}
+
+impl Views {
+    /// Whether what logs tell goes with both tables, or never will: the importer was killed before it wrote it anew.
+    fn go_with(&self, logs: &Files, stored: &Stored) -> Result<bool> {
+        let Some(data) = self.data.as_ref().filter(|_| logs.importer().is_some()) else { return Ok(true) };
+        let visits = logs.beside(Table::Visits, imported(&stored.visits));
+        let events = logs.beside(Table::Events, imported(&stored.events));
+        Ok((visits.is_some() && events.is_some()) || !logs.are_outdated(data)?)
+    }
+}
+
+/// The importer's last batch that a table has.
+fn imported(table: &Option<StoredTable>) -> u64 {
+    table.as_ref().map_or(0, |table| table.imported)
 }
 
 impl Stored {
@@ -199,17 +232,19 @@ struct View {
     schema: SchemaRef,
     stored: Option<Arc<dyn TableProvider>>,
     live: Beside,
+    /// Visits of logs that are not settled.
+    logs: Vec<Arc<File>>,
 }
 
 impl View {
-    fn new(table: Table, stored: Option<StoredTable>, live: Beside) -> Self {
+    fn new(table: Table, stored: Option<StoredTable>, live: Beside, logs: Vec<Arc<File>>) -> Self {
         let stored = stored.map(|stored| stored.provider);
         let schema = match &stored {
             // Delta says of no column that it has no NULL.
             Some(_) => Arc::new(Schema::new(table.schema().fields().iter().map(nullable).collect::<Vec<_>>())),
             None => table.schema(),
         };
-        Self { table, schema, stored, live }
+        Self { table, schema, stored, live, logs }
     }
 
     /// The table's rows in the projected columns, with names, types and order as they are promised.
@@ -299,6 +334,9 @@ impl TableProvider for View {
             let partitions = session.config().target_partitions();
             let plan = scan::plan(snapshot, self.table, scope, Some(&columns), filters, partitions, limit)?;
             parts.push(plan);
+        }
+        if !self.logs.is_empty() {
+            parts.push(unsettled::plan(&self.logs, self.table, &columns, limit)?);
         }
         if parts.is_empty() {
             return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(&columns)?))));

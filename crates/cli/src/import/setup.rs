@@ -82,7 +82,7 @@ impl Setup {
 
     /// Where the settled visits of the next batch are written.
     pub(super) fn staging(&self) -> anyhow::Result<Arc<Staging>> {
-        Ok(staging(&self.folder.next_stage()?, &self.enricher)?)
+        Ok(staging(&self.folder.next_stage()?, &self.folder.next_unsettled()?, &self.enricher)?)
     }
 }
 

@@ -107,7 +107,13 @@ impl ImportFolder {
         let staged = staged(visits).map_err(BatchError::Output)?;
         let sites = self.sites(&finished.horizons, ending);
         let guess = done.sites.guess().map(|(site, _)| site.to_owned());
+        let stored = self.state().last_staged;
         self.commit(State { staged, carried, sites, guess, register, ..State::default() })?;
+        self.show_unsettled(stored);
+        if self.state().staged.is_none() {
+            // Nobody will store it.
+            self.drop_stage()?;
+        }
         Ok(done)
     }
 

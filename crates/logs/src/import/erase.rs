@@ -27,7 +27,7 @@ impl ImportFolder {
 
     /// Removes somebody's waiting requests; how many there were. Those of a visitor wait for one another, since nobody
     /// knows yet where a visit of theirs ends: they go together. The settled visits of the last batch, which the folder
-    /// may hold too, have to be stored before.
+    /// may hold too, have to be stored before. All unsettled visits are seen again after the next batch only.
     ///
     /// # Errors
     /// When they can't be read or written; then the folder has to be opened again.
@@ -62,6 +62,7 @@ impl ImportFolder {
             }
         }
         if erased > 0 {
+            self.forget_unsettled()?;
             let State { sites, guess, register, .. } = self.state().clone();
             self.commit(State { carried, sites, guess, register, ..State::default() })?;
         }

@@ -8,7 +8,7 @@ use super::state::{State, replace};
 use crate::sessions::{Run, SessionsError, VisitorKey};
 
 /// The folder's name in the data folder.
-const FOLDER: &str = "import";
+pub(super) const FOLDER: &str = "import";
 const LOCK_FILE: &str = "lock";
 const KEY_FILE: &str = "key";
 const STATE_FILE: &str = "state";
@@ -56,7 +56,7 @@ pub enum ImportError {
 }
 
 impl ImportError {
-    fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
+    pub(super) fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
         move |source| Self::Io { doing, path: path.to_owned(), source }
     }
 }
@@ -205,7 +205,9 @@ impl ImportFolder {
     /// # Errors
     /// When the disk refuses: the batch may be committed or not, and the folder has to be opened again.
     pub(super) fn commit(&mut self, next: State) -> Result<(), ImportError> {
-        let next = State { importer: self.state.importer, batch: self.state.batch + 1, ..next };
+        let batch = self.state.batch + 1;
+        let last_staged = if next.staged.is_some() { batch } else { self.state.last_staged };
+        let next = State { importer: self.state.importer, batch, last_staged, ..next };
         let path = self.dir.join(STATE_FILE);
         let bytes = next.to_bytes().map_err(ImportError::io("write", &path))?;
         replace(&path, &bytes).map_err(ImportError::io("write", &path))?;
@@ -222,11 +224,18 @@ impl ImportFolder {
     /// # Errors
     /// When it can't be removed; that is tried again when the folder is opened next.
     pub fn stored(&self) -> Result<(), ImportError> {
+        self.drop_unsettled(|one| one.goes_with(self.state.batch));
+        self.drop_stage()
+    }
+
+    /// Removes the folder for the last batch's settled visits.
+    pub(super) fn drop_stage(&self) -> Result<(), ImportError> {
         remove_dir(&stage(&self.dir, self.state.batch))
     }
 
     /// Removes what batches have left that never were.
     fn sweep(&self) -> Result<(), ImportError> {
+        self.sweep_unsettled()?;
         let entries = fs::read_dir(&self.dir).map_err(ImportError::io("read", &self.dir))?;
         for entry in entries {
             let path = entry.map_err(ImportError::io("read", &self.dir))?.path();
@@ -251,14 +260,14 @@ fn pending(dir: &Path, state: &State) -> Option<Pending> {
 }
 
 /// Makes a folder that only its own user can look into: requests are personal data.
-fn create_private_dir(path: &Path) -> io::Result<()> {
+pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
 }
 
-fn remove_dir(path: &Path) -> Result<(), ImportError> {
+pub(super) fn remove_dir(path: &Path) -> Result<(), ImportError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ImportError::io("remove", path)(error)),
         _ => Ok(()),

@@ -9,6 +9,7 @@
 //! | `state` | the [`State`] |
 //! | `carry-N-W` | a `Run`: requests whose visits are not settled, by worker |
 //! | `stage-N/` | the settled visits of batch N, as whoever stores them wants them |
+//! | `open-I-S-N/` | the visits that batch N left unsettled, for readers: see [`Unsettled`] |
 //!
 //! A batch is done in this order: what has to wait and what is settled is written and synced; then the state that names
 //! them replaces the one before, in one step (`ImportFolder::commit`); then the settled visits are stored, by somebody
@@ -25,6 +26,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unsettled;
 
 pub use self::batch::{BatchDone, BatchError};
 pub use self::folder::{ImportError, ImportFolder, Pending};
@@ -32,3 +34,4 @@ pub use self::follow::Follow;
 pub use self::read::{FileDone, ReadError, ReadSettings, Reading, Watch};
 pub use self::register::{Known, Mark, Marker, Register, Source, WINDOW_BYTES};
 pub use self::state::{Site, State};
+pub use self::unsettled::{Unsettled, create_unsettled};

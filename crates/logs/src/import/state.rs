@@ -27,6 +27,9 @@ pub struct State {
     pub batch: u64,
     /// The settled visits of that batch, as whoever stores them left word; none where nothing was settled.
     pub staged: Option<serde_json::Value>,
+    /// The number of the last batch that had settled visits; 0 where none had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_staged: u64,
     /// The files of the requests that have to wait.
     pub carried: Vec<String>,
     /// What is known of sites.
@@ -50,6 +53,10 @@ pub struct Site {
     /// What speaks for it being a site, if requests name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Seen>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl State {
@@ -116,6 +123,7 @@ mod tests {
             importer: u128::MAX,
             batch: 7,
             staged: Some(serde_json::json!({ "visits": [1, 2] })),
+            last_staged: 7,
             carried: vec!["carry-7-0".into()],
             sites: vec![Site { name: "a".into(), newest_us: vec![-1, 2], settled_us: i64::MIN, seen: None }],
             guess: Some("a.example".into()),

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use visitlog_core::model::EndedVisit;
+use visitlog_core::model::{EndedVisit, Event, OpenVisit};
 
-use super::{Follow, ImportFolder, ReadSettings, Reading, Watch};
+use super::{Follow, ImportFolder, ReadSettings, Reading, Unsettled, Watch, create_unsettled};
 use crate::input::Input;
 use crate::parse::Hints;
 use crate::sessions::{Ending, OutputError, SessionSettings, Visits};
@@ -19,14 +19,27 @@ struct Unwatched;
 
 impl Watch for Unwatched {}
 
-/// Takes the paths of page views.
+/// Takes the paths of page views: of settled visits, and of others.
 #[derive(Default)]
-struct Pages(Vec<String>);
+struct Pages(Vec<String>, Vec<String>);
+
+fn paths(events: &[Event]) -> impl Iterator<Item = String> {
+    events.iter().filter_map(|event| Some(event.request.as_ref()?.path.to_string()))
+}
 
 impl Visits for Pages {
     fn ended(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
-        let paths = visit.events.iter().filter_map(|event| Some(event.request.as_ref()?.path.to_string()));
-        self.0.extend(paths);
+        self.0.extend(paths(&visit.events));
+        Ok(())
+    }
+
+    fn unsettled(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
+        self.1.extend(paths(&visit.events));
+        Ok(())
+    }
+
+    fn open(&mut self, visit: OpenVisit) -> Result<(), OutputError> {
+        self.1.extend(paths(&visit.events));
         Ok(())
     }
 }
@@ -71,12 +84,30 @@ fn begin(folder: &ImportFolder) -> Reading {
 fn commit(folder: &mut ImportFolder, reading: Reading, ending: Ending) {
     let settings = sessions(folder);
     let horizons = folder.horizons();
+    let unsettled = folder.next_unsettled().expect("a place");
     let staged = |pages: Vec<Pages>| {
-        let pages: Vec<String> = pages.into_iter().flat_map(|pages| pages.0).collect();
+        let (pages, open): (Vec<_>, Vec<_>) = pages.into_iter().map(|pages| (pages.0, pages.1)).unzip();
+        let (pages, open) = (pages.concat(), open.concat());
+        if !open.is_empty() {
+            create_unsettled(&unsettled)?;
+            fs::write(unsettled.join("pages"), open.join("\n"))?;
+        }
         Ok(if pages.is_empty() { None } else { Some(serde_json::to_value(pages)?) })
     };
     let outputs = vec![Pages::default(), Pages::default()];
     folder.make(reading, &settings, horizons, ending, outputs, staged).expect("a batch");
+}
+
+/// Each page up to here is seen once, in what is stored and in what goes with that.
+fn check_seen(data: &Path, tables: &Tables, pages: u32) {
+    let mut seen = tables.pages.clone();
+    let found = Unsettled::of(data).expect("a folder");
+    if let Some(found) = found.iter().find(|found| found.goes_with(tables.batch)) {
+        let open = fs::read_to_string(found.dir.join("pages")).expect("it has a name when it is whole");
+        open.lines().for_each(|page| *seen.entry(page.to_owned()).or_default() += 1);
+    }
+    let wrong: Vec<_> = (0..pages).filter(|n| seen.get(&format!("/p{n}")) != Some(&1)).collect();
+    assert!(wrong.is_empty() && seen.len() == pages as usize, "{wrong:?} of {pages}, {seen:?} {found:?}");
 }
 
 const SOON: Ending = Ending::Open { lateness: Duration::from_secs(30), now: None };
@@ -279,6 +310,42 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
         wrong.iter().map(|page| tables.pages.get(*page)).collect::<Vec<_>>()
     );
     Ok(())
+}
+
+/// Whoever looks while a batch is on its way to the tables sees what was before, and then what is.
+#[test]
+fn what_is_not_settled_is_seen_once_whether_the_batch_is_stored_or_not() {
+    let (data, logs) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (mut folder, mut log, mut tables) = (open(data.path()), Log::new(logs.path()), Tables::default());
+    let mut follow = Follow::new(&log.path());
+    let mut seen = 0;
+    for round in 0..60 {
+        // Clients come and go.
+        let of = |n: u32, line: String| line.replacen("192.0.2.", &format!("198.51.{}.", n / 10), 1);
+        let lines: String = (0..round % 5).map(|_| of(log.pages, log.line())).collect();
+        log.file.write_all(lines.as_bytes()).expect("written");
+        let mut reading = begin(&folder);
+        follow.look(&mut reading, &Unwatched).expect("a log");
+        commit(&mut folder, reading, SOON);
+        if folder.pending().is_some() {
+            check_seen(data.path(), &tables, seen);
+        }
+        if round % 7 == 3 {
+            // A crash, and somebody goes on.
+            drop(folder);
+            folder = open(data.path());
+            follow = Follow::new(&log.path());
+        }
+        tables.store(&folder);
+        seen = log.pages;
+        check_seen(data.path(), &tables, seen);
+        folder.stored().expect("removed");
+        check_seen(data.path(), &tables, seen);
+        let names = fs::read_dir(folder.dir()).expect("a folder").map(|entry| entry.expect("one").file_name());
+        let left: Vec<_> = names.filter(|name| !name.to_string_lossy().starts_with("carry-")).collect();
+        assert!(left.len() <= 4, "key, lock, state, and one more: {left:?}");
+    }
+    assert!(tables.pages.len() > 20 && tables.pages.len() < log.pages as usize);
 }
 
 proptest! {

@@ -54,6 +54,16 @@ pub struct Made {
     pub ended: u64,
     /// Visits that wait for more requests, or for time to pass.
     pub open: u64,
+    /// The first moment that a site's rows have to pass for one of these to be settled, where no more requests come.
+    pub due: Option<Timestamp>,
+}
+
+impl Made {
+    /// A visit more that waits.
+    fn wait_until(&mut self, due: Timestamp) {
+        self.open += 1;
+        self.due = Some(self.due.map_or(due, |known| known.min(due)));
+    }
 }
 
 /// Folds visitors' requests into visits.
@@ -199,7 +209,8 @@ impl<'a, V: Visits> Fold<'a, V> {
                 self.counts.ended += 1;
                 self.visits.ended(visit).map_err(SessionsError::Output)?;
             } else {
-                self.counts.open += 1;
+                self.counts.wait_until(closed);
+                self.visits.unsettled(visit).map_err(SessionsError::Output)?;
             }
         }
         if is_settled {
@@ -283,7 +294,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             self.pass_time(deadline.after(JUST_AFTER))?;
         } else if let (Some(session), Some(building)) = (self.session.take(), self.made.open.take()) {
             // It is made again with what comes: here it just goes.
-            self.counts.open += 1;
+            self.counts.wait_until(deadline);
             let user = session.data.as_ref().and_then(|data| data.user.clone());
             self.visits.open(building.open(user)).map_err(SessionsError::Output)?;
         }

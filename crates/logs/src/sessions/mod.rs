@@ -66,6 +66,15 @@ pub trait Visits: Send {
     /// When it can't be taken: nothing more is made then.
     fn ended(&mut self, visit: EndedVisit) -> Result<(), OutputError>;
 
+    /// A visit that ended, but rows that may still come could change it. It will be told again.
+    ///
+    /// # Errors
+    /// As for [`Visits::ended`].
+    fn unsettled(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
+        let _ = visit;
+        Ok(())
+    }
+
     /// A visit that goes on, as it is so far. It will be told again.
     ///
     /// # Errors
@@ -147,6 +156,7 @@ impl<V> Finished<V> {
             visitors: sum.visitors + done.made.visitors,
             ended: sum.ended + done.made.ended,
             open: sum.open + done.made.open,
+            due: [sum.due, done.made.due].into_iter().flatten().min(),
         })
     }
 }

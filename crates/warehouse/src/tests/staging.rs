@@ -19,7 +19,8 @@ fn stored(visits: u64, budget: Budget) -> [u64; 2] {
     let lab = Lab::on(Arc::new(DurableStore::new()), tables.to_str().expect("a text"));
     let warehouse = lab.start().warehouse;
     let enricher = Arc::new(Enricher::empty());
-    let staging = Staging::new(&batch, enricher, lab.clock, Arc::new(SimEntropy::new(5))).expect("a staging");
+    let staging = Staging::new(&batch, &batch.join("unsettled"), enricher, lab.clock, Arc::new(SimEntropy::new(5)))
+        .expect("a staging");
     let mut stages = [staging.stage(), staging.stage()];
     stages.iter_mut().for_each(|stage| stage.budget = budget);
     // 7 and the number of visits have no common divisor.

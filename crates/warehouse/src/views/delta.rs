@@ -41,7 +41,7 @@ impl DeltaTables {
         Self::new(visits.delta, events.delta, application(journal), session)
     }
 
-    async fn table(&self, table: &Mutex<DeltaTable>) -> Result<Option<StoredTable>> {
+    async fn table(&self, table: &Mutex<DeltaTable>, importer: Option<u128>) -> Result<Option<StoredTable>> {
         let mut table = table.lock().await;
         let external = |error: DeltaTableError| DataFusionError::External(Box::new(error));
         let cursor = match self.newest(&mut table).await {
@@ -57,22 +57,31 @@ impl DeltaTables {
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
             Err(error) => return Err(external(error)),
         };
+        let imported = match importer {
+            Some(importer) => cursor_of(&table, &application(importer)).await.map_err(external)?.0,
+            None => 0,
+        };
         let provider = table.table_provider().with_session(Arc::clone(&self.session)).await?;
-        Ok(Some(StoredTable { provider, cursor }))
+        Ok(Some(StoredTable { provider, cursor, imported }))
     }
 
     /// Reads what was committed since; gives the cursor.
     async fn newest(&self, table: &mut DeltaTable) -> Result<Lsn, DeltaTableError> {
         table.update_state().await?;
-        let log = table.log_store();
-        let version = table.snapshot()?.transaction_version(log.as_ref(), &self.app_id).await?;
-        Ok(version.and_then(|version| u64::try_from(version).ok()).map_or(Lsn::NONE, Lsn))
+        cursor_of(table, &self.app_id).await
     }
+}
+
+/// How far a table has what is written to it under a transaction id.
+async fn cursor_of(table: &DeltaTable, app_id: &str) -> Result<Lsn, DeltaTableError> {
+    let version = table.snapshot()?.transaction_version(table.log_store().as_ref(), app_id).await?;
+    Ok(version.and_then(|version| u64::try_from(version).ok()).map_or(Lsn::NONE, Lsn))
 }
 
 #[async_trait]
 impl Tables for DeltaTables {
-    async fn snapshot(&self) -> Result<Stored> {
-        Ok(Stored { visits: self.table(&self.visits).await?, events: self.table(&self.events).await? })
+    async fn snapshot(&self, importer: Option<u128>) -> Result<Stored> {
+        let visits = self.table(&self.visits, importer).await?;
+        Ok(Stored { visits, events: self.table(&self.events, importer).await? })
     }
 }

@@ -18,7 +18,7 @@ use visitlog_core::{Lsn, Timestamp};
 use visitlog_enrich::Enricher;
 use visitlog_testkit::{Dice, SimClock, SimEntropy};
 
-use super::{DeltaTables, Losses, Stored, StoredTable, Table, Tables, Views};
+use super::{DeltaTables, Stored, StoredTable, Table, Tables, Views};
 use crate::live::fake::FakeStore;
 use crate::live::tests::{Crowd, live, some_end, sorted};
 use crate::live::{LIVE_BYTES_MAX, Live};
@@ -72,7 +72,7 @@ impl FakeTables {
 
 #[async_trait]
 impl Tables for FakeTables {
-    async fn snapshot(&self) -> Result<Stored> {
+    async fn snapshot(&self, _: Option<u128>) -> Result<Stored> {
         if let Some(before) = &*self.before.lock() {
             before(self);
         }
@@ -82,7 +82,7 @@ impl Tables for FakeTables {
                 return Ok(None);
             }
             let provider = Arc::new(MemTable::try_new(table.schema(), vec![batches])?);
-            Ok::<_, DataFusionError>(Some(StoredTable { provider, cursor }))
+            Ok::<_, DataFusionError>(Some(StoredTable { provider, cursor, imported: 0 }))
         };
         let visits = table(Table::Visits, &self.visits)?;
         if let Some(between) = &*self.between.lock() {
@@ -101,7 +101,7 @@ struct Bed {
 
 fn bed(store: &Arc<FakeStore>, bytes_max: usize) -> Bed {
     let (live, tables) = (Arc::new(live(store, bytes_max)), Arc::new(FakeTables::default()));
-    let views = Views { live: Some(live.clone()), tables: Some(tables.clone()), losses: Arc::new(Losses::default()) };
+    let views = Views { live: Some(live.clone()), tables: Some(tables.clone()), ..Views::default() };
     Bed { store: store.clone(), tables, live, views }
 }
 
@@ -292,7 +292,7 @@ fn with_delta_tables_a_flush_changes_no_row() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     let tables = DeltaTables::of(&warehouse, JOURNAL, Arc::new(SessionContext::new().state()));
     let live = Arc::new(live(&crowd.store, LIVE_BYTES_MAX));
-    let views = Views { live: Some(live.clone()), tables: Some(Arc::new(tables)), losses: Arc::new(Losses::default()) };
+    let views = Views { live: Some(live.clone()), tables: Some(Arc::new(tables)), ..Views::default() };
     crowd.store.site_is_known("shop.example");
     for round in 0..8 {
         (0..150).for_each(|_| crowd.step());

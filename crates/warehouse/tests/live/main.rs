@@ -63,14 +63,14 @@ impl VisitSink for ShelfSink {
 
 #[async_trait]
 impl Tables for Shelf {
-    async fn snapshot(&self) -> Result<Stored> {
+    async fn snapshot(&self, _: Option<u128>) -> Result<Stored> {
         let (visits, cursor) = self.get();
         let mut builder = RowBuilder::new(Arc::new(Enricher::empty()), None);
         visits.iter().for_each(|visit| builder.push_ended(visit));
         let batches = builder.finish()?;
         let table = |schema, batch| {
             let provider = Arc::new(MemTable::try_new(schema, vec![vec![batch]])?);
-            Ok::<_, DataFusionError>(Some(StoredTable { provider, cursor }))
+            Ok::<_, DataFusionError>(Some(StoredTable { provider, cursor, imported: 0 }))
         };
         Ok(Stored {
             visits: table(schema::visits(), batches.visits)?,
