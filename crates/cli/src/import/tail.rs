@@ -46,6 +46,8 @@ struct Tail<'a> {
     /// The newest time of each site's rows, and since when that is so.
     sites: HashMap<String, (i64, Instant)>,
     last_search: Option<Instant>,
+    /// When the first of the sessions that are open may have to end.
+    due: Option<Timestamp>,
     last_commit: Instant,
     commit_took: Duration,
 }
@@ -85,6 +87,7 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         is_stored: true,
         sites: HashMap::new(),
         last_search: None,
+        due: None,
         last_commit: now,
         commit_took: Duration::ZERO,
     };
@@ -161,9 +164,9 @@ impl Tail<'_> {
         if self.lines > 0 { since >= every } else { since >= every.max(QUIET_COMMIT_EVERY) && self.waits() }
     }
 
-    /// Whether there are sessions that time could end.
+    /// Whether there are sessions that time could end: no site's rows have come further than the clock.
     fn waits(&self) -> bool {
-        !self.setup.folder.state().carried.is_empty()
+        self.due.is_some_and(|due| due.after(self.args.lateness) < now())
     }
 
     /// Puts what was read on stable storage, with the visits that ended, and how far each file was read.
@@ -186,6 +189,7 @@ impl Tail<'_> {
             .folder
             .make(reading, &sessions, horizons, ending, vec![staging.stage()], |stages| Ok(Stage::finish(stages)?.0))?;
         self.visits += made.made.ended;
+        self.due = made.made.due;
         (self.is_stored, self.has_begun) = (false, true);
         self.store(is_last)?;
         self.lines = 0;

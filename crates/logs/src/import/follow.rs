@@ -263,9 +263,13 @@ impl Follow {
         };
         for entry in entries {
             let path = self.path.with_file_name(entry?.file_name());
+            // Asked first: there may be thousands of others.
+            if !self.is_beside(&path) {
+                continue;
+            }
             let Ok(meta) = path.metadata() else { continue };
             let is_open = |followed: &Followed| followed.is_file(meta.dev(), meta.ino());
-            if meta.is_file() && self.is_beside(&path) && !self.older.iter().any(is_open) {
+            if meta.is_file() && !self.older.iter().any(is_open) {
                 let modified = (meta.mtime(), meta.mtime_nsec());
                 found.push((path, Stamp { inode: meta.ino(), size: meta.len(), modified }));
             }
