@@ -78,7 +78,7 @@ describe("a shop behind the proxy", () => {
   });
 
   test("the metrics count the starts and the ends", async () => {
-    const text = await (await fetch(`${run.site.admin}/metrics`)).text();
+    const text = await (await programs.askedAdmin(run.site.admin, run.data, "/metrics")).text();
     assert.match(text, /logged_out[^\n]* 1\n/);
     assert.match(text, /expired[^\n]* 2\n/);
   });

@@ -46,7 +46,7 @@ describe("SQL over a shop behind the proxy", () => {
       site = await programs.shopBehindProxy(data, IDLE_SECONDS, ["--flush-after", "100ms"]);
       await programs.eventually("a flush of both tables", FLUSHED_LIMIT_MS, async () => {
         const files = await Promise.all(["visits", "events"].map((table) => records.tableFiles(data, table)));
-        const said = await (await fetch(`${site.admin}/metrics`)).text();
+        const said = await (await programs.askedAdmin(site.admin, data, "/metrics")).text();
         return files.every((names) => names.length > 0) && /sink_backlog_visits\{sink="warehouse"\} 0\n/.test(said);
       });
       seen.flushed = await everything(data);

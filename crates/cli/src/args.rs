@@ -1,5 +1,6 @@
 //! The command line.
 
+mod admin;
 mod clients;
 #[cfg(feature = "warehouse")]
 mod import;
@@ -19,6 +20,7 @@ use ipnet::IpNet;
 use visitlog_core::VisitId;
 use visitlog_core::rules::Addresses;
 
+pub(crate) use self::admin::*;
 pub(crate) use self::clients::*;
 #[cfg(feature = "warehouse")]
 pub(crate) use self::import::*;
@@ -73,6 +75,12 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// How the sinks of ended visits are doing; pause one, try it again, look at what was set aside for it
     Sinks(SinksArgs),
+    /// Accounts of people who use the admin address
+    User(UserArgs),
+    /// API tokens of programs that use the admin address
+    Token(TokenArgs),
+    /// Print the description of the admin address's API (OpenAPI)
+    Openapi,
     /// Look into a journal
     Journal(JournalArgs),
 }
@@ -88,6 +96,8 @@ pub(crate) struct ServeArgs {
     /// Where health, metrics and visits are asked for; on loopback
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     pub(crate) admin: SocketAddr,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
     /// The data folder; created where missing
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,

@@ -44,6 +44,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     let settings = ServeSettings {
         listen: args.listen,
         admin: args.admin,
+        access: visitlog_server::admin::AdminSettings::default(),
         data: data.clone(),
         engine: EngineConfig {
             rules: SiteRules { idle_timeout: IDLE_TIMEOUT, ..SiteRules::default() },
@@ -65,7 +66,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     let mut shoppers = None;
     let ready = |server: &Server| {
         let site = server.site_address()?;
-        greet(site, server.admin_address()?, &data);
+        greet(site, server.set_up_link()?.as_deref(), &data);
         shoppers = Some(shoppers::Crowd::start(site, args.visitors));
         Ok(())
     };
@@ -88,7 +89,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     served
 }
 
-fn greet(site: SocketAddr, admin: SocketAddr, data: &std::path::Path) {
+fn greet(site: SocketAddr, set_up: Option<&str>, data: &std::path::Path) {
     println!(
         "
   The shop, with Visitlog in front of it:   http://{site}
@@ -100,13 +101,14 @@ fn greet(site: SocketAddr, admin: SocketAddr, data: &std::path::Path) {
   What goes on now:    visitlog visits --open --data {2}
   Where from:          visitlog report sources --data {2}
   In SQL:              visitlog query 'SELECT * FROM online' --data {2}
-  As JSON:             http://{admin}/api/v1/visits
-  Metrics:             http://{admin}/metrics
+  As JSON:             visitlog visits -o json --data {2}
+  Make an account:     {3}
 
   Some visitors are about already. Ctrl-C ends the demo.
 ",
         IDLE_TIMEOUT.as_secs(),
         data.join("visits-*.ndjson").display(),
         data.display(),
+        set_up.unwrap_or("there is one"),
     );
 }

@@ -14,17 +14,14 @@ use crate::{client, folder, out};
 
 pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
     match client::server(&args.whose)? {
-        Some(base) => {
+        Some(server) => {
             let Wanted { subject, logins_only } = wanted(&args.who)?;
             let body = match subject {
                 Subject::Visitor(visitor) => json!({ "visitor": visitor.to_string() }),
                 Subject::User(user) => json!({ "user": user.as_str(), "logins_only": logins_only }),
             };
-            let url = format!("{base}/api/v1/erase");
-            let request = client::agent().post(&url).header("content-type", "application/json");
-            let done =
-                answer(&base, request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?)?;
-            let done: Value = serde_json::from_str(&done).context("the server's answer is no JSON")?;
+            let request = server.post("/api/v1/erase").header("content-type", "application/json");
+            let done = server.json(request.send(body.to_string()))?;
             let count = |name: &str| done[name].as_u64().unwrap_or_default();
             say(&ErasureReport {
                 with_login: count("with_login"),
@@ -78,16 +75,15 @@ fn in_folder(args: &EraseArgs) -> anyhow::Result<ErasureReport> {
 pub(crate) fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let wanted = wanted(&args.who)?;
     let text = match client::server(&args.whose)? {
-        Some(base) => {
-            let url = format!("{base}/api/v1/export");
+        Some(server) => {
+            let request = server.get("/api/v1/export");
             let request = match wanted.subject {
-                Subject::Visitor(visitor) => client::agent().get(&url).query("visitor", visitor.to_string()),
-                Subject::User(user) => client::agent()
-                    .get(&url)
-                    .query("user", user.as_str())
-                    .query("logins_only", wanted.logins_only.to_string()),
+                Subject::Visitor(visitor) => request.query("visitor", visitor.to_string()),
+                Subject::User(user) => {
+                    request.query("user", user.as_str()).query("logins_only", wanted.logins_only.to_string())
+                }
             };
-            answer(&base, request.call().with_context(|| format!("ask the server at {url}"))?)?
+            server.text(request.call())?
         }
         None => {
             let data = args.whose.data.as_deref().context("--data DIR expected")?;
@@ -119,10 +115,4 @@ fn wanted(who: &WhoArgs) -> anyhow::Result<Wanted> {
         _ => bail!("--visitor ID or --user NAME expected"),
     };
     Ok(Wanted { subject, logins_only: who.logins_only })
-}
-
-/// The body of an answer that says that it went well.
-fn answer(base: &str, answer: http::Response<ureq::Body>) -> anyhow::Result<String> {
-    let mut answer = client::went_well(base, answer)?;
-    answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+#[cfg(feature = "warehouse")]
+use anyhow::Context as _;
+use anyhow::bail;
 #[cfg(feature = "warehouse")]
 use serde_json::Value;
 use visitlog_core::VisitId;
@@ -27,10 +28,9 @@ use crate::render;
 pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
     let wanted = Wanted { open: true, ended: !args.open, limit: args.limit };
     let documents = match server_of(&args.source.data)? {
-        Some(address) => {
+        Some(server) => {
             let open = if args.open { "&open=true" } else { "" };
-            let text = ask(&address, "GET", &format!("/api/v1/visits?limit={}{open}", args.limit))?;
-            let text = text.context("the server does not know its visits")?;
+            let text = server.text(server.get(&format!("/api/v1/visits?limit={}{open}", args.limit)).call())?;
             serde_json::from_str::<Vec<Value>>(&text).context("the server's answer is no list of visits")?
         }
         None => {
@@ -48,8 +48,8 @@ pub(crate) fn visits(args: &VisitsArgs) -> anyhow::Result<ExitCode> {
 #[cfg(feature = "warehouse")]
 pub(crate) fn visit(args: &VisitArgs) -> anyhow::Result<ExitCode> {
     let found = match server_of(&args.source.data)? {
-        Some(address) => {
-            let text = ask(&address, "GET", &format!("/api/v1/visits/{}", args.id))?;
+        Some(server) => {
+            let text = server.found(server.get(&format!("/api/v1/visits/{}", args.id)).call())?;
             text.map(|text| serde_json::from_str(&text)).transpose().context("the server's answer is no visit")?
         }
         None => {
@@ -66,10 +66,10 @@ pub(crate) fn visit(args: &VisitArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn terminate(args: &TerminateArgs) -> anyhow::Result<ExitCode> {
-    let Some(address) = server_of(&args.source.data)? else {
+    let Some(server) = server_of(&args.source.data)? else {
         bail!("no server runs on {}: a session can be ended only where it is open", args.source.data.display());
     };
-    match ask(&address, "POST", &format!("/api/v1/visits/{}/terminate", args.id))? {
+    match server.found(server.delete(&format!("/api/v1/sessions/{}", args.id)).call())? {
         Some(_) => {
             out::print(&format!("session {} has ended\n", args.id))?;
             Ok(ExitCode::SUCCESS)
@@ -81,25 +81,4 @@ pub(crate) fn terminate(args: &TerminateArgs) -> anyhow::Result<ExitCode> {
 fn not_found(id: VisitId, data: &Path) -> ExitCode {
     eprintln!("visitlog: no visit {id} in {}", data.display());
     ExitCode::FAILURE
-}
-
-/// The body of the answer; `None` for a 404.
-fn ask(address: &str, method: &str, path: &str) -> anyhow::Result<Option<String>> {
-    let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(60)))
-        .http_status_as_error(false)
-        .build()
-        .new_agent();
-    let url = format!("http://{address}{path}");
-    let mut answer = match method {
-        "POST" => agent.post(&url).send_empty(),
-        _ => agent.get(&url).call(),
-    }
-    .with_context(|| format!("ask the server at {url}"))?;
-    let body = answer.body_mut().with_config().limit(u64::MAX).read_to_string().context("read the server's answer")?;
-    match answer.status().as_u16() {
-        200 => Ok(Some(body)),
-        404 => Ok(None),
-        status => bail!("the server at {url} answered {status}: {body}"),
-    }
 }

@@ -1,6 +1,7 @@
 //! `visitlog`: sessions that end once, visits as one record. The one binary.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to its user here, and only here")]
 
+mod accounts;
 mod args;
 mod client;
 mod demo;
@@ -97,6 +98,9 @@ fn main() -> ExitCode {
         | Command::Functions(_)
         | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
         Command::Terminate(args) => look::terminate(&args),
+        Command::User(args) => accounts::user(&args),
+        Command::Token(args) => accounts::token(&args),
+        Command::Openapi => accounts::openapi(),
         Command::Journal(args) => journal::run(&args),
     };
     log::end();

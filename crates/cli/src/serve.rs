@@ -26,7 +26,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args);
     runtime()?.block_on(serve(settings, Vec::new(), |server| {
         let (site, admin) = (server.site_address()?, server.admin_address()?);
-        out::print(&format!("serving {} at http://{site}\nhealth, metrics, visits: http://{admin}\n", args.upstream))
+        let set_up = server.set_up_link()?.map(|link| format!("make the first account: {link}\n")).unwrap_or_default();
+        let upstream = &args.upstream;
+        out::print(&format!("serving {upstream} at http://{site}\nhealth, metrics, visits: http://{admin}\n{set_up}"))
     }))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -117,6 +119,7 @@ fn settings(args: &ServeArgs) -> ServeSettings {
     ServeSettings {
         listen: args.listen,
         admin: args.admin,
+        access: args.access.settings(),
         data: args.data.clone(),
         engine,
         layer,

@@ -7,7 +7,8 @@ use serde_json::Value;
 use visitlog_server::admin::sinks::{describe, describe_set_aside};
 
 use crate::args::{SinkAction, SinksArgs};
-use crate::{client, folder, out, render};
+use crate::client::{self, Server};
+use crate::{folder, out, render};
 
 pub(crate) fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
     let name = match (args.action, &args.name) {
@@ -17,7 +18,7 @@ pub(crate) fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
         (_, None) => bail!("the name of a sink expected; visitlog sinks lists them"),
     };
     let answer = match client::server(&args.whose)? {
-        Some(base) => ask(&base, args.action, name)?,
+        Some(server) => ask(&server, args.action, name)?,
         None => in_folder(args, name)?,
     };
     let text = match args.action {
@@ -34,20 +35,17 @@ pub(crate) fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(base: &str, action: SinkAction, name: &str) -> anyhow::Result<Value> {
-    let url = format!("{base}/api/v1/sinks");
-    let agent = client::agent();
-    let answer = match action {
-        SinkAction::List => agent.get(&url).call(),
-        SinkAction::Quarantine => agent.get(format!("{url}/{name}/quarantine")).call(),
-        SinkAction::Pause => agent.post(format!("{url}/{name}/pause")).send_empty(),
-        SinkAction::Resume => agent.post(format!("{url}/{name}/resume")).send_empty(),
-        SinkAction::Reopen => agent.post(format!("{url}/{name}/reopen")).send_empty(),
-        SinkAction::Replay => agent.post(format!("{url}/{name}/replay")).send_empty(),
+fn ask(server: &Server, action: SinkAction, name: &str) -> anyhow::Result<Value> {
+    const SINKS: &str = "/api/v1/sinks";
+    let order = match action {
+        SinkAction::List => return server.json(server.get(SINKS).call()),
+        SinkAction::Quarantine => return server.json(server.get(&format!("{SINKS}/{name}/quarantine")).call()),
+        SinkAction::Pause => "pause",
+        SinkAction::Resume => "resume",
+        SinkAction::Reopen => "reopen",
+        SinkAction::Replay => "replay",
     };
-    let mut answer = client::went_well(base, answer.with_context(|| format!("ask the server at {url}"))?)?;
-    let text = answer.body_mut().read_to_string().context("read the server's answer")?;
-    serde_json::from_str(&text).context("the server's answer is no JSON")
+    server.json(server.post(&format!("{SINKS}/{name}/{order}")).send_empty())
 }
 
 /// The same in a folder that nobody serves. Only a look, and a replay: who pauses a sink wants a server to leave it alone.

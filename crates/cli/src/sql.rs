@@ -15,7 +15,7 @@ use visitlog_server::warehouse::sql::outputs::Format;
 use visitlog_server::warehouse::sql::{Dialect, Prepared, params, take_target};
 
 use crate::args::{DialectArg, LimitArgs, QueryArgs, ReportArgs, TablesArgs, Whose, WrittenArgs};
-use crate::client::{agent, message, server, went_well};
+use crate::client::{Server, detail, server};
 use crate::statement::{format, limits, print_parts, width};
 use crate::written::Written;
 use crate::{files, folder, into};
@@ -43,7 +43,7 @@ pub(crate) fn query(mut args: QueryArgs) -> anyhow::Result<ExitCode> {
     let format = format(&args.written)?;
     let whose = Whose { data: args.whose.data.clone(), server: args.whose.server.clone() };
     match server(&whose)? {
-        Some(base) => {
+        Some(server) => {
             let mut body = json!({ "sql": args.sql, "params": values, "format": format.name() });
             if dialect != Dialect::default() {
                 body["dialect"] = Value::from("logparser");
@@ -51,10 +51,8 @@ pub(crate) fn query(mut args: QueryArgs) -> anyhow::Result<ExitCode> {
             if format == Format::Chart {
                 body["width"] = Value::from(width());
             }
-            let url = format!("{base}/api/v1/query");
-            let request = agent().post(&url).header("content-type", "application/json");
-            let answer = request.send(body.to_string()).with_context(|| format!("ask the server at {url}"))?;
-            from_server(&base, answer, &args.written)
+            let request = server.post("/api/v1/query").header("content-type", "application/json");
+            from_server(&server, request.send(body.to_string()), &args.written)
         }
         None => from_folder(&whose, &args.tables, &args.limits, args.pages.params(), prepared, &args.written),
     }
@@ -64,13 +62,12 @@ pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args);
     let format = format(&args.written)?;
     match server(&args.whose)? {
-        Some(base) => {
-            let url = format!("{base}/api/v1/reports/{}", args.name);
-            let mut request = agent().get(&url).query("format", format.name());
+        Some(server) => {
+            let mut request = server.get(&format!("/api/v1/reports/{}", args.name)).query("format", format.name());
             for (key, value) in &settings {
                 request = request.query(key, value);
             }
-            from_server(&base, request.call().with_context(|| format!("ask the server at {url}"))?, &args.written)
+            from_server(&server, request.call(), &args.written)
         }
         None => {
             let settings = settings.iter().map(|(key, value)| (*key, value.as_str()));
@@ -93,8 +90,12 @@ fn settings(args: &ReportArgs) -> Vec<(&'static str, String)> {
     settings
 }
 
-fn from_server(base: &str, answer: http::Response<ureq::Body>, written: &WrittenArgs) -> anyhow::Result<ExitCode> {
-    let mut answer = went_well(base, answer)?;
+fn from_server(
+    server: &Server,
+    answer: Result<http::Response<ureq::Body>, ureq::Error>,
+    written: &WrittenArgs,
+) -> anyhow::Result<ExitCode> {
+    let mut answer = server.answered(answer)?;
     let id = answer.headers().get("visitlog-query").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut out = Written::open(written)?;
     let mut body = answer.body_mut().as_reader();
@@ -109,7 +110,7 @@ fn from_server(base: &str, answer: http::Response<ureq::Body>, written: &Written
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                let why = id.and_then(|id| failure(base, &id)).unwrap_or_else(|| error.to_string());
+                let why = id.and_then(|id| failure(server, &id)).unwrap_or_else(|| error.to_string());
                 bail!("the result broke off: {why}");
             }
         }
@@ -118,9 +119,9 @@ fn from_server(base: &str, answer: http::Response<ureq::Body>, written: &Written
 }
 
 /// Why the server let an answer break off.
-fn failure(base: &str, id: &str) -> Option<String> {
-    let mut answer = agent().get(format!("{base}/api/v1/query/{id}")).call().ok()?;
-    message(&answer.body_mut().read_to_string().ok()?)
+fn failure(server: &Server, id: &str) -> Option<String> {
+    let mut answer = server.get(&format!("/api/v1/query/{id}")).call().ok()?;
+    detail(&answer.body_mut().read_to_string().ok()?)
 }
 
 fn from_folder(

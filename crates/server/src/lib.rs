@@ -1,7 +1,6 @@
 //! Visitlog's server: the reverse proxy under the recording layer, and the admin address beside it.
 
 pub mod admin;
-#[cfg(feature = "warehouse")]
 mod backward;
 pub mod client_connection;
 pub mod listen;

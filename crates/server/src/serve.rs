@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tower_layer::Layer;
+use visitlog_core::Host;
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::local::OpenError;
 use visitlog_engine::lock::LockError;
@@ -21,9 +22,10 @@ use visitlog_sinks::{Lanes, LanesError};
 use visitlog_tower::keyfile::KeyFileError;
 use visitlog_tower::{Keys, Locator, Settings, SettingsError, VisitLayer};
 
+use crate::admin::accounts::{Accounts, AccountsError, PasswordError, Passwords, Throttle};
 #[cfg(feature = "warehouse")]
 use crate::admin::metrics;
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, AdminSettings, DoorKeeper, Draining, SetUp};
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
 use crate::proxy::{self, Proxy, ProxySettings};
@@ -32,6 +34,12 @@ use crate::warehouse::{Warehouse, WarehouseError, WarehouseSettings};
 
 /// The admin address has few visitors.
 const ADMIN_BACKLOG: u32 = 128;
+/// Their connections.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// Threads for them: one request that computes must not hold up all others.
+const ADMIN_WORKERS: usize = 2;
+/// How long the end waits for their requests.
+const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
 /// What `visitlog serve` is told.
 #[derive(Debug, Clone)]
@@ -40,6 +48,8 @@ pub struct ServeSettings {
     pub listen: SocketAddr,
     /// Where health, metrics and the visits are asked for; on loopback.
     pub admin: SocketAddr,
+    /// By which names, and for how long.
+    pub access: AdminSettings,
     /// The data folder.
     pub data: PathBuf,
     /// The engine's settings.
@@ -95,8 +105,17 @@ pub enum ServeError {
         /// The site's or the admin address.
         address: SocketAddr,
     },
-    /// An admin address that others could reach.
-    #[error("admin address {address}: a loopback address expected, for it asks nobody who he is")]
+    /// Accounts.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// Passwords.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// An admin address that others could reach without TLS.
+    #[error(
+        "admin address {address}: a loopback address expected, for passwords and tokens need TLS; others reach it through \
+         a proxy on this machine that ends TLS, whose name --admin-name gives"
+    )]
     AdminNotLocal {
         /// The address.
         address: SocketAddr,
@@ -122,6 +141,7 @@ pub struct Server {
     proxy: Proxy,
     site: TcpListener,
     admin: TcpListener,
+    door: DoorKeeper,
     #[cfg(feature = "warehouse")]
     warehouse: Warehouse,
 }
@@ -173,6 +193,7 @@ impl Server {
         let layer = VisitLayer::new(Arc::clone(local.engine()), keys)
             .settings(layer_settings)?
             .peer_from(|extensions| extensions.get::<Peer>().map(|peer| peer.0.ip()));
+        let door = open_door(&settings)?;
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         local.lock().write_address(&address.to_string())?;
         Ok(Self {
@@ -183,9 +204,19 @@ impl Server {
             proxy,
             site,
             admin,
+            door,
             #[cfg(feature = "warehouse")]
             warehouse,
         })
+    }
+
+    /// Where the first account is made, once; none where there is one.
+    ///
+    /// # Errors
+    /// When the system does not say where the admin address is.
+    pub fn set_up_link(&self) -> Result<Option<String>, ServeError> {
+        let address = self.admin_address()?;
+        Ok(self.door.set_up.path().map(|path| format!("http://{address}{path}")))
     }
 
     /// Where the site is served.
@@ -222,6 +253,7 @@ impl Server {
             proxy,
             site,
             admin,
+            door,
             #[cfg(feature = "warehouse")]
             mut warehouse,
         } = self;
@@ -234,6 +266,7 @@ impl Server {
             let (layer, engine, lanes) = (layer.clone(), Arc::clone(local.engine()), Arc::clone(&lanes));
             warehouse.look_after(Arc::new(move || metrics::losses_by_reason(&engine, &lanes, layer.counts())))?;
         }
+        let draining = Arc::new(Draining::default());
         let pages = Admin {
             engine: Arc::clone(local.engine()),
             lanes: Arc::clone(&lanes),
@@ -242,20 +275,25 @@ impl Server {
             tallies: proxy.tallies(),
             #[cfg(feature = "warehouse")]
             queries: Arc::new(admin::Queries::new(warehouse)),
+            door: Arc::new(door),
+            draining: Arc::clone(&draining),
         };
-        admin.set_nonblocking(true).map_err(system("prepare the admin address"))?;
-        let admin = tokio::net::TcpListener::from_std(admin).map_err(system("prepare the admin address"))?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let pages = axum::serve(admin, admin::router(pages, address)).with_graceful_shutdown(async {
+        let pages = admin::router(pages, address);
+        let stopped = async {
             let _ = stopped.await;
-        });
-        let pages = tokio::spawn(pages.into_future());
+        };
+        let pages = tokio::spawn(listen::serve(admin, admin_loop(), move |_| pages.clone(), stopped));
         let ingress = proxy.ingress();
         let stack = |_| ingress.layer(layer.layer(proxy.for_worker()));
+        let shutdown = async {
+            shutdown.await;
+            draining.begin();
+        };
         let drained = listen::serve(site, settings.loops, stack, shutdown).await.map_err(system("serve the site"))?;
         let _ = stop.send(());
         // An admin page that is slow to end must not keep the journal from being closed.
-        let _ = tokio::time::timeout(Duration::from_secs(1), pages).await;
+        let _ = tokio::time::timeout(ADMIN_DRAIN * 2, pages).await;
         let close = move || {
             lanes.stop();
             local.close();
@@ -265,6 +303,31 @@ impl Server {
             .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;
         Ok(Ended { drained })
     }
+}
+
+/// Half-sent heads, slow readers and silence are cut as on the site.
+fn admin_loop() -> ListenSettings {
+    ListenSettings {
+        workers: ADMIN_WORKERS,
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        connections_per_address_max: ADMIN_CONNECTIONS_MAX,
+        drain_timeout: ADMIN_DRAIN,
+        ..ListenSettings::default()
+    }
+}
+
+/// Who may ask the admin address. The folder is ours.
+fn open_door(settings: &ServeSettings) -> Result<DoorKeeper, ServeError> {
+    let AdminSettings { names, session_idle, session_max_age } = &settings.access;
+    let accounts = Accounts::open(&settings.data, *session_idle, *session_max_age)?;
+    accounts.renew_command_line(&settings.data)?;
+    Ok(DoorKeeper {
+        set_up: SetUp::new(accounts.is_empty()).map_err(system("draw random bits"))?,
+        accounts,
+        passwords: Passwords::new()?,
+        throttle: Throttle::default(),
+        names: names.iter().map(|name| Host::new(name)).collect(),
+    })
 }
 
 /// A folder that was there before may be anybody's to read; whose choice that was is not known, so it stays.

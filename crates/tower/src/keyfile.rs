@@ -43,7 +43,7 @@ impl Keys {
             Ok(text) => Self::parse(&text).map_err(|source| KeyFileError::Content { path: path.to_owned(), source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let keys = Self::generate(&random().map_err(io("draw random bits"))?);
-                create(path, &keys.to_text()).map_err(io("create"))?;
+                write_privately(path, &keys.to_text()).map_err(io("create"))?;
                 Ok(keys)
             }
             Err(error) => Err(io("read")(error)),
@@ -57,8 +57,12 @@ fn random() -> io::Result<[u8; 64]> {
     Ok(bytes)
 }
 
-/// Whole or not at all: a half-written key file would lock every visitor out at the next start.
-fn create(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file for its owner's eyes only (mode 0600), in place of one that is there; whole or not at all, and durably: a
+/// half-written key file would lock every visitor out at the next start.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write_privately(path: &Path, text: &str) -> io::Result<()> {
     let fresh = path.with_extension("new");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);

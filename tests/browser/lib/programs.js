@@ -1,6 +1,6 @@
 // Starts and stops the programs under test: the shop, the proxy in front of it, the browser.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { once } from "node:events";
@@ -80,6 +80,12 @@ class Program {
 }
 
 export const dataFolder = () => mkdtemp(join(tmpdir(), "visitlog-data-"));
+/** Asks the admin address, as the command line does. */
+export async function askedAdmin(admin, data, path) {
+  const token = (await readFile(join(data, "admin", "token"), "utf8")).trim();
+  return fetch(admin + path, { headers: { authorization: `Bearer ${token}` } });
+}
+
 export const removeFolder = (folder) => rm(folder, { recursive: true, force: true });
 
 /** The shop that knows nothing of Visitlog, and the proxy in front of it; `more` are arguments of `visitlog serve`. */

@@ -4,15 +4,6 @@
 pub(super) const KNOWN: &[&[&str]] = &[
     &["crates/core/src/session/commit.rs", "crates/core/src/session/start.rs", "crates/core/src/session/work.rs"],
     &["crates/logs/src/sessions/fold.rs", "crates/logs/src/sessions/mod.rs"],
-    &[
-        "crates/server/src/admin/erase.rs",
-        "crates/server/src/admin/import.rs",
-        "crates/server/src/admin/metrics.rs",
-        "crates/server/src/admin/mod.rs",
-        "crates/server/src/admin/query.rs",
-        "crates/server/src/admin/sinks.rs",
-        "crates/server/src/admin/visits.rs",
-    ],
     &["crates/server/src/warehouse.rs", "crates/server/src/warehouse/storage.rs"],
     &[
         "crates/testkit/src/sim_disk/inode.rs",

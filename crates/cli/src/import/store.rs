@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::json;
 use visitlog_engine::lock::{DataLock, Holder, LockError};
 use visitlog_logs::import::Pending;
 use visitlog_server::warehouse::import::Unserved;
 
 use super::setup::Setup;
-use crate::client;
+use crate::client::Server;
 
 /// How long it waits for another process, a query perhaps, to let go of the folder.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +27,9 @@ pub(super) fn pending(setup: &Setup) -> anyhow::Result<()> {
                 keep_in_shape(&tables);
             }
         }
-        Err(LockError::Held { holder: Holder { address: Some(address), .. }, .. }) => by_server(&address, &pending)?,
+        Err(LockError::Held { holder: Holder { address: Some(address), .. }, .. }) => {
+            by_server(&Server::at(&setup.data, &address)?, &pending)?;
+        }
         Err(error) => return Err(error.into()),
     }
     Ok(setup.folder.stored()?)
@@ -50,10 +51,9 @@ fn keep_in_shape(tables: &Unserved) {
     }
 }
 
-fn by_server(address: &str, pending: &Pending) -> anyhow::Result<()> {
-    let url = format!("http://{address}/api/v1/import");
+fn by_server(server: &Server, pending: &Pending) -> anyhow::Result<()> {
     let body = json!({ "importer": format!("{:032x}", pending.importer), "batch": pending.batch }).to_string();
-    let request = client::agent().post(&url).header("content-type", "application/json");
-    client::went_well(&url, request.send(body).with_context(|| format!("ask the server at {url}"))?)?;
+    let request = server.post("/api/v1/import").header("content-type", "application/json");
+    server.answered(request.send(body))?;
     Ok(())
 }

@@ -248,6 +248,7 @@ fn files_and_visits_meet_in_the_folder_and_a_server_reads_no_files() {
         .build()
         .new_agent()
         .post(format!("http://{}/api/v1/query", server.admin))
+        .header("authorization", server.bearer())
         .send(sql.as_str());
     let mut answer = answer.unwrap();
     let body = answer.body_mut().read_to_string().unwrap();

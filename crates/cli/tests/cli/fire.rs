@@ -60,10 +60,16 @@ fn rows(csv: &str) -> Vec<Vec<String>> {
     csv.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
 }
 
+/// Where to ask a server, and by what; it may be killed meanwhile.
+fn address(server: &Server) -> (SocketAddr, String) {
+    (server.admin, server.bearer())
+}
+
 /// Asks a running server; the error is that of the connection.
-fn ask(admin: SocketAddr, sql: &str) -> Result<(u16, String), ureq::Error> {
+fn ask((admin, bearer): &(SocketAddr, String), sql: &str) -> Result<(u16, String), ureq::Error> {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-    let mut answer = agent.new_agent().post(format!("http://{admin}/api/v1/query?format=csv")).send(sql)?;
+    let answer = agent.new_agent().post(format!("http://{admin}/api/v1/query?format=csv"));
+    let mut answer = answer.header("authorization", bearer).send(sql)?;
     Ok((answer.status().as_u16(), answer.body_mut().with_config().limit(u64::MAX).read_to_string()?))
 }
 
@@ -76,11 +82,11 @@ struct Seen {
 
 impl Seen {
     /// Looks at the tables again and again until the server is killed.
-    fn watch(&mut self, admin: SocketAddr, gate: &Gate, is_killed: &AtomicBool, queries: &AtomicU32) {
+    fn watch(&mut self, at: &(SocketAddr, String), gate: &Gate, is_killed: &AtomicBool, queries: &AtomicU32) {
         while !is_killed.load(Ordering::SeqCst) {
             let known = gate.answered(0);
             for sql in [PAGES, TWICE, TORN] {
-                let (status, body) = match ask(admin, sql) {
+                let (status, body) = match ask(at, sql) {
                     Ok(answer) => answer,
                     Err(_) if is_killed.load(Ordering::SeqCst) => return,
                     Err(error) => return self.faults.push(format!("{sql}: {error} while the server lived")),
@@ -264,7 +270,7 @@ fn stored_alone(data: &Path, upstream: &Upstream) -> tempfile::TempDir {
 fn check_in_all_ways(data: &Path, upstream: &Upstream) -> (usize, usize) {
     let server = Server::start(data, upstream, &ARGS);
     server.wait_until_all_is_stored();
-    let counts = tables_are_the_files(data, "the server", |sql| ask(server.admin, sql).unwrap().1);
+    let counts = tables_are_the_files(data, "the server", |sql| ask(&address(&server), sql).unwrap().1);
     let (status, log) = server.end();
     assert!(status.success(), "{status}\n{log}");
     let folder = |data: &Path, sql: &str| say(&["query", sql, "-o", "csv"], data);
@@ -292,9 +298,9 @@ fn the_tables_are_what_clients_did_after_sixty_kills() {
         let is_killed = AtomicBool::new(false);
         std::thread::scope(|scope| {
             if is_watched {
-                let (admin, seen, gate, is_killed) = (server.admin, &mut seen, &gate, &is_killed);
+                let (at, seen, gate, is_killed) = (address(&server), &mut seen, &gate, &is_killed);
                 let queries = &queries;
-                scope.spawn(move || seen.watch(admin, gate, is_killed, queries));
+                scope.spawn(move || seen.watch(&at, gate, is_killed, queries));
             }
             let asked = queries.load(Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(50 + dice.below(600)));
@@ -374,7 +380,7 @@ fn a_full_disk_of_the_tables_costs_the_site_nothing_and_nothing_is_lost() {
     asked.extend(pages(&server, "still", 20, ONCE));
     eventually("these too", || server.metric("visitlog_open_sessions") == 0.0);
     let found = |server: &Server| -> Vec<String> {
-        let (status, body) = ask(server.admin, PAGES).unwrap();
+        let (status, body) = ask(&address(server), PAGES).unwrap();
         assert_eq!(status, 200, "{body}");
         let rows = rows(&body);
         assert!(rows.iter().all(|row| row[1] == "1"), "{rows:?}");
@@ -391,7 +397,7 @@ fn a_full_disk_of_the_tables_costs_the_site_nothing_and_nothing_is_lost() {
     disk.make_room();
     server.wait_until_all_is_stored();
     assert_eq!(found(&server).into_iter().collect::<BTreeSet<_>>(), all, "with room again");
-    tables_are_the_files(data, "with room again", |sql| ask(server.admin, sql).unwrap().1);
+    tables_are_the_files(data, "with room again", |sql| ask(&address(&server), sql).unwrap().1);
     let (status, log) = server.end();
     assert!(status.success(), "{log}");
     let alone = tempfile::tempdir().unwrap();

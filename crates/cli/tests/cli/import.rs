@@ -81,7 +81,8 @@ fn a_server_that_has_the_folder_stores_what_is_imported() {
     check_pages(data, 50);
     let body = r#"{"importer":"00000000000000000000000000000001","batch":1}"#;
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let answer = agent.post(format!("http://{}/api/v1/import", server.admin)).send(body).unwrap();
+    let request = agent.post(format!("http://{}/api/v1/import", server.admin));
+    let answer = request.header("authorization", server.bearer()).send(body).unwrap();
     assert_eq!(answer.status().as_u16(), 409, "another importer's");
     let (status, said) = server.end();
     assert!(status.success(), "{said}");

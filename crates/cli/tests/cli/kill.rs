@@ -103,14 +103,15 @@ pub(crate) fn terminate(server: &Server, jars: &[SharedJar], dice: &Dice) -> Opt
     let (name, jar) = &jars[dice.below(jars.len() as u64) as usize];
     let visit = jar.visit.lock().unwrap().clone()?;
     let sent = now();
-    let answered = post(server, &format!("/api/v1/visits/{visit}/terminate"));
+    let answered = end(server, &format!("/api/v1/sessions/{visit}"));
     Some(Terminated { name: name.clone(), visit, sent, done: now(), answered: answered == 200 })
 }
 
-fn post(server: &Server, path: &str) -> u16 {
+fn end(server: &Server, path: &str) -> u16 {
     let mut conn = crate::http::Conn::open(server.admin).unwrap();
     let host = server.admin;
-    conn.send(format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n").as_bytes()).unwrap();
+    let bearer = server.bearer();
+    conn.send(format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {bearer}\r\n\r\n").as_bytes()).unwrap();
     conn.answer().unwrap().status
 }
 

@@ -40,6 +40,10 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) site: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The command line's token.
+    pub(crate) token: String,
+    /// The path of the link for the first account.
+    pub(crate) set_up: Option<String>,
     log: Arc<Mutex<String>>,
     logging: Option<JoinHandle<()>>,
 }
@@ -63,7 +67,15 @@ impl Server {
         let lines = lines_of(child.stdout.take().unwrap());
         let (log, logging) = text_of(child.stderr.take().unwrap());
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self { child, site: unknown, admin: unknown, log, logging: Some(logging) };
+        let mut server = Self {
+            child,
+            site: unknown,
+            admin: unknown,
+            token: String::new(),
+            set_up: None,
+            log,
+            logging: Some(logging),
+        };
         for which in 0..2 {
             match lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
@@ -78,7 +90,17 @@ impl Server {
                 }
             }
         }
+        // It is printed with the addresses, if at all.
+        let link = lines.recv_timeout(Duration::from_millis(100)).unwrap_or_default();
+        server.set_up = link.find("/setup?key=").map(|path| link[path..].to_owned());
+        std::fs::read_to_string(data.join("admin/token")).unwrap().trim().clone_into(&mut server.token);
+        personal::note(&server.token);
         Ok(server)
+    }
+
+    /// What lets the command line in.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 
     pub(crate) fn start(data: &Path, upstream: &Upstream, args: &[&str]) -> Self {
@@ -147,7 +169,7 @@ impl Server {
 
     /// Asks the admin address.
     pub(crate) fn ask(&self, path: &str) -> (u16, String) {
-        let answer = Browser::new(self.admin, "test").get(path, &[]);
+        let answer = Browser::new(self.admin, "test").get(path, &[("Authorization", &self.bearer())]);
         (answer.status, answer.body)
     }
 

@@ -25,19 +25,20 @@ fn read(mut answer: http::Response<ureq::Body>) -> (u16, String) {
 
 /// An answer of the admin address to a body.
 fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
-    let request = agent().post(format!("http://{}{path}", server.admin));
+    let request = agent().post(format!("http://{}{path}", server.admin)).header("authorization", server.bearer());
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     read(request.send(body).unwrap())
 }
 
 fn get(server: &Server, path: &str) -> (u16, String) {
-    read(agent().get(format!("http://{}{path}", server.admin)).call().unwrap())
+    let request = agent().get(format!("http://{}{path}", server.admin)).header("authorization", server.bearer());
+    read(request.call().unwrap())
 }
 
 fn error((found, body): (u16, String), status: u16) -> String {
     assert_eq!(found, status, "{body}");
     let body: Value = serde_json::from_str(&body).unwrap();
-    assert!(body["message"].is_string(), "{body}");
+    assert!(body["detail"].is_string(), "{body}");
     body["code"].as_str().unwrap().to_owned()
 }
 
@@ -85,7 +86,8 @@ fn a_server_and_its_folder_answer_the_same() {
     let server = Server::start(data, &upstream, &["--query-rows", "100000"]);
     check(data);
     let url = format!("http://{}/", server.admin);
-    let output = visitlog().args(["query", "SELECT 1 AS x", "-o", "csv", "--server", &url]).output().unwrap();
+    let elsewhere = ["query", "SELECT 1 AS x", "-o", "csv", "--server", &url];
+    let output = visitlog().args(elsewhere).env("VISITLOG_TOKEN", &server.token).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "x\n1\n");
 
     // The reason of a result that broke off comes after it.
@@ -126,7 +128,7 @@ fn the_admin_address_takes_sql_as_text_and_json() {
         error(query(&[("content-type", "application/x-www-form-urlencoded")], "sql=SELECT"), 400),
         "bad_request"
     );
-    assert_eq!(error(query(&[("origin", "http://evil.example")], "SELECT 1"), 403), "forbidden");
+    assert_eq!(error(query(&[("origin", "http://evil.example")], "SELECT 1"), 403), "cross_site");
     assert_eq!(error(get(&server, "/api/v1/reports/overwiev"), 400), "bad_report");
 }
 

@@ -12,7 +12,8 @@ use visitlog_core::VisitorId;
 use visitlog_core::erasure::Subject;
 use visitlog_core::model::UserId;
 
-use super::{Admin, error};
+use super::problem::problem;
+use super::state::Admin;
 use crate::warehouse::{ErasureError, Wanted};
 
 /// How often it is looked whether something that is waited for has come.
@@ -22,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) async fn erase(State(admin): State<Admin>, body: Bytes) -> Response {
     let wanted = match from_json(&body) {
         Ok(wanted) => wanted,
-        Err(message) => return error(StatusCode::BAD_REQUEST, "bad_request", &message),
+        Err(message) => return problem(StatusCode::BAD_REQUEST, "bad_request", &message),
     };
     let erasing = tokio::task::spawn_blocking(move || {
         let journal = admin.engine.journal();
@@ -55,7 +56,7 @@ pub(super) async fn export(State(admin): State<Admin>, Query(settings): Query<Ve
     let settings = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let wanted = match wanted(settings) {
         Ok(wanted) => wanted,
-        Err(message) => return error(StatusCode::BAD_REQUEST, "bad_request", &message),
+        Err(message) => return problem(StatusCode::BAD_REQUEST, "bad_request", &message),
     };
     let exporting = tokio::task::spawn_blocking(move || admin.queries.warehouse().export(&admin.data, &wanted));
     match answer(exporting.await) {
@@ -73,9 +74,9 @@ fn answer<T>(done: Result<Result<T, ErasureError>, tokio::task::JoinError>) -> R
                 ErasureError::Late { .. } => (StatusCode::SERVICE_UNAVAILABLE, "late"),
                 _ => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
             };
-            Err(Box::new(error(status, code, &why.to_string())))
+            Err(Box::new(problem(status, code, &why.to_string())))
         }
-        Err(_) => Err(Box::new(error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it panicked"))),
+        Err(_) => Err(Box::new(problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it panicked"))),
     }
 }
 

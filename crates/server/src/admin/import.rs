@@ -7,14 +7,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{Admin, error};
+use super::problem::problem;
+use super::state::Admin;
 use crate::warehouse::import::StoreError;
 
 /// `{"importer": HEX, "batch": N}`: answers once the tables have the batch. The same may be asked again.
 pub(super) async fn import(State(admin): State<Admin>, body: Bytes) -> Response {
     let Some((importer, batch)) = asked(&body) else {
         let message = "an object with importer (32 hexadecimal digits) and batch (a number) expected";
-        return error(StatusCode::BAD_REQUEST, "bad_request", message);
+        return problem(StatusCode::BAD_REQUEST, "bad_request", message);
     };
     let storing = move || admin.queries.warehouse().store_import(&admin.data, importer, batch);
     match tokio::task::spawn_blocking(storing).await {
@@ -25,9 +26,9 @@ pub(super) async fn import(State(admin): State<Admin>, body: Bytes) -> Response 
                 StoreError::Other { .. } => (StatusCode::CONFLICT, "other_batch"),
                 StoreError::Folder(_) | StoreError::Tables(_) => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
             };
-            error(status, code, &why.to_string())
+            problem(status, code, &why.to_string())
         }
-        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it panicked"),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "it panicked"),
     }
 }
 

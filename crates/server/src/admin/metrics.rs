@@ -10,7 +10,7 @@ use visitlog_engine::Engine;
 use visitlog_sinks::{Lanes, SinkState, SinkStatus};
 use visitlog_tower::Counts;
 
-use super::Admin;
+use super::state::Admin;
 use crate::tally::Tallies;
 
 /// Open sessions.

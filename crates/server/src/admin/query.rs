@@ -1,59 +1,26 @@
 //! SQL and reports.
 //!
-//! What goes wrong before the first bytes have left is a status and a JSON object with `code` and `message`. Later the
+//! What goes wrong before the first bytes have left is a status and a problem with a `code`. Later the
 //! answer breaks off; `GET /api/v1/query/{id}` then says why, with the id of the answer's `Visitlog-Query`.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
-use super::{Admin, error};
+use super::problem::{bad_request, problem};
+use super::queries::{QUERY_HEADER, Queries};
+use super::state::Admin;
+use crate::warehouse::Parts;
 use crate::warehouse::report::{Kind, Report, ReportError};
 use crate::warehouse::sql::outputs::{CHART_WIDTH, Format};
 use crate::warehouse::sql::{Dialect, Prepared, SqlError, params};
-use crate::warehouse::{Parts, Warehouse};
 use visitlog_core::page::PageParams;
-
-/// The header that names a query.
-pub const QUERY_HEADER: &str = "visitlog-query";
-/// Failures that are remembered.
-const FAILURES_MAX: usize = 64;
-
-/// The warehouse and what went wrong lately.
-#[derive(Debug)]
-pub struct Queries {
-    warehouse: Warehouse,
-    next: AtomicU64,
-    failures: Mutex<VecDeque<(u64, &'static str, String)>>,
-}
-
-impl Queries {
-    /// Over a warehouse.
-    pub const fn new(warehouse: Warehouse) -> Self {
-        Self { warehouse, next: AtomicU64::new(1), failures: Mutex::new(VecDeque::new()) }
-    }
-
-    pub(super) const fn warehouse(&self) -> &Warehouse {
-        &self.warehouse
-    }
-
-    fn remember(&self, id: u64, error: &SqlError) {
-        let mut failures = self.failures.lock();
-        if failures.len() >= FAILURES_MAX {
-            failures.pop_front();
-        }
-        failures.push_back((id, error.code(), error.to_string()));
-    }
-}
 
 /// What a query's JSON may hold.
 struct Asked {
@@ -71,7 +38,7 @@ pub(super) async fn query(
 ) -> Response {
     match asked(&settings, &headers, &body) {
         Ok(asked) => run(admin.queries, asked).await,
-        Err(message) => error(StatusCode::BAD_REQUEST, "bad_request", &message),
+        Err(message) => bad_request(&message),
     }
 }
 
@@ -81,18 +48,23 @@ pub(super) async fn report(
     Query(settings): Query<Vec<(String, String)>>,
 ) -> Response {
     let now = jiff::Timestamp::from_microsecond(admin.engine.now().micros()).unwrap_or(jiff::Timestamp::MAX);
-    match asked_report(&name, &settings, now, admin.queries.warehouse.pages()) {
+    match asked_report(&name, &settings, now, admin.queries.warehouse().pages()) {
         Ok(asked) => run(admin.queries, asked).await,
-        Err(why) => error(StatusCode::BAD_REQUEST, "bad_report", &why.to_string()),
+        Err(why) => problem(StatusCode::BAD_REQUEST, "bad_report", &why.to_string()),
     }
+}
+
+/// The sites that there are, as the table `sites` has them.
+pub(super) async fn sites(State(admin): State<Admin>) -> Response {
+    let prepared = Prepared::of("SELECT * FROM sites ORDER BY site");
+    run(admin.queries, Asked { prepared, format: Format::Json, width: CHART_WIDTH }).await
 }
 
 /// Why an answer broke off.
 pub(super) async fn failure(State(admin): State<Admin>, Path(id): Path<u64>) -> Response {
-    let failures = admin.queries.failures.lock();
-    match failures.iter().find(|(failed, ..)| *failed == id) {
-        Some((_, code, message)) => Json(json!({ "code": code, "message": message })).into_response(),
-        None => error(StatusCode::NOT_FOUND, "no_such_failure", "no query of this id has failed lately"),
+    match admin.queries.failure(id) {
+        Some((code, detail)) => Json(json!({ "code": code, "detail": detail })).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "no_such_failure", "no query of this id has failed lately"),
     }
 }
 
@@ -159,8 +131,8 @@ fn asked_report(
 }
 
 async fn run(queries: Arc<Queries>, Asked { prepared, format, width }: Asked) -> Response {
-    let id = queries.next.fetch_add(1, Relaxed);
-    let mut parts = queries.warehouse.run_with(None, prepared, format, width);
+    let id = queries.number();
+    let mut parts = queries.warehouse().run_with(None, prepared, format, width);
     let first = match parts.next().await {
         None => Vec::new(),
         Some(Ok(first)) => first,
@@ -169,8 +141,6 @@ async fn run(queries: Arc<Queries>, Asked { prepared, format, width }: Asked) ->
     let body = Body::from_stream(rest(queries, id, first, parts));
     let headers = [
         (header::CONTENT_TYPE, format.content_type().to_owned()),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::HeaderName::from_static(QUERY_HEADER), id.to_string()),
     ];
     (headers, body).into_response()
@@ -208,7 +178,7 @@ fn failed(why: &SqlError) -> Response {
         "internal" => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
     };
-    error(status, why.code(), &why.to_string())
+    problem(status, why.code(), &why.to_string())
 }
 
 /// Faults of ours; what is wrong with a statement is its writer's to know.

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use visitlog_sinks::{Lanes, SetAside, SinkState, SinkStatus};
 
-use super::{Admin, error};
+use super::problem::problem;
+use super::state::Admin;
 
 /// All sinks, those that are left out included.
 pub(super) async fn list(State(admin): State<Admin>) -> Response {
@@ -21,7 +22,7 @@ pub(super) async fn order(State(admin): State<Admin>, Path((name, order)): Path<
         "resume" => admin.lanes.resume(&name),
         "reopen" => admin.lanes.reopen(&name),
         "replay" => admin.lanes.replay(&name),
-        _ => return error(StatusCode::NOT_FOUND, "not_found", "pause, resume, reopen or replay expected"),
+        _ => return problem(StatusCode::NOT_FOUND, "not_found", "pause, resume, reopen or replay expected"),
     };
     if told { Json(json!({ "sink": name, "told": order })).into_response() } else { no_sink(&name) }
 }
@@ -35,7 +36,7 @@ pub(super) async fn quarantine(State(admin): State<Admin>, Path(name): Path<Stri
 }
 
 fn no_sink(name: &str) -> Response {
-    error(StatusCode::NOT_FOUND, "no_sink", &format!("no sink {name} is configured"))
+    problem(StatusCode::NOT_FOUND, "no_sink", &format!("no sink {name} is configured"))
 }
 
 /// The sinks as JSON.

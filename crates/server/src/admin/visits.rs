@@ -1,17 +1,19 @@
 //! Visits as JSON.
 
-use axum::Json;
 #[cfg(feature = "warehouse")]
-use axum::extract::Query;
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::State;
+#[cfg(feature = "warehouse")]
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 #[cfg(feature = "warehouse")]
 use serde_json::Value;
+#[cfg(feature = "warehouse")]
 use visitlog_core::VisitId;
-use visitlog_core::ports::{SessionStore as _, Terminated};
 
-use super::{Admin, error};
+use super::problem::problem;
+use super::state::Admin;
 #[cfg(feature = "warehouse")]
 use crate::lookup::{self, LookupError, Wanted};
 #[cfg(feature = "warehouse")]
@@ -21,19 +23,27 @@ use crate::warehouse::report::records::RECORDS_MAX;
 pub(super) async fn health(State(admin): State<Admin>) -> Response {
     match admin.engine.journal().check() {
         Ok(()) if admin.engine.journal().is_on_reserve() => {
-            error(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the disk is full, the journal writes to its reserve")
+            problem(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the disk is full, the journal writes to its reserve")
         }
         Ok(()) if !admin.engine.journal().is_stalled() => "ok\n".into_response(),
-        Ok(()) => error(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the disk takes nothing; the site is served"),
-        Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, "not_recording", &why.to_string()),
+        Ok(()) => problem(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the disk takes nothing; the site is served"),
+        Err(why) => problem(StatusCode::SERVICE_UNAVAILABLE, "not_recording", &why.to_string()),
     }
+}
+
+/// Whether the site takes requests: 503 from the moment on when the server has been asked to end, or is not healthy.
+pub(super) async fn ready(state: State<Admin>) -> Response {
+    if state.draining.is_so() {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server ends, and takes no more requests");
+    }
+    health(state).await
 }
 
 #[cfg(feature = "warehouse")]
 pub(super) async fn list(State(admin): State<Admin>, Query(query): Query<Vec<(String, String)>>) -> Response {
     match wanted(&query) {
         Ok(wanted) => answered(lookup::list(admin.queries.warehouse(), &admin.data, wanted).await.map(Value::Array)),
-        Err(message) => error(StatusCode::BAD_REQUEST, "bad_query", &message),
+        Err(message) => problem(StatusCode::BAD_REQUEST, "bad_query", &message),
     }
 }
 
@@ -44,7 +54,7 @@ pub(super) async fn one(State(admin): State<Admin>, Path(id): Path<String>) -> R
         Err(why) => return bad_id(&why),
     };
     match lookup::one(admin.queries.warehouse(), &admin.data, id).await {
-        Ok(None) => error(StatusCode::NOT_FOUND, "no_such_visit", "no visit of this id is known"),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no_such_visit", "no visit of this id is known"),
         Ok(Some(found)) => answered(Ok(found)),
         Err(why) => answered(Err(why)),
     }
@@ -56,22 +66,8 @@ fn answered(found: Result<Value, LookupError>) -> Response {
         Ok(found) => Json(found).into_response(),
         Err(why) => {
             tracing::error!(error = &why as &dyn std::error::Error, "a visit can't be read");
-            error(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", "a visit can't be read; the log says why")
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", "a visit can't be read; the log says why")
         }
-    }
-}
-
-pub(super) async fn terminate(State(admin): State<Admin>, Path(id): Path<String>) -> Response {
-    let id: VisitId = match id.parse() {
-        Ok(id) => id,
-        Err(why) => return bad_id(&why),
-    };
-    match admin.engine.terminate(id).await {
-        Ok(Terminated::Ended { durable }) => {
-            Json(serde_json::json!({ "visit_id": id.to_string(), "durable": durable })).into_response()
-        }
-        Ok(Terminated::NotOpen) => error(StatusCode::NOT_FOUND, "no_such_session", "no session of this id is open"),
-        Err(why) => error(StatusCode::SERVICE_UNAVAILABLE, "not_recording", &why.to_string()),
     }
 }
 
@@ -97,11 +93,12 @@ fn wanted(query: &[(String, String)]) -> Result<Wanted, String> {
 /// What a build without the warehouse says to SQL.
 #[cfg(not(feature = "warehouse"))]
 pub(super) async fn no_warehouse() -> Response {
-    error(StatusCode::NOT_IMPLEMENTED, "no_warehouse", "this visitlog was built without SQL (feature warehouse)")
+    problem(StatusCode::NOT_IMPLEMENTED, "no_warehouse", "this visitlog was built without SQL (feature warehouse)")
 }
 
+#[cfg(feature = "warehouse")]
 fn bad_id(why: &visitlog_core::ids::ParseIdError) -> Response {
-    error(StatusCode::BAD_REQUEST, "bad_id", &why.to_string())
+    problem(StatusCode::BAD_REQUEST, "bad_id", &why.to_string())
 }
 
 #[cfg(all(test, feature = "warehouse"))]

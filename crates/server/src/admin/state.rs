@@ -1,0 +1,69 @@
+//! What the admin pages are made of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use visitlog_core::Host;
+use visitlog_engine::Engine;
+use visitlog_sinks::Lanes;
+use visitlog_tower::Counts;
+
+use super::accounts::{Accounts, Passwords, Throttle};
+#[cfg(feature = "warehouse")]
+use super::queries::Queries;
+use super::set_up::SetUp;
+use crate::tally::Tallies;
+
+/// What the admin pages show.
+#[derive(Clone)]
+pub struct Admin {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// Where ended visits go.
+    pub lanes: Arc<Lanes>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// What the layer counted.
+    pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
+    /// What was refused, cut or not believed before it came to the layer.
+    pub tallies: Arc<Tallies>,
+    /// SQL and reports.
+    #[cfg(feature = "warehouse")]
+    pub queries: Arc<Queries>,
+    /// Who may ask.
+    pub door: Arc<DoorKeeper>,
+    /// Whether the site takes no more requests.
+    pub draining: Arc<Draining>,
+}
+
+/// Who may ask, and by which names.
+#[derive(Debug)]
+pub struct DoorKeeper {
+    /// Accounts, tokens, sessions.
+    pub accounts: Accounts,
+    /// Checks passwords.
+    pub passwords: Passwords,
+    /// Slows wrong ones down.
+    pub throttle: Throttle,
+    /// The first account.
+    pub set_up: SetUp,
+    /// Names of the proxy in front that ends TLS.
+    pub names: Vec<Host>,
+}
+
+/// Whether the server is about to end.
+#[derive(Debug, Default)]
+pub struct Draining(AtomicBool);
+
+impl Draining {
+    /// From now on.
+    pub fn begin(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn is_so(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
