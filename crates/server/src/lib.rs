@@ -18,6 +18,7 @@ pub use visitlog_tower::{
     settings as layer_settings,
 };
 mod serve;
+pub mod served;
 pub mod tally;
 #[cfg(feature = "warehouse")]
 pub mod warehouse;

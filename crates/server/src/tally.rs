@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::served::Served;
+
 /// One reason is told so often at most.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
@@ -53,6 +55,10 @@ pub struct Tallies {
     pub cut: Tally,
     /// Headers that were not believed, and other signs that a proxy stands in front that nobody named.
     pub dropped: Tally,
+    /// At what the upstream failed.
+    pub upstream: Tally,
+    /// What was answered.
+    pub served: Served,
 }
 
 impl Tallies {

@@ -451,3 +451,25 @@ fn readiness_ends_before_the_server_does() {
     assert_eq!(slow.answer().unwrap().status, 200);
     assert!(server.wait().success());
 }
+
+#[test]
+fn the_metrics_count_answers_their_times_and_what_the_upstream_fails_at() {
+    let (folder, upstream) = (tempfile::tempdir().unwrap(), Upstream::start());
+    let server = Server::start(folder.path(), &upstream, &[]);
+    let mut browser = Browser::new(server.site, "browser");
+    for _ in 0..3 {
+        assert_eq!(browser.get("/", &[]).status, 200);
+    }
+    assert_eq!(server.metric("visitlog_http_requests_total{status=\"200\"}"), 3.0);
+    assert_eq!(server.metric("visitlog_http_request_duration_seconds_count"), 3.0);
+    assert_eq!(server.metric("visitlog_http_request_duration_seconds_bucket{le=\"+Inf\"}"), 3.0);
+    assert_eq!(server.metric("visitlog_http_connections_total "), 1.0);
+    assert_eq!(server.metric("visitlog_http_connections "), 1.0);
+    server.end();
+    let mut nowhere = upstream;
+    nowhere.address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::start(folder.path(), &nowhere, &[]);
+    assert_eq!(Browser::new(server.site, "browser").get("/", &[]).status, 502);
+    assert_eq!(server.metric("visitlog_http_requests_total{status=\"502\"}"), 1.0);
+    assert_eq!(server.metric("visitlog_upstream_failures_total{reason=\"unreachable\"}"), 1.0);
+}

@@ -1,6 +1,7 @@
 //! What Prometheus asks for (text format 0.0.4). The names are a contract: they stand here, and nowhere else.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header;
@@ -11,6 +12,7 @@ use visitlog_sinks::{Lanes, SinkState, SinkStatus};
 use visitlog_tower::Counts;
 
 use super::state::Admin;
+use crate::served::{BOUNDS_MS, Served};
 use crate::tally::Tallies;
 
 /// Open sessions.
@@ -73,6 +75,16 @@ pub const REFUSED: &str = "visitlog_requests_refused_total";
 pub const CUT: &str = "visitlog_connections_cut_total";
 /// Headers about the client that were not believed, and other signs that a proxy in front was not named, by reason.
 pub const FRONT: &str = "visitlog_front_signs_total";
+/// Requests of the site's clients that were answered, by status.
+pub const REQUESTS: &str = "visitlog_http_requests_total";
+/// How long it took from a request's head to its answer's, in seconds: a histogram.
+pub const LATENCY: &str = "visitlog_http_request_duration_seconds";
+/// Connections of the site's clients that are open.
+pub const CONNECTIONS: &str = "visitlog_http_connections";
+/// Connections of the site's clients since the start.
+pub const CONNECTIONS_TOTAL: &str = "visitlog_http_connections_total";
+/// Requests that the upstream failed at, by reason: `unreachable`, `bad_answer`, `timeout`.
+pub const UPSTREAM_FAILURES: &str = "visitlog_upstream_failures_total";
 /// What was lost or refused, by reason.
 pub const LOSSES: &str = "visitlog_losses_total";
 
@@ -110,6 +122,7 @@ fn render(admin: &Admin) -> String {
     limits(&mut page, &admin.engine);
     sinks(&mut page, &admin.lanes.status());
     tallies(&mut page, &admin.tallies);
+    served(&mut page, &admin.tallies.served);
     losses(&mut page, admin, (admin.layer_counts)());
     page.0
 }
@@ -190,6 +203,7 @@ fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
 
 fn tallies(page: &mut Page, tallies: &Tallies) {
     for (name, help, tally) in [
+        (UPSTREAM_FAILURES, "Requests that the upstream failed at.", &tallies.upstream),
         (REFUSED, "Requests that were answered with an error of ours.", &tallies.refused),
         (CUT, "Connections that were refused, cut, or closed for other clients.", &tallies.cut),
         (FRONT, "Headers that were not believed, and signs of a proxy that is not named.", &tallies.dropped),
@@ -199,6 +213,25 @@ fn tallies(page: &mut Page, tallies: &Tallies) {
             page.value(name, &[("reason", reason)], count);
         }
     }
+}
+
+fn served(page: &mut Page, served: &Served) {
+    page.family(REQUESTS, "counter", "Requests of the site's clients that were answered.");
+    for (status, count) in served.by_status() {
+        page.value(REQUESTS, &[("status", &status.to_string())], count);
+    }
+    page.family(LATENCY, "histogram", "From a request's head to its answer's.");
+    let (within, all, sum) = served.by_time();
+    for (bound, count) in BOUNDS_MS.iter().zip(within) {
+        let bound = (Duration::from_millis(*bound).as_secs_f64()).to_string();
+        page.value(&format!("{LATENCY}_bucket"), &[("le", &bound)], count);
+    }
+    page.value(&format!("{LATENCY}_bucket"), &[("le", "+Inf")], all);
+    page.value(&format!("{LATENCY}_sum"), &[], sum.as_secs_f64());
+    page.value(&format!("{LATENCY}_count"), &[], all);
+    let (accepted, open) = served.connections();
+    page.single(CONNECTIONS, "gauge", "Connections of the site's clients that are open.", open);
+    page.single(CONNECTIONS_TOTAL, "counter", "Connections of the site's clients since the start.", accepted);
 }
 
 fn losses(page: &mut Page, admin: &Admin, layer: Counts) {

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -11,6 +12,7 @@ use pin_project_lite::pin_project;
 use super::Peer;
 use super::life::Life;
 use crate::client_connection::ClientConnection;
+use crate::tally::Tallies;
 
 /// See the module.
 pub(super) struct Watched<S> {
@@ -18,6 +20,7 @@ pub(super) struct Watched<S> {
     pub(super) peer: Peer,
     pub(super) connection: ClientConnection,
     pub(super) life: Arc<Life>,
+    pub(super) tallies: Arc<Tallies>,
 }
 
 impl<S, A, B> hyper::service::Service<Request<A>> for Watched<S>
@@ -34,7 +37,12 @@ where
         self.connection.ask();
         self.life.asked();
         let under_way = UnderWay(Arc::clone(&self.life));
-        Asked { future: self.service.call(request), under_way: Some(under_way) }
+        Asked {
+            future: self.service.call(request),
+            under_way: Some(under_way),
+            tallies: Arc::clone(&self.tallies),
+            began: Instant::now(),
+        }
     }
 }
 
@@ -52,6 +60,8 @@ pin_project! {
         #[pin]
         future: F,
         under_way: Option<UnderWay>,
+        tallies: Arc<Tallies>,
+        began: Instant,
     }
 }
 
@@ -64,6 +74,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.future.poll(cx))?;
+        this.tallies.served.answered(answer.status().as_u16(), this.began.elapsed());
         if let Some(under_way) = &this.under_way {
             under_way.0.answers(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
         }

@@ -22,6 +22,7 @@ use super::service::Watched;
 use super::settings::{ListenSettings, Peer};
 use super::stream::ClientStream;
 use crate::client_connection::ClientConnection;
+use crate::tally::Tallies;
 
 /// The first probe of a silent connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -53,18 +54,20 @@ struct Accepted {
 }
 
 /// One connection more in a worker, for as long as it lives.
-struct Counted(Arc<AtomicUsize>);
+struct Counted(Arc<AtomicUsize>, Arc<Tallies>);
 
 impl Counted {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
+    fn new(count: &Arc<AtomicUsize>, tallies: &Arc<Tallies>) -> Self {
         count.fetch_add(1, Relaxed);
-        Self(count.clone())
+        tallies.served.accepted();
+        Self(count.clone(), Arc::clone(tallies))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+        self.1.served.closed();
     }
 }
 
@@ -72,6 +75,7 @@ impl Drop for Counted {
 pub(super) struct Worker {
     accepted: mpsc::UnboundedSender<Accepted>,
     pub(super) connections: Arc<AtomicUsize>,
+    tallies: Arc<Tallies>,
     /// The number of connections that were cut.
     done: oneshot::Receiver<usize>,
     thread: JoinHandle<()>,
@@ -98,13 +102,13 @@ impl Worker {
             let _ = finished.send(cut);
             runtime.shutdown_background();
         })?;
-        Ok(Self { accepted, connections, done, thread })
+        Ok(Self { accepted, connections, tallies: Arc::clone(&settings.tallies), done, thread })
     }
 
     /// The number of connections that were cut.
     /// Takes a connection.
     pub(super) fn serve(&self, stream: std::net::TcpStream, peer: SocketAddr, held: Held) {
-        let counted = Counted::new(&self.connections);
+        let counted = Counted::new(&self.connections, &self.tallies);
         let _ = self.accepted.send(Accepted { stream, peer, held, _counted: counted });
     }
 
@@ -161,7 +165,13 @@ where
         let (http, life) = (self.http.clone(), Arc::clone(&held.life));
         let service = TowerToHyperService::new(self.service.clone());
         let connection = ClientConnection::default();
-        let service = Watched { service, peer: Peer(peer), connection: connection.clone(), life: Arc::clone(&life) };
+        let service = Watched {
+            service,
+            peer: Peer(peer),
+            connection: connection.clone(),
+            life: Arc::clone(&life),
+            tallies: Arc::clone(&self.settings.tallies),
+        };
         let (limits, tick, idle) = (self.settings.limits(), self.settings.tick(), self.settings.idle_timeout);
         let (stream_limits, tallies) = (self.settings.stream_limits(), Arc::clone(&self.settings.tallies));
         async move {

@@ -69,6 +69,16 @@ impl Failure {
         }
     }
 
+    /// At what the upstream failed, for the metrics; `None` where it did not.
+    pub(crate) const fn of_upstream(self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable => Some("unreachable"),
+            Self::BadAnswer => Some("bad_answer"),
+            Self::Timeout => Some("timeout"),
+            _ => None,
+        }
+    }
+
     fn page(self) -> &'static str {
         match self {
             Self::BadRequest(_) => "400 Bad Request\n",

@@ -134,7 +134,12 @@ impl Shared {
     {
         let client = request.extensions().get::<ClientConnection>().cloned();
         let answering = client.as_ref().map(ClientConnection::answering);
-        let response = self.forward(request, client).await.unwrap_or_else(Failure::response);
+        let response = self.forward(request, client).await.unwrap_or_else(|failure| {
+            if let Some(reason) = failure.of_upstream() {
+                self.settings.tallies.upstream.count(reason);
+            }
+            failure.response()
+        });
         response.map(|body| body.answering(answering))
     }
 

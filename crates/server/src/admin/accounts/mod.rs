@@ -1,7 +1,7 @@
 //! Who may ask the admin address: accounts with a password, API tokens, sign-in sessions, and what they did.
 //!
 //! All of it stands in the folder `admin` of the data folder (mode 0700, files 0600):
-//! - `accounts`: accounts, tokens and sessions, see [`format`];
+//! - `accounts`: accounts, tokens and sessions, see [`mod@format`];
 //! - `audit.ndjson`: what was changed or refused, see [`Audit`]; nothing but this process appends to it;
 //! - `token`: the running server's own token for the command line, another one at each start.
 //!

@@ -110,7 +110,7 @@ impl Passwords {
         .await
     }
 
-    /// Hashes a new password; see [`hash`].
+    /// Hashes a new password, if it is one for this account.
     ///
     /// # Errors
     /// When too many wait.
