@@ -1,5 +1,6 @@
 //! `visitlog import`: visits of access logs.
 
+mod notice;
 mod numbers;
 mod progress;
 mod rejects;

@@ -15,6 +15,7 @@ use visitlog_logs::sessions::{Ending, Horizons};
 use visitlog_logs::{Input, InputError, Reject, Tally};
 use visitlog_server::warehouse::import::Stage;
 
+use super::notice::{Happened, Notice};
 use super::numbers::digits;
 use super::rejects::Rejects;
 use super::setup::{Setup, now};
@@ -22,9 +23,11 @@ use super::store;
 use crate::args::TailArgs;
 use crate::{out, process};
 
-/// While nothing is written, sessions end all the same: so often it is looked whether some are due.
+/// While nothing is written, sessions end all the same: so often it is tried to end those that are due.
 const QUIET_COMMIT_EVERY: Duration = Duration::from_secs(5);
-/// How often it is looked for logs that came.
+/// A log whose changes are noticed is looked at so often all the same.
+const NOTICED_LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked for logs that came, where that is not noticed.
 const NEW_LOGS_EVERY: Duration = Duration::from_secs(2);
 /// A commit must not take more than a tenth of the time.
 const COMMIT_SHARE: u32 = 10;
@@ -32,7 +35,12 @@ const COMMIT_SHARE: u32 = 10;
 struct Tail<'a> {
     args: &'a TailArgs,
     setup: Setup,
-    follows: HashMap<PathBuf, Follow>,
+    follows: HashMap<PathBuf, Followed>,
+    notice: Notice,
+    happened: Happened,
+    last_look: Instant,
+    /// When the first of the sessions that are open may have to end.
+    due: Option<Timestamp>,
     reading: Option<Reading>,
     watching: Watching,
     /// Lines that are not committed yet.
@@ -46,10 +54,15 @@ struct Tail<'a> {
     /// The newest time of each site's rows, and since when that is so.
     sites: HashMap<String, (i64, Instant)>,
     last_search: Option<Instant>,
-    /// When the first of the sessions that are open may have to end.
-    due: Option<Timestamp>,
     last_commit: Instant,
     commit_took: Duration,
+}
+
+/// A log, its absolute path, and whether what happens to it is noticed.
+struct Followed {
+    follow: Follow,
+    path: PathBuf,
+    is_told: bool,
 }
 
 struct Watching {
@@ -67,9 +80,12 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
     if args.logs.logs.iter().any(|log| log == "-") {
         bail!("standard input can't be followed: visitlog import - reads it to its end");
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    process::when_asked_to_end(move || told.store(true, Ordering::SeqCst))?;
+    let (stop, notice) = (Arc::new(AtomicBool::new(false)), Notice::new());
+    let (told, wake) = (Arc::clone(&stop), notice.waker());
+    process::when_asked_to_end(move || {
+        told.store(true, Ordering::SeqCst);
+        wake();
+    })?;
     let setup = Setup::open(&args.logs)?;
     store::pending(&setup).context("store what was read before")?;
     let now = Instant::now();
@@ -78,6 +94,10 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         args,
         setup,
         follows: HashMap::new(),
+        notice,
+        happened: Happened::anything(),
+        last_look: now,
+        due: None,
         reading: None,
         watching,
         lines: 0,
@@ -87,7 +107,6 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         is_stored: true,
         sites: HashMap::new(),
         last_search: None,
-        due: None,
         last_commit: now,
         commit_took: Duration::ZERO,
     };
@@ -116,19 +135,66 @@ impl Tail<'_> {
             if self.is_time_to_commit() {
                 self.commit(false)?;
             }
-            std::thread::sleep(self.args.poll_every);
+            self.happened = self.notice.wait(self.args.poll_every, self.longest_wait());
         }
     }
 
+    /// How long nothing has to be done, if nothing happens.
+    fn longest_wait(&self) -> Duration {
+        let is_restless = |log: &Followed| !log.is_told || log.follow.is_restless();
+        if self.lines > 0 || !self.has_begun || !self.is_stored || self.follows.values().any(is_restless) {
+            return self.args.poll_every;
+        }
+        let look = NOTICED_LOOK_EVERY.saturating_sub(self.last_look.elapsed());
+        let is_told = |pattern: &String| self.finds_new(pattern);
+        let search = if self.args.logs.logs.iter().all(is_told) {
+            look
+        } else {
+            NEW_LOGS_EVERY.saturating_sub(self.last_search.map_or(Duration::ZERO, |last| last.elapsed()))
+        };
+        let commit = match self.due {
+            Some(due) => due
+                .after(self.args.lateness)
+                .since(now())
+                .max(QUIET_COMMIT_EVERY.saturating_sub(self.last_commit.elapsed())),
+            None => look,
+        };
+        look.min(search).min(commit)
+    }
+
+    /// Whether it is noticed when a log comes that a pattern names.
+    fn finds_new(&self, pattern: &str) -> bool {
+        folder_of(pattern).is_some_and(|folder| self.notice.tells_of(&folder))
+    }
+
     fn look(&mut self) -> anyhow::Result<()> {
+        let is_late = self.last_look.elapsed() >= NOTICED_LOOK_EVERY;
         let is_due = self.last_search.is_none_or(|last| last.elapsed() >= NEW_LOGS_EVERY);
-        let patterns = if is_due { self.args.logs.logs.as_slice() } else { &[] };
-        self.last_search = if is_due { Some(Instant::now()) } else { self.last_search };
+        let args = self.args;
+        let patterns: Vec<&String> = args
+            .logs
+            .logs
+            .iter()
+            .filter(|log| is_late || self.happened.has_new || is_due && !self.finds_new(log))
+            .collect();
+        if is_due {
+            self.last_search = Some(Instant::now());
+        }
         for pattern in patterns {
+            if let Some(folder) = folder_of(pattern) {
+                self.notice.watch(&folder);
+            }
             match Input::find(std::slice::from_ref(pattern)) {
                 Ok(inputs) => {
                     for path in inputs.iter().filter_map(Input::path) {
-                        self.follows.entry(path.to_owned()).or_insert_with(|| Follow::new(path));
+                        if !self.follows.contains_key(path) {
+                            let log = Followed {
+                                follow: Follow::new(path),
+                                path: std::path::absolute(path)?,
+                                is_told: false,
+                            };
+                            self.follows.insert(path.to_owned(), log);
+                        }
                     }
                 }
                 // It may come.
@@ -139,7 +205,17 @@ impl Tail<'_> {
         let setup = &self.setup;
         let reading =
             self.reading.get_or_insert_with(|| setup.folder.begin(setup.read_settings(false), &setup.sessions));
-        for follow in self.follows.values_mut() {
+        let is_over = self.watching.stop.load(Ordering::SeqCst);
+        let is_late = is_late || is_over || self.happened.anywhere;
+        if is_late {
+            self.last_look = Instant::now();
+        }
+        for Followed { follow, path, is_told } in self.follows.values_mut() {
+            if !is_late && *is_told && !follow.is_restless() && !self.happened.to(path) {
+                continue;
+            }
+            // Watched first, so that nothing happens unseen in between.
+            *is_told = self.notice.is_told(path);
             match follow.look(reading, &self.watching) {
                 Ok(tally) => {
                     self.lines += tally.lines();
@@ -225,4 +301,10 @@ impl Tail<'_> {
         }
         horizons
     }
+}
+
+/// The one folder in which all logs are that a pattern names; none where there may be several.
+fn folder_of(pattern: &str) -> Option<PathBuf> {
+    let folder = std::path::absolute(pattern).ok()?.parent()?.to_owned();
+    (!folder.to_string_lossy().contains(['*', '?', '['])).then_some(folder)
 }

@@ -63,6 +63,11 @@ struct Quiet<T> {
 }
 
 impl<T: PartialEq> Quiet<T> {
+    /// As of the last look.
+    const fn was_quiet(&self) -> bool {
+        self.looks >= LOOKS_UNTIL_QUIET
+    }
+
     fn is_quiet(&mut self, now: T) -> bool {
         let now = Some(now);
         self.looks = if self.last == now { self.looks + 1 } else { 0 };
@@ -164,6 +169,15 @@ impl Follow {
             self.current = self.open(reading)?;
         }
         Ok(tally)
+    }
+
+    /// Whether it has to be looked at again soon, though nothing more may happen to it: what was written within a grain of
+    /// the clock, or to a renamed file elsewhere, is seen by looking only.
+    pub fn is_restless(&self) -> bool {
+        let is_quiet = |current: &Followed| current.written.was_quiet() && self.folder.was_quiet();
+        !self.older.is_empty()
+            || self.beside.values().any(|(_, is_done)| !is_done)
+            || self.current.as_ref().is_some_and(|current| !is_quiet(current))
     }
 
     /// Nothing came, went or was renamed beside it, and all that is there was looked at.
