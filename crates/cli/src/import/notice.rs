@@ -6,7 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
+#[cfg(target_os = "linux")]
 use std::mem::MaybeUninit;
+#[cfg(target_os = "linux")]
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
