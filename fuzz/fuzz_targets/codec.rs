@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
         let moment_of_entry = match &entry {
             Entry::Start(start) => start.at,
             Entry::Event(event) => event.activity(),
-            Entry::Set { at, .. } | Entry::Touch { at, .. } | Entry::Rotate { at, .. } => *at,
+            Entry::Set { at, .. } | Entry::Touch { at, .. } | Entry::Rotate { at, .. } | Entry::Withdraw { at, .. } => *at,
             Entry::End(end) => end.closed_at,
         };
         assert_eq!(moment, Some(moment_of_entry));

@@ -1,4 +1,4 @@
-//! The bytes of a session's entries, version 1.2: what journals, parks and other keepers of visits write. This page is
+//! The bytes of a session's entries, version 1.3: what journals, parks and other keepers of visits write. This page is
 //! their specification.
 //!
 //! Integers named `u16`..`u64` are varints: seven bits a byte, lowest first, the top bit set in all but the last byte.
@@ -8,15 +8,17 @@
 //!
 //! | kind | payload |
 //! |---|---|
-//! | `Start` | moment, partition u8, identity u8, fingerprint 8 bytes, visitor id, number, new-visitor u8 (0 no, 1 yes, 2 unknown), via u8, bits, text host, [id previous 0], [address 1: 4 or 6 as a byte, then 4 or 16 bytes], [text user agent 2], [text language 3], [text referrer 4], [country: 2 letters 5], [text region 6], [text city 7], [hints 8], [mark of the token that it renews, 8 bytes 9] |
+//! | `Start` | moment, partition u8, identity u8, fingerprint 8 bytes, visitor id, number, new-visitor u8 (0 no, 1 yes, 2 unknown), via u8, bits, text host, [id previous 0], [address 1: 4 or 6 as a byte, then 4 or 16 bytes], [text user agent 2], [text language 3], [text referrer 4], [country: 2 letters 5], [text region 6], [text city 7], [hints 8], [mark of the token that it renews, 8 bytes 9], [id of the session that it brings events from, first, count 10] |
 //! | `Event` | moment, kind u8, bits, [status, duration in us 3], [bytes 7], [text name 0], [text type 1], [JSON properties 2], and where bit 3 (a request) is set: text path, text method, [text host 4], [text query 5], [text route 6], [text referrer 8] |
 //! | `Set` | moment, count, then each: text key, u8 (0 removed, 1 set), JSON if set |
 //! | `Touch` | moment, u8 slides |
 //! | `Rotate` | moment, rotation, u8 has user, [text user] |
+//! | `Withdraw` | moment, first, count |
 //! | `End` | moment closed, moment ended, reason u8, confirmed u8, text site, u8 has user, [text user], count, then each: text key, JSON |
 //!
 //! **Minor versions.** 1.1 added to `Start` what stands behind its referrer (bits 5 to 8): where the whole address was
-//! found, and as a varint the bits of [`Hints`]. 1.2 added the mark of the token that a `Start` renews (bit 9).
+//! found, and as a varint the bits of [`Hints`]. 1.2 added the mark of the token that a `Start` renews (bit 9). 1.3 added what it brings (bit 10),
+//! and `Withdraw`.
 //!
 //! **Room for later.** A newer minor version adds fields behind those it found, with bits of their own. So bytes left
 //! over behind the known fields, and unknown bits, are ignored; unknown codes of kinds and reasons are errors, since
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    CountryCode, End, EndReason, Entry, Event, EventKind, Fields, Hints, Identity, Place, RequestFacts, Start,
+    Brings, CountryCode, End, EndReason, Entry, Event, EventKind, Fields, Hints, Identity, Place, RequestFacts, Start,
     StartFacts, UserId, Values, Via,
 };
 use crate::{Fingerprint, Host, Timestamp, TokenMark, VisitId, VisitorId};
@@ -56,6 +58,8 @@ pub enum EntryKind {
     Rotate = 5,
     /// [`Entry::End`].
     End = 6,
+    /// [`Entry::Withdraw`].
+    Withdraw = 7,
 }
 
 impl EntryKind {
@@ -68,6 +72,7 @@ impl EntryKind {
             Entry::Touch { .. } => Self::Touch,
             Entry::Rotate { .. } => Self::Rotate,
             Entry::End(_) => Self::End,
+            Entry::Withdraw { .. } => Self::Withdraw,
         }
     }
 
@@ -83,6 +88,7 @@ impl EntryKind {
             4 => Self::Touch,
             5 => Self::Rotate,
             6 => Self::End,
+            7 => Self::Withdraw,
             _ => return Err(CodecError::Code { what: "kind", found: code as u64 }),
         })
     }
@@ -112,6 +118,11 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             put_moment(out, *at);
             put_varint(out, u64::from(*rotation));
             put_user(out, user.as_ref());
+        }
+        Entry::Withdraw { at, first, count } => {
+            put_moment(out, *at);
+            put_varint(out, u64::from(*first));
+            put_varint(out, u64::from(*count));
         }
         Entry::End(end) => put_end(out, end),
     }
@@ -152,11 +163,12 @@ pub fn decode_after(kind: EntryKind, payload: &[u8], before: &mut Before) -> Res
         EntryKind::Start => Entry::Start(Box::new(take_start(&mut input, before)?)),
         EntryKind::Set => Entry::Set { at: input.moment()?, fields: take_fields(&mut input)? },
         EntryKind::Touch => Entry::Touch { at: input.moment()?, slides: input.flag("slides")? },
-        EntryKind::Rotate => Entry::Rotate {
-            at: input.moment()?,
-            rotation: u16::try_from(input.varint("rotation")?).unwrap_or(u16::MAX),
-            user: take_user(&mut input)?,
-        },
+        EntryKind::Rotate => {
+            Entry::Rotate { at: input.moment()?, rotation: input.small("rotation")?, user: take_user(&mut input)? }
+        }
+        EntryKind::Withdraw => {
+            Entry::Withdraw { at: input.moment()?, first: input.small("first")?, count: input.small("count")? }
+        }
         EntryKind::End => Entry::End(Box::new(take_end(&mut input, before)?)),
     })
 }
@@ -186,9 +198,12 @@ pub fn moment(kind: EntryKind, payload: &[u8]) -> Option<Timestamp> {
             input.varint("status").ok()?;
             Some(time.after(Duration::from_micros(input.varint("duration").ok()?)))
         }
-        EntryKind::Start | EntryKind::Set | EntryKind::Touch | EntryKind::Rotate | EntryKind::End => {
-            input.moment().ok()
-        }
+        EntryKind::Start
+        | EntryKind::Set
+        | EntryKind::Touch
+        | EntryKind::Rotate
+        | EntryKind::Withdraw
+        | EntryKind::End => input.moment().ok(),
     }
 }
 
@@ -335,6 +350,7 @@ mod start_bits {
     pub(super) const CITY: u64 = 1 << 7;
     pub(super) const HINTS: u64 = 1 << 8;
     pub(super) const RENEWS: u64 = 1 << 9;
+    pub(super) const BRINGS: u64 = 1 << 10;
 }
 
 fn put_start(out: &mut Vec<u8>, start: &Start) {
@@ -364,7 +380,8 @@ fn put_start(out: &mut Vec<u8>, start: &Start) {
             | bit(place.is_some_and(|place| place.region.is_some()), b::REGION)
             | bit(place.is_some_and(|place| place.city.is_some()), b::CITY)
             | bit(facts.hints.is_some(), b::HINTS)
-            | bit(start.renews.is_some(), b::RENEWS),
+            | bit(start.renews.is_some(), b::RENEWS)
+            | bit(start.brings.is_some(), b::BRINGS),
     );
     put_bytes(out, start.host.as_str().as_bytes());
     if let Some(previous) = start.previous {
@@ -395,6 +412,11 @@ fn put_start(out: &mut Vec<u8>, start: &Start) {
     }
     if let Some(TokenMark(mark)) = start.renews {
         put_u64(out, mark);
+    }
+    if let Some(Brings { from, first, count }) = start.brings {
+        put_u128(out, from.as_u128());
+        put_varint(out, u64::from(first));
+        put_varint(out, u64::from(count));
     }
 }
 
@@ -428,7 +450,13 @@ fn take_start(input: &mut Input<'_>, before: &mut Before) -> Result<Start, Codec
         hints: if has(b::HINTS) { Some(take_hints(input)?) } else { None },
     };
     let renews = if has(b::RENEWS) { Some(TokenMark(input.u64("mark of a token")?)) } else { None };
-    Ok(Start { at, partition, identity, host, fingerprint, previous, renews, number, is_new_visitor, facts })
+    let brings = if has(b::BRINGS) { Some(take_brings(input)?) } else { None };
+    Ok(Start { at, partition, identity, host, fingerprint, previous, renews, brings, number, is_new_visitor, facts })
+}
+
+fn take_brings(input: &mut Input<'_>) -> Result<Brings, CodecError> {
+    let from = VisitId::from_u128(input.u128("session that events are from")?);
+    Ok(Brings { from, first: input.small("first")?, count: input.small("count")? })
 }
 
 fn take_place(input: &mut Input<'_>, bits: u64) -> Result<Option<Place>, CodecError> {

@@ -171,7 +171,7 @@ pub fn user_in(entry: &Entry) -> Option<&str> {
         Entry::Event(event) => event.user(),
         Entry::Rotate { user, .. } => user.as_ref().map(UserId::as_str),
         Entry::End(end) => end.user.as_ref().map(UserId::as_str),
-        Entry::Start(_) | Entry::Set { .. } | Entry::Touch { .. } => None,
+        Entry::Start(_) | Entry::Set { .. } | Entry::Touch { .. } | Entry::Withdraw { .. } => None,
     }
 }
 

@@ -66,6 +66,9 @@ pub const PROVISIONAL_PER_FINGERPRINT_MAX: usize = 64;
 pub const UNCONFIRMED_IN_A_ROW_MAX: u8 = 3;
 /// How long a new session has to be confirmed by a request that brings its cookie.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+/// First requests of one shard's visitors that were recorded in a session that a fingerprint shares, and that go along once
+/// their clients show that they keep cookies: of more, the oldest stays where it is.
+pub const LANDINGS_PER_SHARD_MAX: usize = 256;
 /// How long, after an expired token started a session, the same token joins it.
 pub const REJOIN_WITHIN: Duration = Duration::from_secs(10);
 /// How long a token of the previous rotation is still recorded in the visit.

@@ -182,12 +182,26 @@ pub struct Start {
     pub previous: Option<VisitId>,
     /// The presented token, where it opened nothing any more: its twins join this session for a moment.
     pub renews: Option<TokenMark>,
+    /// What it takes along from a session that others share.
+    pub brings: Option<Brings>,
     /// The visitor's how-manieth visit this is, from 1; 0 where nobody can know.
     pub number: u32,
     /// Whether no token of ours was presented; `None` where nobody can know.
     pub is_new_visitor: Option<bool>,
     /// What is known of the visitor.
     pub facts: StartFacts,
+}
+
+/// Events of a session that a fingerprint shares, which turn out to be those of a client that keeps cookies: the first ones
+/// of its own session, which says them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Brings {
+    /// The session that they were recorded in.
+    pub from: VisitId,
+    /// Which of its events: this one and those behind it, counted from 0 as they were recorded.
+    pub first: u16,
+    /// How many.
+    pub count: u16,
 }
 
 /// What an event is.
@@ -347,6 +361,15 @@ pub enum Entry {
         /// The user from now on.
         user: Option<UserId>,
     },
+    /// Some of its events are those of another session, and count in this one no more.
+    Withdraw {
+        /// When that turned out.
+        at: Timestamp,
+        /// The first of them, counted from 0 as they were recorded.
+        first: u16,
+        /// How many.
+        count: u16,
+    },
     /// The session ends.
     End(Box<End>),
 }
@@ -364,6 +387,14 @@ pub struct EndedVisit {
     pub events: Vec<Event>,
     /// Whether this sink may have seen it before.
     pub redelivered: bool,
+}
+
+impl EndedVisit {
+    /// Whether nothing of it is left: all that clients of a fingerprint had done in the session that they shared has gone
+    /// along with those of them who keep cookies.
+    pub fn has_withdrawn(&self) -> bool {
+        self.start.identity == Identity::Fingerprint && self.events.is_empty()
+    }
 }
 
 /// A session that still lives, as the engine knows it now.
@@ -385,6 +416,43 @@ pub struct OpenVisit {
     pub values: Arc<Values>,
     /// Its events so far, in order.
     pub events: Vec<Event>,
+}
+
+/// The events of a session's chain, while it is read.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    events: Vec<Event>,
+    withdrawn: Vec<std::ops::Range<usize>>,
+}
+
+impl Gathered {
+    /// The next event.
+    pub fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Events that count no more, as [`Entry::Withdraw`] says.
+    pub fn withdraw(&mut self, first: u16, count: u16) {
+        let first = usize::from(first);
+        self.withdrawn.push(first..first + usize::from(count));
+    }
+
+    /// Those that count, as they were recorded.
+    pub fn into_recorded(self) -> Vec<Event> {
+        let Self { mut events, withdrawn } = self;
+        if !withdrawn.is_empty() {
+            let mut at = 0..events.len();
+            events.retain(|_| at.next().is_some_and(|at| !withdrawn.iter().any(|range| range.contains(&at))));
+        }
+        events
+    }
+
+    /// Those that count, as they happened.
+    pub fn into_events(self) -> Vec<Event> {
+        let mut events = self.into_recorded();
+        sort_events(&mut events);
+        events
+    }
 }
 
 /// Sorts a visit's events as they happened: by time, then by the order in which they were recorded.

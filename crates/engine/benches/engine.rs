@@ -144,7 +144,7 @@ impl Bench {
         let bits = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(number);
         let visitor = Visitor::from_u128(bits);
         let visit = VisitId::new(self.clock.now(), bits.rotate_left(29), visitor.partition());
-        let standing = Standing::Fresh(Fresh { visit, visitor, succeeds: false });
+        let standing = Standing::Fresh(Fresh { visit, visitor, succeeds: false, brings: false });
         let mut commit =
             self.commit(RequestId::from_u128(visit.as_u128()), standing, None, Vec::new(), Class::Page(self.page("/")));
         commit.fingerprint = Fingerprints { today: Fingerprint(number), yesterday: Fingerprint(!number) };

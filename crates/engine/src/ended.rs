@@ -40,7 +40,9 @@ impl Engine {
 
     fn ended_visit(&self, end: PendingEnd) -> Result<Option<EndedVisit>, JournalError> {
         match self.journal.read_chain(end.visit, end.end) {
-            Ok(chain) => Ok(assemble(end.visit, chain.into_iter().map(|record| record.entry).collect()).ok()),
+            Ok(chain) => Ok(assemble(end.visit, chain.into_iter().map(|record| record.entry).collect())
+                .ok()
+                .filter(|visit| !visit.has_withdrawn())),
             // It has arrived, and its segments could go.
             Err(_) if self.ledger.find_behind(Lsn::NONE, end.visit).is_none() => Ok(None),
             Err(error) => Err(error),

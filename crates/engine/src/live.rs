@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use visitlog_core::machine::Open;
-use visitlog_core::model::{Entry, OpenVisit, Values, sort_events};
+use visitlog_core::model::{Entry, Gathered, OpenVisit, Values};
 use visitlog_core::{VisitId, invariants};
 
 use crate::config::SHARDS;
@@ -39,15 +39,15 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let mut start = None;
-        let mut events = Vec::new();
+        let mut events = Gathered::default();
         for record in entries {
             match record.entry {
                 Entry::Start(first) => start = Some(*first),
-                Entry::Event(event) => events.push(event),
+                Entry::Event(event) => events.event(event),
+                Entry::Withdraw { first, count, .. } => events.withdraw(first, count),
                 Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } | Entry::End(_) => {}
             }
         }
-        sort_events(&mut events);
         let site = self.sessions.site(open.host);
         let values: Arc<Values> = open.data.values.clone();
         Ok(start.map(|start| OpenVisit {
@@ -58,7 +58,7 @@ impl Engine {
             confirmed: open.confirmed,
             user: open.data.user.clone(),
             values,
-            events,
+            events: events.into_events(),
         }))
     }
 

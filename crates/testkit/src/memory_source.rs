@@ -297,7 +297,7 @@ impl EndedVisits for MemorySource {
 
     fn admit(&self, _stream: StreamId, _end: Lsn, mut visit: EndedVisit) -> Option<EndedVisit> {
         let state = self.lock();
-        if state.erased.contains(&visit.visit) {
+        if visit.has_withdrawn() || state.erased.contains(&visit.visit) {
             return None;
         }
         visit.start.previous = visit.start.previous.filter(|previous| !state.erased.contains(previous));

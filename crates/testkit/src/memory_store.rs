@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use visitlog_core::erasure::{Erasure, Erasures, FoundVisits, Whose, user_in};
 use visitlog_core::machine::{Call, Chain, HostIndex, Log, Open, Sessions, Shard, ShardConfig, UNBOUNDED};
-use visitlog_core::model::{EndReason, EndedVisit, Entry, OpenVisit, sort_events};
+use visitlog_core::model::{EndReason, EndedVisit, Entry, Gathered, OpenVisit};
 use visitlog_core::ports::{
     Arrival, AtOnce, Carried, Clock, Commit, Committed, Cursor, Entropy, Erased, Inquiry, OpenPage, Reply, RequestId,
     SessionHold, SessionStore, StoreError, StreamId, TailRecord, Terminated,
@@ -128,15 +128,15 @@ impl MemoryStore {
     fn read_open(&self, visit: VisitId) -> Option<OpenVisit> {
         let open = self.sessions().get(visit)?;
         let mut start = None;
-        let mut events = Vec::new();
+        let mut events = Gathered::default();
         for (_, entry) in self.entries().into_iter().filter(|(id, _)| *id == visit) {
             match entry {
                 Entry::Start(first) => start = Some(*first),
-                Entry::Event(event) => events.push(event),
+                Entry::Event(event) => events.event(event),
+                Entry::Withdraw { first, count, .. } => events.withdraw(first, count),
                 Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } | Entry::End(_) => {}
             }
         }
-        sort_events(&mut events);
         Some(OpenVisit {
             visit,
             start: start?,
@@ -145,7 +145,7 @@ impl MemoryStore {
             confirmed: open.confirmed,
             user: open.data.user.clone(),
             values: open.data.values.clone(),
-            events,
+            events: events.into_events(),
         })
     }
 
@@ -189,14 +189,17 @@ impl MemoryStore {
         let erasures = lock(&self.erasures);
         for (lsn, (visit, entry)) in (1..).map(Lsn).zip(self.entries()) {
             match entry {
-                Entry::Start(start) => drop(open.insert(visit, (*start, Vec::new()))),
-                Entry::Event(event) => open.get_mut(&visit).expect("an event of an open visit").1.push(event),
+                Entry::Start(start) => drop(open.insert(visit, (*start, Gathered::default()))),
+                Entry::Event(event) => open.get_mut(&visit).expect("an event of an open visit").1.event(event),
+                Entry::Withdraw { first, count, .. } => {
+                    open.get_mut(&visit).expect("a withdrawal from an open visit").1.withdraw(first, count);
+                }
                 Entry::End(end) => {
-                    let (start, mut events) = open.remove(&visit).expect("an end of an open visit");
-                    sort_events(&mut events);
+                    let (start, events) = open.remove(&visit).expect("an end of an open visit");
+                    let events = events.into_events();
                     let mut visit = EndedVisit { visit, start, end: *end, events, redelivered: false };
                     visit.start.previous = visit.start.previous.filter(|previous| !erasures.unnames(*previous));
-                    if erasures.barring(lsn, &visit).is_none() {
+                    if erasures.barring(lsn, &visit).is_none() && !visit.has_withdrawn() {
                         ended.push(visit);
                     }
                 }

@@ -38,6 +38,7 @@ pub fn chain(n: u64, closed_at: Timestamp) -> Vec<Entry> {
         fingerprint: Fingerprint(n),
         previous: Some(id(n + 1_000_000)),
         renews: None,
+        brings: None,
         number: 2,
         is_new_visitor: Some(false),
         facts,

@@ -9,7 +9,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use visitlog_core::ports::{
-    Begun, Class, Committed, Inquiry, Op, Outcome, SessionHold, SessionStore, Standing, StoreError,
+    Begun, Class, Committed, Fresh, Inquiry, Op, Outcome, SessionHold, SessionStore, Standing, StoreError,
 };
 
 use crate::body::VisitBody;
@@ -135,8 +135,9 @@ fn begun<St: SessionStore, B>(
         Standing::Fresh(_) | Standing::Shared { .. } if !is_passive => visit.origin().look(request.headers()),
         Standing::Fresh(_) | Standing::Shared { .. } => {}
     }
-    // A passive request holds nothing and commits nothing.
-    (!is_passive).then_some(begun)
+    // A passive request holds nothing, and commits nothing but that its visitor keeps cookies.
+    let brings = matches!(begun.standing, Standing::Fresh(Fresh { brings: true, .. }));
+    (!is_passive || brings).then_some(begun)
 }
 
 /// The head of the answer is ready.
@@ -210,7 +211,9 @@ fn answered<St: SessionStore, R, E>(
     }
     let (events, count) = (events_of(&class), ops.len());
     let keeps = setup.settings.public_pages == PublicPages::Keep;
-    let cookies = !keeps || answer.as_ref().is_ok_and(|answer| setup.can_set_cookie(origin, answer));
+    // One that only shows that its visitor keeps cookies is an asset, which others get from a cache.
+    let can_set = || answer.as_ref().is_ok_and(|answer| setup.can_set_cookie(origin, answer));
+    let cookies = !origin.asked.is_passive() && (!keeps || can_set());
     let commit = setup.commit(origin, begun, class, ops, cookies);
     hold.forget();
     match setup.counters.call(|| shared.store.commit(commit)) {

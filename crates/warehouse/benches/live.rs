@@ -96,7 +96,7 @@ impl Site {
         self.commit(
             n,
             RequestId::from_u128(visit.as_u128()),
-            Standing::Fresh(Fresh { visit, visitor, succeeds: false }),
+            Standing::Fresh(Fresh { visit, visitor, succeeds: false, brings: false }),
             None,
         );
         Token { visitor, visit: Some(visit), number: 1, rotation: 0, born: Day::of(self.clock.now()) }

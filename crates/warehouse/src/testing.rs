@@ -43,6 +43,7 @@ pub(crate) fn visit(n: u64, from: Timestamp) -> EndedVisit {
         fingerprint: Fingerprint(n),
         previous: None,
         renews: None,
+        brings: None,
         number: 2,
         is_new_visitor: Some(false),
         facts,

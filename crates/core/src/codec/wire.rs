@@ -156,6 +156,14 @@ impl<'a> Input<'a> {
         Err(CodecError::End { what })
     }
 
+    /// A small number; one beyond 65,535 counts as that.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn small(&mut self, what: &'static str) -> Result<u16, CodecError> {
+        self.varint(what).map(|number| u16::try_from(number).unwrap_or(u16::MAX))
+    }
+
     /// A number of things of at least `each` bytes: no more than there can be.
     ///
     /// # Errors

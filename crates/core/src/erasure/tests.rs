@@ -36,6 +36,7 @@ fn visit(n: u128, logins: &[&str]) -> EndedVisit {
             fingerprint: Fingerprint(1),
             previous: None,
             renews: None,
+            brings: None,
             number: 1,
             is_new_visitor: Some(true),
             facts: StartFacts { visitor_id: visitor(n), ..StartFacts::default() },

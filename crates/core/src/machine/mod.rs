@@ -14,6 +14,7 @@ mod counts;
 mod effects;
 mod holds;
 mod indexes;
+mod landings;
 mod list;
 mod provisional;
 mod rejoin;

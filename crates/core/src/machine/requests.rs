@@ -1,10 +1,11 @@
 //! What requests do in a shard.
 
 use super::effects::{Effects, Log};
+use super::landings::{Landed, Landing};
 use super::rejoin::Twin;
 use super::shard::{Asked, Shard};
 use crate::ids::{Fingerprints, Host, VisitId, Visitor};
-use crate::model::{EndReason, Identity, UserId};
+use crate::model::{Brings, EndReason, Identity, UserId};
 use crate::ports::{Arrival, Commit, Committed, Entropy, Live, Outcome, RequestId, SessionHold, Standing, Token};
 use crate::session::{self, Arrived, In, NewSession, Presented};
 use crate::time::Timestamp;
@@ -110,7 +111,12 @@ impl Shard {
         if token.visit.is_some_and(|visit| self.tombs.contains(visit)) {
             return None;
         }
-        let Twin { visit, visitor } = self.rejoin.find(token, fingerprint, now)?;
+        // Who was given a token without a visit by an asset's answer, which can't give a newer one, has that token still.
+        let landed = || match self.landings.get(token.visitor).filter(|_| token.visit.is_none()) {
+            Some(&Landing::Own(visit)) => Some(Twin { visit, visitor: Some(token.visitor) }),
+            _ => None,
+        };
+        let Twin { visit, visitor } = landed().or_else(|| self.rejoin.find(token, fingerprint, now))?;
         let visitor = visitor.or(own)?;
         let index = self.find(visit)?;
         let session = &self.slots.at(index).session;
@@ -185,7 +191,13 @@ impl Shard {
             return session::gone();
         }
         let visitor = Visitor::drawn(0, visit.partition());
-        let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint: commit.fingerprint.today };
+        let start = NewSession {
+            visit,
+            visitor,
+            identity: Identity::Cookie,
+            fingerprint: commit.fingerprint.today,
+            landed: None,
+        };
         self.start(asked, start, commit, 0, fx)
     }
 
@@ -203,7 +215,7 @@ impl Shard {
     pub(super) fn start<L: Log>(
         &mut self,
         asked: &Asked<'_>,
-        start: NewSession,
+        start: NewSession<'_>,
         commit: &mut Commit,
         random: u128,
         fx: &mut Effects<'_, L>,
@@ -231,18 +243,66 @@ impl Shard {
         self.open(asked, fx, |rules, out| session::start(start, commit, true, random, asked.now, rules, out))
     }
 
-    /// Records a commit in the session that a fingerprint shares, which starts with the first one.
+    /// Starts the session of a client that keeps cookies, with what it did first: that was recorded in a session that others
+    /// share, and goes along. `None`: it does not, for that session has ended, or what was done is too long ago.
+    pub(super) fn bring<L: Log>(
+        &mut self,
+        asked: &Asked<'_>,
+        start: NewSession<'_>,
+        commit: &mut Commit,
+        random: u128,
+        fx: &mut Effects<'_, L>,
+    ) -> Option<Committed> {
+        if !self.landings.waits(start.visitor) {
+            // A parallel request was first: this one joins it, if it has something to say.
+            return commit.starts_by_itself().then(|| self.start(asked, start, commit, random, fx));
+        }
+        let landed = self.landings.take(start.visitor, start.visit)?;
+        if asked.now.since(landed.commit.at) > self.config.rules(asked.rules).idle_timeout {
+            return None;
+        }
+        // That may end the session that it was recorded in.
+        self.make_room(asked.now, fx);
+        let from = self.find(landed.brings.from)?;
+        if self.end_if_overdue(from, asked.now, fx) {
+            return None;
+        }
+        let start = NewSession { landed: Some((landed.brings, &landed.commit)), ..start };
+        let committed =
+            self.open(asked, fx, |rules, out| session::start(start, commit, true, random, asked.now, rules, out));
+        self.withdraw(landed.brings, asked.now, fx);
+        if let Some(index) = self.find(start.visit) {
+            self.arrive_in(index, Presented::Own { rotation: 0 }, true, asked, fx);
+        }
+        Some(committed)
+    }
+
+    /// Some of a session's events are another one's.
+    pub(super) fn withdraw<L: Log>(&mut self, brings: Brings, now: Timestamp, fx: &mut Effects<'_, L>) {
+        if let Some(from) = self.find(brings.from) {
+            self.decide(from, &Asked::nobody(now), fx, |session, _, out| session::withdraw(session, brings, now, out));
+        }
+    }
+
+    /// Records a commit in the session that a fingerprint shares, which starts with the first one. `lands`: whether its
+    /// client gets a token, by which it can show that it keeps cookies.
     ///
     /// # Errors
     /// Gives the commit back when that session has ended meanwhile: the fingerprint needs another.
     pub(super) fn commit_shared<L: Log>(
         &mut self,
         asked: &Asked<'_>,
-        start: NewSession,
+        start: NewSession<'_>,
         mut commit: Box<Commit>,
+        lands: bool,
         fx: &mut Effects<'_, L>,
     ) -> Result<Committed, Box<Commit>> {
-        let committed = match self.find(start.visit) {
+        let at = self.find(start.visit);
+        let first = at.map_or(0, |index| self.slots.at(index).session.events);
+        // Both are then in this shard, and under one lock.
+        let lands = lands && commit.token.is_none() && start.visitor.partition() == start.visit.partition();
+        let landing = lands.then(|| Commit { on_start: Vec::new(), ..(*commit).clone() });
+        let committed = match at {
             Some(index) if self.end_if_overdue(index, asked.now, fx) => return Err(commit),
             Some(index) => {
                 let committed = self.decide(index, asked, fx, |session, rules, out| {
@@ -260,6 +320,14 @@ impl Shard {
                 self.start(asked, start, &mut commit, 0, fx)
             }
         };
+        if let Some(commit) = landing
+            && let Some(index) = self.find(start.visit)
+            && let count = self.slots.at(index).session.events.saturating_sub(first)
+            && count > 0
+        {
+            let brings = Brings { from: start.visit, first, count };
+            self.landings.keep(start.visitor, Landed { brings, commit });
+        }
         Ok(Committed { outcome: Outcome::Shared, visit: None, issue: None, ..committed })
     }
 

@@ -1,17 +1,29 @@
 //! A shard from its journal: what was recorded, seen again in order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::effects::{Effects, Log};
 use super::rejoin::Twin;
 use super::shard::Shard;
 use super::sites::HostIndex;
 use super::slots::{Chain, Slot};
 use super::tombstones::Tombstone;
 use crate::ids::{Lsn, VisitId};
-use crate::model::{End, EndReason, Entry, Start};
+use crate::model::{Brings, End, EndReason, Entry, Start};
 use crate::ports::TailRecord;
 use crate::session::Session;
 use crate::time::Timestamp;
+
+/// What a recovery has seen of events that go along from one session into another. A crash may have come in between: then
+/// they are in both.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled {
+    /// By the sessions that bring them.
+    brought: Vec<(VisitId, Brings)>,
+    /// Where they were: the session, and the first of them.
+    withdrawn: HashSet<(VisitId, u16)>,
+}
 
 impl Shard {
     /// Whether a session is open.
@@ -78,6 +90,7 @@ impl Shard {
                 session.rotated_at_s = u32::try_from(at.secs()).unwrap_or(0);
                 Arc::make_mut(session.data.get_or_insert_default()).user = user.clone();
             }
+            Entry::Withdraw { first, .. } => drop(self.unsettled.withdrawn.insert((visit, *first))),
             Entry::End(_) => self.remove(index),
         }
         true
@@ -87,9 +100,24 @@ impl Shard {
         if let Some(mark) = start.renews {
             self.rejoin.started(mark, Twin { visit, visitor: None }, start.fingerprint, start.at);
         }
+        self.unsettled.brought.extend(start.brings.map(|brings| (visit, brings)));
         let session = Session::new(visit, start.at, start.fingerprint, start.identity);
         let chain = Chain { visit, first: lsn, last: lsn, events: 0 };
         self.insert(Slot::new(session, &chain, host, self.config.rules_of(&start.host)), start.at);
+    }
+
+    /// Takes out of the sessions that others share what a crash left in them although it had gone along.
+    pub(super) fn settle<L: Log>(&mut self, now: Timestamp, fx: &mut Effects<'_, L>) {
+        let Unsettled { brought, withdrawn } = std::mem::take(&mut self.unsettled);
+        for (visit, brings) in brought {
+            let Some(index) = self.find(visit).filter(|_| !withdrawn.contains(&(brings.from, brings.first))) else {
+                continue;
+            };
+            // They were the first that it recorded, and perhaps not all of them were. Even if none was: it is said, so that
+            // the next recovery does not take others for them.
+            let count = brings.count.min(self.slots.at(index).session.events);
+            self.withdraw(Brings { count, ..brings }, now, fx);
+        }
     }
 
     /// A session's chain was carried forward: it begins and ends here now.

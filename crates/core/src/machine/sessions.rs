@@ -81,11 +81,13 @@ impl Sessions {
     /// The indexes beside the shards, made of what the shards know; called once after a recovery, before all else.
     pub fn restored<L: Log>(&self, call: &Call<'_, L>) -> Lsn {
         let mut logins = Vec::new();
+        let mut fx = Effects::new(call.log, &self.indexes);
         let owner = HoldOwner { node: 0, incarnation: call.entropy.random() as u64 };
         for shard in &self.shards {
             let mut shard = lock(shard);
             shard.restored(call.now);
             shard.holds.begin_life(owner);
+            shard.settle(call.now, &mut fx);
             for open in shard.iter() {
                 if !open.confirmed {
                     self.indexes.restore_print(open.fingerprint, open.chain.visit, open.shared);
@@ -97,7 +99,6 @@ impl Sessions {
         }
         // In the order of the logins: a supersession that a crash kept from happening happens now.
         logins.sort_unstable_by_key(|(at, visit, ..)| (*at, *visit));
-        let mut fx = Effects::new(call.log, &self.indexes);
         for (_, visit, user, single) in logins {
             self.indexes.logged_in(visit, &user, single, &mut fx.superseded);
         }
@@ -130,10 +131,11 @@ impl Sessions {
                 Recognized::Known => (visitor, succeeds) = (successor.or(Some(token.visitor)), successor.is_some()),
                 Recognized::Stranger => {}
             }
+            let brings = !succeeds && token.visit.is_none() && shard.landings.waits(token.visitor);
             drop(shard);
             // It keeps a cookie after all, perhaps: the start of a session will tell.
             if let Some(visitor) = visitor.filter(|_| token.visit.is_none()) {
-                return fresh(call, visitor, succeeds);
+                return fresh(call, visitor, succeeds, brings);
             }
         }
         let key = self.indexes.key(arrival.fingerprint);
@@ -145,7 +147,7 @@ impl Sessions {
             let request = RequestId::from_u128(call.entropy.random());
             return Begun { request, at, standing: Standing::Shared { visitor } };
         }
-        fresh(call, visitor, succeeds)
+        fresh(call, visitor, succeeds, false)
     }
 
     /// The head of the answer is ready: carries out what the request did. `cookies`: whether they are in use at all.
@@ -153,10 +155,8 @@ impl Sessions {
         let mut fx = Effects::new(call.log, &self.indexes);
         let reply = match &commit.standing {
             Standing::Live(live) => self.commit_live(call, live.visit, &mut commit, &mut fx),
-            _ if !commit.starts() => {
-                Committed { outcome: Outcome::Nothing, visit: None, issue: None, durable: true, refused: 0 }
-            }
-            &Standing::Fresh(Fresh { visit, visitor, succeeds }) => {
+            _ if !commit.starts() => session::nothing(),
+            &Standing::Fresh(Fresh { visit, visitor, succeeds, .. }) => {
                 if !succeeds {
                     // Whose token was outdated got a visitor of his own, and nothing of the token's.
                     commit.token = commit.token.filter(|token| token.visitor == visitor);
@@ -208,6 +208,15 @@ impl Sessions {
             return reply;
         }
         let key = self.indexes.key(commit.fingerprint);
+        let mut commit = commit;
+        if commit.brings() {
+            if let Some(committed) = self.bring(call, visit, visitor, key, &mut commit, fx) {
+                return committed;
+            }
+            if !commit.starts_by_itself() {
+                return session::nothing();
+            }
+        }
         let mut starting = Starting { visitor, key, commit: Box::new(commit) };
         loop {
             match self.admitted(call, visit, starting, cookies, fx) {
@@ -219,6 +228,33 @@ impl Sessions {
                 }
             }
         }
+    }
+
+    /// Starts the session of a client that has shown that it keeps cookies, with what it did first.
+    fn bring<L: Log>(
+        &self,
+        call: &Call<'_, L>,
+        visit: VisitId,
+        visitor: Visitor,
+        key: Fingerprint,
+        commit: &mut Commit,
+        fx: &mut Effects<'_, L>,
+    ) -> Option<Committed> {
+        let (request, host) = (commit.request, commit.host.clone());
+        let random = if commit.logs_in() { call.entropy.random() } else { 0 };
+        let mut shard = self.shard(visitor.partition());
+        if shard.knows(visit) || shard.has_ended(visit) {
+            return None;
+        }
+        let asked = shard.asked(call.now, &host, fx);
+        let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint: key, landed: None };
+        let mut committed = shard.bring(&asked, start, commit, random, fx)?;
+        if !commit.cookies {
+            // The token without a visit joins it.
+            committed.issue = None;
+        }
+        shard.remember(request, &committed);
+        Some(committed)
     }
 
     /// A repeated answer waits as the first one did.
@@ -252,7 +288,7 @@ impl Sessions {
                     let ended = self.shard(oldest.partition()).terminate(oldest, EndReason::Evicted, call.now, fx);
                     add(&self.indexes.counters.evicted_fingerprint, u64::from(ended));
                 }
-                let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint: key };
+                let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint: key, landed: None };
                 let mut shard = self.shard(visitor.partition());
                 if shard.has_ended(visit) {
                     // The same commit started it once, and a restart has forgotten what it was answered.
@@ -282,10 +318,16 @@ impl Sessions {
                 Ok(committed)
             }
             Admission::Shared(shared) => {
-                let start = NewSession { visit: shared, visitor, identity: Identity::Fingerprint, fingerprint: key };
+                let start = NewSession {
+                    visit: shared,
+                    visitor,
+                    identity: Identity::Fingerprint,
+                    fingerprint: key,
+                    landed: None,
+                };
                 let mut shard = self.shard(shared.partition());
                 let asked = shard.asked(call.now, &host, fx);
-                let committed = shard.commit_shared(&asked, start, commit, fx);
+                let committed = shard.commit_shared(&asked, start, commit, cookies, fx);
                 drop(shard);
                 let mut committed = committed.map_err(|commit| Starting { visitor, key, commit })?;
                 let (number, born) = (token.map_or(0, |token| token.number), Token::birth(token.as_ref(), call.now));
@@ -398,11 +440,11 @@ impl Sessions {
     }
 }
 
-fn fresh<L>(call: &Call<'_, L>, visitor: Visitor, succeeds: bool) -> Begun {
+fn fresh<L>(call: &Call<'_, L>, visitor: Visitor, succeeds: bool, brings: bool) -> Begun {
     let visit = VisitId::new(call.now, call.entropy.random(), visitor.partition());
     // Nobody else gets this id: it names the request, too.
     let request = RequestId::from_u128(visit.as_u128());
-    Begun { request, at: call.now, standing: Standing::Fresh(Fresh { visit, visitor, succeeds }) }
+    Begun { request, at: call.now, standing: Standing::Fresh(Fresh { visit, visitor, succeeds, brings }) }
 }
 
 /// A turn of [`Sessions::tick`] without bound.

@@ -6,8 +6,10 @@ use super::config::ShardConfig;
 use super::counts::{BudgetUse, add};
 use super::effects::{Effects, Log};
 use super::holds::{Holds, Replies};
+use super::landings::Landings;
 use super::provisional::Provisional;
 use super::rejoin::{Rejoin, Twin};
+use super::restore::Unsettled;
 use super::sites::HostIndex;
 use super::slots::{Chain, Slot, Slots};
 use super::tombstones::{Tombstone, Tombstones};
@@ -30,6 +32,9 @@ pub struct Shard {
     pub(super) provisional: Provisional,
     pub(super) holds: Holds,
     pub(super) replies: Replies,
+    pub(super) landings: Landings,
+    /// What a recovery has seen of events that go along.
+    pub(super) unsettled: Unsettled,
     /// To be used again.
     decision: Decision,
 }
@@ -69,6 +74,8 @@ impl Shard {
             provisional: Provisional::new(config.cookies),
             holds: Holds::default(),
             replies: Replies::default(),
+            landings: Landings::default(),
+            unsettled: Unsettled::default(),
             decision: Decision::default(),
             config,
         }
@@ -88,8 +95,8 @@ impl Shard {
 
     /// Entries of all its tables, queues and lists, those included that are free or wait to be cleared away.
     pub(super) fn entries(&self) -> usize {
-        let Self { slots, provisional, tombs, rejoin, holds, .. } = self;
-        slots.len() + provisional.entries() + tombs.len() + rejoin.entries() + holds.entries()
+        let Self { slots, provisional, tombs, rejoin, holds, landings, .. } = self;
+        slots.len() + provisional.entries() + tombs.len() + rejoin.entries() + holds.entries() + landings.entries()
     }
 
     /// Whether no session is open.

@@ -1,6 +1,6 @@
 //! Makes a visit of a session's chain.
 
-use super::{EndedVisit, Entry, sort_events};
+use super::{EndedVisit, Entry, Gathered};
 use crate::ids::VisitId;
 
 /// A chain that is no whole session: the journal lost, doubled or mixed something.
@@ -27,24 +27,24 @@ pub fn assemble(visit: VisitId, entries: Vec<Entry>) -> Result<EndedVisit, Broke
     let of = entries.len();
     let broken = |at, expected, found| BrokenChain { visit, at, of, expected, found };
     let (mut start, mut end) = (None, None);
-    let mut events = Vec::new();
+    let mut events = Gathered::default();
     for (at, entry) in (1..).zip(entries) {
         match (at == 1, at == of, entry) {
             (true, _, Entry::Start(first)) => start = Some(first),
             (true, _, other) => return Err(broken(at, "start", kind(&other))),
             (_, true, Entry::End(last)) => end = Some(last),
             (_, true, other) => return Err(broken(at, "end", kind(&other))),
-            (_, _, Entry::Event(event)) => events.push(event),
+            (_, _, Entry::Event(event)) => events.event(event),
+            (_, _, Entry::Withdraw { first, count, .. }) => events.withdraw(first, count),
             (_, _, Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. }) => {}
             (_, _, other @ (Entry::Start(_) | Entry::End(_))) => {
-                return Err(broken(at, "event, set, touch or rotate", kind(&other)));
+                return Err(broken(at, "event, set, touch, rotate or withdraw", kind(&other)));
             }
         }
     }
     let start = start.ok_or_else(|| broken(1, "start", "nothing"))?;
     let end = end.ok_or_else(|| broken(of + 1, "end", "nothing"))?;
-    sort_events(&mut events);
-    Ok(EndedVisit { visit, start: *start, end: *end, events, redelivered: false })
+    Ok(EndedVisit { visit, start: *start, end: *end, events: events.into_events(), redelivered: false })
 }
 
 const fn kind(entry: &Entry) -> &'static str {
@@ -54,6 +54,7 @@ const fn kind(entry: &Entry) -> &'static str {
         Entry::Set { .. } => "set",
         Entry::Touch { .. } => "touch",
         Entry::Rotate { .. } => "rotate",
+        Entry::Withdraw { .. } => "withdraw",
         Entry::End(_) => "end",
     }
 }

@@ -159,7 +159,8 @@ pub trait EndedVisits: Send + Sync {
     /// What can still be read of a visit's records, oldest first, back from its `End`; about `bytes_max` at most.
     fn raw(&self, stream: StreamId, visit: VisitId, end: Lsn, bytes_max: u64) -> Vec<RawEntry>;
 
-    /// The visit as it may be delivered now: `None` if it was erased; without the name of one before it that was.
+    /// The visit as it may be delivered now: `None` if it was erased, or if nothing of it is left
+    /// ([`EndedVisit::has_withdrawn`]); without the name of one before it that was.
     fn admit(&self, stream: StreamId, end: Lsn, visit: EndedVisit) -> Option<EndedVisit>;
 
     /// Takes down how far a sink, or its park, has come.

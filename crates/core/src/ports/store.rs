@@ -196,7 +196,7 @@ pub struct Arrival {
     /// Its fingerprint.
     pub fingerprint: Fingerprints,
     /// Whether it confirms a session without being tracked: an asset, a health check, a prefetch, an excluded path.
-    /// Such a request is not committed, and holds nothing.
+    /// Such a request is not committed, unless it brings something ([`Fresh::brings`]), and holds nothing.
     pub passive: bool,
     /// Whether cookies are in use at all. Without them everybody is known by fingerprint.
     pub cookies: bool,
@@ -254,6 +254,9 @@ pub struct Fresh {
     /// Whether that visitor follows the token's, who is too old. Its twins meet in this session all the same; the session
     /// tells nothing of the one before.
     pub succeeds: bool,
+    /// Whether what the visitor did first waits in the session that its fingerprint shares. Then this request starts the
+    /// session whatever it is, and that goes along.
+    pub brings: bool,
 }
 
 /// Names one request to its store: what is committed under it counts once. Drawn by the store.

@@ -5,7 +5,7 @@ use super::state::Session;
 use super::work::{Rules, Work};
 use crate::ids::{VisitId, Visitor};
 use crate::model::UserId;
-use crate::ports::{Class, Commit, Committed, Op, Outcome, Standing, Token};
+use crate::ports::{Class, Commit, Committed, Fresh, Op, Outcome, Standing, Token};
 use crate::time::Timestamp;
 
 /// How a request came to be in a session.
@@ -30,6 +30,16 @@ pub enum In {
 impl Commit {
     /// Whether this request starts a session where none lives.
     pub fn starts(&self) -> bool {
+        self.brings() || self.starts_by_itself()
+    }
+
+    /// Whether what its visitor did first waits to be taken along.
+    pub const fn brings(&self) -> bool {
+        matches!(self.standing, Standing::Fresh(Fresh { brings: true, .. }))
+    }
+
+    /// Whether what it did itself starts one.
+    pub(crate) fn starts_by_itself(&self) -> bool {
         let asked = |op: &Op| !matches!(op, Op::Logout | Op::Nobody | Op::Abandon);
         matches!(self.class, Class::Page(_)) || self.ops.iter().any(asked)
     }
@@ -125,6 +135,11 @@ pub fn commit(
 /// undo a logout.
 pub const fn gone() -> Committed {
     plain(Outcome::Gone, None)
+}
+
+/// What a commit gets that leaves nothing.
+pub const fn nothing() -> Committed {
+    plain(Outcome::Nothing, None)
 }
 
 /// Whether the client may get a newer token. While the request was under way, a parallel one may have logged in: that

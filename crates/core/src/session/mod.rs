@@ -8,6 +8,7 @@
 //! | [`start`] | a request that is answered starts it |
 //! | [`release`] | a request in it will not be answered |
 //! | [`tick`] | time has passed: is it due? |
+//! | [`withdraw`] | some of what it recorded is another session's |
 //! | [`end`] | somebody ends it |
 //!
 //! Each changes a [`Session`], a plain value, in place, and puts into a [`Decision`] what else has to happen: records
@@ -29,9 +30,9 @@ mod values;
 mod work;
 
 pub use self::arrive::{Arrived, Presented, arrive, release};
-pub use self::commit::{In, commit, gone};
+pub use self::commit::{In, commit, gone, nothing};
 pub use self::decision::{Change, Decision, Ended, Fate, Record};
 pub use self::ending::{Due, end, tick};
 pub use self::start::{NewSession, start};
 pub use self::state::{Flags, Session};
-pub use self::work::Rules;
+pub use self::work::{Rules, withdraw};

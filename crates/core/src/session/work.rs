@@ -7,7 +7,7 @@ use super::state::Session;
 use super::values::{Changed, incremented};
 use crate::ids::{VisitId, Visitor};
 use crate::limits;
-use crate::model::{EndReason, Entry, Event, EventKind, Identity, UserId};
+use crate::model::{Brings, EndReason, Entry, Event, EventKind, Identity, UserId};
 use crate::ports::{Class, Commit, Op, Token};
 use crate::rules::SiteRules;
 use crate::time::Timestamp;
@@ -195,7 +195,7 @@ impl<'a> Work<'a> {
         let visitor = visitor.unwrap_or(Visitor::drawn(0, old.partition()));
         let visit = VisitId::new(self.now, self.random, old.partition());
         let fingerprint = self.session.fingerprint;
-        let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint };
+        let start = NewSession { visit, visitor, identity: Identity::Cookie, fingerprint, landed: None };
         let token = commit.token.filter(|_| self.successor.is_none());
         let token = token.map(|token| Token { visit: Some(old), ..token });
         let next = begin(start, token, None, commit, self.out);
@@ -249,7 +249,7 @@ impl<'a> Work<'a> {
         self.out.record(session, Entry::Rotate { at: now, rotation, user });
     }
 
-    fn record(&mut self, mut event: Event) {
+    pub(super) fn record(&mut self, mut event: Event) {
         // Whatever it says of when it was and how long it took: it is no activity to come, here and in recovery.
         event.time = event.time.min(self.now);
         if let Some(request) = &mut event.request {
@@ -268,6 +268,12 @@ impl<'a> Work<'a> {
             self.out.record(self.session, Entry::Set { at: self.now, fields });
         }
     }
+}
+
+/// Some of a session's events are those of another one.
+pub fn withdraw(session: &mut Session, brings: Brings, now: Timestamp, out: &mut Decision) {
+    let Brings { first, count, .. } = brings;
+    out.record(session, Entry::Withdraw { at: now, first, count });
 }
 
 /// Slides the idle timeout. A touch is journaled where nothing else says that there was activity, at most once a second.

@@ -18,6 +18,7 @@ pub const fn kind_of(entry: &Entry) -> Kind {
         EntryKind::Touch => Kind::Touch,
         EntryKind::Rotate => Kind::Rotate,
         EntryKind::End => Kind::End,
+        EntryKind::Withdraw => Kind::Withdraw,
     }
 }
 

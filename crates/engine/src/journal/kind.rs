@@ -18,6 +18,8 @@ pub enum Kind {
     Rotate = 5,
     /// The session ends.
     End = 6,
+    /// Some of its events are another session's.
+    Withdraw = 7,
     /// A sink has all Ends up to a place.
     Ack = 16,
     /// Everything below a place is on stable storage.
@@ -28,13 +30,14 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Start,
         Self::Event,
         Self::Set,
         Self::Touch,
         Self::Rotate,
         Self::End,
+        Self::Withdraw,
         Self::Ack,
         Self::Synced,
         Self::Base,
@@ -49,6 +52,7 @@ impl Kind {
             4 => Self::Touch,
             5 => Self::Rotate,
             6 => Self::End,
+            7 => Self::Withdraw,
             16 => Self::Ack,
             17 => Self::Synced,
             18 => Self::Base,
@@ -70,6 +74,7 @@ impl Kind {
             Self::Touch => "touch",
             Self::Rotate => "rotate",
             Self::End => "end",
+            Self::Withdraw => "withdraw",
             Self::Ack => "ack",
             Self::Synced => "synced",
             Self::Base => "base",

@@ -109,6 +109,11 @@ impl Line {
                 self.put("rotation", rotation);
                 self.personal("user", user.as_ref().map(|user| user.as_str()));
             }
+            Entry::Withdraw { at, first, count } => {
+                self.put("at", time(*at));
+                self.put("first", first);
+                self.put("count", count);
+            }
             Entry::End(end) => {
                 self.put("reason", end.reason.as_str());
                 self.put("ended_at", time(end.ended_at));
@@ -131,6 +136,11 @@ impl Line {
         self.put("number", start.number);
         self.put_if("new_visitor", start.is_new_visitor);
         self.put_if("previous", start.previous);
+        if let Some(brings) = start.brings {
+            self.put("brings_from", brings.from);
+            self.put("brings_first", brings.first);
+            self.put("brings_count", brings.count);
+        }
         self.put_if("renews", start.renews.map(|mark| format!("{:016x}", mark.0)));
         self.personal("visitor", Some(start.facts.visitor_id));
         self.personal("ip", *start.facts.ip.expose());

@@ -18,7 +18,7 @@ const AHEAD_BYTES: u64 = 1024;
 /// Whether records of this kind tell anything that the visit is made of. Touches and the values on the way don't: the
 /// end has the last of both.
 pub(super) const fn makes_visit(kind: Kind) -> bool {
-    matches!(kind, Kind::Start | Kind::Event | Kind::Rotate | Kind::End)
+    matches!(kind, Kind::Start | Kind::Event | Kind::Rotate | Kind::Withdraw | Kind::End)
 }
 
 /// Bytes of the journal in memory: part of one segment, or one record that is not written yet. Who reads several records

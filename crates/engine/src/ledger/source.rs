@@ -101,7 +101,7 @@ impl EndedVisits for Ledger {
     }
 
     fn admit(&self, _stream: StreamId, end: Lsn, mut visit: EndedVisit) -> Option<EndedVisit> {
-        if self.is_barred(end, &visit) {
+        if visit.has_withdrawn() || self.is_barred(end, &visit) {
             return None;
         }
         visit.start.previous = visit.start.previous.filter(|previous| !self.is_erased(*previous));

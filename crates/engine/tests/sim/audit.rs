@@ -147,6 +147,6 @@ fn activity(entry: &Entry) -> Option<Timestamp> {
         Entry::Start(start) => Some(start.at),
         Entry::Event(event) => Some(event.activity()),
         Entry::Set { at, .. } | Entry::Rotate { at, .. } | Entry::Touch { at, slides: true } => Some(*at),
-        Entry::Touch { slides: false, .. } | Entry::End(_) => None,
+        Entry::Touch { slides: false, .. } | Entry::Withdraw { .. } | Entry::End(_) => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use visitlog_core::model::{Entry, UserId};
+use visitlog_core::model::{Entry, Gathered, UserId};
 use visitlog_core::ports::{Follow, LiveError, LiveSource, Seen, TailRecord};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_engine::Engine;
@@ -28,6 +28,8 @@ pub(crate) struct Follower {
     noted: Option<Lsn>,
     follow: Follow,
     open: BTreeMap<VisitId, Open>,
+    /// How many of their events count no more.
+    withdrawn: BTreeMap<VisitId, usize>,
     /// Ends, and how many events their visits have.
     ended: BTreeMap<VisitId, (Lsn, usize)>,
 }
@@ -55,7 +57,7 @@ impl Follower {
     }
 
     fn see(&mut self, record: TailRecord) {
-        let Self { follow, open, ended, .. } = self;
+        let Self { follow, open, withdrawn, ended, .. } = self;
         let known = open.contains_key(&record.visit);
         follow.see(record, known, |seen| match seen {
             Seen::Moved { visit, last, .. } => open.entry(visit).or_default().last = last,
@@ -67,8 +69,12 @@ impl Follower {
                     Entry::Event(_) => session.events += 1,
                     Entry::Rotate { user, .. } => session.user = user,
                     Entry::End(_) => {
-                        ended.insert(record.visit, (record.lsn, session.events));
+                        let gone = withdrawn.remove(&record.visit).unwrap_or_default();
+                        ended.insert(record.visit, (record.lsn, session.events - gone));
                         open.remove(&record.visit);
+                    }
+                    Entry::Withdraw { count, .. } => {
+                        *withdrawn.entry(record.visit).or_default() += usize::from(count);
                     }
                     Entry::Start(_) | Entry::Set { .. } | Entry::Touch { .. } => {}
                 }
@@ -137,7 +143,15 @@ impl Simulation {
             };
             ensure!(*events == visit.events.len(), "{id} has {} events, the tail told of {events}", visit.events.len());
             let chain = engine.chains(&[(id, *end)]).remove(0).map_err(|error| format!("{id}: {error}"))?;
-            let count = chain.iter().filter(|record| matches!(record.entry, Entry::Event(_))).count();
+            let mut counting = Gathered::default();
+            for record in chain {
+                match record.entry {
+                    Entry::Event(event) => counting.event(event),
+                    Entry::Withdraw { first, count, .. } => counting.withdraw(first, count),
+                    _ => {}
+                }
+            }
+            let count = counting.into_events().len();
             ensure!(count == *events, "the chain of {id} has {count} events, the tail told of {events}");
             self.probes.ends_followed += 1;
         }

@@ -49,6 +49,7 @@ probes!(
     long_gaps,
     twins_joined,
     cookieless_shares,
+    brought_along,
     sink_failures,
     parked_backlogs,
     redelivered,

@@ -2,7 +2,7 @@
 
 use visitlog_core::Host;
 use visitlog_core::model::{EndReason, Event};
-use visitlog_core::ports::{Arrival, Class, Commit, Committed, Op, Outcome, SessionStore, Standing, Token};
+use visitlog_core::ports::{Arrival, Class, Commit, Committed, Fresh, Op, Outcome, SessionStore, Standing, Token};
 
 use crate::books::{Change, Fact, Fate, Gone};
 use crate::clients::{Deed, Pending, Request};
@@ -64,7 +64,8 @@ impl Simulation {
                 self.probes.final_tokens_replayed += u64::from(ended.is_some());
             }
         }
-        Ok((!passive).then_some(Request { client, token, begun }))
+        let brings = matches!(begun.standing, Standing::Fresh(Fresh { brings: true, .. }));
+        Ok((!passive || brings).then_some(Request { client, token, begun }))
     }
 
     pub(crate) fn finish_one(&mut self) -> Check {
@@ -154,7 +155,11 @@ impl Simulation {
                 fact.fate = Fate::Refused;
                 return Ok(Some(self.oracle.books.enter(fact)));
             }
-            Outcome::Started => self.probes.starts += 1,
+            Outcome::Started => {
+                let brings = matches!(request.begun.standing, Standing::Fresh(Fresh { brings: true, .. }));
+                self.probes.brought_along += u64::from(brings);
+                self.probes.starts += 1;
+            }
             Outcome::Joined => self.probes.twins_joined += 1,
             Outcome::Shared => self.probes.cookieless_shares += 1,
             Outcome::Recorded => {}

@@ -252,7 +252,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             host: made.site.clone(),
             token: self.token,
             fingerprint: Default::default(),
-            standing: Standing::Fresh(Fresh { visit, visitor, succeeds: false }),
+            standing: Standing::Fresh(Fresh { visit, visitor, succeeds: false, brings: false }),
             class,
             ops: user.map(Op::Login).into_iter().collect(),
             on_start: Vec::new(),
@@ -268,7 +268,8 @@ impl<'a, V: Visits> Fold<'a, V> {
             }
             None => {
                 let fingerprint = Fingerprint(key.visitor as u64);
-                let start = session::NewSession { visit, visitor, identity: Identity::Import, fingerprint };
+                let start =
+                    session::NewSession { visit, visitor, identity: Identity::Import, fingerprint, landed: None };
                 let born = Day::of(now);
                 self.token = Some(Token { visitor, visit: Some(visit), number: 0, rotation: 0, born });
                 commit.token = None;
@@ -451,7 +452,8 @@ impl Making<'_> {
                     self.ended.push(EndedVisit { visit, start, end, events, redelivered: false });
                 }
             }
-            Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } => {}
+            // Nobody lands in a shared session by a log: it has no token.
+            Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } | Entry::Withdraw { .. } => {}
         }
     }
 

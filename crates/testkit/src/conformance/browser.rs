@@ -1,7 +1,9 @@
 //! A browser for tests: it keeps the token that it is given, as the cookie layer would.
 
 use visitlog_core::model::{Event, EventKind, RequestFacts, StartFacts, UserId};
-use visitlog_core::ports::{Arrival, Begun, Class, Commit, Committed, Live, Op, SessionStore as _, Standing, Token};
+use visitlog_core::ports::{
+    Arrival, Begun, Class, Commit, Committed, Fresh, Live, Op, SessionStore as _, Standing, Token,
+};
 use visitlog_core::{Fingerprint, Fingerprints, Host, Timestamp, VisitId, Visitor, VisitorId};
 
 use super::{StoreUnderTest, Tested};
@@ -131,7 +133,17 @@ impl<S: StoreUnderTest> Browser<'_, S> {
 
     /// A request that confirms a session and does nothing else.
     pub fn asset(&mut self) {
-        self.begin(true);
+        let request = self.begin(true);
+        self.finish_asset(request);
+    }
+
+    /// It is answered. No asset's answer brings a cookie.
+    pub fn finish_asset(&mut self, request: Request) {
+        if matches!(request.begun.standing, Standing::Fresh(Fresh { brings: true, .. })) {
+            let commit = Commit { cookies: false, ..self.commit_of(request, Class::Passive, Vec::new()) };
+            let committed = self.tested.answer(self.tested.store().commit(commit)).expect("taken");
+            assert_eq!(committed.issue, None);
+        }
         self.tested.step();
     }
 

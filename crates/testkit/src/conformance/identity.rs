@@ -6,10 +6,11 @@ use std::collections::HashSet;
 
 use visitlog_core::Host;
 use visitlog_core::VisitId;
-use visitlog_core::ports::{Class, Outcome, Standing, Token};
+use visitlog_core::model::{Event, Identity};
+use visitlog_core::ports::{Class, Clock as _, Outcome, Standing, Token};
 
 use super::tested::{ADMITTED, HELD};
-use super::{Restarts, StoreUnderTest, Tested, login, set, view};
+use super::{Restarts, StoreUnderTest, Tested, action, login, set, view};
 
 const MINUTES_31: u64 = 31 * 60;
 
@@ -113,6 +114,122 @@ pub fn a_cookieless_client_that_returns_its_cookie_gets_a_session<S: StoreUnderT
     let committed = browser.page("/again");
     assert_eq!(committed.outcome, Outcome::Started);
     assert_eq!(browser.page("/more").visit, committed.visit);
+}
+
+/// A client that keeps no cookie has made its fingerprint known for that.
+fn flood<S: StoreUnderTest>(tested: &Tested<S>) {
+    let mut bot = tested.browser(1);
+    bot.keeps_cookies = false;
+    (0..100).for_each(|_| drop(bot.page("/bot")));
+}
+
+/// The paths of the pages of all ended visits: of those of a cookie, in order, and how many others there are.
+fn pages<S: StoreUnderTest>(tested: &Tested<S>) -> (Vec<Vec<String>>, usize) {
+    tested.wait(MINUTES_31 + 60);
+    tested.tick();
+    let path = |event: &Event| event.request.as_ref().map_or(String::new(), |request| request.path.to_string());
+    let (own, others): (Vec<_>, Vec<_>) =
+        tested.ended().into_iter().partition(|visit| visit.start.identity == Identity::Cookie && visit.end.confirmed);
+    let own = own.iter().map(|visit| visit.events.iter().map(path).collect()).collect();
+    (own, others.iter().map(|visit| visit.events.len()).sum())
+}
+
+/// What a restart forgets.
+const FORGOTTEN: &str = "of a fingerprint without open sessions nothing is known";
+const LANDED: &str = "what was done first is known in memory alone";
+
+pub fn who_returns_a_token_takes_along_what_it_did_first<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    flood(&tested);
+    let mut browser = tested.browser(1);
+    let landed = tested.clock.now();
+    browser.with_ops("/landing", vec![action("added", landed)]);
+    tested.wait(5);
+    let committed = browser.page("/next");
+    assert_eq!(committed.outcome, Outcome::Started);
+    tested.wait(1);
+    assert_eq!(browser.page("/more").visit, committed.visit);
+    let visit = browser.visit();
+    let (own, others) = pages(&tested);
+    let usual = vec![vec!["".to_owned(), "/landing".into(), "/next".into(), "/more".into()]];
+    let restarted = vec![vec!["/next".to_owned(), "/more".into()]];
+    assert_eq!((own, others), tested.unless_restarted((usual, 100), (restarted, 102), LANDED));
+    let ended = tested.ended().into_iter().find(|ended| ended.visit == visit).unwrap();
+    assert_eq!((ended.start.number, ended.start.is_new_visitor), (1, Some(true)));
+    assert_eq!(ended.start.at == landed, tested.unless_restarted(true, false, LANDED));
+}
+
+pub fn an_asset_takes_it_along_and_the_next_page_goes_on_there<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    flood(&tested);
+    let mut bounced = tested.browser(1);
+    bounced.page("/bounced");
+    bounced.asset();
+    let mut browser = tested.browser(1);
+    browser.page("/landing");
+    (0..3).for_each(|_| browser.asset());
+    tested.wait(60);
+    browser.page("/next");
+    let (mut own, others) = pages(&tested);
+    own.sort();
+    let usual = vec![vec!["/bounced".to_owned()], vec!["/landing".into(), "/next".into()]];
+    assert_eq!((own, others), tested.unless_restarted((usual, 100), (Vec::new(), 103), LANDED));
+}
+
+pub fn parallel_requests_take_it_along_once<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    flood(&tested);
+    let mut browser = tested.browser(1);
+    browser.page("/landing");
+    let (one, two, three, asset) =
+        (browser.begin(false), browser.begin(false), browser.begin(false), browser.begin(true));
+    let mut second = browser.clone();
+    for (request, path) in [(one, "/a"), (two, "/b"), (three, "/c")] {
+        let at = request.begun.at;
+        second.finish(request, Class::Page(view(path, at)), Vec::new());
+    }
+    browser.finish_asset(asset);
+    let (own, others) = pages(&tested);
+    let usual = vec![["/landing", "/a", "/b", "/c"].map(String::from).to_vec()];
+    if tested.unless_restarted(true, false, LANDED) {
+        assert_eq!((own, others), (usual, 100));
+    } else {
+        assert_eq!(own.iter().map(Vec::len).sum::<usize>() + others, 104);
+    }
+}
+
+pub fn a_shared_session_of_which_nothing_is_left_is_no_visit<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    flood(&tested);
+    tested.wait(MINUTES_31 + 60);
+    tested.tick();
+    let before = tested.ended().len();
+    let mut browser = tested.browser(1);
+    let outcome = browser.page("/landing").outcome;
+    assert_eq!(outcome, tested.unless_restarted(Outcome::Shared, Outcome::Started, FORGOTTEN));
+    browser.asset();
+    tested.wait(MINUTES_31 + 60);
+    tested.tick();
+    assert_eq!(tested.ended().len() - before, 1, "the shared one was this visitor's alone");
+    let last = tested.ended().pop().unwrap();
+    assert_eq!((last.start.identity, last.events.len()), (Identity::Cookie, 1));
+}
+
+pub fn what_was_done_first_too_long_ago_stays_where_it_is<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    flood(&tested);
+    let mut browser = tested.browser(1);
+    browser.page("/landing");
+    let mut bot = tested.browser(1);
+    bot.keeps_cookies = false;
+    for _ in 0..4 {
+        tested.wait(10 * 60);
+        bot.page("/bot");
+    }
+    browser.page("/next");
+    tested.wait(1);
+    browser.page("/more");
+    assert_eq!(pages(&tested), (vec![vec!["/next".to_owned(), "/more".into()]], 105));
 }
 
 pub fn a_shared_session_hands_nothing_back_and_a_login_leaves_it<S: StoreUnderTest>(restarts: Restarts) {

@@ -40,6 +40,11 @@ macro_rules! conformance_suite {
                 the_same_holds_for_one_ended_token_presented_again_and_again
                 fifty_new_browsers_behind_one_address_get_fifty_sessions
                 a_cookieless_client_that_returns_its_cookie_gets_a_session
+                who_returns_a_token_takes_along_what_it_did_first
+                an_asset_takes_it_along_and_the_next_page_goes_on_there
+                parallel_requests_take_it_along_once
+                a_shared_session_of_which_nothing_is_left_is_no_visit
+                what_was_done_first_too_long_ago_stays_where_it_is
                 a_shared_session_hands_nothing_back_and_a_login_leaves_it
                 a_client_chosen_id_is_never_adopted
                 a_forged_host_makes_no_site

@@ -75,6 +75,46 @@ fn a_token_of_one_site_opens_nothing_on_another() {
 }
 
 #[test]
+fn who_comes_where_others_keep_no_cookie_takes_its_landing_page_along() {
+    let site = site();
+    for _ in 0..100 {
+        Browser { keeps: false, ..Browser::new() }.get(&site, "/bot");
+    }
+    let started = site.started().len();
+    let mut bounced = Browser::new();
+    let lands = |browser: &Browser, path: &str| {
+        let mut request = browser.request(&Method::GET, path);
+        request.headers_mut().insert("referer", "https://news.example/".parse().unwrap());
+        request
+    };
+    let landing = lands(&bounced, "/bounced");
+    bounced.send(&site, landing);
+    let answer = bounced.get(&site, "/style.css");
+    assert_eq!(set_cookie(&answer), None, "an asset brings no cookie");
+    let mut visitor = Browser::new();
+    let landing = lands(&visitor, "/landing?utm_campaign=spring");
+    visitor.send(&site, landing);
+    site.pass(Duration::from_secs(20));
+    visitor.get(&site, "/style.css");
+    visitor.get(&site, "/next");
+    let visits = site.started().split_off(started);
+    assert_eq!(visits.len(), 2);
+    assert_eq!(visitor.visit(&site), Some(visits[1]));
+    site.pass(Duration::from_secs(31 * 60));
+    let ended = site.store.ended();
+    for (visit, lines) in
+        [(visits[0], vec!["page_view /bounced"]), (visits[1], vec!["page_view /landing", "page_view /next"])]
+    {
+        let ended = ended.iter().find(|ended| ended.visit == visit).unwrap();
+        assert_eq!(ended.events.iter().map(line).collect::<Vec<_>>(), lines);
+        assert!(ended.end.confirmed);
+        assert_eq!(ended.start.facts.referrer.as_deref(), Some("https://news.example/"));
+    }
+    let others = ended.iter().filter(|ended| !visits.contains(&ended.visit)).flat_map(|ended| &ended.events);
+    assert!(others.map(line).all(|line| line == "page_view /bot"));
+}
+
+#[test]
 fn a_token_is_void_after_the_logout() {
     let site = site();
     let mut browser = Browser::new();

@@ -135,6 +135,7 @@ fn a_store_that_panics_is_caught() {
         visit: VisitId::from_u128(1),
         visitor: visitlog_core::Visitor::from_u128(2),
         succeeds: false,
+        brings: false,
     };
     let begun = Begun {
         request: RequestId::from_u128(1),

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
-use visitlog_core::model::{Entry, Event, OpenVisit, UserId};
+use visitlog_core::model::{Entry, Event, Gathered, OpenVisit, UserId};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_enrich::header_signs;
 
@@ -293,15 +293,16 @@ impl Buffer {
         let ends: Vec<_> = visits.iter().map(|visit| (*visit, self.sessions[visit].last)).collect();
         for (visit, chain) in visits.iter().zip(self.source.chains(&ends)) {
             let Some(session) = self.sessions.get_mut(visit) else { continue };
-            session.pending.clear();
+            let (mut start, mut events) = (None, Gathered::default());
             for record in chain? {
                 match record.entry {
-                    Entry::Start(start) => session.start = Some(start),
-                    Entry::Event(event) => session.pending.push(event),
+                    Entry::Start(first) => start = Some(first),
+                    Entry::Event(event) => events.event(event),
+                    Entry::Withdraw { first, count, .. } => events.withdraw(first, count),
                     _ => {}
                 }
             }
-            session.outdated = false;
+            session.read_again(start, events.into_recorded());
             self.counts.read_again += 1;
             if let Some(place) = session.place.take() {
                 self.strike(place);

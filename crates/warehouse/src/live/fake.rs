@@ -108,6 +108,7 @@ impl FakeStore {
                 seen(at);
                 open.user = user;
             }
+            Entry::Withdraw { .. } => panic!("the tests take nothing back"),
             Entry::End(end) => {
                 let (visit, start) = (open.visit, open.start.clone());
                 let mut events = open.events.clone();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use visitlog_core::model::{EndReason, Entry, Event, EventKind, Start, UserId, Values};
+use visitlog_core::model::{EndReason, Entry, Event, EventKind, Identity, Start, UserId, Values};
 use visitlog_core::ports::TailRecord;
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
@@ -65,6 +65,8 @@ pub(super) struct Session {
     pub(super) place: Option<Place>,
     /// Its rows are not what they should be.
     pub(super) changed: bool,
+    /// All that it held has gone along with others: it has no rows.
+    pub(super) is_empty: bool,
     /// Its events are in the journal only.
     pub(super) let_go: bool,
     /// Its rows say that it is a bot by its headers, which a returned cookie may outweigh.
@@ -92,6 +94,7 @@ impl Session {
             pending: Vec::new(),
             place: None,
             changed: false,
+            is_empty: false,
             let_go: false,
             is_bot_by_headers: false,
             outdated: false,
@@ -107,6 +110,7 @@ impl Session {
         match record.entry {
             Entry::Start(_) => {}
             Entry::Event(event) => return self.event(event),
+            Entry::Withdraw { .. } => self.outdated = true,
             Entry::Touch { at, slides } => {
                 if slides {
                     self.seen(at);
@@ -166,24 +170,29 @@ impl Session {
 
     fn event(&mut self, event: Event) -> bool {
         self.seen(event.activity());
-        if let Some(request) = &event.request {
-            self.tally.errors += i32::from(request.status >= 500);
-            if self.tally.first_request.is_none_or(|first| event.time < first) {
-                self.tally.first_request = Some(event.time);
-                // Of one whose events are let go, this event will not be at hand when it is enriched.
-                self.outdated |= self.start.is_none() || self.let_go;
-            }
-        }
-        match event.kind {
-            EventKind::PageView => self.tally.page_view(&event),
-            EventKind::Action => self.tally.actions += 1,
-            _ => {}
+        self.is_empty = false;
+        if self.tally.add(&event) {
+            // Of one whose events are let go, this event will not be at hand when it is enriched.
+            self.outdated |= self.start.is_none() || self.let_go;
         }
         if self.let_go {
             return false;
         }
         self.pending.push(event);
         true
+    }
+
+    /// All of its chain was read again: how it started, and the events that count.
+    pub(super) fn read_again(&mut self, start: Option<Box<Start>>, events: Vec<Event>) {
+        self.is_empty =
+            events.is_empty() && start.as_ref().is_some_and(|start| start.identity == Identity::Fingerprint);
+        self.start = start.or(self.start.take());
+        self.tally = Tally::default();
+        for event in &events {
+            self.tally.add(event);
+        }
+        self.pending = events;
+        self.outdated = false;
     }
 
     /// How long it has lasted, in milliseconds: until its end, or until it was seen last.
@@ -194,6 +203,22 @@ impl Session {
 }
 
 impl Tally {
+    /// One event more. Whether it is the first one that is a request.
+    fn add(&mut self, event: &Event) -> bool {
+        match event.kind {
+            EventKind::PageView => self.page_view(event),
+            EventKind::Action => self.actions += 1,
+            _ => {}
+        }
+        let Some(request) = &event.request else { return false };
+        self.errors += i32::from(request.status >= 500);
+        let is_first = self.first_request.is_none_or(|first| event.time < first);
+        if is_first {
+            self.first_request = Some(event.time);
+        }
+        is_first
+    }
+
     fn page_view(&mut self, event: &Event) {
         self.page_views += 1;
         let Some(request) = &event.request else { return };

@@ -26,7 +26,7 @@ fn activity(entry: &Entry) -> Timestamp {
     match entry {
         Entry::Start(start) => start.at,
         Entry::Event(event) => event.activity(),
-        Entry::Set { at, .. } | Entry::Touch { at, .. } | Entry::Rotate { at, .. } => *at,
+        Entry::Set { at, .. } | Entry::Touch { at, .. } | Entry::Rotate { at, .. } | Entry::Withdraw { at, .. } => *at,
         Entry::End(end) => end.closed_at,
     }
 }
@@ -136,7 +136,7 @@ fn codes_never_change() {
     for kind in Kind::ALL {
         assert_eq!(Kind::from_code(kind as u8), Some(kind));
     }
-    assert_eq!(Kind::ALL.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 16, 17, 18]);
+    assert_eq!(Kind::ALL.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7, 16, 17, 18]);
     assert_eq!(Kind::from_code(0), None);
     assert_eq!((Flags::CARRIED.0, Flags::CONFIRMS.0, Flags::CARRIED_LAST.0), (1, 2, 4));
 }

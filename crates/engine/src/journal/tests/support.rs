@@ -10,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::Value;
 use visitlog_core::model::{
-    CountryCode, End, EndReason, Entry, Event, EventKind, Hints, Identity, Method, Place, RequestFacts, Start,
+    Brings, CountryCode, End, EndReason, Entry, Event, EventKind, Hints, Identity, Method, Place, RequestFacts, Start,
     StartFacts, UserId, Via,
 };
 use visitlog_core::ports::{Disk, Durability};
@@ -50,6 +50,7 @@ pub(super) fn start(n: u64) -> Entry {
         fingerprint: Fingerprint(n),
         previous: (n % 2 == 1).then(|| visit(n + 1_000)),
         renews: None,
+        brings: None,
         number: 1 + n as u32,
         is_new_visitor: Some(n.is_multiple_of(2)),
         facts: StartFacts {
@@ -234,8 +235,14 @@ fn session_start() -> impl Strategy<Value = Start> {
         option::of(text()),
         added(),
     );
-    let ids =
-        (option::of(any::<u128>()), any::<u32>(), option::of(any::<bool>()), any::<u64>(), option::of(any::<u64>()));
+    let ids = (
+        option::of(any::<u128>()),
+        any::<u32>(),
+        option::of(any::<bool>()),
+        any::<u64>(),
+        option::of(any::<u64>()),
+        option::of(brings()),
+    );
     (at(), any::<u8>(), identity, text(), ids, facts, via).prop_map(
         |(at, partition, identity, host, ids, facts, via)| Start {
             at,
@@ -245,6 +252,7 @@ fn session_start() -> impl Strategy<Value = Start> {
             fingerprint: Fingerprint(ids.3),
             previous: ids.0.map(VisitId::from_u128),
             renews: ids.4.map(TokenMark),
+            brings: ids.5,
             number: ids.1,
             is_new_visitor: ids.2,
             facts: StartFacts {
@@ -259,6 +267,11 @@ fn session_start() -> impl Strategy<Value = Start> {
             },
         },
     )
+}
+
+fn brings() -> impl Strategy<Value = Brings> {
+    let ids = (any::<u128>(), any::<u16>(), any::<u16>());
+    ids.prop_map(|(from, first, count)| Brings { from: VisitId::from_u128(from), first, count })
 }
 
 fn session_end() -> impl Strategy<Value = End> {
@@ -288,6 +301,7 @@ pub(super) fn any_entry() -> impl Strategy<Value = Entry> {
         1 => session_end().prop_map(|end| Entry::End(Box::new(end))),
         1 => (at(), vec(field, 0..5)).prop_map(|(at, fields)| Entry::Set { at, fields }),
         1 => (at(), any::<bool>()).prop_map(|(at, slides)| Entry::Touch { at, slides }),
+        1 => (at(), any::<u16>(), any::<u16>()).prop_map(|(at, first, count)| Entry::Withdraw { at, first, count }),
         1 => (at(), any::<u16>(), user).prop_map(|(at, rotation, user)| Entry::Rotate { at, rotation, user }),
     ]
 }
