@@ -426,15 +426,17 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// The next event.
-    pub fn event(&mut self, event: Event) {
-        self.events.push(event);
-    }
-
-    /// Events that count no more, as [`Entry::Withdraw`] says.
-    pub fn withdraw(&mut self, first: u16, count: u16) {
-        let first = usize::from(first);
-        self.withdrawn.push(first..first + usize::from(count));
+    /// The chain's next entry; given back if it says nothing of events.
+    pub fn see(&mut self, entry: Entry) -> Option<Entry> {
+        match entry {
+            Entry::Event(event) => self.events.push(event),
+            Entry::Withdraw { first, count, .. } => {
+                let first = usize::from(first);
+                self.withdrawn.push(first..first + usize::from(count));
+            }
+            other => return Some(other),
+        }
+        None
     }
 
     /// Those that count, as they were recorded.

@@ -41,11 +41,8 @@ impl Engine {
         let mut start = None;
         let mut events = Gathered::default();
         for record in entries {
-            match record.entry {
-                Entry::Start(first) => start = Some(*first),
-                Entry::Event(event) => events.event(event),
-                Entry::Withdraw { first, count, .. } => events.withdraw(first, count),
-                Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } | Entry::End(_) => {}
+            if let Some(Entry::Start(first)) = events.see(record.entry) {
+                start = Some(*first);
             }
         }
         let site = self.sessions.site(open.host);

@@ -130,11 +130,8 @@ impl MemoryStore {
         let mut start = None;
         let mut events = Gathered::default();
         for (_, entry) in self.entries().into_iter().filter(|(id, _)| *id == visit) {
-            match entry {
-                Entry::Start(first) => start = Some(*first),
-                Entry::Event(event) => events.event(event),
-                Entry::Withdraw { first, count, .. } => events.withdraw(first, count),
-                Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } | Entry::End(_) => {}
+            if let Some(Entry::Start(first)) = events.see(entry) {
+                start = Some(*first);
             }
         }
         Some(OpenVisit {
@@ -190,10 +187,6 @@ impl MemoryStore {
         for (lsn, (visit, entry)) in (1..).map(Lsn).zip(self.entries()) {
             match entry {
                 Entry::Start(start) => drop(open.insert(visit, (*start, Gathered::default()))),
-                Entry::Event(event) => open.get_mut(&visit).expect("an event of an open visit").1.event(event),
-                Entry::Withdraw { first, count, .. } => {
-                    open.get_mut(&visit).expect("a withdrawal from an open visit").1.withdraw(first, count);
-                }
                 Entry::End(end) => {
                     let (start, events) = open.remove(&visit).expect("an end of an open visit");
                     let events = events.into_events();
@@ -203,7 +196,7 @@ impl MemoryStore {
                         ended.push(visit);
                     }
                 }
-                Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. } => {}
+                entry => drop(open.get_mut(&visit).expect("an entry of an open visit").1.see(entry)),
             }
         }
         ended

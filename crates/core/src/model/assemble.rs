@@ -34,12 +34,10 @@ pub fn assemble(visit: VisitId, entries: Vec<Entry>) -> Result<EndedVisit, Broke
             (true, _, other) => return Err(broken(at, "start", kind(&other))),
             (_, true, Entry::End(last)) => end = Some(last),
             (_, true, other) => return Err(broken(at, "end", kind(&other))),
-            (_, _, Entry::Event(event)) => events.event(event),
-            (_, _, Entry::Withdraw { first, count, .. }) => events.withdraw(first, count),
-            (_, _, Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. }) => {}
-            (_, _, other @ (Entry::Start(_) | Entry::End(_))) => {
-                return Err(broken(at, "event, set, touch, rotate or withdraw", kind(&other)));
-            }
+            (_, _, entry) => match events.see(entry) {
+                None | Some(Entry::Set { .. } | Entry::Touch { .. } | Entry::Rotate { .. }) => {}
+                Some(other) => return Err(broken(at, "event, set, touch, rotate or withdraw", kind(&other))),
+            },
         }
     }
     let start = start.ok_or_else(|| broken(1, "start", "nothing"))?;

@@ -145,11 +145,7 @@ impl Simulation {
             let chain = engine.chains(&[(id, *end)]).remove(0).map_err(|error| format!("{id}: {error}"))?;
             let mut counting = Gathered::default();
             for record in chain {
-                match record.entry {
-                    Entry::Event(event) => counting.event(event),
-                    Entry::Withdraw { first, count, .. } => counting.withdraw(first, count),
-                    _ => {}
-                }
+                counting.see(record.entry);
             }
             let count = counting.into_events().len();
             ensure!(count == *events, "the chain of {id} has {count} events, the tail told of {events}");

@@ -120,7 +120,9 @@ pub fn a_cookieless_client_that_returns_its_cookie_gets_a_session<S: StoreUnderT
 fn flood<S: StoreUnderTest>(tested: &Tested<S>) {
     let mut bot = tested.browser(1);
     bot.keeps_cookies = false;
-    (0..100).for_each(|_| drop(bot.page("/bot")));
+    for _ in 0..100 {
+        bot.page("/bot");
+    }
 }
 
 /// The paths of the pages of all ended visits: of those of a cookie, in order, and how many others there are.

@@ -226,10 +226,11 @@ impl Buffer {
         changed.dedup();
         let outdated: Vec<VisitId> = changed.iter().copied().filter(|visit| sessions[visit].outdated).collect();
         self.read_again(&outdated)?;
-        for visit in changed.extract_if(.., |visit| self.sessions[visit].is_empty) {
-            // Its former rows were struck as it was read again.
-            self.sessions.entry(visit).and_modify(|session| session.changed = false);
-        }
+        // Their former rows were struck as they were read again.
+        changed.retain(|visit| {
+            let session = self.sessions.get_mut(visit).filter(|session| session.is_empty);
+            session.map(|session| session.changed = false).is_none()
+        });
         let (let_go, whole): (Vec<_>, Vec<_>) = changed.into_iter().partition(|visit| self.sessions[visit].let_go);
         self.write_chunk(&whole, true)?;
         self.write_chunk(&let_go, false)?;

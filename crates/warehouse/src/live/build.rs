@@ -295,11 +295,8 @@ impl Buffer {
             let Some(session) = self.sessions.get_mut(visit) else { continue };
             let (mut start, mut events) = (None, Gathered::default());
             for record in chain? {
-                match record.entry {
-                    Entry::Start(first) => start = Some(first),
-                    Entry::Event(event) => events.event(event),
-                    Entry::Withdraw { first, count, .. } => events.withdraw(first, count),
-                    _ => {}
+                if let Some(Entry::Start(first)) = events.see(record.entry) {
+                    start = Some(first);
                 }
             }
             session.read_again(start, events.into_recorded());

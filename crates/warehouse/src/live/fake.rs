@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use visitlog_core::model::{EndedVisit, Entry, Event, OpenVisit, Start};
+use visitlog_core::model::{EndedVisit, Entry, Event, Gathered, Identity, OpenVisit, Start};
 use visitlog_core::ports::{Carried, Hold, LiveError, LiveSource, Tail, TailRecord};
 use visitlog_core::{Lsn, VisitId};
 
@@ -16,6 +16,9 @@ const STEP: u64 = 100;
 pub(crate) struct Told {
     pub(crate) visit: OpenVisit,
     pub(crate) end: Option<(Lsn, EndedVisit)>,
+    /// All events that were recorded, and what took some of them back.
+    recorded: Vec<Event>,
+    withdrawn: Vec<Entry>,
     /// Its chain, as it stands now.
     first: Lsn,
     last: Lsn,
@@ -38,6 +41,28 @@ struct Inner {
 pub(crate) struct FakeStore {
     inner: Mutex<Inner>,
     held: Arc<()>,
+}
+
+impl Told {
+    /// Which events count.
+    fn count(&mut self) {
+        let mut events = Gathered::default();
+        let recorded = self.recorded.iter().cloned().map(Entry::Event);
+        for entry in recorded.chain(self.withdrawn.iter().cloned()) {
+            events.see(entry);
+        }
+        self.visit.events = events.into_recorded();
+    }
+
+    /// Whether it is a visit at all: not if clients shared it, and none of them has left anything in it.
+    pub(crate) fn is_visit(&self) -> bool {
+        self.visit.start.identity != Identity::Fingerprint || !self.visit.events.is_empty()
+    }
+
+    /// How many events were recorded.
+    pub(crate) fn recorded(&self) -> usize {
+        self.recorded.len()
+    }
 }
 
 impl Inner {
@@ -76,7 +101,10 @@ impl FakeStore {
             values: Arc::default(),
             events: Vec::new(),
         };
-        inner.told.insert(visit, Told { visit: open, end: None, first: lsn, last: lsn });
+        inner.told.insert(
+            visit,
+            Told { visit: open, end: None, recorded: Vec::new(), withdrawn: Vec::new(), first: lsn, last: lsn },
+        );
     }
 
     /// Something else that happens to an open session.
@@ -94,7 +122,8 @@ impl FakeStore {
             Entry::Start(_) => panic!("it has started"),
             Entry::Event(event) => {
                 seen(event.activity());
-                open.events.push(event);
+                told.recorded.push(event);
+                told.count();
             }
             Entry::Touch { at, .. } => seen(at),
             Entry::Set { at, fields } => {
@@ -108,7 +137,10 @@ impl FakeStore {
                 seen(at);
                 open.user = user;
             }
-            Entry::Withdraw { .. } => panic!("the tests take nothing back"),
+            Entry::Withdraw { .. } => {
+                told.withdrawn.push(entry);
+                told.count();
+            }
             Entry::End(end) => {
                 let (visit, start) = (open.visit, open.start.clone());
                 let mut events = open.events.clone();

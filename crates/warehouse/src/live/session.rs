@@ -65,7 +65,7 @@ pub(super) struct Session {
     pub(super) place: Option<Place>,
     /// Its rows are not what they should be.
     pub(super) changed: bool,
-    /// All that it held has gone along with others: it has no rows.
+    /// Clients of a fingerprint share it, and nothing is in it yet, or all has gone along with them: it has no rows.
     pub(super) is_empty: bool,
     /// Its events are in the journal only.
     pub(super) let_go: bool,
@@ -79,6 +79,7 @@ pub(super) struct Session {
 impl Session {
     /// A visit that starts.
     pub(super) fn new(record: &TailRecord, start: Box<Start>, site: Arc<str>) -> Self {
+        let is_empty = start.identity == Identity::Fingerprint;
         Self {
             visit: record.visit,
             last: record.lsn,
@@ -94,7 +95,7 @@ impl Session {
             pending: Vec::new(),
             place: None,
             changed: false,
-            is_empty: false,
+            is_empty,
             let_go: false,
             is_bot_by_headers: false,
             outdated: false,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
 use deltalake::datafusion::error::DataFusionError;
-use visitlog_core::model::{self, Entry};
+use visitlog_core::model::{Entry, Gathered};
 use visitlog_core::ports::{Hold, LiveError, LiveSource};
 use visitlog_core::{Lsn, VisitId};
 
@@ -104,15 +104,11 @@ impl Snapshot {
         let mut own = OwnRows::new();
         let mut offsets = vec![0];
         for chain in self.source.chains(&ends) {
-            let mut events: Vec<_> = chain?
-                .into_iter()
-                .filter_map(|record| match record.entry {
-                    Entry::Event(event) => Some(event),
-                    _ => None,
-                })
-                .collect();
-            model::sort_events(&mut events);
-            events.iter().for_each(|event| own.push(event));
+            let mut events = Gathered::default();
+            for record in chain? {
+                events.see(record.entry);
+            }
+            events.into_events().iter().for_each(|event| own.push(event));
             offsets.push(own.rows() as u32);
         }
         let at = deltalake::arrow::array::UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));

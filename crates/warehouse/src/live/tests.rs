@@ -7,11 +7,11 @@ use deltalake::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32
 use deltalake::arrow::compute::concat_batches;
 use deltalake::datafusion::physical_plan::collect;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
-use visitlog_core::model::{EndedVisit, Entry, EventKind, Hints, UserId};
+use visitlog_core::model::{EndedVisit, Entry, EventKind, Hints, Identity, UserId};
 use visitlog_core::{Redacted, Timestamp};
 use visitlog_testkit::Dice;
 
-use super::fake::{FakeStore, page};
+use super::fake::{FakeStore, Told, page};
 use super::scan::{Table, plan};
 use super::*;
 use crate::rows::RowBuilder;
@@ -45,7 +45,7 @@ pub(crate) fn sorted(batch: &RecordBatch) -> RecordBatch {
 fn expected(store: &FakeStore, table: Table, cursor: Lsn) -> RecordBatch {
     let mut builder = RowBuilder::new(Arc::new(Enricher::empty()), Some("alpha".into()));
     let mut durations = Vec::new();
-    for told in store.told() {
+    for told in store.told().into_iter().filter(Told::is_visit) {
         match &told.end {
             None => {
                 builder.push_open(&told.visit);
@@ -109,6 +109,9 @@ impl Crowd {
         let mut like = visit(self.made, MORNING);
         like.start.at = self.now;
         like.start.host = visitlog_core::Host::new(["shop.example", "blog.example"][self.dice.below(2) as usize]);
+        if self.made.is_multiple_of(3) {
+            like.start.identity = Identity::Fingerprint;
+        }
         if self.dice.below(2) == 0 {
             // Headers by which it is a bot until it returns a cookie.
             like.start.facts.user_agent =
@@ -155,6 +158,13 @@ impl Crowd {
                 Entry::Event(login)
             }
             11 => page(&like.events[2], at, "/broken"),
+            12 => {
+                let told = self.store.told().into_iter().find(|told| told.visit.visit == like.visit).expect("told");
+                let recorded = told.recorded() as u64;
+                let first = self.now.micros() as u64 % (recorded + 1);
+                let count = self.made % (recorded - first + 1);
+                Entry::Withdraw { at, first: first as u16, count: count as u16 }
+            }
             _ => page(&like.events[0], at, &format!("/page/{}", self.dice.below(50))),
         };
         self.store.tell(like.visit, self.dice.below(4) == 0, entry);
