@@ -26,6 +26,7 @@ mod sites;
 mod slots;
 mod time;
 mod tombstones;
+mod unsettled;
 mod users;
 mod view;
 mod wheel;

@@ -1,6 +1,5 @@
 //! A shard from its journal: what was recorded, seen again in order.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::effects::{Effects, Log};
@@ -9,21 +8,12 @@ use super::shard::Shard;
 use super::sites::HostIndex;
 use super::slots::{Chain, Slot};
 use super::tombstones::Tombstone;
+use super::unsettled::Unsettled;
 use crate::ids::{Lsn, VisitId};
 use crate::model::{Brings, End, EndReason, Entry, Start};
 use crate::ports::TailRecord;
 use crate::session::Session;
 use crate::time::Timestamp;
-
-/// What a recovery has seen of events that go along from one session into another. A crash may have come in between: then
-/// they are in both.
-#[derive(Debug, Default)]
-pub(super) struct Unsettled {
-    /// By the sessions that bring them.
-    brought: Vec<(VisitId, Brings)>,
-    /// Where they were: the session, and the first of them.
-    withdrawn: HashSet<(VisitId, u16)>,
-}
 
 impl Shard {
     /// Whether a session is open.
