@@ -97,6 +97,16 @@ impl MemoryStore {
         *self.sessions.write().unwrap_or_else(PoisonError::into_inner) = sessions;
     }
 
+    /// The same after a crash that lost the newest `lost` records.
+    pub fn crash(&self, lost: usize) {
+        let mut recorded = lock(&self.records.0);
+        let kept = recorded.records.len().saturating_sub(lost);
+        recorded.records.truncate(kept);
+        recorded.newest = recorded.records.iter().map(|record| (record.visit, record.lsn)).collect();
+        drop(recorded);
+        self.restart();
+    }
+
     fn call(&self) -> Call<'_, Records> {
         Call { log: &self.records, entropy: &*self.entropy, now: self.clock.now() }
     }

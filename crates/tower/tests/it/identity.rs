@@ -115,6 +115,35 @@ fn who_comes_where_others_keep_no_cookie_takes_its_landing_page_along() {
 }
 
 #[test]
+fn what_is_taken_along_is_in_one_visit_whenever_a_crash_comes() {
+    let landing = |lost: usize, crashes: usize| {
+        let site = site();
+        for _ in 0..100 {
+            Browser { keeps: false, ..Browser::new() }.get(&site, "/bot");
+        }
+        let mut visitor = Browser::new();
+        visitor.get(&site, "/landing");
+        let before = site.store.entries().len();
+        visitor.get(&site, "/next");
+        let brought = site.store.entries().len() - before;
+        site.store.crash(lost);
+        for _ in 1..crashes {
+            // What comes then is not taken for what was brought.
+            visitor.get(&site, "/later");
+            site.store.crash(0);
+        }
+        site.pass(Duration::from_secs(32 * 60));
+        let lines = site.store.ended().into_iter().flat_map(|ended| ended.events);
+        (lines.filter(|event| line(event) == "page_view /landing").count(), brought)
+    };
+    let (_, brought) = landing(0, 1);
+    assert!(brought >= 4, "a start, both pages and the withdrawal");
+    for (lost, crashes) in (0..=brought).flat_map(|lost| [(lost, 1), (lost, 3)]) {
+        assert_eq!(landing(lost, crashes).0, 1, "{lost} of {brought} records lost, {crashes} crashes");
+    }
+}
+
+#[test]
 fn a_token_is_void_after_the_logout() {
     let site = site();
     let mut browser = Browser::new();
