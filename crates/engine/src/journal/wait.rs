@@ -75,9 +75,7 @@ impl Wait {
         list.push((self.lsn.0, context.waker().clone()));
         drop(list);
         if journal.answers_write() {
-            // Whoever writes at present may have begun before this record was appended.
-            journal.is_urgent.store(true, Ordering::SeqCst);
-            journal.wakeup.work();
+            journal.is_waited_for();
         }
         Poll::Pending
     }

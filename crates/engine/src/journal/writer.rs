@@ -1,6 +1,7 @@
 //! The writing side: gather, write once, sync, say so.
 
 use std::sync::Arc;
+use std::sync::atomic::fence;
 
 use visitlog_core::model::Entry;
 use visitlog_core::ports::Durability;
@@ -18,6 +19,9 @@ use crate::sync::atomic::Ordering;
 
 /// A buffer that had to grow this far for one storm is not kept for the next write.
 const SPARE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How often in a row an answer writes, while others come that wait too.
+const TURNS: usize = 4;
 
 /// The append lock: what goes through one appender stands together, in order.
 pub struct Appender<'a> {
@@ -165,10 +169,35 @@ impl Journal {
     }
 
     /// The same by an answer that waits, unless somebody writes already. False if this wrote nothing: then it is the
-    /// writer's thread's business, failures too.
+    /// writer's thread's business, failures too. Those whose records came while this wrote need not wake that thread:
+    /// they are seen to here.
     pub(super) fn write_if_idle(&self) -> bool {
-        let Some(write) = self.writing.try_lock() else { return false };
-        self.write_gathered(write).unwrap_or(false)
+        let mut has_written = false;
+        for _ in 0..TURNS {
+            let Some(write) = self.writing.try_lock() else { return has_written };
+            let is_written = self.write_gathered(write).unwrap_or(false);
+            has_written |= is_written;
+            // Who finds the lock taken has said before that it waits.
+            fence(Ordering::SeqCst);
+            if !self.is_urgent.load(Ordering::SeqCst) {
+                return has_written;
+            }
+            if !is_written {
+                break;
+            }
+        }
+        self.wakeup.work();
+        has_written
+    }
+
+    /// An answer waits that could not write, for somebody else did.
+    pub(super) fn is_waited_for(&self) {
+        // Who writes may have begun before the record was appended.
+        self.is_urgent.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if !self.writing.is_locked() {
+            self.wakeup.work();
+        }
     }
 
     fn write_gathered(&self, mut write: MutexGuard<'_, Write>) -> Result<bool, JournalError> {
