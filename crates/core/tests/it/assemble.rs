@@ -29,7 +29,7 @@ fn a_chain_that_is_not_whole_is_refused_and_says_where() {
     check(vec![start.clone()], "entry 2 of 1: end expected, nothing found");
     check(whole[1..].to_vec(), "entry 1 of 3: start expected, event found");
     check(whole[..3].to_vec(), "entry 3 of 3: end expected, event found");
-    let middle = "entry 2 of 3: event, set, touch or rotate expected";
+    let middle = "entry 2 of 3: event, set, touch, rotate or withdraw expected";
     check(vec![start.clone(), start.clone(), end.clone()], &format!("{middle}, start found"));
     check(vec![start, end.clone(), end.clone()], &format!("{middle}, end found"));
     check(vec![end], "entry 1 of 1: start expected, end found");
