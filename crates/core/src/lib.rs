@@ -19,6 +19,7 @@ pub mod page;
 pub mod ports;
 pub mod probes;
 pub mod redacted;
+pub mod requests;
 pub mod rules;
 pub mod session;
 pub mod sync;

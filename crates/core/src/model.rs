@@ -63,7 +63,7 @@ impl Identity {
 }
 
 /// By which way in a visit came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Via {
     /// The tower layer in a Rust app.
     #[default]

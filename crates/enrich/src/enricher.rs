@@ -158,6 +158,17 @@ impl Enricher {
         facts
     }
 
+    /// The class of bot that a user agent alone names: the word in the column `bot`. `None` where nobody knows.
+    pub fn class(&self, user_agent: Option<&str>) -> Option<&'static str> {
+        match user_agent.map(str::trim) {
+            None => None,
+            Some("") => Some(BotClass::Tool.as_str()),
+            Some(agent) => {
+                self.cache.get(agent, || self.read(agent)).verdict.as_ref().map(|verdict| verdict.class.as_str())
+            }
+        }
+    }
+
     fn agent(&self, raw: &RawVisit<'_>, facts: &mut Facts) {
         let by_headers = |agent| signs::by_headers(agent, raw.hints, raw.confirmed);
         let verdict = match raw.user_agent.filter(|agent| !agent.trim().is_empty()) {

@@ -1,18 +1,18 @@
 //! Erasure of somebody's visits, and export of what there is of them.
 //!
-//! The files that hold their rows are rewritten without them and swapped in by one commit for each table; then all that
+//! The counts of requests lose the names of pages that nobody else saw: how many requests there were stays. Then the files
+//! that hold their rows are rewritten without them and swapped in by one commit for each table; then all that
 //! was swapped out is deleted, a checkpoint is written and every older entry of the log is deleted with the statistics
 //! in it. The commit says nothing of whom it was for. Afterwards nothing in the tables' folder holds their ids, address,
 //! values or paths. Done again it finds nothing, and finishes what a crash interrupted.
 //!
 //! Unflushed visits are not the tables': have them flushed first.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deltalake::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use deltalake::arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use deltalake::arrow::compute::filter_record_batch;
 use deltalake::arrow::json::ArrayWriter;
 use deltalake::protocol::DeltaOperation;
@@ -20,6 +20,7 @@ use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 use visitlog_core::VisitId;
 use visitlog_core::erasure::{FoundVisits, Survey, Whose};
+use visitlog_core::page::PageParams;
 use visitlog_enrich::Enricher;
 
 use crate::error::WarehouseError;
@@ -44,13 +45,22 @@ pub struct Erased {
     pub found: FoundVisits,
 }
 
+/// What has to be known of pages to erase them.
+#[derive(Debug, Clone, Default)]
+pub struct KnownPages {
+    /// The parameters that make pages.
+    pub params: Arc<PageParams>,
+    /// Pages of somebody's requests that wait elsewhere, and are counted already.
+    pub waiting: HashSet<Box<str>>,
+}
+
 impl Warehouse {
     /// Shows a survey all visits in the tables.
     ///
     /// # Errors
     /// When a file or table could not be read.
     pub fn survey(&self, survey: &mut Survey) -> Result<(), WarehouseError> {
-        let [visits, events] = self.snapshot();
+        let [visits, events, _] = self.snapshot();
         self.run(show(&visits, &events, survey))
     }
 
@@ -59,7 +69,7 @@ impl Warehouse {
     /// # Errors
     /// When a file or table could not be read.
     pub fn find(&self, whose: &Whose) -> Result<FoundVisits, WarehouseError> {
-        let [visits, events] = self.snapshot();
+        let [visits, events, _] = self.snapshot();
         Ok(found(&self.run(visits_of(&visits, &events, whose))?.ids))
     }
 
@@ -74,10 +84,18 @@ impl Warehouse {
         whose: &Whose,
         is_erased: &(dyn Fn(VisitId) -> bool + Sync),
         journal: u128,
+        pages: &KnownPages,
     ) -> Result<Erased, WarehouseError> {
         let _upkeep = self.upkeep.lock();
         let folder = self.folder();
-        self.with_tables(async |tables| erase(tables, whose, is_erased, journal, folder).await)
+        self.with_tables(async |tables| {
+            let erased = erase(tables, whose, is_erased, journal, pages).await?;
+            if let Some(folder) = &folder {
+                DurableStore::sweep(folder)
+                    .map_err(|source| WarehouseError::Io { doing: "removing what interrupted writes left", source })?;
+            }
+            Ok(erased)
+        })
     }
 
     /// Everything that the tables have of somebody's visits: a JSON object for each visit, its events in `events`.
@@ -95,7 +113,7 @@ impl Warehouse {
     /// When a file or table could not be read.
     pub fn export_with(&self, whose: &Whose, live: &mut RowBuilder) -> Result<Vec<Value>, WarehouseError> {
         let live = live.finish()?;
-        let [visits, events] = self.snapshot();
+        let [visits, events, _] = self.snapshot();
         self.run(async {
             let Theirs { ids, .. } = visits_of(&visits, &events, whose).await?;
             let mut found = documents(objects(&live.visits)?, objects(&live.events)?);
@@ -131,9 +149,9 @@ async fn erase(
     whose: &Whose,
     is_erased: &(dyn Fn(VisitId) -> bool + Sync),
     journal: u128,
-    folder: Option<PathBuf>,
+    pages: &KnownPages,
 ) -> Result<Erased, WarehouseError> {
-    for table in tables.both() {
+    for table in tables.all() {
         table.refresh().await?;
     }
     if tables.visits.cursor(journal).await? != tables.events.cursor(journal).await? {
@@ -141,6 +159,8 @@ async fn erase(
     }
     let Theirs { ids, told_by_events } = visits_of(&tables.visits, &tables.events, whose).await?;
     let mut erased = Erased { found: found(&ids), ..Erased::default() };
+    // Before the events, which tell whose pages they are.
+    forget(tables, &ids, pages).await?;
     let mut going = Going { ids: &ids, kept: told_by_events.as_deref(), is_erased };
     // Events first: as long as the visits are there, a second call knows which they were. Where only an event tells it,
     // that one goes last.
@@ -150,16 +170,77 @@ async fn erase(
     if told_by_events.is_some() {
         erased.events += rewrite(&mut tables.events, &going, &mut erased.files).await?;
     }
-    for table in tables.both() {
+    for table in tables.all() {
         vacuum(table, Duration::ZERO).await?;
         checkpoint(table).await?;
         clean_log(table, Duration::ZERO).await?;
     }
-    if let Some(folder) = folder {
-        DurableStore::sweep(&folder)
-            .map_err(|source| WarehouseError::Io { doing: "removing what interrupted writes left", source })?;
-    }
     Ok(erased)
+}
+
+/// Takes the names of pages that nobody else saw out of the counts of requests.
+async fn forget(tables: &mut Tables, ids: &VisitIds, pages: &KnownPages) -> Result<(), WarehouseError> {
+    let mut theirs = pages.waiting.clone();
+    each_page(&tables.events, &pages.params, |visit, page| {
+        if ids.contains_key(visit) && !theirs.contains(page) {
+            theirs.insert(page.into());
+        }
+    })
+    .await?;
+    if !theirs.is_empty() {
+        each_page(&tables.events, &pages.params, |visit, page| {
+            if !ids.contains_key(visit) {
+                theirs.remove(page);
+            }
+        })
+        .await?;
+    }
+    let is_theirs = |path: Option<&str>| path.is_some_and(|path| theirs.contains(path));
+    let table = &mut tables.requests;
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for file in table.files()?.into_iter().filter(|_| !theirs.is_empty()) {
+        let mut rows = read(table, &file, Some(&["path"])).await?;
+        let mut is_touched = false;
+        while let Some(batch) = rows.next().await {
+            is_touched |= text(&batch?, "path").is_some_and(|paths| paths.iter().any(is_theirs));
+        }
+        if is_touched {
+            let rows = read(table, &file, None).await?;
+            let add = write_all(table, &file.month, rows, true, |batch| {
+                let theirs: Option<BooleanArray> =
+                    text(&batch, "path").map(|paths| paths.iter().map(|path| Some(is_theirs(path))).collect());
+                theirs.map_or_else(|| Ok(batch.clone()), |theirs| nulled(&batch, "path", &theirs))
+            });
+            new.extend(add.await?);
+            old.push(file);
+        }
+    }
+    let operation = DeltaOperation::Delete { predicate: None };
+    if old.is_empty() || replace(table, &old, new, operation, true).await? {
+        return Ok(());
+    }
+    Err(WarehouseError::Busy { what: "another writer has changed the table" })
+}
+
+/// Calls `see` with the visit and the page of each event.
+async fn each_page(events: &Table, params: &PageParams, mut see: impl FnMut(&str, &str)) -> Result<(), WarehouseError> {
+    for file in events.files()? {
+        let mut rows = read(events, &file, Some(&["visit_id", "path", "query", "site"])).await?;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            let [visits, paths, queries, sites] = ["visit_id", "path", "query", "site"].map(|name| text(&batch, name));
+            let (Some(visits), Some(paths)) = (visits, paths) else { continue };
+            let cell = |column: Option<&StringArray>, row: usize| {
+                column.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_owned())
+            };
+            for (row, path) in paths.iter().enumerate() {
+                let Some(path) = path else { continue };
+                let site = cell(sites, row).unwrap_or_default();
+                see(visits.value(row), &params.page(&site, path, cell(queries, row).as_deref()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is to go from a table.
@@ -201,7 +282,7 @@ async fn rewrite(table: &mut Table, going: &Going<'_>, rewritten: &mut u64) -> R
             let (goes, refers) = going.touched(&batch);
             let stays: BooleanArray = goes.iter().map(|goes| Some(goes != Some(true))).collect();
             gone += goes.true_count() as u64;
-            let batch = if refers.true_count() > 0 { without_previous(&batch, &refers)? } else { batch };
+            let batch = if refers.true_count() > 0 { nulled(&batch, "previous_visit_id", &refers)? } else { batch };
             Ok(filter_record_batch(&batch, &stays)?)
         })
         .await?;
@@ -230,12 +311,12 @@ async fn is_touched(table: &Table, file: &DataFile, going: &Going<'_>) -> Result
     Ok(false)
 }
 
-/// The batch with `NULL` for the previous visit where that one goes.
-fn without_previous(batch: &RecordBatch, refers: &BooleanArray) -> Result<RecordBatch, WarehouseError> {
+/// The batch with `NULL` in some rows of a column.
+fn nulled(batch: &RecordBatch, column: &str, rows: &BooleanArray) -> Result<RecordBatch, WarehouseError> {
     let schema = batch.schema();
-    let Ok(at) = schema.index_of("previous_visit_id") else { return Ok(batch.clone()) };
+    let Ok(at) = schema.index_of(column) else { return Ok(batch.clone()) };
     let mut columns = batch.columns().to_vec();
-    let nulled: ArrayRef = deltalake::arrow::compute::nullif(&columns[at], refers)?;
+    let nulled: ArrayRef = deltalake::arrow::compute::nullif(&columns[at], rows)?;
     columns[at] = nulled;
     Ok(RecordBatch::try_new(schema, columns)?)
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use deltalake::Path;
-use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::array::{AsArray as _, RecordBatch};
+use deltalake::arrow::compute::partition;
 use deltalake::arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake::datafusion::error::DataFusionError;
 use deltalake::datafusion::physical_plan::SendableRecordBatchStream;
@@ -99,6 +100,21 @@ impl FileWriter {
             ..Add::default()
         })
     }
+}
+
+/// Adds files with all rows of a batch, which come in the table's order, months together.
+pub(crate) async fn write_sorted(
+    place: &Place,
+    batch: &RecordBatch,
+    adds: &mut Vec<Add>,
+) -> Result<(), WarehouseError> {
+    let months = batch.column(batch.schema_ref().index_of(schema::PARTITION)?);
+    for rows in partition(std::slice::from_ref(months))?.ranges() {
+        let mut file = FileWriter::new(place, months.as_string::<i32>().value(rows.start))?;
+        file.write(&batch.slice(rows.start, rows.len())).await?;
+        adds.push(file.finish(true).await?);
+    }
+    Ok(())
 }
 
 /// Takes back files that were written and will not be committed. What can't be removed, vacuum removes.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use deltalake::arrow::array::RecordBatch;
+use deltalake::arrow::array::{AsArray as _, RecordBatch};
 use deltalake::arrow::compute::interleave_record_batch;
+use deltalake::arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use deltalake::arrow::error::ArrowError;
 use deltalake::kernel::Add;
-use visitlog_core::model::EndedVisit;
-use visitlog_core::{Lsn, VisitId};
+use visitlog_core::model::{EndedVisit, Via};
+use visitlog_core::page::PageParams;
+use visitlog_core::requests::{RequestCount, RequestCounts, RequestType};
+use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use crate::error::WarehouseError;
 use crate::files::FileWriter;
@@ -101,6 +104,19 @@ impl Gathered {
         Ok(())
     }
 
+    /// The requests that visits behind `cursor` recorded, as counts.
+    pub(crate) fn requests(&self, cursor: Option<Lsn>, pages: &PageParams) -> Result<RequestCounts, ArrowError> {
+        let mut counts = RequestCounts::default();
+        for visit in self.visits.iter().filter(|visit| Some(visit.lsn) > cursor) {
+            let Batches { visits, events } = &self.batches[visit.batch];
+            let via = visits.column(visits.schema_ref().index_of("via")?).as_string::<i32>().value(visit.row);
+            let ways = [Via::Tower, Via::Proxy, Via::Log, Via::Collector];
+            let via = ways.into_iter().find(|way| way.as_str() == via).unwrap_or_default();
+            count(events, visit.events.clone(), via, pages, &mut counts)?;
+        }
+        Ok(counts)
+    }
+
     /// Adds a run with all rows to those of a table.
     pub(crate) fn spill(
         &self,
@@ -112,6 +128,43 @@ impl Gathered {
         let rows = in_order(self.visits.iter().collect(), rows_of);
         runs.add(rows.chunks(RUN_ROWS).map(|rows| interleave_record_batch(&batches, rows)))
     }
+}
+
+/// Counts the requests among some rows of events.
+fn count(
+    events: &RecordBatch,
+    rows: std::ops::Range<usize>,
+    via: Via,
+    pages: &PageParams,
+    counts: &mut RequestCounts,
+) -> Result<(), ArrowError> {
+    let column = |name: &str| Ok::<_, ArrowError>(events.column(events.schema_ref().index_of(name)?));
+    let text = |name: &str| Ok::<_, ArrowError>(column(name)?.as_string::<i32>());
+    let [kinds, sites, paths, queries, bots] =
+        [text("kind")?, text("site")?, text("path")?, text("query")?, text("bot")?];
+    let times = column("time")?.as_primitive::<TimestampMicrosecondType>();
+    let statuses = column("status")?.as_primitive::<Int32Type>();
+    let bytes = column("bytes")?.as_primitive::<Int64Type>();
+    let durations = column("duration_ms")?.as_primitive::<Float64Type>();
+    for row in rows {
+        let Some(kind) = RequestType::ALL.into_iter().find(|kind| kind.as_str() == kinds.value(row)) else { continue };
+        let is = |column: &dyn deltalake::arrow::array::Array| column.is_valid(row);
+        let (site, query) = (sites.value(row), is(queries).then(|| queries.value(row)));
+        counts.add(&RequestCount {
+            time: Timestamp::from_micros(times.value(row)),
+            site,
+            path: &pages.page(site, if is(paths) { paths.value(row) } else { "" }, query),
+            kind,
+            status: if is(statuses) { u16::try_from(statuses.value(row)).unwrap_or(0) } else { 0 },
+            bot: is(bots).then(|| bots.value(row)),
+            via,
+            requests: 1,
+            bytes: is(bytes).then(|| u64::try_from(bytes.value(row)).unwrap_or(0)),
+            duration_us: if is(durations) { (durations.value(row) * 1_000.0).round() as u64 } else { 0 },
+            timed: u64::from(is(durations)),
+        });
+    }
+    Ok(())
 }
 
 /// Where the rows of visits are, in the order of data files: batch and row.

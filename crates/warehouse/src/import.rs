@@ -5,7 +5,7 @@
 //! names them; then they get a second name in the tables' folder, and one commit to each table adds them
 //! ([`Warehouse::store_import`]). That commit carries a transaction: the importer's UUID as application, the batch's
 //! number as version. So it is known of each table whether it has the batch, and after a crash the rest is done again.
-//! The files keep their name in the batch's folder until both tables have them: what a vacuum takes for left over is
+//! The files keep their name in the batch's folder until the tables have them: what a vacuum takes for left over is
 //! still there.
 
 use std::path::{Path as FsPath, PathBuf};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use visitlog_core::Lsn;
 use visitlog_core::model::{EndedVisit, OpenVisit};
 use visitlog_core::ports::{Clock, Entropy};
+use visitlog_core::requests::RequestCount;
 use visitlog_enrich::Enricher;
 use visitlog_logs::import::Pending;
 use visitlog_logs::sessions::{OutputError, Visits};
@@ -26,7 +27,8 @@ use visitlog_logs::sessions::{OutputError, Visits};
 use crate::error::WarehouseError;
 use crate::gathered::{EVENT_ROWS, Gathered, VISIT_ROWS};
 use crate::rows::RowBuilder;
-use crate::runs::Runs;
+use crate::rows::requests::RequestRows;
+use crate::runs::{RUN_ROWS, Runs};
 use crate::store::{DurableStore, link};
 use crate::tables::{Kind, Place, Ports, Table};
 use crate::unsettled::{Folder, Writer};
@@ -53,6 +55,8 @@ impl Default for Budget {
 struct Staged {
     visits: Vec<Add>,
     events: Vec<Add>,
+    #[serde(default)]
+    requests: Vec<Add>,
 }
 
 /// Writes the settled visits of one batch, in several threads.
@@ -60,6 +64,7 @@ pub struct Staging {
     runtime: tokio::runtime::Runtime,
     visits: Place,
     events: Place,
+    requests: Place,
     dir: PathBuf,
     unsettled: Folder,
     enricher: Arc<Enricher>,
@@ -71,10 +76,12 @@ pub struct Stage {
     pub(crate) budget: Budget,
     rows: RowBuilder,
     gathered: Gathered,
+    counts: RequestRows,
     /// What memory did not take.
     visits: Runs,
     events: Runs,
     unsettled: Writer,
+    requests: Runs,
     bots: u64,
 }
 
@@ -105,8 +112,9 @@ impl Staging {
             let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(DurableStore::new(), prefix));
             Ok::<_, WarehouseError>(Place { kind, ports: ports.clone(), store })
         };
-        let (visits, events) = (place(Kind::visits())?, place(Kind::events())?);
-        Ok(Arc::new(Self { runtime, visits, events, dir, unsettled: Folder::new(unsettled), enricher }))
+        let (visits, events, requests) = (place(Kind::visits())?, place(Kind::events())?, place(Kind::requests())?);
+        let unsettled = Folder::new(unsettled);
+        Ok(Arc::new(Self { runtime, visits, events, requests, dir, unsettled, enricher }))
     }
 
     /// What takes the visits of one thread.
@@ -116,9 +124,11 @@ impl Staging {
             budget: Budget::default(),
             rows: RowBuilder::new(Arc::clone(&self.enricher), None),
             gathered: Gathered::default(),
+            counts: RequestRows::default(),
             visits: Runs::new(self.visits.clone(), self.dir.clone()),
             events: Runs::new(self.events.clone(), self.dir.clone()),
             unsettled: Writer::new(Arc::clone(&self.enricher)),
+            requests: Runs::new(self.requests.clone(), self.dir.clone()),
             bots: 0,
         }
     }
@@ -138,8 +148,9 @@ impl Stage {
             bots += of_bots;
             all.visits.append(&mut staged.visits);
             all.events.append(&mut staged.events);
+            all.requests.append(&mut staged.requests);
         }
-        if all.visits.is_empty() {
+        if all.visits.is_empty() && all.requests.is_empty() {
             return Ok((None, bots));
         }
         Ok((Some(serde_json::to_value(&all)?), bots))
@@ -156,16 +167,28 @@ impl Stage {
         gathered.spill(EVENT_ROWS, |batch| &batch.events, &mut self.events)
     }
 
+    fn spill_counts(&mut self) -> Result<(), WarehouseError> {
+        let rows = self.counts.finish()?;
+        let starts = (0..rows.num_rows()).step_by(RUN_ROWS);
+        self.requests.add(starts.map(|start| Ok(rows.slice(start, RUN_ROWS.min(rows.num_rows() - start)))))
+    }
+
     fn write(mut self) -> Result<(Staged, u64), WarehouseError> {
         self.close_batch()?;
+        if self.counts.bytes() > 0 {
+            self.spill_counts()?;
+        }
         if !self.visits.is_empty() {
             self.spill()?;
         }
-        let Self { staging, gathered, visits, events, unsettled, bots, rows, .. } = self;
+        let Self { staging, gathered, visits, events, requests, unsettled, bots, rows, .. } = self;
         drop(rows);
         unsettled.finish(&staging.unsettled)?;
         let (visits_in, events_in, mut staged) = (&staging.visits, &staging.events, Staged::default());
         staging.runtime.block_on(async {
+            if !requests.is_empty() {
+                requests.write(MERGED_BYTES_MAX, &mut staged.requests).await?;
+            }
             if visits.is_empty() {
                 gathered.write(visits_in, None, VISIT_ROWS, |batch| &batch.visits, &mut staged.visits).await?;
                 return gathered.write(events_in, None, EVENT_ROWS, |batch| &batch.events, &mut staged.events).await;
@@ -196,6 +219,14 @@ impl Visits for Stage {
     fn open(&mut self, visit: OpenVisit) -> Result<(), OutputError> {
         Ok(self.unsettled.open(&self.staging.unsettled, &visit)?)
     }
+
+    fn counted(&mut self, count: &RequestCount<'_>) -> Result<(), OutputError> {
+        self.counts.push(count);
+        if self.counts.bytes() >= self.budget.batch {
+            self.spill_counts()?;
+        }
+        Ok(())
+    }
 }
 
 impl Warehouse {
@@ -208,7 +239,8 @@ impl Warehouse {
         let folder = self.folder().ok_or(WarehouseError::Busy { what: "imports need tables in a local folder" })?;
         self.with_tables(async |tables| {
             store(&mut tables.visits, staged.visits, pending, &folder).await?;
-            store(&mut tables.events, staged.events, pending, &folder).await
+            store(&mut tables.events, staged.events, pending, &folder).await?;
+            store(&mut tables.requests, staged.requests, pending, &folder).await
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Ended visits in two Delta tables, and SQL over them and over what is still going on.
+//! Ended visits in Delta tables, and SQL over them and over what is still going on.
 
 mod data_files;
 mod erase;
@@ -25,7 +25,7 @@ mod upkeep;
 pub mod views;
 mod warehouse;
 
-pub use erase::Erased;
+pub use erase::{Erased, KnownPages};
 pub use error::WarehouseError;
 pub use import::{Stage, Staging};
 pub use sink::WarehouseSink;

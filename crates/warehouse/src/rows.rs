@@ -5,6 +5,7 @@
 //! `duration_ms` is from the start to the last activity.
 
 pub(crate) mod columns;
+pub(crate) mod requests;
 #[cfg(test)]
 mod tests;
 

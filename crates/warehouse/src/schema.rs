@@ -1,4 +1,4 @@
-//! The columns of the two tables: names and types are a contract with everybody who reads them, with whatever tool.
+//! The columns of the tables: names and types are a contract with everybody who reads them, with whatever tool.
 //!
 //! A column is never renamed or given another type. A new one goes at the end, is nullable, and raises nothing: Delta
 //! reads files that lack it as `NULL`. A change that an older binary must not write over raises [`SCHEMA_VERSION`].
@@ -10,13 +10,16 @@ use deltalake::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 /// The version of the tables' meaning; a binary refuses tables of a newer one.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// The column that both tables are partitioned by: the month (UTC) of the visit's start, `2026-11`.
+/// The column that the tables are partitioned by: the month (UTC) of the visit's start, or of the hour, `2026-11`.
 pub const PARTITION: &str = "month";
 
 /// One row for each visit.
 pub const VISITS: &str = "visits";
 /// One row for each event of a visit.
 pub const EVENTS: &str = "events";
+
+/// One row for what requests of an hour have in common, or several that add up.
+pub const REQUESTS: &str = "requests";
 
 /// The columns of `visits`.
 pub fn visits() -> SchemaRef {
@@ -110,6 +113,41 @@ pub fn events() -> SchemaRef {
             ("channel", DataType::Utf8, true),
             ("source", DataType::Utf8, true),
             ("bot", DataType::Utf8, true),
+            ("date", DataType::Date32, false),
+            ("month", DataType::Utf8, false),
+        ])
+    });
+    SCHEMA.clone()
+}
+
+/// The columns of `requests`. None names or follows a person: erasure has nothing to take from it.
+///
+/// | column | what |
+/// |---|---|
+/// | `hour` | the hour's start (UTC) |
+/// | `path` | the page's name in reports, or the path of what is no page; `NULL` where the request named none |
+/// | `type` | `page_view`, `page_error`, `request`, `download`, `asset`, `service`: see [`RequestType`](visitlog_core::requests::RequestType) |
+/// | `status` | of the answers; `NULL` where nobody knows |
+/// | `bot` | the class of bot that their user agents name; `NULL` for people |
+/// | `via` | by which way in they came: `log` is all requests of a log, else it is those that visits recorded |
+/// | `requests` | how many they are |
+/// | `bytes` | of their answers, as far as known |
+/// | `duration_ms` | how long those answers took together of which that is known |
+/// | `timed` | how many answers these are |
+pub fn requests() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        schema(&[
+            ("hour", time(), false),
+            ("site", DataType::Utf8, false),
+            ("path", DataType::Utf8, true),
+            ("type", DataType::Utf8, false),
+            ("status", DataType::Int32, true),
+            ("bot", DataType::Utf8, true),
+            ("via", DataType::Utf8, false),
+            ("requests", DataType::Int64, false),
+            ("bytes", DataType::Int64, true),
+            ("duration_ms", DataType::Float64, true),
+            ("timed", DataType::Int64, false),
             ("date", DataType::Date32, false),
             ("month", DataType::Utf8, false),
         ])

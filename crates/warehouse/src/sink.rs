@@ -7,14 +7,17 @@
 use std::sync::Arc;
 
 use deltalake::arrow::array::RecordBatch;
+use deltalake::kernel::Add;
 use visitlog_core::model::EndedVisit;
+use visitlog_core::page::PageParams;
 use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError, StreamId, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 use visitlog_enrich::{Common, Enricher, HeaderWatch};
 
 use crate::error::WarehouseError;
-use crate::files::discard;
+use crate::files::{discard, write_sorted};
 use crate::gathered::{EVENT_ROWS, Gathered, RowsOf, VISIT_ROWS};
+use crate::rows::requests::RequestRows;
 use crate::rows::{Batches, RowBuilder};
 use crate::tables::Table;
 use crate::warehouse::Warehouse;
@@ -29,6 +32,8 @@ pub struct WarehouseSink {
     gathered: Gathered,
     /// Whether something in front of the site takes headers away.
     headers: HeaderWatch,
+    /// The parameters that make pages, in counts of requests.
+    pages: Arc<PageParams>,
     /// The journal that feeds it.
     journal: Option<u128>,
 }
@@ -48,6 +53,32 @@ impl Gathered {
         }
         let mut adds = Vec::new();
         let written = self.write(&table.place(), cursor, rows_of, batch_of, &mut adds).await;
+        self.commit(table, journal, adds, written).await
+    }
+
+    /// The same for what they recorded of requests, as counts.
+    async fn flush_requests(&self, table: &mut Table, journal: u128, pages: &PageParams) -> Result<(), WarehouseError> {
+        let cursor = table.cursor(journal).await?;
+        if cursor.is_some_and(|cursor| cursor >= self.last) {
+            return Ok(());
+        }
+        let mut rows = RequestRows::default();
+        self.requests(cursor, pages)?.drain(|count| {
+            rows.push(count);
+            Ok::<_, WarehouseError>(())
+        })?;
+        let mut adds = Vec::new();
+        let written = write_sorted(&table.place(), &rows.finish()?, &mut adds).await;
+        self.commit(table, journal, adds, written).await
+    }
+
+    async fn commit(
+        &self,
+        table: &mut Table,
+        journal: u128,
+        adds: Vec<Add>,
+        written: Result<(), WarehouseError>,
+    ) -> Result<(), WarehouseError> {
         match written {
             Ok(()) => table.append(adds, journal, self.last).await,
             Err(error) => {
@@ -65,7 +96,14 @@ impl WarehouseSink {
     /// A sink into the tables. `node` names the machine, where there are several.
     pub fn new(warehouse: Arc<Warehouse>, enricher: Arc<Enricher>, node: Option<Arc<str>>) -> Self {
         let rows = RowBuilder::new(enricher, node);
-        Self { warehouse, rows, gathered: Gathered::default(), headers: HeaderWatch::default(), journal: None }
+        let (gathered, headers, pages) = (Gathered::default(), HeaderWatch::default(), Arc::default());
+        Self { warehouse, rows, gathered, headers, pages, journal: None }
+    }
+
+    /// The same, where these parameters make pages.
+    #[must_use]
+    pub fn with_pages(self, pages: Arc<PageParams>) -> Self {
+        Self { pages, ..self }
     }
 
     fn gather(&mut self, visits: &[(Lsn, EndedVisit)]) -> Result<(), WarehouseError> {
@@ -92,11 +130,11 @@ impl WarehouseSink {
         let _ = self.rows.finish();
     }
 
-    /// What both tables have of what could not be flushed: they had it before the last crash, or only the answer to a
+    /// What all tables have of what could not be flushed: they had it before the last crash, or only the answer to a
     /// commit was lost.
     fn kept_all_the_same(&self, gathered: &Gathered, journal: u128, rest: SinkError) -> Result<Kept, SinkError> {
         let cursors = self.warehouse.cursors(journal).map(|cursors| cursors.map(|(_, cursor)| cursor));
-        let upto = cursors.ok().and_then(|[visits, events]| visits.min(events));
+        let upto = cursors.ok().and_then(|cursors| cursors.into_iter().min().flatten());
         match (upto, gathered.first_visit(), gathered.last_visit()) {
             (Some(upto), _, Some(last)) if upto >= last => Ok(Kept::All(place(upto.min(gathered.last)))),
             (Some(upto), Some(first), _) if upto >= first => Ok(Kept::Upto { upto, place: place(upto), rest }),
@@ -122,7 +160,7 @@ impl VisitSink for WarehouseSink {
     fn attach(&mut self, stream: StreamId, newest: Lsn) -> Result<(), SinkError> {
         self.warehouse
             .with_tables(async |tables| {
-                for table in tables.both() {
+                for table in tables.all() {
                     table.refresh().await?;
                     let cursor = table.cursor(stream.0).await?.unwrap_or(Lsn::NONE);
                     if cursor > newest {
@@ -189,7 +227,8 @@ impl VisitSink for WarehouseSink {
         let journal = self.journal.unwrap_or_default();
         let flushed = self.warehouse.with_tables(async |tables| {
             gathered.flush(&mut tables.visits, journal, VISIT_ROWS, |batch| &batch.visits).await?;
-            gathered.flush(&mut tables.events, journal, EVENT_ROWS, |batch| &batch.events).await
+            gathered.flush(&mut tables.events, journal, EVENT_ROWS, |batch| &batch.events).await?;
+            gathered.flush_requests(&mut tables.requests, journal, &self.pages).await
         });
         match flushed {
             Ok(()) => Ok(Kept::All(place(gathered.last))),

@@ -1,4 +1,4 @@
-//! The two Delta tables: opened or made, and what is committed to them.
+//! The Delta tables: opened or made, and what is committed to them.
 //!
 //! Each commit that adds visits carries a transaction: the journal's UUID as application, the position of the last `End`
 //! as version. That version is the table's cursor. Delta does not see to it that it only grows, so this does; and what
@@ -34,6 +34,8 @@ pub(crate) struct Kind {
     pub(crate) stats: &'static [&'static str],
     /// Rows of one visit come in this order; visits by their ids, and so by their start.
     pub(crate) sorted_by: &'static [&'static str],
+    /// The columns that add up where rows differ in no other: such rows become one.
+    pub(crate) sums: &'static [&'static str],
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             schema: schema::visits(),
             stats: &["visit_key", "visitor_key", "started_at", "ended_at", "closed_at", "date"],
             sorted_by: &["visit_id"],
+            sums: &[],
         }
     }
 
@@ -52,6 +55,17 @@ impl Kind {
             schema: schema::events(),
             stats: &["visit_key", "visitor_key", "time", "status", "date"],
             sorted_by: &["visit_id", "seq"],
+            sums: &[],
+        }
+    }
+
+    pub(crate) fn requests() -> Self {
+        Self {
+            name: schema::REQUESTS,
+            schema: schema::requests(),
+            stats: &["hour", "status", "date"],
+            sorted_by: &["hour", "site", "type", "path", "status", "bot", "via"],
+            sums: &["requests", "bytes", "duration_ms", "timed"],
         }
     }
 

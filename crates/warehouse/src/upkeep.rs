@@ -24,6 +24,7 @@ use crate::error::WarehouseError;
 use crate::files::{discard, read, write_all};
 use crate::merge::Lanes;
 use crate::rows::day_of;
+use crate::rows::requests::summed;
 use crate::stats::days;
 use crate::tables::{DataFile, Table};
 use crate::warehouse::{Tables, Warehouse};
@@ -43,11 +44,11 @@ pub(crate) struct UpkeepState {
     swept: Option<Timestamp>,
 }
 
-/// One of the two tables.
+/// One of the tables.
 type Pick = fn(&mut Tables) -> &mut Table;
 
-/// Both.
-pub(crate) const BOTH: [Pick; 2] = [|tables| &mut tables.events, |tables| &mut tables.visits];
+/// All of them.
+const ALL: [Pick; 3] = [|tables| &mut tables.events, |tables| &mut tables.visits, |tables| &mut tables.requests];
 
 impl Warehouse {
     /// Does a bounded piece of work; whether there was any, and there may be more.
@@ -56,7 +57,7 @@ impl Warehouse {
     /// When a file or a table could not be read or written; the next step tries again.
     pub fn upkeep_step(&self) -> Result<bool, WarehouseError> {
         let mut state = self.upkeep.lock();
-        for pick in BOTH {
+        for pick in ALL {
             let table = self.with_tables(async |tables| Ok(pick(tables).clone()))?;
             if let Some(group) = files_to_merge(table.files()?, self.settings().merge_files) {
                 return self.merge(pick, &table, group);
@@ -67,7 +68,7 @@ impl Warehouse {
             return self.shorten_logs();
         }
         if let Some(retention) = self.settings().retention {
-            for pick in BOTH {
+            for pick in ALL {
                 self.retain(pick, day_of(now.before(retention)))?;
             }
         }
@@ -80,15 +81,19 @@ impl Warehouse {
     /// Makes one file of several of a month; whether it did.
     fn merge(&self, pick: Pick, table: &Table, files: Vec<DataFile>) -> Result<bool, WarehouseError> {
         let Some(month) = files.first().map(|file| file.month.clone()) else { return Ok(false) };
+        // What adds up comes in fewer rows.
+        let changes = !table.kind.sums.is_empty();
         let (files, merged) = self.run(async {
             let lanes = Lanes::of(table, files, MERGED_BYTES_MAX).await?;
             let files = lanes.files();
-            Ok::<_, WarehouseError>((files, write_all(table, &month, lanes.rows(table)?, false, Ok).await?))
+            let sums = table.kind.sums;
+            let merged = write_all(table, &month, lanes.rows(table)?, changes, |rows| Ok(summed(rows, sums)?)).await?;
+            Ok::<_, WarehouseError>((files, merged))
         })?;
         let adds = Vec::from_iter(merged);
         let target_size = i64::try_from(MERGED_BYTES_MAX).unwrap_or(i64::MAX);
         let operation = DeltaOperation::Optimize { predicate: None, target_size };
-        self.with_tables(async |tables| replace(pick(tables), &files, adds, operation, false).await)
+        self.with_tables(async |tables| replace(pick(tables), &files, adds, operation, changes).await)
     }
 
     /// Removes visits that started before a day.
@@ -131,7 +136,7 @@ impl Warehouse {
         let keep = self.settings().keep_removed;
         self.with_tables(async |tables| {
             let mut worked = false;
-            for table in tables.both() {
+            for table in tables.all() {
                 let last = last_checkpoint(&log_files(table).await?);
                 if table.version() >= last.map_or(0, |last| last + 1) + CHECKPOINT_COMMITS - 1 {
                     checkpoint(table).await?;
@@ -150,7 +155,7 @@ impl Warehouse {
     pub(crate) fn vacuum(&self, keep: Duration) -> Result<u64, WarehouseError> {
         self.with_tables(async |tables| {
             let mut deleted = 0;
-            for table in tables.both() {
+            for table in tables.all() {
                 deleted += vacuum(table, keep).await?;
             }
             Ok(deleted)

@@ -27,6 +27,7 @@ use deltalake::datafusion::physical_plan::empty::EmptyExec;
 use deltalake::datafusion::physical_plan::projection::ProjectionExec;
 use deltalake::datafusion::physical_plan::union::UnionExec;
 use deltalake::datafusion::prelude::SessionContext;
+use visitlog_core::page::PageParams;
 use visitlog_core::{Lsn, Timestamp};
 
 pub use self::delta::DeltaTables;
@@ -37,7 +38,8 @@ use crate::schema;
 use crate::unsettled::{self, Files};
 
 /// The tables of SQL.
-pub(crate) const NAMES: [&str; 6] = [schema::VISITS, schema::EVENTS, "online", "users", "sites", "losses"];
+pub(crate) const NAMES: [&str; 7] =
+    [schema::VISITS, schema::EVENTS, schema::REQUESTS, "online", "users", "sites", "losses"];
 
 /// How often a statement looks at the tables anew because visits went to them between its looks at one and the other.
 /// That takes milliseconds, and visits go to the tables every ten seconds or so.
@@ -46,20 +48,22 @@ const TRIES: usize = 8;
 /// The tables that ended visits go to.
 #[async_trait]
 pub trait Tables: Send + Sync + std::fmt::Debug {
-    /// Both tables as of now; `None` for one that is not there. `importer` is whose batches are asked for.
+    /// The tables as of now; `None` for one that is not there. `importer` is whose batches are asked for.
     ///
     /// # Errors
     /// When they can't be read.
     async fn snapshot(&self, importer: Option<u128>) -> Result<Stored>;
 }
 
-/// Both tables at a moment.
+/// The tables at a moment.
 #[derive(Debug, Clone, Default)]
 pub struct Stored {
     /// `visits`.
     pub visits: Option<StoredTable>,
     /// `events`.
     pub events: Option<StoredTable>,
+    /// `requests`.
+    pub requests: Option<StoredTable>,
 }
 
 /// A table at a moment.
@@ -84,6 +88,8 @@ pub struct Views {
     pub losses: Arc<Losses>,
     /// The data folder, for visits of its importer that are not settled yet.
     pub data: Option<PathBuf>,
+    /// The parameters that make pages, in counts of requests.
+    pub pages: Arc<PageParams>,
 }
 
 /// One consistent view of everything, for one statement.
@@ -93,6 +99,7 @@ pub struct Statement {
     events: Arc<View>,
     /// The live part of `visits` alone.
     open: Arc<View>,
+    requests: made::Requests,
     losses: Arc<Losses>,
 }
 
@@ -104,7 +111,8 @@ impl Views {
     pub async fn statement(&self) -> Result<Statement> {
         let (snapshot, stored, logs) = self.of_one_moment().await?;
         if let (Some(live), Some(visits), Some(events)) = (&self.live, &stored.visits, &stored.events) {
-            live.flushed(visits.cursor.min(events.cursor));
+            let counted = stored.requests.as_ref().map_or(events.cursor, |requests| requests.cursor);
+            live.flushed(visits.cursor.min(events.cursor).min(counted));
         }
         let all = snapshot.clone().map(|snapshot| (snapshot, Scope::default()));
         let of_logs = |table, stored: &Option<StoredTable>| logs.beside(table, imported(stored)).unwrap_or_default();
@@ -113,8 +121,15 @@ impl Views {
         let visits = View::new(Table::Visits, stored.visits.clone(), visits, of_logs(Table::Visits, &stored.visits));
         let events = beside(&snapshot, &stored.events).await?;
         let events = View::new(Table::Events, stored.events.clone(), events, of_logs(Table::Events, &stored.events));
+        let uncounted = beside(&snapshot, &stored.requests).await?;
+        let requests = made::Requests {
+            stored: Arc::new(View::of(schema::requests(), stored.requests.clone())),
+            visits: Arc::new(View::new(Table::Visits, None, uncounted.clone(), Vec::new())),
+            events: Arc::new(View::new(Table::Events, None, uncounted, Vec::new())),
+            pages: Arc::clone(&self.pages),
+        };
         let losses = Arc::clone(&self.losses);
-        Ok(Statement { visits: Arc::new(visits), events: Arc::new(events), open: Arc::new(open), losses })
+        Ok(Statement { visits: Arc::new(visits), events: Arc::new(events), open: Arc::new(open), requests, losses })
     }
 
     /// What is going on, and both tables, so that each visit is the same in all of them.
@@ -191,7 +206,7 @@ async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) 
 }
 
 impl Statement {
-    /// Registers `visits`, `events`, `online`, `users`, `sites` and `losses`. `now` is what the injected clock says.
+    /// Registers `visits`, `events`, `requests`, `online`, `users`, `sites` and `losses`. `now` is what the injected clock says.
     ///
     /// # Errors
     /// When the session refuses.
@@ -199,7 +214,7 @@ impl Statement {
         session.register_table(schema::VISITS, self.visits.clone())?;
         session.register_table(schema::EVENTS, self.events.clone())?;
         session.register_table("losses", Arc::new(self.losses.table()?))?;
-        made::register(session, self.open.clone(), now).await
+        made::register(session, self.open.clone(), &self.requests, now).await
     }
 
     /// All of them with their names.
@@ -228,23 +243,29 @@ impl Statement {
 /// Rows of a table, and those of the live side that it does not have.
 #[derive(Debug)]
 struct View {
-    table: Table,
     schema: SchemaRef,
     stored: Option<Arc<dyn TableProvider>>,
-    live: Beside,
+    live: Option<(Table, Arc<Snapshot>, Scope)>,
     /// Visits of logs that are not settled.
-    logs: Vec<Arc<File>>,
+    logs: Option<(Table, Vec<Arc<File>>)>,
 }
 
 impl View {
     fn new(table: Table, stored: Option<StoredTable>, live: Beside, logs: Vec<Arc<File>>) -> Self {
+        let live = live.map(|(snapshot, scope)| (table, snapshot, scope));
+        let logs = (!logs.is_empty()).then_some((table, logs));
+        Self { live, logs, ..Self::of(table.schema(), stored) }
+    }
+
+    /// The stored rows alone.
+    fn of(schema: SchemaRef, stored: Option<StoredTable>) -> Self {
         let stored = stored.map(|stored| stored.provider);
         let schema = match &stored {
             // Delta says of no column that it has no NULL.
-            Some(_) => Arc::new(Schema::new(table.schema().fields().iter().map(nullable).collect::<Vec<_>>())),
-            None => table.schema(),
+            Some(_) => Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Vec<_>>())),
+            None => schema,
         };
-        Self { table, schema, stored, live, logs }
+        Self { schema, stored, live: None, logs: None }
     }
 
     /// The table's rows in the projected columns, with names, types and order as they are promised.
@@ -330,13 +351,13 @@ impl TableProvider for View {
         if let Some(provider) = &self.stored {
             parts.push(self.stored(provider, session, &columns, filters, limit).await?);
         }
-        if let Some((snapshot, scope)) = &self.live {
+        if let Some((table, snapshot, scope)) = &self.live {
             let partitions = session.config().target_partitions();
-            let plan = scan::plan(snapshot, self.table, scope, Some(&columns), filters, partitions, limit)?;
+            let plan = scan::plan(snapshot, *table, scope, Some(&columns), filters, partitions, limit)?;
             parts.push(plan);
         }
-        if !self.logs.is_empty() {
-            parts.push(unsettled::plan(&self.logs, self.table, &columns, limit)?);
+        if let Some((table, logs)) = &self.logs {
+            parts.push(unsettled::plan(logs, *table, &columns, limit)?);
         }
         if parts.is_empty() {
             return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(&columns)?))));

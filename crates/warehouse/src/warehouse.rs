@@ -49,19 +49,20 @@ impl Default for WarehouseSettings {
     }
 }
 
-/// Both tables.
+/// All tables.
 pub(crate) struct Tables {
     pub(crate) visits: Table,
     pub(crate) events: Table,
+    pub(crate) requests: Table,
 }
 
 impl Tables {
-    pub(crate) fn both(&mut self) -> [&mut Table; 2] {
-        [&mut self.visits, &mut self.events]
+    pub(crate) fn all(&mut self) -> [&mut Table; 3] {
+        [&mut self.visits, &mut self.events, &mut self.requests]
     }
 
-    fn published(&self) -> [Table; 2] {
-        [self.visits.clone(), self.events.clone()]
+    fn published(&self) -> [Table; 3] {
+        [self.visits.clone(), self.events.clone(), self.requests.clone()]
     }
 }
 
@@ -70,7 +71,7 @@ pub struct Warehouse {
     runtime: Option<tokio::runtime::Runtime>,
     tables: Mutex<Tables>,
     /// As the last commit left them: whoever reads need not wait for who writes.
-    published: Mutex<[Table; 2]>,
+    published: Mutex<[Table; 3]>,
     /// Held by who does upkeep: one job at a time.
     pub(crate) upkeep: Mutex<UpkeepState>,
     settings: WarehouseSettings,
@@ -132,7 +133,8 @@ impl Warehouse {
         let tables = runtime.block_on(async {
             let visits = Table::open(Arc::clone(store), place, Kind::visits(), ports.clone()).await?;
             let events = Table::open(Arc::clone(store), place, Kind::events(), ports.clone()).await?;
-            Ok::<_, WarehouseError>(Tables { visits, events })
+            let requests = Table::open(Arc::clone(store), place, Kind::requests(), ports.clone()).await?;
+            Ok::<_, WarehouseError>(Tables { visits, events, requests })
         })?;
         let folder = (!place.contains("://")).then(|| PathBuf::from(place));
         Ok(Arc::new(Self {
@@ -163,10 +165,11 @@ impl Warehouse {
     ///
     /// # Errors
     /// When a table can't be read.
-    pub fn cursors(&self, journal: u128) -> Result<[(&'static str, Option<Lsn>); 2], WarehouseError> {
+    pub fn cursors(&self, journal: u128) -> Result<[(&'static str, Option<Lsn>); 3], WarehouseError> {
         self.with_tables(async |tables| {
             let (visits, events) = (tables.visits.cursor(journal).await?, tables.events.cursor(journal).await?);
-            Ok([(schema::VISITS, visits), (schema::EVENTS, events)])
+            let requests = tables.requests.cursor(journal).await?;
+            Ok([(schema::VISITS, visits), (schema::EVENTS, events), (schema::REQUESTS, requests)])
         })
     }
 
@@ -174,9 +177,9 @@ impl Warehouse {
     ///
     /// # Errors
     /// When a table can't be read.
-    pub fn status(&self) -> Result<[TableStatus; 2], WarehouseError> {
-        let [visits, events] = self.snapshot();
-        Ok([status(&visits)?, status(&events)?])
+    pub fn status(&self) -> Result<[TableStatus; 3], WarehouseError> {
+        let [visits, events, requests] = self.snapshot();
+        Ok([status(&visits)?, status(&events)?, status(&requests)?])
     }
 
     /// Runs work that may commit: nobody else does meanwhile.
@@ -197,7 +200,7 @@ impl Warehouse {
     }
 
     /// The tables as the last commit left them.
-    pub(crate) fn snapshot(&self) -> [Table; 2] {
+    pub(crate) fn snapshot(&self) -> [Table; 3] {
         self.published.lock().clone()
     }
 }

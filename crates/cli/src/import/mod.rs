@@ -66,7 +66,7 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let staging = setup.staging()?;
     let stages = (0..setup.threads).map(|_| staging.stage()).collect();
     let horizons = setup.folder.horizons();
-    let made = setup.folder.make(reading, &setup.sessions, horizons, ending, stages, |stages| {
+    let made = setup.folder.make(reading, &setup.sessions, horizons, ending, None, stages, |stages| {
         let (staged, of_bots) = Stage::finish(stages)?;
         bots = of_bots;
         Ok(staged)

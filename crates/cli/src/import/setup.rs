@@ -8,7 +8,7 @@ use visitlog_core::rules::{PathRules, SiteRules};
 use visitlog_core::{Host, Timestamp};
 use visitlog_engine::adapters::create_private_dir;
 use visitlog_logs::import::{ImportFolder, ReadSettings};
-use visitlog_logs::sessions::{Locate, SessionSettings};
+use visitlog_logs::sessions::{CountSettings, LeaveOut, Locate, SessionSettings};
 use visitlog_logs::{Clients, Format, Hints};
 use visitlog_server::warehouse::WarehouseSettings;
 use visitlog_server::warehouse::import::{Staging, open_folder, staging};
@@ -39,12 +39,11 @@ impl Setup {
         let enricher = Arc::new(Enricher::open(EnrichSettings { geoip: args.geoip.clone() })?);
         create_private_dir(&args.data).with_context(|| format!("create {}", args.data.display()))?;
         let folder = open_folder(&args.data)?;
-        let places = Arc::clone(&enricher);
+        let (places, classes) = (Arc::clone(&enricher), Arc::clone(&enricher));
         if let Some(path) = args.exclude.iter().find(|path| !path.starts_with('/')) {
             bail!("--exclude {path}: a path that starts with / expected");
         }
         let mut paths = PathRules::default();
-        paths.excluded_paths.extend(args.exclude.iter().cloned());
         paths.asset_extensions = args.asset_extensions.clone().unwrap_or(paths.asset_extensions);
         paths.file_extensions = args.file_extensions.clone().unwrap_or(paths.file_extensions);
         let sessions = SessionSettings {
@@ -53,11 +52,12 @@ impl Setup {
             sites: args.site.iter().map(|site| Host::new(site)).collect(),
             rules: SiteRules { idle_timeout: args.idle_timeout, max_age: args.max_age, ..SiteRules::default() },
             paths,
-            leave_out: args.leave_out.leave_out(),
+            leave_out: LeaveOut { paths: args.exclude.clone(), ..args.leave_out.leave_out() },
             record_assets: args.assets,
             mask: args.mask.mask(&args.pages.params()),
             addresses: args.ip.into(),
             locate: Locate::new(move |address| places.place(address)),
+            counts: Some(CountSettings::new(Arc::new(args.pages.params()), move |agent| classes.class(agent))),
             spill_dir: Some(folder.dir().to_owned()),
             ..SessionSettings::new(folder.key().clone())
         };

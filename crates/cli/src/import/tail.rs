@@ -29,6 +29,8 @@ const QUIET_COMMIT_EVERY: Duration = Duration::from_secs(5);
 const NOTICED_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How often it is looked for logs that came, where that is not noticed.
 const NEW_LOGS_EVERY: Duration = Duration::from_secs(2);
+/// Counts of requests wait so long for others, so that they come in few pieces.
+const COUNTS_EVERY: Duration = Duration::from_secs(600);
 /// A commit must not take more than a tenth of the time.
 const COMMIT_SHARE: u32 = 10;
 
@@ -240,9 +242,12 @@ impl Tail<'_> {
         if self.lines > 0 { since >= every } else { since >= every.max(QUIET_COMMIT_EVERY) && self.waits() }
     }
 
-    /// Whether there are sessions that time could end: no site's rows have come further than the clock.
+    /// Whether there is something that time could end: no site's rows have come further than the clock.
     fn waits(&self) -> bool {
         self.due.is_some_and(|due| due.after(self.args.lateness) < now())
+            || self.setup.folder.state().counted.as_ref().is_some_and(|held| {
+                Timestamp::from_micros(held.since_us).after(COUNTS_EVERY) < now()
+            })
     }
 
     /// Puts what was read on stable storage, with the visits that ended, and how far each file was read.
@@ -260,10 +265,11 @@ impl Tail<'_> {
         let horizons = self.horizons();
         let staging = self.setup.staging()?;
         let sessions = Arc::clone(&self.setup.sessions);
-        let made = self
-            .setup
-            .folder
-            .make(reading, &sessions, horizons, ending, vec![staging.stage()], |stages| Ok(Stage::finish(stages)?.0))?;
+        let hold = Some(COUNTS_EVERY).filter(|_| !is_last);
+        let made =
+            self.setup.folder.make(reading, &sessions, horizons, ending, hold, vec![staging.stage()], |stages| {
+                Ok(Stage::finish(stages)?.0)
+            })?;
         self.visits += made.made.ended;
         self.due = made.made.due;
         (self.is_stored, self.has_begun) = (false, true);

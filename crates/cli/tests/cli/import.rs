@@ -141,3 +141,42 @@ fn times_without_a_year_are_the_last_before_the_log_was_written() {
     let csv = say(&["query", "SELECT started_at, page_views FROM visits", "-o", "csv"], &data);
     assert_eq!(csv, "started_at,page_views\n2025-12-31T23:59:59Z,2\n");
 }
+
+#[test]
+fn all_requests_of_a_log_are_counted_by_the_hour_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, path) = (folder.path().join("data"), folder.path().join("a.log"));
+    let at = |after_s: i64, path: &str, status: u16| {
+        line(MORNING_S + after_s, "192.0.2.1", path, status, "Mozilla/5.0 Firefox/140.0")
+    };
+    let lines = [
+        at(0, "/", 200),
+        at(1, "/a.css", 200),
+        at(2, "/a.css", 304),
+        at(3, "/gone", 404),
+        at(4, "/robots.txt", 200),
+        at(3_600, "/", 200),
+        at(3_601, "/private/x", 200),
+    ];
+    fs::write(&path, lines.concat()).unwrap();
+    let import = ["import", path.to_str().unwrap(), "--site", "shop.example", "--exclude", "/private"];
+    let counts =
+        "SELECT hour, path, type, status, sum(requests) AS n FROM requests GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4";
+    // The visits wait, the counts do not; and what comes again is known.
+    for _ in 0..2 {
+        say(&import, &data);
+        let csv = say(&["query", counts, "-o", "csv"], &data);
+        let rows: Vec<&str> = csv.lines().skip(1).map(|row| row.split_once(',').unwrap().1).collect();
+        assert_eq!(
+            rows,
+            [
+                "/,page_view,200,1",
+                "/a.css,asset,200,1",
+                "/a.css,asset,304,1",
+                "/gone,page_error,404,1",
+                "/robots.txt,service,200,1",
+                "/,page_view,200,1",
+            ]
+        );
+    }
+}

@@ -2,15 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use visitlog_core::Timestamp;
+use visitlog_core::requests::RequestCount;
 
 use super::folder::{ImportError, ImportFolder};
 use super::read::{ReadSettings, Reading};
-use super::state::{Site, State};
+use super::state::{Held, Site, State};
 use crate::sessions::{
-    Counts, Ending, Horizons, Made, OutputError, SessionSettings, SessionsError, Sites, Visits, Work, Worker, finish,
+    Counted, Counts, Ending, Horizons, Made, OutputError, SessionSettings, SessionsError, Sites, Visits, Waiting, Work,
+    Worker, finish,
 };
+
+/// Bytes of counts that wait, at most.
+const HELD_BYTES_MAX: usize = 4 << 20;
 
 /// Why a batch was not made. It never was: what was read can be read again.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +74,8 @@ impl ImportFolder {
     }
 
     /// Makes a batch of what was read and of what had waited, and commits it. `outputs` take the settled visits, in a
-    /// thread each; `staged` ends them, and says what is to be stored, if anything.
+    /// thread each; `staged` ends them, and says what is to be stored, if anything. The first of the outputs gets the
+    /// counts of requests.
     ///
     /// # Errors
     /// When the batch could not be made: then it never was. When the state could not be replaced, that is not known:
@@ -104,17 +111,56 @@ impl ImportFolder {
                 None => self.drop_carry(&name),
             }
         }
+        let hold = sessions.counts.as_ref().and_then(|counts| counts.hold);
+        let counted = self.count(finished.counted, ending, hold, visits.first_mut())?;
         let staged = staged(visits).map_err(BatchError::Output)?;
         let sites = self.sites(&finished.horizons, ending);
         let guess = done.sites.guess().map(|(site, _)| site.to_owned());
         let stored = self.state().last_staged;
-        self.commit(State { staged, carried, sites, guess, register, ..State::default() })?;
+        self.commit(State { staged, carried, sites, guess, counted, register, ..State::default() })?;
         self.show_unsettled(stored);
         if self.state().staged.is_none() {
             // Nobody will store it.
             self.drop_stage()?;
         }
         Ok(done)
+    }
+
+    /// Hands out what was counted, with what waited; or lets it wait, and says where.
+    fn count<V: Visits>(
+        &self,
+        counted: Counted,
+        ending: Ending,
+        hold: Option<Duration>,
+        output: Option<&mut V>,
+    ) -> Result<Option<Held>, BatchError> {
+        let Some(output) = output else { return Ok(self.state().counted.clone()) };
+        let take = |count: &RequestCount<'_>| output.counted(count).map_err(SessionsError::Output);
+        let held = self.state().counted.clone();
+        let waits = match (ending, hold) {
+            (Ending::Open { now: Some(now), .. }, Some(hold)) => {
+                let since = held.as_ref().map_or(now, |held| Timestamp::from_micros(held.since_us));
+                (now.since(since) < hold).then_some(since)
+            }
+            _ => None,
+        };
+        let Some(since) = waits else {
+            counted.each(self.held()?.as_ref(), take)?;
+            return Ok(None);
+        };
+        if counted.is_empty() {
+            return Ok(held);
+        }
+        let mut waiting = Waiting::default();
+        counted.each(self.held()?.as_ref(), |count| {
+            waiting.push(count);
+            Ok(())
+        })?;
+        if waiting.bytes() > HELD_BYTES_MAX {
+            waiting.each(take)?;
+            return Ok(None);
+        }
+        Ok(Some(Held { file: self.hold(&waiting)?, since_us: since.micros() }))
     }
 
     fn sites(&self, horizons: &Horizons, ending: Ending) -> Vec<Site> {

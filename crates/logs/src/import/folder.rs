@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::state::{State, replace};
-use crate::sessions::{Run, SessionsError, VisitorKey};
+use super::state::{Held, State, replace};
+use crate::sessions::{Run, SessionsError, VisitorKey, Waiting};
 
 /// The folder's name in the data folder.
 pub(super) const FOLDER: &str = "import";
@@ -13,6 +13,7 @@ const LOCK_FILE: &str = "lock";
 const KEY_FILE: &str = "key";
 const STATE_FILE: &str = "state";
 const CARRY: &str = "carry-";
+const COUNTS: &str = "counts-";
 const STAGE: &str = "stage-";
 const KEY_BYTES: usize = 32;
 
@@ -169,6 +170,29 @@ impl ImportFolder {
         self.state.carried.iter().map(run).collect()
     }
 
+    /// The counts that wait from earlier batches, if any do.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub(super) fn held(&self) -> Result<Option<Waiting>, ImportError> {
+        let Some(Held { file, .. }) = &self.state.counted else { return Ok(None) };
+        let path = self.dir.join(file);
+        let bytes = fs::read(&path).map_err(ImportError::io("read", &path))?;
+        Waiting::from_file(&bytes).map(Some).map_err(|source| ImportError::Carried { path, source })
+    }
+
+    /// Puts the counts that wait from the next batch on on stable storage; the name of their file goes into
+    /// [`State::counted`].
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(super) fn hold(&self, waiting: &Waiting) -> Result<String, ImportError> {
+        let name = format!("{COUNTS}{}", self.state.batch + 1);
+        let path = self.dir.join(&name);
+        replace(&path, &waiting.to_file()).map_err(ImportError::io("write", &path))?;
+        Ok(name)
+    }
+
     /// Makes an empty folder for the settled visits of the next batch.
     ///
     /// # Errors
@@ -212,7 +236,9 @@ impl ImportFolder {
         let bytes = next.to_bytes().map_err(ImportError::io("write", &path))?;
         replace(&path, &bytes).map_err(ImportError::io("write", &path))?;
         let old = std::mem::replace(&mut self.state, next);
-        for name in old.carried.iter().filter(|name| !self.state.carried.contains(name)) {
+        let old_counts = old.counted.filter(|held| Some(held) != self.state.counted.as_ref()).map(|held| held.file);
+        let gone = old.carried.into_iter().filter(|name| !self.state.carried.contains(name)).chain(old_counts);
+        for name in gone {
             // Else it goes when the folder is opened next.
             let _ = fs::remove_file(self.dir.join(name));
         }
@@ -242,7 +268,9 @@ impl ImportFolder {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if name.starts_with(STAGE) && path != stage(&self.dir, self.state.batch) {
                 remove_dir(&path)?;
-            } else if name.starts_with(CARRY) && !self.state.carried.contains(&name) {
+            } else if name.starts_with(CARRY) && !self.state.carried.contains(&name)
+                || name.starts_with(COUNTS) && self.state.counted.as_ref().is_none_or(|held| held.file != name)
+            {
                 fs::remove_file(&path).map_err(ImportError::io("remove", &path))?;
             }
         }

@@ -8,6 +8,7 @@
 //! | `key` | 32 random bytes: the key of visitors' ids |
 //! | `state` | the [`State`] |
 //! | `carry-N-W` | a `Run`: requests whose visits are not settled, by worker |
+//! | `counts-N` | a `Waiting`: counts of requests that wait for more, so that they come in few pieces |
 //! | `stage-N/` | the settled visits of batch N, as whoever stores them wants them |
 //! | `open-I-S-N/` | the visits that batch N left unsettled, for readers: see [`Unsettled`] |
 //!
@@ -33,5 +34,5 @@ pub use self::folder::{ImportError, ImportFolder, Pending};
 pub use self::follow::Follow;
 pub use self::read::{FileDone, ReadError, ReadSettings, Reading, Watch};
 pub use self::register::{Known, Mark, Marker, Register, Source, WINDOW_BYTES};
-pub use self::state::{Site, State};
+pub use self::state::{Held, Site, State};
 pub use self::unsettled::{Unsettled, create_unsettled};

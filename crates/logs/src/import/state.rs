@@ -37,8 +37,20 @@ pub struct State {
     /// What the site of requests that name no host was guessed to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guess: Option<String>,
+    /// Counts of requests that wait, so that they come in few pieces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Held>,
     /// The files that were imported.
     pub register: Register,
+}
+
+/// Counts that wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Their file.
+    pub file: String,
+    /// Since when, in microseconds since 1970.
+    pub since_us: i64,
 }
 
 /// How far a site's rows have come.
@@ -127,6 +139,7 @@ mod tests {
             carried: vec!["carry-7-0".into()],
             sites: vec![Site { name: "a".into(), newest_us: vec![-1, 2], settled_us: i64::MIN, seen: None }],
             guess: Some("a.example".into()),
+            counted: Some(Held { file: "counts-7".into(), since_us: 3 }),
             register,
         };
         let bytes = state.to_bytes().expect("JSON");

@@ -8,20 +8,26 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use visitlog_core::Timestamp;
 use visitlog_core::model::{EndedVisit, Event, OpenVisit};
+use visitlog_core::requests::RequestCount;
 
 use super::{Follow, ImportFolder, ReadSettings, Reading, Unsettled, Watch, create_unsettled};
 use crate::input::Input;
 use crate::parse::Hints;
-use crate::sessions::{Ending, OutputError, SessionSettings, Visits};
+use crate::sessions::{CountSettings, Ending, OutputError, SessionSettings, Visits};
 
 struct Unwatched;
 
 impl Watch for Unwatched {}
 
-/// Takes the paths of page views: of settled visits, and of others.
-#[derive(Default)]
-struct Pages(Vec<String>, Vec<String>);
+/// Takes the paths of page views, of settled visits and of others, and those of counted requests.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Pages {
+    viewed: Vec<String>,
+    open: Vec<String>,
+    counted: Vec<(String, u64)>,
+}
 
 fn paths(events: &[Event]) -> impl Iterator<Item = String> {
     events.iter().filter_map(|event| Some(event.request.as_ref()?.path.to_string()))
@@ -29,17 +35,22 @@ fn paths(events: &[Event]) -> impl Iterator<Item = String> {
 
 impl Visits for Pages {
     fn ended(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
-        self.0.extend(paths(&visit.events));
+        self.viewed.extend(paths(&visit.events));
         Ok(())
     }
 
     fn unsettled(&mut self, visit: EndedVisit) -> Result<(), OutputError> {
-        self.1.extend(paths(&visit.events));
+        self.open.extend(paths(&visit.events));
         Ok(())
     }
 
     fn open(&mut self, visit: OpenVisit) -> Result<(), OutputError> {
-        self.1.extend(paths(&visit.events));
+        self.open.extend(paths(&visit.events));
+        Ok(())
+    }
+
+    fn counted(&mut self, count: &RequestCount<'_>) -> Result<(), OutputError> {
+        self.counted.push((count.path.to_owned(), count.requests));
         Ok(())
     }
 }
@@ -47,7 +58,8 @@ impl Visits for Pages {
 /// What has the settled visits in the end, and knows which batches it has.
 #[derive(Default)]
 struct Tables {
-    pages: BTreeMap<String, u32>,
+    pages: BTreeMap<String, u64>,
+    counted: BTreeMap<String, u64>,
     batch: u64,
 }
 
@@ -55,8 +67,9 @@ impl Tables {
     fn store(&mut self, folder: &ImportFolder) {
         let Some(pending) = folder.pending().filter(|pending| pending.batch > self.batch) else { return };
         self.batch = pending.batch;
-        let pages: Vec<String> = serde_json::from_value(pending.staged).expect("paths");
-        pages.into_iter().for_each(|page| *self.pages.entry(page).or_default() += 1);
+        let pages: Pages = serde_json::from_value(pending.staged).expect("paths");
+        pages.viewed.into_iter().for_each(|page| *self.pages.entry(page).or_default() += 1);
+        pages.counted.into_iter().for_each(|(page, count)| *self.counted.entry(page).or_default() += count);
     }
 }
 
@@ -67,6 +80,7 @@ fn open(data: &Path) -> ImportFolder {
 fn sessions(folder: &ImportFolder) -> Arc<SessionSettings> {
     let mut settings = SessionSettings::new(folder.key().clone());
     settings.rules.idle_timeout = Duration::from_secs(60);
+    settings.counts = Some(CountSettings::new(Arc::default(), |_| None));
     Arc::new(settings)
 }
 
@@ -82,19 +96,29 @@ fn begin(folder: &ImportFolder) -> Reading {
 }
 
 fn commit(folder: &mut ImportFolder, reading: Reading, ending: Ending) {
-    let settings = sessions(folder);
+    let mut settings = SessionSettings::clone(&sessions(folder));
     let horizons = folder.horizons();
     let unsettled = folder.next_unsettled().expect("a place");
     let staged = |pages: Vec<Pages>| {
-        let (pages, open): (Vec<_>, Vec<_>) = pages.into_iter().map(|pages| (pages.0, pages.1)).unzip();
-        let (pages, open) = (pages.concat(), open.concat());
+        let mut pages = pages.into_iter().fold(Pages::default(), |mut all, mut pages| {
+            all.viewed.append(&mut pages.viewed);
+            all.open.append(&mut pages.open);
+            all.counted.append(&mut pages.counted);
+            all
+        });
+        let open = std::mem::take(&mut pages.open);
         if !open.is_empty() {
             create_unsettled(&unsettled)?;
             fs::write(unsettled.join("pages"), open.join("\n"))?;
         }
-        Ok(if pages.is_empty() { None } else { Some(serde_json::to_value(pages)?) })
+        let is_empty = pages.viewed.is_empty() && pages.counted.is_empty();
+        Ok(if is_empty { None } else { Some(serde_json::to_value(pages)?) })
     };
     let outputs = vec![Pages::default(), Pages::default()];
+    // Every other batch lets them wait.
+    if let Some(counts) = &mut settings.counts {
+        counts.hold = Some(Duration::from_secs(60)).filter(|_| folder.state().batch.is_multiple_of(2));
+    }
     folder.make(reading, &settings, horizons, ending, outputs, staged).expect("a batch");
 }
 
@@ -110,7 +134,9 @@ fn check_seen(data: &Path, tables: &Tables, pages: u32) {
     assert!(wrong.is_empty() && seen.len() == pages as usize, "{wrong:?} of {pages}, {seen:?} {found:?}");
 }
 
-const SOON: Ending = Ending::Open { lateness: Duration::from_secs(30), now: None };
+/// 2026-11-22T00:00:00Z: later than any line.
+const NOW: Timestamp = Timestamp::from_secs(1_795_305_600);
+const SOON: Ending = Ending::Open { lateness: Duration::from_secs(30), now: Some(NOW) };
 
 /// A web server's log.
 struct Log {
@@ -296,7 +322,8 @@ fn check(steps: &[Step]) -> Result<(), TestCaseError> {
     follow.look(&mut reading, &Unwatched).expect("a look");
     commit(&mut folder, reading, Ending::Final);
     tables.store(&folder);
-    let expected: BTreeMap<String, u32> = (0..log.pages).map(|n| (format!("/p{n}"), 1)).collect();
+    let expected: BTreeMap<String, u64> = (0..log.pages).map(|n| (format!("/p{n}"), 1)).collect();
+    prop_assert_eq!(&tables.counted, &expected);
     let wrong: Vec<_> = expected
         .keys()
         .chain(tables.pages.keys())
@@ -342,7 +369,10 @@ fn what_is_not_settled_is_seen_once_whether_the_batch_is_stored_or_not() {
         folder.stored().expect("removed");
         check_seen(data.path(), &tables, seen);
         let names = fs::read_dir(folder.dir()).expect("a folder").map(|entry| entry.expect("one").file_name());
-        let left: Vec<_> = names.filter(|name| !name.to_string_lossy().starts_with("carry-")).collect();
+        let names = names.map(|name| name.to_string_lossy().into_owned()).filter(|name| !name.starts_with("carry-"));
+        let (counts, left): (Vec<String>, Vec<String>) = names.partition(|name| name.starts_with("counts-"));
+        let held: Vec<_> = folder.state().counted.iter().map(|held| held.file.clone()).collect();
+        assert_eq!(counts, held, "no counts but those that wait");
         assert!(left.len() <= 4, "key, lock, state, and one more: {left:?}");
     }
     assert!(tables.pages.len() > 20 && tables.pages.len() < log.pages as usize);

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use visitlog_core::limits::{self, cut};
+use visitlog_core::limits;
 use visitlog_core::rules::Logged;
 use visitlog_core::{Host, Timestamp, VisitorId};
 
+use super::counted::{Counted, Counting, kind_of};
 use super::error::SessionsError;
 use super::horizon::{Horizons, Times};
 use super::identity::Identify;
-use super::record::{Class, Facts, Key, Record};
+use super::record::{Class, Facts, Key, Record, within};
 use super::runs::{Batch, Levels, Run};
 use super::settings::SessionSettings;
 use super::sites::{Links, Seen};
@@ -88,6 +89,7 @@ pub struct Gatherer {
     last: (String, usize),
     links: Links,
     counts: Counts,
+    counting: Counting,
     /// Up to when each site's visits were settled before.
     settled: Arc<HashMap<Box<str>, Timestamp>>,
     input: Vec<u8>,
@@ -130,6 +132,7 @@ impl Gatherer {
             last: (String::new(), 0),
             links: Links::default(),
             counts: Counts::default(),
+            counting: Counting::default(),
             settled: Arc::default(),
             input: Vec::new(),
         }
@@ -162,6 +165,10 @@ impl Gatherer {
         let agent = hit.user_agent.as_deref().unwrap_or_default();
         let logged = self.settings.paths.logged(&hit.method, &hit.path, hit.status, agent.as_bytes());
         let asked = &mut self.sites[at];
+        if let Some(settings) = &self.settings.counts {
+            let kind = kind_of(logged, self.settings.paths.is_file(&hit.path));
+            self.counting.add(settings, &asked.site, hit, kind, || temporary(&self.settings))?;
+        }
         asked.times.add(hit.time);
         match at {
             0 if self.settings.site.is_none() => self.links.see(hit, logged),
@@ -290,7 +297,7 @@ impl Gatherer {
         self.levels.push(run, &mut fresh)
     }
 
-    pub(super) fn finish(mut self) -> Result<(Gathered, Horizons, Counts), SessionsError> {
+    pub(super) fn finish(mut self) -> Result<(Gathered, Horizons, Counts, Counted), SessionsError> {
         if self.levels.is_empty() {
             self.batch.sort();
         } else {
@@ -309,16 +316,13 @@ impl Gatherer {
             }
             horizons.put(site.as_str(), times);
         }
-        Ok((Gathered { batch: self.batch, runs: self.levels.into_runs() }, horizons, self.counts))
+        let gathered = Gathered { batch: self.batch, runs: self.levels.into_runs() };
+        Ok((gathered, horizons, self.counts, self.counting.finish()?))
     }
 }
 
 /// Bytes of a method: the longest that is registered has 17.
 const METHOD_BYTES_MAX: usize = 32;
-
-fn within(text: &str, bytes_max: usize) -> Cow<'_, str> {
-    if text.len() <= bytes_max { Cow::Borrowed(text) } else { Cow::Owned(cut(text, bytes_max)) }
-}
 
 /// A file that goes with this process: it has no name.
 fn temporary(settings: &SessionSettings) -> Result<File, SessionsError> {

@@ -1,6 +1,7 @@
 //! What of a log is left out on request.
 
 use ipnet::IpNet;
+use visitlog_core::rules::is_below;
 use visitlog_core::{Host, Timestamp};
 
 use crate::hit::Hit;
@@ -10,6 +11,8 @@ use crate::hit::Hit;
 pub struct LeaveOut {
     /// Of clients of these networks.
     pub addresses: Vec<IpNet>,
+    /// For these paths, and all below them.
+    pub paths: Vec<String>,
     /// To these hosts.
     pub hosts: Vec<Host>,
     /// Whose user agents have one of these in them, in any case.
@@ -28,6 +31,7 @@ impl LeaveOut {
         self.before.is_some_and(|before| hit.time < before)
             || self.from.is_some_and(|from| hit.time >= from)
             || self.hosts.contains(site)
+            || self.paths.iter().any(|path| is_below(&hit.path, path))
             || hit.client_ip.is_some_and(|client| {
                 let client = client.to_canonical();
                 self.addresses.iter().any(|network| network.contains(&client))
@@ -68,6 +72,7 @@ mod tests {
     fn what_is_named_is_left_out_and_nothing_else() {
         let out = LeaveOut {
             addresses: vec!["192.0.2.0/28".parse().expect("a network"), "2001:db8::/32".parse().expect("a network")],
+            paths: vec!["/admin".into()],
             hosts: vec![Host::new("Test.example")],
             agents: vec!["UptimeRobot".into()],
             before: Some(Timestamp::from_secs(10)),
@@ -87,6 +92,8 @@ mod tests {
             assert!(out.has(&shop, &hit), "{hit:?}");
         }
         assert!(out.has(&test, &hit("192.0.2.16", "Mozilla/5.0", 15)));
+        let admin = |path: &'static str| Hit { path: path.into(), ..hit("192.0.2.16", "Mozilla/5.0", 10) };
+        assert!(out.has(&shop, &admin("/admin/users")) && !out.has(&shop, &admin("/administration")));
         assert!(!LeaveOut::default().has(&test, &hit("", "", 0)));
     }
 

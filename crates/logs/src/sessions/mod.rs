@@ -21,6 +21,7 @@
 //!
 //! Nothing here knows tables: requests come in, [`EndedVisit`]s and [`OpenVisit`]s go out.
 
+mod counted;
 mod error;
 mod fold;
 mod gather;
@@ -41,7 +42,9 @@ use std::time::Duration;
 
 use visitlog_core::Timestamp;
 use visitlog_core::model::{EndedVisit, OpenVisit};
+use visitlog_core::requests::RequestCount;
 
+pub use self::counted::{CountSettings, Counted, Waiting};
 pub use self::error::SessionsError;
 pub use self::fold::Made;
 use self::fold::{Common, Fold};
@@ -81,6 +84,15 @@ pub trait Visits: Send {
     /// As for [`Visits::ended`].
     fn open(&mut self, visit: OpenVisit) -> Result<(), OutputError> {
         let _ = visit;
+        Ok(())
+    }
+
+    /// So many requests of an hour, in no order. What differs in nothing may come in parts, which add up.
+    ///
+    /// # Errors
+    /// As for [`Visits::ended`].
+    fn counted(&mut self, count: &RequestCount<'_>) -> Result<(), OutputError> {
+        let _ = count;
         Ok(())
     }
 }
@@ -143,6 +155,8 @@ pub struct Finished<V> {
     pub done: Vec<Done<V>>,
     /// What the requests were.
     pub counts: Counts,
+    /// All of them by the hour, if the settings have them counted.
+    pub counted: Counted,
     /// How far the rows have come.
     pub horizons: Horizons,
     /// What their visits' sites are called.
@@ -171,12 +185,13 @@ impl<V> Finished<V> {
 /// When whoever takes the visits does.
 pub fn finish<V: Visits>(work: Work<'_>, workers: Vec<Worker<V>>) -> Result<Finished<V>, SessionsError> {
     let Work { settings, gatherers, carried, mut horizons, files, ending } = work;
-    let (mut gathered, mut counts) = (Vec::new(), Counts::default());
+    let (mut gathered, mut counts, mut counted) = (Vec::new(), Counts::default(), Counted::default());
     for gatherer in gatherers {
-        let (parts, reached, counted) = gatherer.finish()?;
+        let (parts, reached, of_parts, by_hour) = gatherer.finish()?;
         gathered.push(parts);
         horizons.merge(reached);
-        counts.add(&counted);
+        counts.add(&of_parts);
+        counted.add(by_hour);
     }
     let sites = horizons.hosts.sites(&settings.sites, settings.site.as_ref());
     let settled = |site: &str| match ending {
@@ -203,7 +218,8 @@ pub fn finish<V: Visits>(work: Work<'_>, workers: Vec<Worker<V>>) -> Result<Fini
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why)));
         joined.collect::<Result<Vec<_>, _>>()
     })?;
-    Ok(Finished { done, counts, horizons, sites })
+    let counted = counted.called(&sites);
+    Ok(Finished { done, counts, counted, horizons, sites })
 }
 
 /// Horizons take a while to find; there are few sites.

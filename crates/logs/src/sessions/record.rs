@@ -12,9 +12,11 @@
 //! (varint), the site (varint length, bytes), and, for what is recorded: address (tag and 4 or 16 bytes), place, status,
 //! method, path, and, as the flags say, query, referrer, bytes, user agent, user.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use visitlog_core::Timestamp;
+use visitlog_core::limits::cut;
 use visitlog_core::model::{CountryCode, Place};
 
 /// Bytes of a key.
@@ -193,6 +195,11 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// As much of a text as is kept.
+pub(super) fn within(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max { Cow::Borrowed(text) } else { Cow::Owned(cut(text, bytes_max)) }
+}
+
 pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -201,15 +208,16 @@ pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_number(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Reads what was put.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         let (&first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
@@ -221,7 +229,7 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -233,7 +241,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    pub(super) fn text(&mut self) -> Option<&'a str> {
         let count = usize::try_from(self.number()?).ok()?;
         std::str::from_utf8(self.take(count)?).ok()
     }

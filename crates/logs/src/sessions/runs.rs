@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use visitlog_core::VisitorId;
 use visitlog_core::erasure::Survey;
+use visitlog_core::page::PageParams;
 
 use super::error::SessionsError;
 use super::record::{KEY_BYTES, Key, Record};
@@ -124,6 +125,22 @@ impl Run {
             let record = Record::decode(payload).ok_or_else(|| SessionsError::damaged("a record can't be read"))?;
             let user = record.facts.and_then(|facts| facts.user);
             survey.see(VisitorId::from_u128(Key::from_bytes(key).visitor), user);
+            Ok(())
+        })
+    }
+
+    /// Adds the pages of these visitors' requests, as far as they are known.
+    pub(crate) fn pages_of(
+        &self,
+        visitors: &HashSet<u128>,
+        params: &PageParams,
+        pages: &mut HashSet<Box<str>>,
+    ) -> Result<(), SessionsError> {
+        self.each(|key, payload| {
+            let record = Record::decode(payload).ok_or_else(|| SessionsError::damaged("a record can't be read"))?;
+            if let Some(facts) = record.facts.filter(|_| visitors.contains(&Key::from_bytes(key).visitor)) {
+                pages.insert(params.page(record.site, facts.path, facts.query).into());
+            }
             Ok(())
         })
     }

@@ -10,6 +10,7 @@ use visitlog_core::mask::Mask;
 use visitlog_core::model::Place;
 use visitlog_core::rules::{Addresses, PathRules, SiteRules};
 
+use super::counted::CountSettings;
 use super::identity::{Identify, VisitorKey};
 use super::leave_out::LeaveOut;
 use super::sites::NO_SITE;
@@ -39,6 +40,8 @@ pub struct SessionSettings {
     pub addresses: Addresses,
     /// Where addresses are. Default: nobody knows.
     pub locate: Locate,
+    /// How requests are counted by the hour. Default: they are not.
+    pub counts: Option<CountSettings>,
     /// Memory that a [`Gatherer`](super::Gatherer) may take before it writes to a temporary file.
     pub memory_bytes_max: usize,
     /// Where temporary files are made. Default: where the system has them.
@@ -60,6 +63,7 @@ impl SessionSettings {
             mask: Mask::default(),
             addresses: Addresses::default(),
             locate: Locate::default(),
+            counts: None,
             memory_bytes_max: 12 << 20,
             spill_dir: None,
         }

@@ -4,7 +4,9 @@
 //! barriers are on stable storage; every sink is past them; the tables and the files lose what they have; the journal lets
 //! its own copies go; and only then it is written that it is done. What a crash has left undone is done by the next call.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use visitlog_core::erasure::{Claim, FoundVisits, Subject, Survey, Whose};
@@ -16,7 +18,7 @@ use visitlog_engine::journal::JournalError;
 use visitlog_logs::import::ImportFolder;
 use visitlog_sinks::{NdjsonSink, erase_lines, find_lines, survey_lines};
 use visitlog_warehouse::rows::RowBuilder;
-use visitlog_warehouse::{WarehouseError, WarehouseSink};
+use visitlog_warehouse::{KnownPages, WarehouseError, WarehouseSink};
 
 use super::import::{StoreError, open_folder};
 use super::storage::Shown;
@@ -103,8 +105,16 @@ impl Shown {
         visits.add_all(&find_lines(&RealDisk, data, &whose).map_err(ErasureError::Lines)?.visits);
         visits.add_all(&self.lanes.find(&whose).map_err(ErasureError::Parks)?);
         let erasing = self.engine.begin_erasure(&whose, &visits)?;
-        let requests = importer.as_mut().map_or(Ok(0), |importer| importer.erase(&whose));
-        let stored = self.erase_stored(data, &whose, erasing.below, &mut visits, turn);
+        let params = Arc::clone(&self.views.pages);
+        let waiting = importer.as_ref().map_or(Ok(HashSet::new()), |importer| importer.pages_of(&whose, &params));
+        let pages =
+            waiting.map(|waiting| KnownPages { params, waiting }).map_err(|error| StoreError::from(error).into());
+        let stored = pages.and_then(|pages| self.erase_stored(data, &whose, erasing.below, &pages, &mut visits, turn));
+        // After the tables, which have counted them.
+        let requests = match (&stored, &mut importer) {
+            (Ok(_), Some(importer)) => importer.erase(&whose),
+            _ => Ok(0),
+        };
         // Also after a failure: the journal's copies need not wait for a person.
         let below = self.engine.release_journal(&erasing, &visits);
         let stored = stored?;
@@ -170,6 +180,7 @@ impl Shown {
         data: &Path,
         whose: &Whose,
         below: Lsn,
+        pages: &KnownPages,
         visits: &mut FoundVisits,
         turn: &mut dyn FnMut() -> Result<(), JournalError>,
     ) -> Result<ErasedStored, ErasureError> {
@@ -182,11 +193,11 @@ impl Shown {
         visits.add_all(&self.lanes.find(whose).map_err(ErasureError::SetAside)?);
         let known = visits.clone();
         let is_erased = |visit| ended.is_erased(visit) || known.contains(visit);
-        let [(_, of_visits), (_, of_events)] = self.tables.cursors(journal.uuid())?;
+        let cursors = self.tables.cursors(journal.uuid())?;
         if let Some(live) = &self.views.live {
-            live.flushed(of_visits.min(of_events).unwrap_or(Lsn::NONE));
+            live.flushed(cursors.map(|(_, cursor)| cursor.unwrap_or(Lsn::NONE)).into_iter().min().unwrap_or(Lsn::NONE));
         }
-        let rows = self.tables.erase(whose, &is_erased, journal.uuid())?;
+        let rows = self.tables.erase(whose, &is_erased, journal.uuid(), pages)?;
         visits.add_all(&rows.found);
         let is_erased = |visit| is_erased(visit) || rows.found.contains(visit);
         let lines = erase_lines(&RealDisk, data, whose, &is_erased).map_err(ErasureError::Lines)?;
@@ -242,7 +253,7 @@ impl Shown {
 
     pub(super) fn export(&self, data: &Path, wanted: &Wanted) -> Result<Vec<serde_json::Value>, ErasureError> {
         let whose = self.whose(data, wanted, None)?;
-        let mut rows = RowBuilder::new(std::sync::Arc::clone(&self.enricher), None);
+        let mut rows = RowBuilder::new(Arc::clone(&self.enricher), None);
         for visit in self.engine.open_of(&whose)? {
             if let Some(visit) = self.engine.read_open(visit)? {
                 rows.push_open(&visit);

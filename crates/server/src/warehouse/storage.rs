@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use visitlog_core::Lsn;
+use visitlog_core::page::PageParams;
 use visitlog_core::ports::{LiveSource, VisitSink};
 use visitlog_engine::adapters::{SystemClock, SystemEntropy};
 use visitlog_engine::{Engine, Stop};
@@ -32,6 +33,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Storage {
     tables: Arc<Tables>,
     enricher: Arc<Enricher>,
+    pages: Arc<PageParams>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -51,12 +53,13 @@ impl Storage {
         settings: &WarehouseSettings,
         enricher: Arc<Enricher>,
     ) -> Result<Self, WarehouseError> {
-        Ok(Self { tables: open_tables(data, settings)?, enricher })
+        Ok(Self { tables: open_tables(data, settings)?, enricher, pages: Arc::clone(&settings.pages) })
     }
 
     /// What brings ended visits to the tables.
     pub(super) fn sink(&self) -> Box<dyn VisitSink> {
-        Box::new(WarehouseSink::new(Arc::clone(&self.tables), Arc::clone(&self.enricher), None))
+        let sink = WarehouseSink::new(Arc::clone(&self.tables), Arc::clone(&self.enricher), None);
+        Box::new(sink.with_pages(Arc::clone(&self.pages)))
     }
 
     /// What says what visits' raw facts mean.
@@ -72,7 +75,8 @@ impl Storage {
         let live = Arc::new(Live::new(source, self.enricher, None, LiveSettings::default()));
         let stored = DeltaTables::of(&self.tables, journal, Arc::new(sql.state().clone()));
         let losses = Arc::new(Losses::default());
-        let views = Views { live: Some(live), tables: Some(Arc::new(stored)), losses, data: Some(data.to_owned()) };
+        let (tables, data, pages) = (Some(Arc::new(stored) as _), Some(data.to_owned()), self.pages);
+        let views = Views { live: Some(live), tables, losses, data, pages };
         Shown { views, tables: self.tables, engine, lanes, enricher, erasing: Mutex::default() }
     }
 }
@@ -156,7 +160,10 @@ impl Shown {
     /// Lets go what both tables have, and keeps them in shape.
     fn tidy(&self, live: &Live, stop: &Stop) {
         match self.tables.cursors(self.engine.journal().uuid()) {
-            Ok([(_, visits), (_, events)]) => live.flushed(visits.min(events).unwrap_or(Lsn::NONE)),
+            Ok(cursors) => {
+                let cursors = cursors.map(|(_, cursor)| cursor.unwrap_or(Lsn::NONE));
+                live.flushed(cursors.into_iter().min().unwrap_or(Lsn::NONE));
+            }
             Err(error) => not_kept(&error),
         }
         while !stop.is_set() {

@@ -50,6 +50,10 @@ pub struct EmptyCatalog;
 impl Catalog for EmptyCatalog {
     async fn tables(&self) -> Result<Vec<Table>, CatalogError> {
         let empty = |name: &str, columns| -> Table { (name.to_owned(), Arc::new(EmptyTable::new(columns))) };
-        Ok(vec![empty(schema::VISITS, schema::visits()), empty(schema::EVENTS, schema::events())])
+        Ok(vec![
+            empty(schema::VISITS, schema::visits()),
+            empty(schema::EVENTS, schema::events()),
+            empty(schema::REQUESTS, schema::requests()),
+        ])
     }
 }

@@ -39,6 +39,7 @@ pub use catalog::{Catalog, CatalogError, EmptyCatalog, FixedCatalog, Table};
 pub use dialect::{Dialect, UnknownDialect};
 pub use error::SqlError;
 pub(crate) use error::nearest;
+pub(crate) use functions::page;
 pub use functions::table::{FunctionInfo, functions};
 pub use limits::Limits;
 pub use params::{ParamError, params};

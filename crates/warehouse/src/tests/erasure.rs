@@ -7,7 +7,8 @@ use visitlog_core::VisitId;
 use visitlog_core::erasure::{Claim, Subject, Survey, Whose};
 use visitlog_core::model::UserId;
 
-use super::lab::{JOURNAL, Lab, nth};
+use super::lab::{JOURNAL, Lab, nth, people, requests};
+use crate::erase::KnownPages;
 use crate::rows::visitor_key;
 use crate::store::DurableStore;
 use crate::store::fault::{Fault, FaultStore};
@@ -99,20 +100,20 @@ fn nothing_is_left_of(who: u64) {
         assert!(before.iter().any(|hit| hit.starts_with(trace)), "{trace} is not found before: is the search blind?");
     }
     let other: Vec<String> = traces_of_others(who);
-    let erased = process.warehouse.erase(&of(who), &nobody, JOURNAL).expect("erased");
+    let erased = process.warehouse.erase(&of(who), &nobody, JOURNAL, &KnownPages::default()).expect("erased");
     assert_eq!((erased.visits, erased.events), (5, 15));
     assert_eq!(found(dir.path(), &traces), Vec::<String>::new());
     for trace in &other {
         assert!(!found(dir.path(), std::slice::from_ref(trace)).is_empty(), "{trace} went too");
     }
-    let status = process.warehouse.status().expect("figures");
-    assert_eq!(status.map(|table| table.rows), [45, 135]);
+    assert_eq!(people(process.warehouse.status().expect("figures")), [45, 135]);
+    assert_eq!(requests(&process.warehouse), 100, "they are counted still");
     // What comes again from the journal is not taken: the tables have been that far.
     lab.acknowledged = visitlog_core::Lsn::NONE;
     let mut process = lab.start();
     lab.feed(&mut process, 50, 5).expect("a working store");
     assert_eq!(found(dir.path(), &traces), Vec::<String>::new(), "a person comes back");
-    assert_eq!(process.warehouse.erase(&of(who), &nobody, JOURNAL).expect("again").visits, 0);
+    assert_eq!(process.warehouse.erase(&of(who), &nobody, JOURNAL, &KnownPages::default()).expect("again").visits, 0);
 }
 
 fn traces_of_others(who: u64) -> Vec<String> {
@@ -129,9 +130,9 @@ fn nothing_is_left_of_a_user_and_of_references_to_their_visits() {
     use visitlog_core::ports::VisitSink as _;
     process.sink.deliver(&visits).expect("taken");
     process.sink.flush().expect("a working store");
-    process.warehouse.erase(&logins("user-3"), &nobody, JOURNAL).expect("erased");
+    process.warehouse.erase(&logins("user-3"), &nobody, JOURNAL, &KnownPages::default()).expect("erased");
     assert_eq!(found(dir.path(), &traces(3, 20)), Vec::<String>::new());
-    assert_eq!(process.warehouse.status().expect("figures").map(|table| table.rows), [18, 54]);
+    assert_eq!(people(process.warehouse.status().expect("figures")), [18, 54]);
 }
 
 #[test]
@@ -145,12 +146,12 @@ fn an_erasure_that_was_interrupted_is_finished_by_the_next() {
         let store = FaultStore::new(Arc::clone(&lab.disk));
         let process = lab.start_on(&store, 1_000).unwrap_or_else(|_| panic!("a working store"));
         store.at(call, if call % 2 == 0 { Fault::CrashesAfter } else { Fault::CrashesBefore });
-        let erased = process.warehouse.erase(&of(3), &nobody, JOURNAL);
+        let erased = process.warehouse.erase(&of(3), &nobody, JOURNAL, &KnownPages::default());
         assert_eq!(erased.is_err(), store.is_dead());
         let process = lab.start();
-        process.warehouse.erase(&of(3), &nobody, JOURNAL).expect("a working store");
+        process.warehouse.erase(&of(3), &nobody, JOURNAL, &KnownPages::default()).expect("a working store");
         assert_eq!(found(dir.path(), &traces(3, 30)), Vec::<String>::new(), "crash at call {call}");
-        assert_eq!(process.warehouse.status().expect("figures").map(|table| table.rows), [27, 81], "call {call}");
+        assert_eq!(people(process.warehouse.status().expect("figures")), [27, 81], "call {call}");
     }
 }
 
@@ -208,10 +209,13 @@ fn a_login_that_only_an_event_names_counts_and_so_does_somebody_elses() {
     let found = process.warehouse.find(&mallory).expect("read");
     assert_eq!((found.count(Claim::Login), found.count(Claim::Anonymous)), (2, 3));
     assert_eq!(process.warehouse.export(&mallory).expect("read").len(), 5);
-    let erased = process.warehouse.erase(&mallory, &|visit| visit == visits[5].1.visit, JOURNAL).expect("erased");
+    let erased = process
+        .warehouse
+        .erase(&mallory, &|visit| visit == visits[5].1.visit, JOURNAL, &KnownPages::default())
+        .expect("erased");
     assert_eq!((erased.visits, &erased.found), (5, &found));
     assert_eq!(self::found(dir.path(), &["mallory".to_owned()]), Vec::<String>::new());
-    let again = process.warehouse.erase(&mallory, &nobody, JOURNAL).expect("erased");
+    let again = process.warehouse.erase(&mallory, &nobody, JOURNAL, &KnownPages::default()).expect("erased");
     assert_eq!((again.visits, again.events, again.files), (0, 0, 0));
     assert_eq!(process.warehouse.status().expect("figures")[0].rows, 35);
 }

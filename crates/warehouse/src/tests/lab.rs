@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deltalake::arrow::array::{AsArray, RecordBatch};
-use deltalake::arrow::datatypes::Int32Type;
+use deltalake::arrow::datatypes::{Int32Type, Int64Type};
 use deltalake::logstore::object_store::ObjectStore;
 use deltalake::logstore::object_store::memory::InMemory;
 use futures_util::TryStreamExt as _;
@@ -21,7 +21,7 @@ use crate::sink::WarehouseSink;
 use crate::store::fault::FaultStore;
 use crate::tables::Table;
 use crate::testing::{MORNING, visit};
-use crate::warehouse::{Warehouse, WarehouseSettings};
+use crate::warehouse::{TableStatus, Warehouse, WarehouseSettings};
 
 pub(super) const JOURNAL: u128 = 0xfeed_5eed;
 /// Ten days on: another month.
@@ -163,10 +163,25 @@ pub(super) fn texts(batch: &RecordBatch, column: &str) -> Vec<String> {
     column.iter().map(|value| value.unwrap_or_default().to_owned()).collect()
 }
 
+/// Rows of `visits` and `events`.
+pub(super) fn people([visits, events, _]: [TableStatus; 3]) -> [u64; 2] {
+    [visits.rows, events.rows]
+}
+
+/// How many requests were counted.
+pub(super) fn requests(warehouse: &Warehouse) -> i64 {
+    let [.., requests] = warehouse.snapshot();
+    let count = |batch: &RecordBatch| {
+        let column = batch.column_by_name("requests").expect("a column").as_primitive::<Int64Type>();
+        column.values().iter().sum::<i64>()
+    };
+    rows(warehouse, &requests).iter().map(|(_, batch)| count(batch)).sum()
+}
+
 /// Fails unless the tables hold visits `0..to` once each, with their three events each, sorted in each file.
 pub(super) fn check(warehouse: &Warehouse, to: u64, what: &str) {
     let expected: BTreeMap<String, u32> = (0..to).map(|n| (nth(n).1.visit.to_string(), 1)).collect();
-    let [visits, events] = warehouse.snapshot();
+    let [visits, events, _] = warehouse.snapshot();
     let mut found: BTreeMap<String, u32> = BTreeMap::new();
     let mut order: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (file, batch) in rows(warehouse, &visits) {
@@ -191,4 +206,6 @@ pub(super) fn check(warehouse: &Warehouse, to: u64, what: &str) {
         expected.keys().flat_map(|id| (1..=3).map(|seq| ((id.clone(), seq), 1))).collect();
     assert_eq!(found, each, "events: {what}");
     assert!(order.values().all(|keys| keys.is_sorted()), "events are not sorted: {what}");
+    // Of each visit a page and an error.
+    assert_eq!(requests(warehouse), 2 * to as i64, "requests: {what}");
 }

@@ -17,7 +17,7 @@ fn what_is_flushed_is_there_after_a_restart_and_comes_once_on_a_real_disk() {
     let mut process = lab.start();
     lab.feed_all(&mut process, 25, 12);
     check(&process.warehouse, 25, "flushed three times");
-    assert_eq!(process.warehouse.cursors(JOURNAL).expect("cursors").map(|(_, lsn)| lsn), [Some(Lsn(2_500)); 2]);
+    assert_eq!(process.warehouse.cursors(JOURNAL).expect("cursors").map(|(_, lsn)| lsn), [Some(Lsn(2_500)); 3]);
     let status = process.warehouse.status().expect("figures");
     assert_eq!((status[0].rows, status[1].rows, status[0].files), (25, 75, 5), "{status:?}");
     drop(process);
@@ -41,14 +41,14 @@ fn readers_see_tables_and_cursors_of_one_moment() {
     let (reader, other) = (reader(JOURNAL), reader(1));
     let cursors = |tables: &DeltaTables| {
         let stored = runtime.block_on(tables.snapshot(None)).expect("a view");
-        [stored.visits, stored.events].map(|table| table.expect("a table").cursor)
+        [stored.visits, stored.events, stored.requests].map(|table| table.expect("a table").cursor)
     };
-    assert_eq!(cursors(&reader), [Lsn::NONE; 2]);
+    assert_eq!(cursors(&reader), [Lsn::NONE; 3]);
     lab.feed_all(&mut process, 12, 6);
-    assert_eq!(cursors(&reader), [Lsn(1_200); 2]);
+    assert_eq!(cursors(&reader), [Lsn(1_200); 3]);
     lab.feed_all(&mut process, 14, 6);
-    assert_eq!(cursors(&reader), [Lsn(1_400); 2]);
-    assert_eq!(cursors(&other), [Lsn::NONE; 2], "another journal");
+    assert_eq!(cursors(&reader), [Lsn(1_400); 3]);
+    assert_eq!(cursors(&other), [Lsn::NONE; 3], "another journal");
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl SinkUnderTest for Tables {
 
     fn stored(&mut self) -> Vec<VisitId> {
         let warehouse = self.warehouse.as_ref().expect("opened");
-        let [visits, _] = warehouse.snapshot();
+        let [visits, ..] = warehouse.snapshot();
         let ids = rows(warehouse, &visits).into_iter().flat_map(|(_, batch)| texts(&batch, "visit_id"));
         let mut ids: Vec<VisitId> = ids.map(|id| id.parse().expect("an id")).collect();
         // The ids of the suite rise as its visits end; the tables have an order of their own.
@@ -66,7 +66,7 @@ impl SinkUnderTest for Tables {
     fn erase(&mut self, visitor: VisitorId) -> bool {
         let whose = Whose::of(Subject::Visitor(visitor));
         let warehouse = self.warehouse.as_ref().expect("opened");
-        warehouse.erase(&whose, &|_| false, STREAM.0).expect("erased");
+        warehouse.erase(&whose, &|_| false, STREAM.0, &Default::default()).expect("erased");
         true
     }
 

@@ -1,4 +1,4 @@
-//! The two Delta tables, as statements see them.
+//! The Delta tables, as statements see them.
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::{Warehouse, application};
 pub struct DeltaTables {
     visits: Mutex<DeltaTable>,
     events: Mutex<DeltaTable>,
+    requests: Mutex<DeltaTable>,
     app_id: String,
     session: Arc<SessionState>,
 }
@@ -28,17 +29,17 @@ impl std::fmt::Debug for DeltaTables {
 }
 
 impl DeltaTables {
-    /// These tables, which may not be there yet. `app_id` is the transaction id that the journal's visits are written
+    /// `visits`, `events` and `requests`, which may not be there yet. `app_id` is the transaction id that the journal's visits are written
     /// under; `session` says how files are read.
-    pub fn new(visits: DeltaTable, events: DeltaTable, app_id: String, session: Arc<SessionState>) -> Self {
-        Self { visits: Mutex::new(visits), events: Mutex::new(events), app_id, session }
+    pub fn new(tables: [DeltaTable; 3], app_id: String, session: Arc<SessionState>) -> Self {
+        let [visits, events, requests] = tables.map(Mutex::new);
+        Self { visits, events, requests, app_id, session }
     }
 
     /// The tables of a warehouse in this process, as far as they have the visits of a journal.
     pub fn of(warehouse: &Warehouse, journal: u128, session: Arc<SessionState>) -> Self {
         // Handles of their own: a statement doesn't wait for a flush.
-        let [visits, events] = warehouse.snapshot();
-        Self::new(visits.delta, events.delta, application(journal), session)
+        Self::new(warehouse.snapshot().map(|table| table.delta), application(journal), session)
     }
 
     async fn table(&self, table: &Mutex<DeltaTable>, importer: Option<u128>) -> Result<Option<StoredTable>> {
@@ -81,7 +82,9 @@ async fn cursor_of(table: &DeltaTable, app_id: &str) -> Result<Lsn, DeltaTableEr
 #[async_trait]
 impl Tables for DeltaTables {
     async fn snapshot(&self, importer: Option<u128>) -> Result<Stored> {
+        // Flushed last, so looked at first: what it has, the others have.
+        let requests = self.table(&self.requests, importer).await?;
         let visits = self.table(&self.visits, importer).await?;
-        Ok(Stored { visits, events: self.table(&self.events, importer).await? })
+        Ok(Stored { visits, events: self.table(&self.events, importer).await?, requests })
     }
 }

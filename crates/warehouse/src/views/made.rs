@@ -9,6 +9,20 @@ use deltalake::datafusion::error::Result;
 use deltalake::datafusion::logical_expr::{Expr, cast, col, lit};
 use deltalake::datafusion::prelude::SessionContext;
 use visitlog_core::Timestamp;
+use visitlog_core::page::PageParams;
+use visitlog_core::requests::RequestType;
+
+use crate::schema;
+use crate::sql::page;
+
+/// `requests` in parts: what is stored, and of what visits the table does not have the requests.
+#[derive(Debug)]
+pub(super) struct Requests {
+    pub(super) stored: Arc<dyn TableProvider>,
+    pub(super) visits: Arc<dyn TableProvider>,
+    pub(super) events: Arc<dyn TableProvider>,
+    pub(super) pages: Arc<PageParams>,
+}
 
 /// Who was seen so long ago is online.
 const ONLINE_MICROS: i64 = 5 * 60 * 1_000_000;
@@ -17,7 +31,13 @@ const ONLINE_MICROS: i64 = 5 * 60 * 1_000_000;
 const LAST_SEEN: &str = "coalesce(ended_at, arrow_cast(arrow_cast(started_at, 'Int64') + coalesce(duration_ms, 0) * 1000, \
                          'Timestamp(Microsecond, Some(\"UTC\"))'))";
 
-pub(super) async fn register(session: &SessionContext, open: Arc<dyn TableProvider>, now: Timestamp) -> Result<()> {
+pub(super) async fn register(
+    session: &SessionContext,
+    open: Arc<dyn TableProvider>,
+    requests: &Requests,
+    now: Timestamp,
+) -> Result<()> {
+    register_requests(session, requests).await?;
     session.register_table("online", online(session, open, now)?)?;
     let users = format!(
         "SELECT coalesce(v.user_id, l.user_id) AS user_id, l.first_login, l.last_login, v.last_seen, \
@@ -35,6 +55,30 @@ pub(super) async fn register(session: &SessionContext, open: Arc<dyn TableProvid
         let view = session.sql(&sql).await?.into_view();
         session.register_table(name, view)?;
     }
+    Ok(())
+}
+
+/// What is stored, and what visits recorded that are not in it.
+async fn register_requests(session: &SessionContext, requests: &Requests) -> Result<()> {
+    session.register_udf(page(Arc::clone(&requests.pages)));
+    session.register_table("stored_requests", Arc::clone(&requests.stored))?;
+    session.register_table("uncounted_visits", Arc::clone(&requests.visits))?;
+    session.register_table("uncounted_events", Arc::clone(&requests.events))?;
+    let columns = schema::requests().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>().join(", ");
+    let kinds = RequestType::ALL.map(|kind| format!("'{}'", kind.as_str())).join(", ");
+    let sql = format!(
+        "SELECT {columns} FROM stored_requests UNION ALL \
+         SELECT hour, site, path, type, status, bot, via, count(*), CAST(sum(bytes) AS BIGINT), sum(duration_ms), \
+           count(duration_ms), arrow_cast(hour, 'Date32'), to_char(hour, '%Y-%m') \
+         FROM (SELECT date_trunc('hour', e.time) AS hour, e.site AS site, page(e.site, e.path, e.query) AS path, \
+             e.kind AS type, nullif(e.status, 0) AS status, e.bot AS bot, v.via AS via, e.bytes AS bytes, \
+             e.duration_ms AS duration_ms \
+           FROM uncounted_events AS e JOIN uncounted_visits AS v ON e.visit_key = v.visit_key \
+           WHERE e.kind IN ({kinds})) AS told \
+         GROUP BY hour, site, path, type, status, bot, via"
+    );
+    let view = session.sql(&sql).await?.into_view();
+    session.register_table(schema::REQUESTS, view)?;
     Ok(())
 }
 

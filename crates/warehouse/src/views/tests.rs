@@ -88,7 +88,7 @@ impl Tables for FakeTables {
         if let Some(between) = &*self.between.lock() {
             between(self);
         }
-        Ok(Stored { visits, events: table(Table::Events, &self.events)? })
+        Ok(Stored { visits, events: table(Table::Events, &self.events)?, requests: None })
     }
 }
 
@@ -303,7 +303,13 @@ fn with_delta_tables_a_flush_changes_no_row() {
                 let events = sql(&session, "SELECT * FROM events ORDER BY visit_id, seq").await;
                 let one = "SELECT count(*) FROM visits WHERE month = '2026-11' AND ended_at IS NOT NULL AND \
                            started_at >= '2026-01-01T00:00:00Z'";
-                (visits, events, numbers(&session, one).await)
+                let sums = "sum(requests), sum(bytes), round(sum(duration_ms)), sum(timed)";
+                let requests = format!(
+                    "SELECT hour, site, path, type, status, bot, via, date, month, {sums} FROM requests \
+                     GROUP BY hour, site, path, type, status, bot, via, date, month ORDER BY 1, 2, 3, 4, 5, 6, 7"
+                );
+                let requests = sql(&session, &requests).await;
+                (visits, events, numbers(&session, one).await, requests)
             })
         };
         let before = all();
@@ -312,7 +318,7 @@ fn with_delta_tables_a_flush_changes_no_row() {
         let ended = crowd.store.told().iter().filter(|told| told.end.is_some()).count() as i64;
         assert_eq!((&before.2, &after.2), (&vec![ended], &vec![ended]), "round {round}");
         assert_eq!(before.0.num_rows() as i64, told(&crowd.store)[0][0]);
-        for (before, after) in [(&before.0, &after.0), (&before.1, &after.1)] {
+        for (before, after) in [(&before.0, &after.0), (&before.1, &after.1), (&before.3, &after.3)] {
             for (at, field) in after.schema().fields().iter().enumerate() {
                 assert_eq!(before.column(at), after.column(at), "round {round}: {}", field.name());
             }
@@ -432,7 +438,7 @@ async fn projections_filters_and_limits_reach_both_sides() {
 #[tokio::test]
 async fn without_anything_the_tables_are_empty() {
     let session = session(&Views::default(), MORNING).await;
-    for table in ["visits", "events", "online", "users", "sites", "losses"] {
+    for table in ["visits", "events", "requests", "online", "users", "sites", "losses"] {
         assert_eq!(numbers(&session, &format!("SELECT count(*) FROM {table}")).await, [0], "{table}");
     }
 }

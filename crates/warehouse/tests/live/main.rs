@@ -75,6 +75,7 @@ impl Tables for Shelf {
         Ok(Stored {
             visits: table(schema::visits(), batches.visits)?,
             events: table(schema::events(), batches.events)?,
+            requests: None,
         })
     }
 }

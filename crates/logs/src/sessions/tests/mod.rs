@@ -1,6 +1,7 @@
 //! Visits of requests, against tests that others made and against a plain loop.
 
 mod batches;
+mod counts;
 mod edgar;
 mod property;
 mod rules;

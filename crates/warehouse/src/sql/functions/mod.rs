@@ -22,6 +22,7 @@ mod zones;
 use datafusion::logical_expr::ScalarUDF;
 
 pub(super) use self::known::Known;
+pub(crate) use self::pages::page;
 use self::rows::{Call, RowFunction};
 use self::table::{ENTRIES, Is};
 

@@ -22,10 +22,12 @@ struct Page {
 }
 
 pub(super) fn function(known: &Known) -> ScalarUDF {
-    ScalarUDF::from(Page {
-        params: Arc::clone(&known.pages),
-        signature: Signature::user_defined(Volatility::Immutable),
-    })
+    page(Arc::clone(&known.pages))
+}
+
+/// `page`, where these parameters make pages.
+pub(crate) fn page(params: Arc<PageParams>) -> ScalarUDF {
+    ScalarUDF::from(Page { params, signature: Signature::user_defined(Volatility::Immutable) })
 }
 
 // A name stands for one function.
