@@ -28,12 +28,9 @@ pub(super) const KNOWN: &[&[&str]] = &[
         "crates/warehouse/src/sql/outputs/text.rs",
     ],
     &[
-        "crates/warehouse/src/report/actions.rs",
         "crates/warehouse/src/report/breakdown.rs",
-        "crates/warehouse/src/report/overview.rs",
-        "crates/warehouse/src/report/pages.rs",
         "crates/warehouse/src/report/request.rs",
-        "crates/warehouse/src/report/visits.rs",
+        "crates/warehouse/src/report/requests.rs",
     ],
     &["crates/warehouse/src/store.rs", "crates/warehouse/src/store/upload.rs"],
     &["crates/warehouse/src/upkeep.rs", "crates/warehouse/src/warehouse.rs"],

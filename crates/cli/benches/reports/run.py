@@ -114,6 +114,18 @@ def questions(days):
         report("pages of a country", "pages", of, pages.replace(people, f"{people} AND country = 'US'"), filter="country=US")
         columns = "visit_id, site, started_at, ended_at, duration_ms, page_views, entry_path, exit_path, country, browser, os, source"
         report("visits", "visits", of, f"SELECT {columns} {of_visits} ORDER BY started_at DESC, visit_id DESC LIMIT 100")
+        of_requests = f"FROM requests WHERE {within(of, 'hour')}"
+        for by in ["status", "path", "hour"]:
+            key = "date_part('hour', hour)" if by == "hour" else by
+            sql = (f"SELECT {key}, sum(requests) AS n, sum(requests) FILTER (type = 'page_view'), sum(requests) FILTER (status >= 400), "
+                   f"sum(bytes), sum(duration_ms) / sum(timed) {of_requests} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100")
+            report(f"requests by {by}", "requests", of, sql, by=by)
+        report("bots", "bots", of, f"SELECT bot, count(*) FROM visits WHERE bot IS NOT NULL AND {within(of)} GROUP BY 1")
+        report("not found", "not_found", of, f"SELECT path, sum(requests) AS n {of_requests} AND status IN (404, 410) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100")
+        report("downloads", "downloads", of, f"SELECT path, sum(requests) AS n {of_requests} AND type = 'download' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100")
+        report("clients", "clients", of, f"SELECT ip, country, {metrics} {of_visits} GROUP BY 1, 2 ORDER BY 3 DESC, 4 DESC, 1 LIMIT 100")
+        quantiles = ", ".join(f"approx_quantile(duration_ms, {share})" for share in [0.5, 0.75, 0.95, 0.99])
+        report("speed", "speed", of, f"SELECT path, count(*) AS n, avg(duration_ms), {quantiles}, max(duration_ms) {of_views} AND duration_ms > 0 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100")
         both = lambda name, sql: found.append((f"{name}, {of} days", ("POST", sql), sql))
         both("hour by weekday", f"SELECT date_part('dow', started_at) AS d, date_part('hour', started_at) AS h, count(*) AS n {of_visits} GROUP BY 1, 2 ORDER BY 1, 2")
         both("funnel of two steps", "SELECT count(*) AS entered, count(b.t) AS done FROM "
@@ -255,7 +267,7 @@ def main():
             print(f"import: {time.perf_counter() - begun:.1f} s")
             log.unlink()
             half = duckdb.connect(str(duck) + ".new")
-            for table in ["visits", "events"]:
+            for table in ["visits", "events", "requests"]:
                 files = live_files(data / "warehouse" / table)
                 half.execute(f"CREATE TABLE {table} AS SELECT * FROM read_parquet({files!r}, hive_partitioning = true)")
             half.close()

@@ -34,6 +34,7 @@ impl LeaveOutArgs {
     #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "logs become visits in the warehouse only"))]
     pub(crate) fn leave_out(&self) -> LeaveOut {
         LeaveOut {
+            paths: Vec::new(),
             addresses: self.exclude_address.clone(),
             hosts: self.exclude_host.iter().map(|host| Host::new(host)).collect(),
             agents: self.exclude_agent.clone(),

@@ -194,22 +194,35 @@ pub(crate) struct ReportArgs {
     #[arg(
         value_name = "REPORT",
         default_value = "overview",
-        value_parser = ["overview", "pages", "sources", "countries", "devices", "actions", "visits"]
+        value_parser = [
+            "overview", "pages", "sources", "countries", "devices", "actions", "visits", "sites", "clients", "requests",
+            "not_found", "downloads", "bots", "speed"
+        ]
     )]
     pub(crate) name: String,
+    /// Logs of a web server that it is about, without an import: files (.gz, .bz2, .xz and .zst too), patterns, - for
+    /// standard input
+    #[arg(value_name = "LOG", conflicts_with_all = ["data", "server"])]
+    pub(crate) logs: Vec<String>,
     #[command(flatten)]
-    pub(crate) whose: Whose,
-    /// From when on: a date, a time, today, yesterday, or days ago as 7d [default: 30 days up to the end]
+    pub(crate) whose: PerhapsWhose,
+    #[command(flatten)]
+    pub(crate) reading: LogArgs,
+    /// The unit of durations of logs that don't say theirs: s, ms, us or ns [default: told by the format, or by their size]
+    #[arg(long, value_name = "UNIT", value_parser = unit)]
+    pub(crate) duration_unit: Option<DurationUnit>,
+    /// From when on: a date, a time, today, yesterday, or days ago as 7d [default: 30 days up to the end; of logs all]
     #[arg(long, value_name = "WHEN")]
     pub(crate) from: Option<String>,
-    /// Up to when; a date is the whole day [default: the end of today]
+    /// Up to when; a date is the whole day [default: the end of today; of logs all]
     #[arg(long, value_name = "WHEN")]
     pub(crate) to: Option<String>,
-    /// The time zone in which days begin, as Europe/Berlin
+    /// The time zone in which days begin, as Europe/Berlin; also of logs' times that name none
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(crate) tz: String,
     /// By what it is split: overview by hour, day, week, month; sources by channel, source, referrer_domain, utm_campaign
-    /// and the like; countries by country, region, city, language; devices by browser, os, device and their versions
+    /// and the like; countries by country, region, city, language; devices by browser, os, device and their versions; clients by ip, user_agent;
+    /// requests by status, path, type, site, bot, via, hour, weekday; bots by reason
     #[arg(long, value_name = "WHAT")]
     pub(crate) by: Option<String>,
     /// Only this site; may be given again

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use visitlog_logs::import::{BatchDone, FileDone, ReadError};
+use visitlog_logs::import::{BatchDone, FileDone, ReadError, Reading};
 use visitlog_logs::sessions::{Ending, NO_SITE};
 use visitlog_logs::{Input, Tally};
 use visitlog_server::warehouse::import::Stage;
@@ -22,7 +22,7 @@ use self::numbers::{counted, digits};
 use self::progress::Progress;
 use self::setup::{Setup, now};
 pub(crate) use self::tail::tail;
-use crate::args::ImportArgs;
+use crate::args::{ImportArgs, SourceArgs};
 use crate::out;
 use crate::render::clean;
 
@@ -33,9 +33,41 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     store::pending(&setup).context("store what an earlier import left")?;
     let progress = Progress::new(&inputs, &args.logs)?;
     let mut reading = setup.folder.begin(setup.read_settings(args.is_final), &setup.sessions);
+    let tell = |input: &Input, done: &FileDone| out::print(&of_file(input, done));
+    let (files, failed) = read_all(&inputs, &mut reading, &progress, tell)?;
+    progress.working_on("visits");
+    let ending = if args.is_final { Ending::Final } else { Ending::Open { lateness: args.lateness, now: Some(now()) } };
+    let mut bots = 0;
+    let staging = setup.staging()?;
+    let stages = (0..setup.threads).map(|_| staging.stage()).collect();
+    let horizons = setup.folder.horizons();
+    let made = setup.folder.make(reading, &setup.sessions, horizons, ending, stages, |stages| {
+        let (staged, of_bots) = Stage::finish(stages)?;
+        bots = of_bots;
+        Ok(staged)
+    });
+    let done = made.context("nothing was imported")?;
+    store::pending(&setup).context("what was imported is not in the tables yet; the next import stores it")?;
+    progress.end()?;
+    out::print(&of_all(args, &files, &done, bots, began.elapsed()))?;
+    store::upkeep(&setup);
+    if failed > 0 {
+        eprintln!("{} of {} not imported", digits(failed), counted(inputs.len() as u64, "file"));
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads all that can be read, and says how many files can not.
+fn read_all(
+    inputs: &[Input],
+    reading: &mut Reading,
+    progress: &Progress,
+    mut tell: impl FnMut(&Input, &FileDone) -> anyhow::Result<()>,
+) -> anyhow::Result<(Vec<FileDone>, u64)> {
     let (mut files, mut failed) = (Vec::new(), 0_u64);
-    for input in &inputs {
-        let done = reading.read(input, &progress);
+    for input in inputs {
+        let done = reading.read(input, progress);
         if let Err(ReadError::Stopped) = &done {
             progress.clear();
             progress.stopped()?;
@@ -54,33 +86,40 @@ pub(crate) fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
                 return Err(error).with_context(|| format!("nothing was imported: {}", clean(input.name())));
             }
         };
-        out::print(&of_file(input, &done))?;
+        tell(input, &done)?;
         files.push(done);
     }
     if files.is_empty() && failed > 0 {
         bail!("nothing was imported: none of {} can be read", counted(failed, "file"));
     }
+    Ok((files, failed))
+}
+
+/// Makes visits of logs in a folder of their own, for one report. What can't be read is said on standard error.
+pub(crate) fn apart(args: &SourceArgs) -> anyhow::Result<()> {
+    let inputs = Input::find(&args.logs)?;
+    let mut setup = Setup::open(args)?;
+    let progress = Progress::new(&inputs, args)?;
+    let mut reading = setup.folder.begin(setup.read_settings(true), &setup.sessions);
+    read_all(&inputs, &mut reading, &progress, |input, done| {
+        if done.tally.rejected > 0 {
+            let rejected = counted(done.tally.rejected, "line");
+            eprintln!("{}: {}: {rejected} can't be read, and is not counted", clean(input.name()), done.format);
+        }
+        if let Some(damage) = &done.damage {
+            eprintln!("{}: {}", clean(input.name()), clean(damage));
+        }
+        Ok(())
+    })?;
     progress.working_on("visits");
-    let ending = if args.is_final { Ending::Final } else { Ending::Open { lateness: args.lateness, now: Some(now()) } };
-    let mut bots = 0;
     let staging = setup.staging()?;
     let stages = (0..setup.threads).map(|_| staging.stage()).collect();
     let horizons = setup.folder.horizons();
-    let made = setup.folder.make(reading, &setup.sessions, horizons, ending, None, stages, |stages| {
-        let (staged, of_bots) = Stage::finish(stages)?;
-        bots = of_bots;
-        Ok(staged)
-    });
-    let done = made.context("nothing was imported")?;
-    store::pending(&setup).context("what was imported is not in the tables yet; the next import stores it")?;
-    progress.end()?;
-    out::print(&of_all(args, &files, &done, bots, began.elapsed()))?;
-    store::upkeep(&setup);
-    if failed > 0 {
-        eprintln!("{} of {} not imported", digits(failed), counted(inputs.len() as u64, "file"));
-        return Ok(ExitCode::FAILURE);
-    }
-    Ok(ExitCode::SUCCESS)
+    setup
+        .folder
+        .make(reading, &setup.sessions, horizons, Ending::Final, stages, |stages| Ok(Stage::finish(stages)?.0))?;
+    store::pending(&setup)?;
+    progress.end()
 }
 
 fn of_file(input: &Input, done: &FileDone) -> String {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use visitlog_core::Timestamp;
 use visitlog_logs::import::{Follow, ReadError, Reading, Watch};
-use visitlog_logs::sessions::{Ending, Horizons};
+use visitlog_logs::sessions::{Ending, Horizons, SessionSettings};
 use visitlog_logs::{Input, InputError, Reject, Tally};
 use visitlog_server::warehouse::import::Stage;
 
@@ -88,7 +88,10 @@ pub(crate) fn tail(args: &TailArgs) -> anyhow::Result<ExitCode> {
         told.store(true, Ordering::SeqCst);
         wake();
     })?;
-    let setup = Setup::open(&args.logs)?;
+    let mut setup = Setup::open(&args.logs)?;
+    if let Some(counts) = &mut Arc::make_mut(&mut setup.sessions).counts {
+        counts.hold = Some(COUNTS_EVERY);
+    }
     store::pending(&setup).context("store what was read before")?;
     let now = Instant::now();
     let watching = Watching { rejects: Rejects::new(&args.logs)?, stop };
@@ -245,9 +248,13 @@ impl Tail<'_> {
     /// Whether there is something that time could end: no site's rows have come further than the clock.
     fn waits(&self) -> bool {
         self.due.is_some_and(|due| due.after(self.args.lateness) < now())
-            || self.setup.folder.state().counted.as_ref().is_some_and(|held| {
-                Timestamp::from_micros(held.since_us).after(COUNTS_EVERY) < now()
-            })
+            || self
+                .setup
+                .folder
+                .state()
+                .counted
+                .as_ref()
+                .is_some_and(|held| Timestamp::from_micros(held.since_us).after(COUNTS_EVERY) < now())
     }
 
     /// Puts what was read on stable storage, with the visits that ended, and how far each file was read.
@@ -264,12 +271,15 @@ impl Tail<'_> {
         let ending = Ending::Open { lateness: self.args.lateness, now: Some(now()) };
         let horizons = self.horizons();
         let staging = self.setup.staging()?;
-        let sessions = Arc::clone(&self.setup.sessions);
-        let hold = Some(COUNTS_EVERY).filter(|_| !is_last);
-        let made =
-            self.setup.folder.make(reading, &sessions, horizons, ending, hold, vec![staging.stage()], |stages| {
-                Ok(Stage::finish(stages)?.0)
-            })?;
+        let mut sessions = SessionSettings::clone(&self.setup.sessions);
+        if is_last {
+            // Nothing is gathered any more, and what was counted waits no longer.
+            sessions.counts = None;
+        }
+        let made = self
+            .setup
+            .folder
+            .make(reading, &sessions, horizons, ending, vec![staging.stage()], |stages| Ok(Stage::finish(stages)?.0))?;
         self.visits += made.made.ended;
         self.due = made.made.due;
         (self.is_stored, self.has_begun) = (false, true);

@@ -18,6 +18,7 @@ mod identity;
 mod import;
 mod journal;
 mod kill;
+mod log_reports;
 mod pages;
 mod personal;
 mod private;

@@ -20,7 +20,7 @@ const fn by(kind: Kind, name: &'static str, columns: &'static str) -> Breakdown 
 }
 
 /// The first of each report is what it groups by unless something else is asked for.
-static ALL: [Breakdown; 18] = [
+static ALL: [Breakdown; 22] = [
     by(Kind::Sources, "channel", "channel"),
     by(Kind::Sources, "source", "source"),
     by(Kind::Sources, "referrer_domain", "referrer_domain"),
@@ -39,6 +39,10 @@ static ALL: [Breakdown; 18] = [
     by(Kind::Devices, "os", "os"),
     by(Kind::Devices, "os_version", "os, os_version"),
     by(Kind::Devices, "device", "device"),
+    by(Kind::Sites, "site", "site"),
+    by(Kind::Clients, "ip", "ip, country"),
+    by(Kind::Clients, "user_agent", "user_agent"),
+    by(Kind::Bots, "reason", "bot, bot_reason"),
 ];
 
 pub(super) fn find(kind: Kind, name: Option<&str>) -> Result<&'static Breakdown, ReportError> {

@@ -76,6 +76,8 @@ impl Group<'_> {
 pub(super) enum Table {
     Visits,
     Events,
+    /// Counts of requests, which know a site, a page and a class of bots only.
+    Requests,
 }
 
 /// The conditions that the rows of `table` must meet. `events` and `visits` say which rows of the other table are
@@ -109,6 +111,8 @@ fn condition(group: &Group<'_>, table: Table, bound: &mut Bound, others: &Others
     let Dimension { scope, .. } = group.dimension;
     let column = &*group.dimension.column(others.queries);
     match (scope, table) {
+        (Scope::Event { .. }, Table::Requests) => on_column("path", group.op, &group.values(), bound),
+        (_, Table::Requests) => on_column(column, group.op, &group.values(), bound),
         (Scope::Event { kind }, _) => {
             // A visit without such an event is the contrary of one with such an event.
             let (op, within) = match group.op {
@@ -194,6 +198,14 @@ mod tests {
             "(country <> $1 OR country IS NULL) AND country IS NOT NULL"
         );
         assert_eq!(sql(&["confirmed=true"], Table::Visits), "(confirmed = $1)");
+    }
+
+    #[test]
+    fn counts_of_requests_have_columns_of_their_own() {
+        assert_eq!(
+            sql(&["page=/a", "bot=", "site!=x"], Table::Requests),
+            "path IN ($1) AND bot IS NULL AND (site <> $2 OR site IS NULL)"
+        );
     }
 
     #[test]

@@ -26,6 +26,38 @@ pub const EXITS: &str = "exits";
 /// How often an action was done, at its own time.
 pub const COUNT: &str = "count";
 
+/// Requests that the server answered, whoever asked: bots too (`--filter bot=` takes people alone). Of imported logs all of
+/// them; of live visits the pages, errors and requests that they recorded, so no assets, and nothing of who had no visit.
+/// They count in the hour (UTC) in which they came, and an hour where it begins.
+pub const REQUESTS: &str = "requests";
+/// Requests answered with a status of 400 or more.
+pub const ERRORS: &str = "errors";
+/// Bytes of the answers, as far as known; `NULL` where no answer's are.
+pub const BYTES: &str = "bytes";
+/// Mean time in milliseconds until an answer, over those of which it is known: a log's is that of the whole answer, as a
+/// rule, a live one's that of its head.
+pub const MEAN_MS: &str = "mean_ms";
+/// From where most visits came to what is not there, as far as visits have recorded it; `visits` beside it says how many.
+pub const REFERRER: &str = "referrer";
+/// Files (by their extension: documents, archives, media, feeds) that were answered whole.
+pub const DOWNLOADS: &str = "downloads";
+/// Answers with a part of such a file (206): one download may be many of them.
+pub const PARTS: &str = "parts";
+/// Requests for `/robots.txt`.
+pub const ROBOTS_TXT: &str = "robots_txt";
+/// Page views whose duration is known. One of nothing counts as not known, as logs without durations have it.
+pub const TIMED: &str = "timed";
+/// The time in milliseconds within which half of these were answered; at most 2 % too long.
+pub const P50_MS: &str = "p50_ms";
+/// The same of three quarters.
+pub const P75_MS: &str = "p75_ms";
+/// The same of 95 %.
+pub const P95_MS: &str = "p95_ms";
+/// The same of 99 %.
+pub const P99_MS: &str = "p99_ms";
+/// The longest of these times.
+pub const MAX_MS: &str = "max_ms";
+
 /// What is added up for each visitor before the metrics are computed of it: to count visitors is to count rows then, and
 /// rows that are grouped go to disk where there are more than fit into memory, which sets of keys do not.
 const OF_VISITOR: &str = "count(*) AS of_visits, sum(page_views) AS of_page_views, sum(actions) AS of_actions, \

@@ -4,6 +4,7 @@
 //! never a part of the text. What is per visit reads `visits` only. What the numbers mean stands in [`metrics`].
 
 mod actions;
+mod bots;
 mod bound;
 mod breakdown;
 mod dimension;
@@ -13,9 +14,12 @@ mod left_out;
 pub mod metrics;
 mod overview;
 mod pages;
+mod prepare;
 mod range;
 pub mod records;
 mod request;
+mod requests;
+mod speed;
 mod visits;
 
 pub use error::ReportError;

@@ -8,7 +8,7 @@ use super::bound::Bound;
 use super::breakdown::{self, Breakdown};
 use super::filter::{self, Filter, Others, Table};
 use super::left_out::{self, Conditions};
-use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, actions, overview, pages, range, visits};
+use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, range, requests};
 use crate::sql::Prepared;
 
 /// Which report.
@@ -28,11 +28,56 @@ pub enum Kind {
     Actions,
     /// The visits themselves, the latest first.
     Visits,
+    /// Sites.
+    Sites,
+    /// The clients' networks, or user agents, as far as they are kept.
+    Clients,
+    /// Requests by status, path, type, site, class of bots, hour of the day or weekday.
+    Requests,
+    /// What was asked for and is not there.
+    NotFound,
+    /// Files that are no page and no part of one.
+    Downloads,
+    /// Programs, or what says that they are some.
+    Bots,
+    /// How long pages took to be answered.
+    Speed,
 }
 
 impl Kind {
     /// The names of all.
-    pub const NAMES: [&str; 7] = ["overview", "pages", "sources", "countries", "devices", "actions", "visits"];
+    pub const NAMES: [&str; 14] = [
+        "overview",
+        "pages",
+        "sources",
+        "countries",
+        "devices",
+        "actions",
+        "visits",
+        "sites",
+        "clients",
+        "requests",
+        "not_found",
+        "downloads",
+        "bots",
+        "speed",
+    ];
+    const ALL: [Self; 14] = [
+        Self::Overview,
+        Self::Pages,
+        Self::Sources,
+        Self::Countries,
+        Self::Devices,
+        Self::Actions,
+        Self::Visits,
+        Self::Sites,
+        Self::Clients,
+        Self::Requests,
+        Self::NotFound,
+        Self::Downloads,
+        Self::Bots,
+        Self::Speed,
+    ];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -44,26 +89,25 @@ impl Kind {
     /// # Errors
     /// When there is none.
     pub fn parse(text: &str) -> Result<Self, ReportError> {
-        let all =
-            [Self::Overview, Self::Pages, Self::Sources, Self::Countries, Self::Devices, Self::Actions, Self::Visits];
-        let found = all.into_iter().find(|kind| kind.name() == text);
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
         found.ok_or_else(|| ReportError::unknown("report", text, &Self::NAMES))
     }
 }
 
 /// By what a report groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Nothing,
     Time(Unit),
     Columns(&'static Breakdown),
+    Requests(requests::By),
 }
 
 /// A report and what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    kind: Kind,
-    by: By,
+    pub(super) kind: Kind,
+    pub(super) by: By,
     pub(super) range: Range,
     sites: Vec<String>,
     filters: Vec<Filter>,
@@ -106,13 +150,27 @@ impl Report {
         let by = match (kind, by) {
             (Kind::Overview, None) => By::Nothing,
             (Kind::Overview, Some(unit)) => By::Time(Unit::parse(unit)?),
-            (Kind::Sources | Kind::Countries | Kind::Devices, by) => By::Columns(breakdown::find(kind, by)?),
+            (Kind::Bots, None) => By::Nothing,
+            (Kind::Sources | Kind::Countries | Kind::Devices | Kind::Sites | Kind::Clients | Kind::Bots, by) => {
+                By::Columns(breakdown::find(kind, by)?)
+            }
+            (Kind::Requests, by) => By::Requests(requests::find(by)?),
             (_, None) => By::Nothing,
             (_, Some(by)) => return Err(ReportError::value("by", "nothing for this report", by)),
         };
         let range = Range::parse(from, to, zone, now)?;
-        // Whoever filters by bot wants to see bots.
+        if matches!(kind, Kind::Requests | Kind::NotFound | Kind::Downloads | Kind::Bots) {
+            const KNOWN: [&str; 3] = ["site", "page", "bot"];
+            if let Some(other) = filters.iter().find(|filter| !KNOWN.contains(&filter.dimension.name)) {
+                return Err(ReportError::unknown("filter of counted requests", other.dimension.name, &KNOWN));
+            }
+        }
+        // Whoever filters by bot wants to see bots, and reports on what the server answered count them in any case.
         bots |= filters.iter().any(|filter| filter.dimension.name == "bot");
+        bots |= matches!(kind, Kind::NotFound | Kind::Bots);
+        if kind == Kind::Bots {
+            filters.push(Filter::parse("bot!=")?);
+        }
         Ok(Self { kind, by, range, sites, filters, rows, bots, queries: false })
     }
 
@@ -130,22 +188,6 @@ impl Report {
     /// The time that it is about.
     pub const fn range(&self) -> &Range {
         &self.range
-    }
-
-    /// As SQL with its parameters.
-    ///
-    /// # Errors
-    /// When there are too many spans of time.
-    pub fn prepare(&self) -> Result<Prepared, ReportError> {
-        let prepared = match (self.kind, self.by) {
-            (_, By::Time(unit)) => overview::by_time(self, unit)?,
-            (_, By::Columns(by)) => breakdown::build(self, by),
-            (Kind::Pages, By::Nothing) => pages::build(self),
-            (Kind::Actions, By::Nothing) => actions::build(self),
-            (Kind::Visits, By::Nothing) => visits::build(self),
-            (_, By::Nothing) => overview::total(self),
-        };
-        Ok(Prepared { left_out: Some(Box::new(self.left_out())), ..prepared })
     }
 
     /// The condition for the visits that it is about: those that started within its time.
@@ -166,6 +208,18 @@ impl Report {
             queries: self.queries,
         };
         self.all(format!("kind = '{kind}' AND {time}"), Table::Events, bound, &others)
+    }
+
+    /// The condition for the counts of requests that it is about: those of the hours that begin within its time.
+    pub(super) fn requests(&self, bound: &mut Bound) -> String {
+        let (from, to) = (bound.time(self.range.from), bound.time(self.range.to));
+        let mut all = vec![format!("hour >= {from} AND hour < {to}")];
+        if !self.sites.is_empty() {
+            all.push(self.of_sites(bound));
+        }
+        let none = Others { events: "true".to_owned(), visits: "true".to_owned(), queries: self.queries };
+        all.extend(filter::conditions(&self.filters, Table::Requests, bound, &none));
+        all.join(" AND ")
     }
 
     fn all(&self, first: String, table: Table, bound: &mut Bound, others: &Others) -> String {
@@ -189,7 +243,7 @@ impl Report {
     }
 
     /// What it leaves out, as SQL.
-    fn left_out(&self) -> Prepared {
+    pub(super) fn left_out(&self) -> Prepared {
         let mut bound = Bound::default();
         let (from, to) = (bound.time(self.range.from), bound.time(self.range.to));
         let (confirmed, others): (Vec<Filter>, Vec<Filter>) =

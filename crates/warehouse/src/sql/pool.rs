@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 /// little, and fails without.
 const KEPT_SHARE: usize = 5;
 /// Little: one part in so many.
-const SMALL_SHARE: usize = 32;
+pub(super) const SMALL_SHARE: usize = 32;
 /// Of what is shared, the part that stays free for those that have less than their part: one in so many.
 const FREE_SHARE: usize = 4;
 /// Of what is shared, what one may hold at most: one part in so many. What comes later finds something then, and need not

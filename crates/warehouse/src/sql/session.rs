@@ -31,7 +31,7 @@ use super::functions::Known;
 use super::growth::WatchFunctions;
 use super::limits::{Limits, SQL_BYTES_MAX};
 use super::plain_filters::PlainFilters;
-use super::pool::SharedPool;
+use super::pool::{SMALL_SHARE, SharedPool};
 use super::rewrite::{self, ColumnNames};
 use super::stream::{QueryStream, Running};
 use super::threads::{self, Threads};
@@ -324,6 +324,9 @@ fn config(settings: &SqlSettings) -> SessionConfig {
     let options = config.options_mut();
     // What is spilled is sorted, and so much smaller: disk is a limit, too.
     options.execution.spill_compression = SpillCompression::Lz4Frame;
+    // What a sort keeps for its merge, however little it sorts: no more than the pool has for each.
+    let merge = &mut options.execution.sort_spill_reservation_bytes;
+    *merge = (*merge).min(settings.limits.memory_bytes / SMALL_SHARE);
     options.execution.time_zone = Some("+00:00".to_owned());
     // Row filters make scans of few large files slower, unless they select very few rows.
     options.execution.parquet.pushdown_filters = false;

@@ -103,6 +103,7 @@ pub(crate) fn catalog(visits: &[Visit]) -> FixedCatalog {
     FixedCatalog(vec![
         table(schema::VISITS, schema::visits(), [left, right].map(visit_rows)),
         table(schema::EVENTS, schema::events(), [left, right].map(event_rows)),
+        table(schema::REQUESTS, schema::requests(), [left, right].map(request_rows)),
     ])
 }
 
@@ -183,6 +184,40 @@ fn visit_rows(visits: &[Visit]) -> RecordBatch {
 
 fn days<'a>(visits: impl Iterator<Item = &'a Visit>) -> ArrayRef {
     Arc::new(visits.map(|visit| Some(visit.started.div_euclid(DAY) as i32)).collect::<Date32Array>())
+}
+
+/// A count for each page view, which is an error or a download in some visits.
+fn request_rows(visits: &[Visit]) -> RecordBatch {
+    let rows: Vec<(&Visit, &Event)> =
+        visits.iter().flat_map(|visit| visit.of("page_view").map(move |event| (visit, event))).collect();
+    let hours: Vec<i64> = rows
+        .iter()
+        .map(|(visit, event)| (visit.started + event.after).div_euclid(3_600 * SECOND) * 3_600 * SECOND)
+        .collect();
+    let months: Vec<String> = hours.iter().map(|hour| month(*hour)).collect();
+    let of = |value: fn(&Visit) -> Option<&str>| texts(rows.iter().map(move |(visit, _)| value(visit)));
+    let kind = |visit: &Visit| match visit.key % 3 {
+        0 => Some("page_view"),
+        1 => Some("page_error"),
+        _ => Some("download"),
+    };
+    batch(&schema::requests(), rows.len(), |name| {
+        Some(match name {
+            "hour" => times(hours.iter().copied().map(Some)),
+            "site" => of(|visit| Some(&visit.site)),
+            "path" => texts(rows.iter().map(|(_, event)| event.path.as_deref())),
+            "type" => of(kind),
+            "status" => ints(rows.iter().map(|(visit, _)| if visit.key % 3 == 1 { 404 } else { 200 })),
+            "bot" => of(|visit| visit.bot.as_deref()),
+            "via" => of(|_| Some("proxy")),
+            "requests" | "timed" => longs(rows.iter().map(|_| Some(1))),
+            "bytes" => longs(rows.iter().map(|_| Some(10))),
+            "duration_ms" => Arc::new(rows.iter().map(|_| Some(1.5)).collect::<Float64Array>()),
+            "date" => Arc::new(hours.iter().map(|hour| Some(hour.div_euclid(DAY) as i32)).collect::<Date32Array>()),
+            "month" => texts(months.iter().map(|month| Some(month.as_str()))),
+            _ => return None,
+        })
+    })
 }
 
 fn event_rows(visits: &[Visit]) -> RecordBatch {

@@ -102,9 +102,21 @@ async fn every_report_answers_within_its_memory() {
         (Kind::Countries, "country", 50),
         (Kind::Countries, "city", 100),
         (Kind::Devices, "browser", 7),
+        (Kind::Sites, "site", 3),
+        (Kind::Clients, "ip", 50),
+        (Kind::Requests, "path", 100),
+        (Kind::Requests, "hour", 9),
     ] {
         assert_eq!(rows(&sql, &catalog, kind, &[("by", by)]).await.len(), groups, "{by}");
     }
+    let not_found = rows(&sql, &catalog, Kind::NotFound, &LIMIT).await;
+    assert_eq!(sum(&not_found, 2), views / 3, "from the right: visits, referrer, requests");
+    let downloads = rows(&sql, &catalog, Kind::Downloads, &LIMIT).await;
+    assert_eq!((sum(&downloads, 0), sum(&downloads, 2)), (10 * views / 3, views / 3), "bytes, parts, downloads");
+    let speed = rows(&sql, &catalog, Kind::Speed, &LIMIT).await;
+    assert_eq!((speed.len(), sum(&speed, 6)), (4_002, views));
+    assert_eq!(speed[0], format!("/,{VISITS},1.5,1.5,1.5,1.5,1.5,1.5"));
+    assert!(rows(&sql, &catalog, Kind::Bots, &[]).await.is_empty(), "there are none");
     for filter in ["page!=/", "action=action 42"] {
         rows(&sql, &catalog, Kind::Overview, &[("filter", filter)]).await;
     }
