@@ -85,11 +85,13 @@ pub(crate) struct Crowd {
     open: Vec<EndedVisit>,
     made: u64,
     now: Timestamp,
+    /// Whether events are taken back.
+    pub(crate) takes_back: bool,
 }
 
 impl Crowd {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { store: Arc::default(), dice: Dice::new(seed), open: Vec::new(), made: 0, now: MORNING }
+        Self { store: Arc::default(), dice: Dice::new(seed), open: Vec::new(), made: 0, now: MORNING, takes_back: true }
     }
 
     pub(crate) fn step(&mut self) {
@@ -158,7 +160,7 @@ impl Crowd {
                 Entry::Event(login)
             }
             11 => page(&like.events[2], at, "/broken"),
-            12 => {
+            12 if self.takes_back => {
                 let told = self.store.told().into_iter().find(|told| told.visit.visit == like.visit).expect("told");
                 let recorded = told.recorded() as u64;
                 let first = self.now.micros() as u64 % (recorded + 1);
