@@ -28,10 +28,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // The example is a user's application; the binary carries it for `visitlog demo`.
-    ("visitlog-shop", &["visitlog-core", "visitlog-tower", "visitlog-engine", "visitlog-sinks"]),
+    ("visitlog-shop", &["visitlog", "visitlog-core", "visitlog-tower"]),
+    ("visitlog", &["visitlog-core", "visitlog-engine", "visitlog-sinks", "visitlog-tower", "visitlog-server"]),
     (
-        "visitlog",
+        "visitlog-cli",
         &[
+            "visitlog",
             "visitlog-core",
             "visitlog-engine",
             "visitlog-sinks",
@@ -49,7 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 type Tree = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// What these crates must not pull into an application; what begins with such a name and a dash counts too.
-const NOT_IN_TREE: [Tree; 5] = [
+const NOT_IN_TREE: [Tree; 6] = [
     ("visitlog-tower", &["--no-default-features"], &["visitlog-engine", "tokio", "datafusion", "deltalake", "arrow"]),
     // Not with `connect-info`, which is for those who have axum's server, and so tokio, already.
     (
@@ -57,7 +59,8 @@ const NOT_IN_TREE: [Tree; 5] = [
         &["--no-default-features", "--features", "axum"],
         &["visitlog-engine", "tokio", "datafusion", "deltalake", "arrow"],
     ),
-    ("visitlog", &["--no-default-features"], &["datafusion", "deltalake", "arrow", "parquet"]),
+    ("visitlog", &["--no-default-features"], &["datafusion", "deltalake", "arrow", "parquet", "clap"]),
+    ("visitlog-cli", &["--no-default-features"], &["datafusion", "deltalake", "arrow", "parquet"]),
     (
         "visitlog-engine",
         &["--all-features"],

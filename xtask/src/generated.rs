@@ -67,12 +67,19 @@ const CONSTANTS: [Constants; 2] = [
 
 const CLI_PAGE: &str = "docs/cli.md";
 
+/// Pages that the program prints, and how it is asked.
+const PRINTED: [(&str, &[&str]); 2] =
+    [("docs/settings.md", &["config", "reference"]), ("docs/visitlog.schema.json", &["config", "schema"])];
+
 const NOTE: &str = "<!-- Written by `cargo xtask docs`; a test compares. -->\n\n";
 
 /// Writes all pages. `visitlog` is the program whose help is one of them.
 pub(crate) fn write(visitlog: &Path) -> anyhow::Result<()> {
     for page in &CONSTANTS {
         store(page.page, &constants(page)?)?;
+    }
+    for (page, args) in PRINTED {
+        store(page, &printed(visitlog, page, args)?)?;
     }
     store(CLI_PAGE, &cli(visitlog)?)
 }
@@ -86,9 +93,19 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Fails if the page of the command line is not what the program says.
+/// Fails if a page is not what the program says: its command line, its settings.
 pub(crate) fn check_cli(visitlog: &Path) -> anyhow::Result<()> {
+    for (page, args) in PRINTED {
+        stale(page, &printed(visitlog, page, args)?).map_or(Ok(()), |words| bail!(words))?;
+    }
     stale(CLI_PAGE, &cli(visitlog)?).map_or(Ok(()), |words| bail!(words))
+}
+
+fn printed(visitlog: &Path, page: &str, args: &[&str]) -> anyhow::Result<String> {
+    let text = Cmd::new(&visitlog.to_string_lossy()).args(args.iter().copied()).output()?;
+    // JSON has no comments.
+    let note = if page.ends_with(".md") { NOTE } else { "" };
+    Ok(format!("{note}{}\n", text.trim()))
 }
 
 fn store(page: &str, text: &str) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use crate::run::{self, Cmd};
 use anyhow::{Context, bail};
 use std::os::unix::process::CommandExt;
 
-const DEMO: &[&str] = &["run", "--package", "visitlog", "--", "demo"];
+const DEMO: &[&str] = &["run", "--package", "visitlog-cli", "--", "demo"];
 
 const SIM: &[&str] = &[
     "test",

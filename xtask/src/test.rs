@@ -87,7 +87,15 @@ fn clippy() -> anyhow::Result<()> {
     };
     clippy(&["--workspace", "--all-targets"])?;
     // The binary without SQL.
-    clippy(&["--package", "visitlog", "--package", "visitlog-server", "--no-default-features", "--bins", "--examples"])
+    clippy(&[
+        "--package=visitlog-cli",
+        "--package=visitlog",
+        "--package=visitlog-server",
+        "--no-default-features",
+        "--lib",
+        "--bins",
+        "--examples",
+    ])
 }
 
 fn tests() -> anyhow::Result<()> {

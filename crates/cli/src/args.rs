@@ -1,33 +1,30 @@
 //! The command line.
 
 mod admin;
-mod clients;
+mod config;
 #[cfg(feature = "warehouse")]
 mod import;
 mod leave_out;
 mod records;
+mod settings;
 mod sql;
-mod strangers;
-mod whose;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use http::HeaderName;
 use ipnet::IpNet;
 use visitlog_core::VisitId;
 use visitlog_core::rules::Addresses;
 
 pub(crate) use self::admin::*;
-pub(crate) use self::clients::*;
+pub(crate) use self::config::*;
 #[cfg(feature = "warehouse")]
 pub(crate) use self::import::*;
 pub(crate) use self::records::*;
+pub(crate) use self::settings::*;
 pub(crate) use self::sql::*;
-pub(crate) use self::strangers::*;
-pub(crate) use self::whose::*;
 
 /// Records what visitors do on a web site: sessions that end once, visits as one record.
 #[derive(Debug, Parser)]
@@ -35,6 +32,9 @@ pub(crate) use self::whose::*;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// The file of the settings [default: $VISITLOG_CONFIG, else visitlog.toml here, if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What a reader of a number of visitors must know.
@@ -83,140 +83,18 @@ pub(crate) enum Command {
     Openapi,
     /// Look into a journal
     Journal(JournalArgs),
+    /// The settings: what holds, what is wrong, and changes of the file
+    Config(ConfigArgs),
+    /// The keys that sign the cookie
+    Keys(KeysArgs),
+    /// Let a running server read its settings again, and say what it takes over
+    Reload(ReloadArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// The site to stand in front of
-    #[arg(long, value_name = "URL")]
-    pub(crate) upstream: String,
-    /// Where to serve it
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: SocketAddr,
-    /// Where health, metrics and visits are asked for; on loopback
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
-    pub(crate) admin: SocketAddr,
     #[command(flatten)]
-    pub(crate) access: AccessArgs,
-    /// The data folder; created where missing
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// A session ends when the gap since its last activity is longer
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
-    pub(crate) idle_timeout: Duration,
-    /// A session ends when it is older, whatever it does
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
-    pub(crate) max_age: Duration,
-    /// A visitor is another one after so long, whatever its cookie says; the cookie lives as long
-    #[arg(long, value_name = "TIME", default_value = "395d", value_parser = duration)]
-    pub(crate) visitor_max_age: Duration,
-    /// What an answer waits for, named for what it survives
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) durability: DurabilityArg,
-    /// A site's host name; may be given again, and then these are all. Without, hosts become sites once a confirmed session
-    /// has used them
-    #[arg(long, value_name = "NAME")]
-    pub(crate) site: Vec<String>,
-    /// A proxy in front that is believed when it names the client; may be given again
-    #[arg(long, value_name = "CIDR", value_parser = network)]
-    pub(crate) trusted_proxy: Vec<IpNet>,
-    /// A header that the trusted proxies write about the client, beside X-Forwarded-For, -Proto, -Host and -Port: it is
-    /// passed on; may be given again
-    #[arg(long, value_name = "NAME", value_parser = header_name)]
-    pub(crate) trusted_header: Vec<HeaderName>,
-    /// A newer login of a user ends the user's other sessions
-    #[arg(long)]
-    pub(crate) single_login: bool,
-    /// A logout takes the user off the session, but does not end it
-    #[arg(long)]
-    pub(crate) logout_keeps_session: bool,
-    /// Know visitors by a daily fingerprint; set no cookie
-    #[arg(long)]
-    pub(crate) no_cookies: bool,
-    /// How much of a client's address is kept; where it is, is looked up before
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) ip: IpArg,
-    /// Where addresses are: a file of MaxMind's format [default: the countries that are built in]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) geoip: Option<PathBuf>,
-    /// Where the tables of ended visits are kept [default: warehouse in the data folder]
-    #[cfg(feature = "warehouse")]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) warehouse: Option<PathBuf>,
-    /// Remove visits that started longer ago, as in 400d [default: never]
-    #[cfg(feature = "warehouse")]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) retention: Option<Duration>,
-    /// Bring ended visits to the tables when so many wait
-    #[cfg(feature = "warehouse")]
-    #[arg(long, value_name = "N", default_value_t = 50_000)]
-    pub(crate) flush_visits: usize,
-    /// Bring ended visits to the tables after so long at the latest
-    #[cfg(feature = "warehouse")]
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    pub(crate) flush_after: Duration,
-    #[cfg(feature = "warehouse")]
-    #[command(flatten)]
-    pub(crate) upkeep: UpkeepArgs,
-    /// Paths that leave no trace, with all below; may be given again
-    #[arg(long, value_name = "PATH")]
-    pub(crate) exclude: Vec<String>,
-    #[command(flatten)]
-    pub(crate) pages: PageArgs,
-    #[command(flatten)]
-    pub(crate) mask: MaskArgs,
-    /// How long the site may take to begin an answer; then 504
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    pub(crate) upstream_timeout: Duration,
-    /// How long an answer may stand still; then it is cut. Event streams may for ever
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    pub(crate) idle_body_timeout: Duration,
-    /// How long an unused connection to the site is kept; less where the site says so (`Keep-Alive: timeout`)
-    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = duration)]
-    pub(crate) upstream_idle_timeout: Duration,
-    /// Pass on as they are redirects and cookies that name the site's own address, or the path in --upstream
-    #[arg(long)]
-    pub(crate) no_map_back: bool,
-    /// How long the end waits for requests under way
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(crate) drain_timeout: Duration,
-    /// Threads that serve [default: as many as there are cores]
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<usize>,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
-    #[command(flatten)]
-    pub(crate) strangers: StrangerArgs,
-    #[command(flatten)]
-    pub(crate) whose: WhoseArgs,
-    #[command(flatten)]
-    pub(crate) clients: ClientArgs,
-}
-
-/// How the tables are kept in shape. Hidden: the defaults suit everybody but tests that want all of it all the time.
-#[cfg(feature = "warehouse")]
-#[derive(Debug, Args)]
-pub(crate) struct UpkeepArgs {
-    /// How often the tables are looked after
-    #[arg(long, value_name = "TIME", hide = true, value_parser = duration)]
-    pub(crate) upkeep_every: Option<Duration>,
-    /// Merge so many files of about the same size
-    #[arg(long, value_name = "N", hide = true)]
-    pub(crate) merge_files: Option<usize>,
-    /// How long files stay that left the tables; 0 for not at all
-    #[arg(long, value_name = "TIME", hide = true, value_parser = duration_or_none)]
-    pub(crate) keep_removed: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DurabilityArg {
-    /// Nothing; up to 100 ms are lost on a crash
-    Relaxed,
-    /// The write: survives kill -9
-    #[default]
-    Process,
-    /// The disk: survives a power cut
-    Power,
+    pub(crate) settings: SettingArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -355,10 +233,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(feature = "warehouse")]
 fn duration_or_none(text: &str) -> Result<Duration, String> {
     if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
-}
-
-fn header_name(text: &str) -> Result<HeaderName, String> {
-    text.parse().map_err(|_| format!("a header's name such as X-Forwarded-Prefix expected, {text:?} found"))
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

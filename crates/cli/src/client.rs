@@ -10,14 +10,12 @@ use ureq::typestate::{WithBody, WithoutBody};
 use visitlog_engine::lock::{self, Holder};
 use visitlog_server::admin::accounts::TOKEN_FILE;
 
-#[cfg(feature = "warehouse")]
 use crate::args::Whose;
 use crate::render;
 
 /// How long another look-up may hold the folder, or a server that starts may have no admin address.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// The variable with an API token for `--server`.
-#[cfg(feature = "warehouse")]
 const TOKEN_VARIABLE: &str = "VISITLOG_TOKEN";
 
 /// A running server.
@@ -90,7 +88,6 @@ impl Server {
         }
         let text = answer.body_mut().read_to_string().context("read the server's answer")?;
         let words = detail(&text).unwrap_or_else(|| format!("the server at {} answered {status}: {text}", self.base));
-        #[cfg(feature = "warehouse")]
         if status == http::StatusCode::UNAUTHORIZED && self.token.is_none() {
             bail!(
                 "{words}; put an API token (visitlog token add) into {TOKEN_VARIABLE}, or use --data DIR on its machine"
@@ -139,7 +136,6 @@ pub(crate) fn server_of(data: &Path) -> anyhow::Result<Option<Server>> {
 }
 
 /// The server to ask, if there is one.
-#[cfg(feature = "warehouse")]
 pub(crate) fn server(whose: &Whose) -> anyhow::Result<Option<Server>> {
     match (&whose.server, &whose.data) {
         (Some(url), _) => {
@@ -147,7 +143,7 @@ pub(crate) fn server(whose: &Whose) -> anyhow::Result<Option<Server>> {
             Ok(Some(Server::new(url.trim_end_matches('/').to_owned(), token)))
         }
         (None, Some(data)) => server_of(data),
-        (None, None) => bail!("--data DIR or --server URL expected"),
+        (None, None) => bail!("--data DIR or --server URL expected, or data in {}", visitlog::settings::FILE),
     }
 }
 

@@ -10,10 +10,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use visitlog_core::ports::VisitSink;
 use visitlog_core::rules::SiteRules;
-use visitlog_engine::EngineConfig;
 use visitlog_server::listen::ListenSettings;
 use visitlog_server::proxy::ProxySettings;
-use visitlog_server::{LayerSettings, ServeSettings, Server};
+use visitlog_server::{LayerSettings, RecordSettings, ServeSettings, Server};
 use visitlog_sinks::HookSink;
 use visitlog_sinks::document::Document;
 
@@ -41,21 +40,14 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     let shop = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("start the shop")?;
     let upstream = format!("http://{}", shop.local_addr()?);
     let shop = tokio::spawn(axum::serve(shop, visitlog_shop::router()).into_future());
+    let mut record = RecordSettings::new(data.clone(), LayerSettings::for_proxy());
+    record.engine.rules = SiteRules { idle_timeout: IDLE_TIMEOUT, ..SiteRules::default() };
     let settings = ServeSettings {
         listen: args.listen,
         admin: args.admin,
-        access: visitlog_server::admin::AdminSettings::default(),
-        data: data.clone(),
-        engine: EngineConfig {
-            rules: SiteRules { idle_timeout: IDLE_TIMEOUT, ..SiteRules::default() },
-            ..EngineConfig::default()
-        },
-        layer: LayerSettings::for_proxy(),
+        record,
         proxy: ProxySettings::new(upstream),
         loops: ListenSettings { drain_timeout: Duration::from_secs(2), ..ListenSettings::default() },
-        enrich: visitlog_server::EnrichSettings::default(),
-        #[cfg(feature = "warehouse")]
-        warehouse: visitlog_server::warehouse::WarehouseSettings::default(),
     };
     let show = HookSink::new("demo", |visit: &visitlog_core::model::EndedVisit| {
         let document = serde_json::to_value(Document::of_ended(visit)).unwrap_or_default();
@@ -64,7 +56,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     });
     let sinks: Vec<Box<dyn VisitSink>> = vec![Box::new(show)];
     let mut shoppers = None;
-    let ready = |server: &Server| {
+    let ready = |server: &mut Server| {
         let site = server.site_address()?;
         greet(site, server.set_up_link()?.as_deref(), &data);
         shoppers = Some(shoppers::Crowd::start(site, args.visitors));

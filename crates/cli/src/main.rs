@@ -4,6 +4,7 @@
 mod accounts;
 mod args;
 mod client;
+mod config;
 mod demo;
 #[cfg(feature = "warehouse")]
 mod describe;
@@ -20,6 +21,7 @@ mod import;
 #[cfg(feature = "warehouse")]
 mod into;
 mod journal;
+mod keys;
 mod log;
 mod look;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
@@ -30,6 +32,7 @@ mod rejects;
 #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
 mod render;
 mod serve;
+mod settings;
 mod shoppers;
 #[cfg(feature = "warehouse")]
 mod sinks;
@@ -42,9 +45,7 @@ mod written;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Cli, Command};
+use crate::args::Command;
 
 /// Why: `docs/decisions/011-allocator.md`.
 #[cfg(target_os = "linux")]
@@ -52,7 +53,7 @@ use crate::args::{Cli, Command};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = settings::command_line();
     log::start();
     #[cfg(unix)]
     if matches!(cli.command, Command::Serve(_)) {
@@ -102,6 +103,9 @@ fn main() -> ExitCode {
         Command::Token(args) => accounts::token(&args),
         Command::Openapi => accounts::openapi(),
         Command::Journal(args) => journal::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Reload(args) => config::reload(&args),
     };
     log::end();
     match done {

@@ -1,43 +1,77 @@
 //! `visitlog serve`.
 
 use std::process::ExitCode;
-#[cfg(feature = "warehouse")]
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use visitlog_core::Host;
-#[cfg(feature = "warehouse")]
-use visitlog_core::ports::Gathering;
-use visitlog_core::ports::{Durability, VisitSink};
-use visitlog_core::rules::SiteRules;
-use visitlog_engine::EngineConfig;
-use visitlog_server::layer_settings::Identify;
-use visitlog_server::listen::ListenSettings;
-use visitlog_server::proxy::ProxySettings;
-#[cfg(feature = "warehouse")]
-use visitlog_server::warehouse::{TableSettings, WarehouseSettings};
-use visitlog_server::{EnrichSettings, LayerSettings, ServeSettings, Server};
+use serde_json::{Value, json};
+use visitlog::Reload;
+use visitlog::settings::{Changes, Sources};
+use visitlog_core::ports::VisitSink;
+use visitlog_server::{LayerSettings, ServeSettings, Server};
 
-use crate::args::{DurabilityArg, ServeArgs};
+use crate::args::ServeArgs;
 use crate::process::{asked_to_end, end_at_once, runtime};
-use crate::{client, out};
+use crate::{client, out, settings};
 
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let settings = settings(args);
-    runtime()?.block_on(serve(settings, Vec::new(), |server| {
+    let sources = Sources { flags: args.settings.0.clone(), ..settings::sources() };
+    let loaded = sources.load()?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if let Some(file) = &loaded.file {
+        tracing::info!(file = %file.display(), "settings were read");
+    }
+    let mut serving = loaded.serve()?;
+    serving.record.engine.lock_patience = client::PATIENCE;
+    let upstream = serving.proxy.upstream.clone();
+    runtime()?.block_on(serve(serving, Vec::new(), |server| {
+        let reload = Reload::new(sources, loaded, LayerSettings::for_proxy(), server.reloader());
+        follow(server, Arc::new(reload))?;
         let (site, admin) = (server.site_address()?, server.admin_address()?);
         let set_up = server.set_up_link()?.map(|link| format!("make the first account: {link}\n")).unwrap_or_default();
-        let upstream = &args.upstream;
         out::print(&format!("serving {upstream} at http://{site}\nhealth, metrics, visits: http://{admin}\n{set_up}"))
     }))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the settings again on SIGHUP, and when the admin address is asked to.
+fn follow(server: &mut Server, reload: Arc<Reload>) -> anyhow::Result<()> {
+    let again = move || match reload.reload() {
+        Ok(changes) => {
+            let said = describe(&changes);
+            tracing::info!(taken_over = %said["taken_over"], at_the_next_start = %said["at_the_next_start"], "settings were read again");
+            Ok(said)
+        }
+        Err(error) => {
+            tracing::error!("the settings stay as they were: {error}");
+            Err(format!("the settings stay as they were:\n{error}"))
+        }
+    };
+    let again: Arc<dyn Fn() -> Result<Value, String> + Send + Sync> = Arc::new(again);
+    server.on_reload(Arc::clone(&again));
+    #[cfg(unix)]
+    {
+        let mut asked = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while asked.recv().await.is_some() {
+                let again = Arc::clone(&again);
+                let _ = tokio::task::spawn_blocking(move || again()).await;
+            }
+        });
+    }
+    Ok(())
+}
+
+fn describe(changes: &Changes) -> Value {
+    let list = |changes: &[visitlog::settings::Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({ "taken_over": list(&changes.live), "at_the_next_start": list(&changes.at_start) })
 }
 
 /// Serves until the process is asked to end.
 pub(crate) async fn serve(
     settings: ServeSettings,
     sinks: Vec<Box<dyn VisitSink>>,
-    ready: impl FnOnce(&Server) -> anyhow::Result<()>,
+    ready: impl FnOnce(&mut Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let asked = asked_to_end()?;
     let shutdown = async move {
@@ -51,100 +85,22 @@ pub(crate) async fn serve(
 pub(crate) async fn serve_until(
     settings: ServeSettings,
     sinks: Vec<Box<dyn VisitSink>>,
-    ready: impl FnOnce(&Server) -> anyhow::Result<()>,
+    ready: impl FnOnce(&mut Server) -> anyhow::Result<()>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let data = settings.data.clone();
-    let server = Server::open(settings, sinks).with_context(|| format!("can't serve with data {}", data.display()))?;
+    let data = settings.record.data.clone();
+    let mut server =
+        Server::open(settings, sinks).with_context(|| format!("can't serve with data {}", data.display()))?;
     let report = server.report();
     if let Some(cut) = &report.journal.cut {
         tracing::warn!(%cut, "the journal's end was torn, as after a power cut: it goes on from there");
     }
     tracing::info!(open = report.open, records = report.journal.records, "the journal was read");
-    ready(&server)?;
+    ready(&mut server)?;
     let ended = server.run(shutdown).await?;
     if ended.drained.cut > 0 {
         tracing::warn!(connections = ended.drained.cut, "connections were cut after the time to drain");
     }
     tracing::info!("ended; open sessions go on after the next start");
     Ok(())
-}
-
-fn settings(args: &ServeArgs) -> ServeSettings {
-    let mut engine = EngineConfig {
-        rules: SiteRules {
-            idle_timeout: args.idle_timeout,
-            max_age: args.max_age,
-            single_login: args.single_login,
-            logout_ends_session: !args.logout_keeps_session,
-            visitor_max_age: args.visitor_max_age,
-            ..SiteRules::default()
-        },
-        sites: args.site.iter().map(|name| (Host::new(name), None)).collect(),
-        cookies: !args.no_cookies,
-        budget: args.strangers.budget(),
-        lock_patience: client::PATIENCE,
-        ..EngineConfig::default()
-    };
-    engine.journal.durability = match args.durability {
-        DurabilityArg::Relaxed => Durability::Relaxed,
-        DurabilityArg::Process => Durability::Process,
-        DurabilityArg::Power => Durability::Power,
-    };
-    engine.journal.bytes_max = args.strangers.max_journal;
-    let mut layer = LayerSettings::for_proxy();
-    layer.cookie.max_age = Some(args.visitor_max_age);
-    args.whose.apply(&mut layer, &args.trusted_proxy);
-    layer.addresses = args.ip.into();
-    layer.mask = args.mask.mask(&args.pages.params());
-    if args.no_cookies {
-        layer.identify = Identify::ByFingerprint;
-    }
-    layer.rules.paths.excluded_paths.extend(args.exclude.iter().cloned());
-    let mut proxy = ProxySettings::new(&args.upstream);
-    proxy.trusted_proxies = args.trusted_proxy.clone();
-    proxy.trusted_headers = args.trusted_header.clone();
-    proxy.timeouts.response_head = args.upstream_timeout;
-    proxy.timeouts.idle_body = args.idle_body_timeout;
-    proxy.idle_connection_timeout = args.upstream_idle_timeout;
-    proxy.map_back = !args.no_map_back;
-    let mut loops = ListenSettings {
-        drain_timeout: args.drain_timeout,
-        trusted_proxies: args.trusted_proxy.clone(),
-        ..args.clients.settings()
-    };
-    if let Some(workers) = args.workers {
-        loops.workers = workers;
-    }
-    ServeSettings {
-        listen: args.listen,
-        admin: args.admin,
-        access: args.access.settings(),
-        data: args.data.clone(),
-        engine,
-        layer,
-        proxy,
-        loops,
-        enrich: EnrichSettings { geoip: args.geoip.clone() },
-        #[cfg(feature = "warehouse")]
-        warehouse: warehouse(args),
-    }
-}
-
-#[cfg(feature = "warehouse")]
-fn warehouse(args: &ServeArgs) -> WarehouseSettings {
-    let gathering = Gathering { visits_max: args.flush_visits.max(1), wait_max: args.flush_after };
-    let tables = TableSettings { gathering, retention: args.retention, ..TableSettings::default() };
-    WarehouseSettings {
-        limits: crate::statement::limits(&args.limits),
-        folder: args.warehouse.clone(),
-        pages: Arc::new(args.pages.params()),
-        tables: TableSettings {
-            merge_files: args.upkeep.merge_files.unwrap_or(tables.merge_files),
-            keep_removed: args.upkeep.keep_removed.unwrap_or(tables.keep_removed),
-            ..tables
-        },
-        upkeep_every: args.upkeep.upkeep_every,
-        ..WarehouseSettings::default()
-    }
 }

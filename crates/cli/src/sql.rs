@@ -42,11 +42,13 @@ pub(crate) fn query(mut args: QueryArgs) -> anyhow::Result<ExitCode> {
         return files::query(args, found, rejects, prepared);
     }
     files::none(&args.logs)?;
-    if args.whose.data.is_none() && args.whose.server.is_none() {
+    // A statement about files does without: only here the settings have a say.
+    let settings = || crate::settings::data().filter(|_| args.whose.server.is_none());
+    let whose = Whose { data: args.whose.data.clone().or_else(settings), server: args.whose.server.clone() };
+    if whose.data.is_none() && whose.server.is_none() {
         return files::nothing(args, prepared);
     }
     let format = format(&args.written)?;
-    let whose = Whose { data: args.whose.data.clone(), server: args.whose.server.clone() };
     match server(&whose)? {
         Some(server) => {
             let mut body = json!({ "sql": args.sql, "params": values, "format": format.name() });

@@ -24,6 +24,9 @@ pub struct EngineConfig {
     pub rules: SiteRules,
     /// Sites that the settings name, with rules of their own or not.
     pub sites: Vec<(Host, Option<SiteRules>)>,
+    /// Whether these are all, if there are any. Default: yes; if not, other hosts become sites once a confirmed session has
+    /// used them.
+    pub sites_are_all: bool,
     /// Whether clients are known by cookie; if not, by fingerprint.
     pub cookies: bool,
     /// What strangers can fill, besides the journal ([`journal::Config::bytes_max`]).
@@ -54,6 +57,7 @@ impl Default for EngineConfig {
             journal: journal::Config::default(),
             rules: SiteRules::default(),
             sites: Vec::new(),
+            sites_are_all: true,
             cookies: true,
             budget: Budget::default(),
             tick: Duration::from_secs(1),
@@ -116,6 +120,11 @@ impl EngineConfig {
     /// When sites have more different rules than sessions can tell apart.
     pub fn check(&self) -> Result<(), TooManyRules> {
         self.sessions().map(drop)
+    }
+
+    /// The sites, where they are all.
+    pub(crate) fn named_sites(&self) -> impl Iterator<Item = Host> {
+        self.sites.iter().filter(|_| self.sites_are_all).map(|(host, _)| host.clone())
     }
 
     /// How the sessions are set up. Sites with the same rules share them.

@@ -65,7 +65,7 @@ pub(crate) fn recover(
 ) -> Result<Parts, JournalError> {
     let mut replay = Replay {
         shards: (0..SHARDS).map(|_| Shard::new(Sessions::share(sessions, SHARDS))).collect(),
-        sites: Sessions::sites(sessions, config.sites.iter().map(|(host, _)| host.clone())),
+        sites: Sessions::sites(sessions, config.named_sites()),
         follow: Follow::default(),
         ends: Vec::new(),
         acks: HashMap::new(),

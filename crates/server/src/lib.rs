@@ -8,13 +8,17 @@ pub mod listen;
 pub mod lookup;
 mod open_files;
 pub mod proxy;
+mod record;
 /// What says more about a visit than its requests do.
 pub use visitlog_enrich::{EnrichSettings, Enricher};
 /// The settings of the recording layer.
 pub use visitlog_tower::{
-    Settings as LayerSettings,
+    Keys, Settings as LayerSettings, SettingsError as LayerSettingsError, class as layer_class,
     client::{ForwardedBy, TrustedProxies},
+    cookie::{CookieError, Style},
     cookie::{CookieSettings, SameSite, Secure},
+    keyfile::KeyFileError,
+    keys::KeysError,
     settings as layer_settings,
 };
 mod serve;
@@ -23,4 +27,5 @@ pub mod tally;
 #[cfg(feature = "warehouse")]
 pub mod warehouse;
 
+pub use record::{RecordError, RecordSettings, Recorder, Reloader};
 pub use serve::{Ended, ServeError, ServeSettings, Server};

@@ -15,7 +15,9 @@
 
 use std::net::IpAddr;
 
-use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 use memchr::memchr_iter;
@@ -60,6 +62,14 @@ pub struct Rules {
     pub record_requests: bool,
     /// Addresses whose requests leave no trace at all: the owner's own. Default: none.
     pub excluded_addresses: Vec<IpNet>,
+    /// Headers whose requests leave no trace at all, with one value or with any. Default: none.
+    pub excluded_headers: Vec<(HeaderName, Option<String>)>,
+    /// Words in user agents whose requests leave no trace at all, in whatever case of ASCII. Default: none.
+    pub excluded_agents: Vec<String>,
+    /// Whether nothing is recorded at all. Default: no.
+    pub disabled: bool,
+    /// Paths where nothing is recorded at all, with all that lies below them. Default: none.
+    pub disabled_paths: Vec<String>,
 }
 
 /// What is known of a request before it is answered.
@@ -96,9 +106,15 @@ pub enum Kind {
 }
 
 impl Rules {
-    /// Whether requests of this address leave no trace.
-    pub fn excludes(&self, address: IpAddr) -> bool {
-        self.excluded_addresses.iter().any(|network| network.contains(&address.to_canonical()))
+    /// Whether a request leaves no trace, whatever it is for and whatever the app says.
+    pub fn excludes(&self, address: Option<IpAddr>, path: &str, headers: &HeaderMap) -> bool {
+        let of_address =
+            |ip: IpAddr| self.excluded_addresses.iter().any(|network| network.contains(&ip.to_canonical()));
+        self.disabled
+            || self.disabled_paths.iter().any(|above| rules::is_below(path, above))
+            || address.is_some_and(of_address)
+            || self.excluded_headers.iter().any(|(name, value)| has(headers, name, value.as_deref()))
+            || self.excluded_agents.iter().any(|words| says(headers, words))
     }
 
     /// What a request asks for.
@@ -140,6 +156,18 @@ impl Rules {
             (None, _) => Asked::Page { document: accepts(noted, &HTML_TYPES[..1]), file: file() },
         }
     }
+}
+
+/// Whether a header is there, with a value where one is named.
+fn has(headers: &HeaderMap, name: &HeaderName, value: Option<&str>) -> bool {
+    let is = |found: &HeaderValue| value.is_none_or(|value| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()));
+    headers.get_all(name).iter().any(is)
+}
+
+/// Whether the user agent has these words in it.
+fn says(headers: &HeaderMap, words: &str) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    !words.is_empty() && agent.windows(words.len()).any(|part| part.eq_ignore_ascii_case(words.as_bytes()))
 }
 
 impl Asked {
@@ -258,6 +286,33 @@ fn media_type_is(value: &[u8], wanted: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_owners_own_requests_leave_no_trace() {
+        let rules = Rules {
+            excluded_addresses: vec!["203.0.113.0/24".parse().expect("a network")],
+            excluded_headers: vec![
+                (HeaderName::from_static("x-monitor"), None),
+                (HeaderName::from_static("x-from"), Some("office".to_owned())),
+            ],
+            excluded_agents: vec!["UptimeRobot/".to_owned()],
+            disabled_paths: vec!["/admin".to_owned()],
+            ..Rules::default()
+        };
+        let excludes = |address: &str, path: &str, headers: &[(&'static str, &'static str)]| {
+            let with = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            rules.excludes(address.parse().ok(), path, &headers.iter().map(with).collect())
+        };
+        assert!(!excludes("198.51.100.1", "/", &[("user-agent", "Mozilla/5.0"), ("x-from", "home")]));
+        assert!(excludes("::ffff:203.0.113.7", "/", &[]));
+        assert!(excludes("", "/", &[("x-monitor", "")]));
+        assert!(excludes("", "/", &[("x-from", "home"), ("x-from", "Office")]));
+        assert!(excludes("", "/", &[("user-agent", "Mozilla/5.0 (compatible; uptimerobot/2.0)")]));
+        assert!(excludes("", "/admin/users", &[]) && !excludes("", "/administration", &[]));
+        assert!(Rules { disabled: true, ..Rules::default() }.excludes(None, "/", &HeaderMap::new()));
+    }
     use http::HeaderName;
     use proptest::prelude::*;
 

@@ -15,7 +15,7 @@ use visitlog_core::ports::{
 use crate::body::VisitBody;
 use crate::class::{Asked, Kind};
 use crate::protocol::PageSaid;
-use crate::settings::PublicPages;
+use crate::settings::{Identify, PublicPages};
 use crate::shared::{Hold, Shared};
 use crate::visit::{BoxFuture, Later, Link, Meets, Sayings, Visit, events_of};
 
@@ -211,9 +211,10 @@ fn answered<St: SessionStore, R, E>(
     }
     let (events, count) = (events_of(&class), ops.len());
     let keeps = setup.settings.public_pages == PublicPages::Keep;
+    let by_cookie = setup.settings.identify == Identify::ByCookie;
     // One that only shows that its visitor keeps cookies is an asset, which others get from a cache.
     let can_set = || answer.as_ref().is_ok_and(|answer| setup.can_set_cookie(origin, answer));
-    let cookies = !origin.asked.is_passive() && (!keeps || can_set());
+    let cookies = by_cookie && !origin.asked.is_passive() && (!keeps || can_set());
     let commit = setup.commit(origin, begun, class, ops, cookies);
     hold.forget();
     match setup.counters.call(|| shared.store.commit(commit)) {

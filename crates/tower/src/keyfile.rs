@@ -38,21 +38,49 @@ impl Keys {
     /// # Errors
     /// When it can't be read or made, or isn't a key file.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
-        let io = |doing| move |source| KeyFileError::Io { path: path.to_owned(), doing, source };
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(|source| KeyFileError::Content { path: path.to_owned(), source }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let keys = Self::generate(&random().map_err(io("draw random bits"))?);
-                write_privately(path, &keys.to_text()).map_err(io("create"))?;
+        match Self::load(path) {
+            Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let keys = Self::generate(&random().map_err(io(path, "draw random bits"))?);
+                keys.store(path)?;
                 Ok(keys)
             }
-            Err(error) => Err(io("read")(error)),
+            loaded => loaded,
         }
+    }
+
+    /// Reads a key file.
+    ///
+    /// # Errors
+    /// When it can't be read, or isn't one.
+    pub fn load(path: &Path) -> Result<Self, KeyFileError> {
+        let text = fs::read_to_string(path).map_err(io(path, "read"))?;
+        Self::parse(&text).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
+    }
+
+    /// Writes a key file (mode 0600), whole or not at all.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn store(&self, path: &Path) -> Result<(), KeyFileError> {
+        write_privately(path, &self.to_text()).map_err(io(path, "create"))
+    }
+
+    /// These keys and a new one of the system's random bits, which signs from now on.
+    ///
+    /// # Errors
+    /// When the system has no random bits, or all ids are in use. `path`: the file that messages name.
+    pub fn rotated_at_random(&self, path: &Path) -> Result<Self, KeyFileError> {
+        let bits = random().map_err(io(path, "draw random bits"))?;
+        self.rotated(&bits).map_err(|source| KeyFileError::Content { path: path.to_owned(), source })
     }
 }
 
-fn random() -> io::Result<[u8; 64]> {
-    let mut bytes = [0; 64];
+fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> KeyFileError {
+    move |source| KeyFileError::Io { path: path.to_owned(), doing, source }
+}
+
+fn random<const BYTES: usize>() -> io::Result<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes)
 }

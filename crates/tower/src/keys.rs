@@ -191,6 +191,16 @@ impl Keys {
         text
     }
 
+    /// The ids of the keys that are accepted, in the order of the file.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        self.keys.iter().map(|key| key.id)
+    }
+
+    /// The id of the key that signs.
+    pub fn signing_id(&self) -> u16 {
+        self.signing().id
+    }
+
     /// A visitor as records know it.
     pub fn visitor_id(&self, visitor: Visitor) -> VisitorId {
         self.name(b'v', &visitor.as_u128().to_be_bytes())

@@ -112,6 +112,7 @@ mod service;
 pub mod settings;
 mod shared;
 mod shares;
+mod sites;
 mod ticket;
 pub mod token;
 mod visit;

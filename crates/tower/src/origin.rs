@@ -58,17 +58,33 @@ pub(crate) struct Origin {
     pub(crate) handed: Option<Ticket>,
 }
 
+/// What is looked at of a request before it is known whose settings it follows.
+#[derive(Debug)]
+pub(crate) struct Seen<'a> {
+    noted: Noted<'a>,
+    pub(crate) client: Client,
+}
+
+impl<'a> Seen<'a> {
+    /// By the setup of all sites: in whom it trusts is the same for each of them.
+    pub(crate) fn of<B>(request: &'a http::Request<B>, setup: &Setup) -> Self {
+        let extensions = request.extensions();
+        let encrypted =
+            request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) || extensions.get::<OverTls>().is_some();
+        let noted = Noted::of(request.headers());
+        let (peer, trusted) = (peer_of(extensions, setup), &setup.settings.trusted_proxies);
+        let client = Client::noted(request.uri(), &noted, peer, encrypted, trusted);
+        Self { noted, client }
+    }
+}
+
 impl Origin {
-    pub(crate) fn of<B>(request: &http::Request<B>, setup: &Setup) -> Self {
+    pub(crate) fn of<B>(request: &http::Request<B>, seen: Seen<'_>, setup: &Setup) -> Self {
         let (headers, extensions) = (request.headers(), request.extensions());
         let started = setup.clock.now();
         let settings = &setup.settings;
-        let encrypted =
-            request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) || extensions.get::<OverTls>().is_some();
-        let noted = Noted::of(headers);
-        let Client { address, over_tls, host } =
-            Client::noted(request.uri(), &noted, peer_of(extensions, setup), encrypted, &settings.trusted_proxies);
-        let excluded = address.is_some_and(|address| settings.rules.excludes(address));
+        let Seen { noted, client: Client { address, over_tls, host } } = seen;
+        let excluded = settings.rules.excludes(address, request.uri().path(), headers);
         let agent = noted.user_agent.map_or(&b""[..], HeaderValue::as_bytes);
         let mut origin = Self {
             started,

@@ -10,26 +10,26 @@ use visitlog_core::ports::{Reply, SessionStore};
 
 use crate::body::VisitBody;
 use crate::future::ResponseFuture;
-use crate::origin::Origin;
-use crate::shared::Shared;
+use crate::origin::{Origin, Seen};
+use crate::sites::Current;
 use crate::visit::Visit;
 
 /// A service whose visits are recorded.
 #[derive(Debug)]
 pub struct VisitService<Svc, St> {
     inner: Svc,
-    shared: Arc<Shared<Arc<St>>>,
+    sites: Current<St>,
 }
 
 impl<Svc: Clone, St> Clone for VisitService<Svc, St> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), shared: self.shared.clone() }
+        Self { inner: self.inner.clone(), sites: self.sites.clone() }
     }
 }
 
 impl<Svc, St: SessionStore> VisitService<Svc, St> {
-    pub(crate) const fn new(inner: Svc, shared: Arc<Shared<Arc<St>>>) -> Self {
-        Self { inner, shared }
+    pub(crate) const fn new(inner: Svc, sites: Current<St>) -> Self {
+        Self { inner, sites }
     }
 }
 
@@ -48,30 +48,34 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let setup = &self.shared.setup;
-        let origin = Origin::of(&request, setup);
+        let sites = self.sites.load();
+        let seen = Seen::of(&request, &sites.all().setup);
+        let shared = Arc::clone(sites.of(&seen.client.host));
+        drop(sites);
+        let setup = &shared.setup;
+        let origin = Origin::of(&request, seen, setup);
         setup.clean_request(request.headers_mut(), origin.over_tls);
         let passive = origin.asked.is_passive();
         let nobody = passive && origin.token.is_none();
         let arrival = (!nobody && !origin.excluded).then(|| origin.arrival(setup, origin.token, passive));
-        let visit = Visit::new(origin, self.shared.clone());
-        let chore = if setup.handovers.is_empty() { None } else { self.shared.overdue() };
+        let visit = Visit::new(origin, shared.clone());
+        let chore = if setup.handovers.is_empty() { None } else { shared.overdue() };
         request.extensions_mut().insert(visit.clone());
         let Some(arrival) = arrival else {
             // Nobody to find.
-            return ResponseFuture::call(self.shared.clone(), visit, self.inner.call(request)).with(chore);
+            return ResponseFuture::call(shared.clone(), visit, self.inner.call(request)).with(chore);
         };
-        let reply = setup.counters.call(|| self.shared.store.begin(arrival));
+        let reply = setup.counters.call(|| shared.store.begin(arrival));
         match reply.unwrap_or_else(|error| Reply::Now(Err(error))) {
             Reply::Now(begun) => {
                 setup.counters.store_said(begun.as_ref().err());
-                ResponseFuture::begun(self.shared.clone(), visit, begun, &mut self.inner, request).with(chore)
+                ResponseFuture::begun(shared.clone(), visit, begun, &mut self.inner, request).with(chore)
             }
             Reply::Later(begin) => {
                 // The service that is ready goes with the request; its clone waits for the next one.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::later(self.shared.clone(), visit, begin, inner, request).with(chore)
+                ResponseFuture::later(shared.clone(), visit, begin, inner, request).with(chore)
             }
         }
     }

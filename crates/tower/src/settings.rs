@@ -147,12 +147,24 @@ impl Settings {
     }
 
     /// Checks that everything goes together.
+    ///
+    /// # Errors
+    /// Names the first setting that does not.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.clone().validate().map(drop)
+    }
+
+    /// The same, for who goes on with it.
     pub(crate) fn validate(self) -> Result<Valid, SettingsError> {
         let paths = match &self.header_protocol {
             HeaderProtocol::Paths(paths) => &paths[..],
             HeaderProtocol::Off | HeaderProtocol::AllPaths => &[],
         };
-        let lists = [("excluded path", &self.rules.paths.excluded_paths[..]), ("header protocol path", paths)];
+        let lists = [
+            ("excluded path", &self.rules.paths.excluded_paths[..]),
+            ("disabled path", &self.rules.disabled_paths),
+            ("header protocol path", paths),
+        ];
         for (what, list) in lists {
             if let Some(path) = list.iter().find(|path| !path.starts_with('/')) {
                 return Err(SettingsError::Path { what, path: path.clone() });

@@ -4,16 +4,13 @@
 
 use clap::Parser;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use visitlog_core::rules::SiteRules;
-use visitlog_engine::{EngineConfig, Local};
+use visitlog::Visitlog;
+use visitlog::settings::Loaded;
 use visitlog_shop::{layered, plain};
-use visitlog_sinks::Lanes;
-use visitlog_tower::{Keys, VisitLayer};
 
 /// A small shop.
 #[derive(Parser)]
@@ -35,21 +32,22 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.address).await?;
     println!("the shop listens on http://{}", listener.local_addr()?);
     match args.data {
-        Some(data) => serve_layered(listener, &data, Duration::from_secs(args.idle_timeout)).await,
+        Some(data) => serve_layered(listener, data, Duration::from_secs(args.idle_timeout)).await,
         None => until_told(axum::serve(listener, plain::router()).into_future()).await,
     }
 }
 
-/// All that an application adds: open the store, put the layer around the router, close the store at the end.
-async fn serve_layered(listener: TcpListener, data: &Path, idle_timeout: Duration) -> anyhow::Result<()> {
-    let rules = SiteRules { idle_timeout, ..SiteRules::default() };
-    let visits = Local::open(data, EngineConfig { rules, ..EngineConfig::default() }, Lanes::to_files)?;
-    let keys = Keys::load_or_create(&data.join("keys"))?;
-    let shop = layered::router().layer(VisitLayer::new(Arc::clone(visits.engine()), keys));
+/// All that an application adds: open the folder, put the layer around the router, close the folder at the end.
+async fn serve_layered(listener: TcpListener, data: PathBuf, idle_timeout: Duration) -> anyhow::Result<()> {
+    let mut settings = Loaded::default();
+    settings.settings.serve.data = Some(data);
+    settings.settings.session.idle_timeout = idle_timeout;
+    let visitlog = Visitlog::with(&settings, Vec::new())?;
+    let shop = layered::router().layer(visitlog.layer());
 
     let shop = shop.into_make_service_with_connect_info::<SocketAddr>();
     let served = until_told(axum::serve(listener, shop).into_future()).await;
-    visits.close();
+    visitlog.close();
     served
 }
 

@@ -1,25 +1,9 @@
 //! Who may use the admin address, on the command line.
 
 use clap::{Args, Subcommand, ValueEnum};
-use visitlog_server::admin::AdminSettings;
 use visitlog_server::admin::accounts::{Role, Scope};
 
 use super::Source;
-
-/// How the admin address is reached.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct AccessArgs {
-    /// A host name under which a proxy on this machine, which ends TLS, passes requests on to the admin address; may be
-    /// given again
-    #[arg(long, value_name = "NAME")]
-    admin_name: Vec<String>,
-}
-
-impl AccessArgs {
-    pub(crate) fn settings(&self) -> AdminSettings {
-        AdminSettings { names: self.admin_name.clone(), ..AdminSettings::default() }
-    }
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {

@@ -14,6 +14,7 @@ pub(crate) struct PageArgs {
 }
 
 impl PageArgs {
+    #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "only who asks in SQL or imports needs it"))]
     pub(crate) fn params(&self) -> PageParams {
         self.page_param.iter().fold(PageParams::NONE, PageParams::with)
     }
@@ -33,6 +34,7 @@ pub(crate) struct MaskArgs {
 
 impl MaskArgs {
     /// What makes pages is left alone.
+    #[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "only who asks in SQL or imports needs it"))]
     pub(crate) fn mask(&self, pages: &PageParams) -> Mask {
         if self.no_mask {
             return Mask::OFF;
@@ -43,31 +45,4 @@ impl MaskArgs {
 
 fn page_params(text: &str) -> Result<PageParams, String> {
     PageParams::parse([text]).map_err(|error| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::super::{Cli, Command};
-
-    #[test]
-    fn pages_and_masks_are_as_they_are_asked_for() {
-        let serve = |words: &[&str]| {
-            let first = ["visitlog", "serve", "--upstream", "http://127.0.0.1:1", "--data", "d"];
-            let Command::Serve(args) = Cli::try_parse_from(first.iter().chain(words))?.command else {
-                panic!("serve was asked for")
-            };
-            let pages = args.pages.params();
-            Ok::<_, clap::Error>((args.mask.mask(&pages), pages))
-        };
-        let (mask, pages) = serve(&[]).expect("nothing is needed");
-        assert_eq!((&*mask.query("token=abc&id=7"), pages.is_empty()), ("token=***&id=7", true));
-        let words = ["--page-param", "code", "--page-param", "wiki.example=title", "--mask-param", "customer"];
-        let (mask, pages) = serve(&words).expect("fine");
-        assert_eq!(mask.query("customer=Ann&code=de"), "customer=***&code=de");
-        assert_eq!(pages.page("wiki.example", "/w", Some("title=A&code=de")), "/w?code=de&title=A");
-        assert_eq!(serve(&["--no-mask"]).expect("fine").0.query("token=abc"), "token=abc");
-        assert!(serve(&["--page-param", "a="]).is_err_and(|error| error.to_string().contains("SITE=NAME")));
-    }
 }

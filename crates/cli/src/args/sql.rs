@@ -12,7 +12,7 @@ use super::PageArgs;
 
 /// Whose visits.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(required = false, multiple = false)]
 pub(crate) struct Whose {
     /// The data folder; if a server runs on it, the server answers
     #[arg(long, value_name = "DIR")]

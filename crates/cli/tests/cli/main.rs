@@ -24,6 +24,7 @@ mod personal;
 mod private;
 mod races;
 mod server;
+mod settings;
 mod sql;
 mod stderr;
 mod stop;

@@ -18,7 +18,7 @@ use crate::upstream::Upstream;
 /// The program under test.
 pub(crate) fn visitlog() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_visitlog"));
-    command.stdin(Stdio::null()).env_remove("VISITLOG_LOG").env("NO_COLOR", "1");
+    command.stdin(Stdio::null()).env_remove("VISITLOG_LOG").env_remove("VISITLOG_CONFIG").env("NO_COLOR", "1");
     command
 }
 
@@ -118,6 +118,11 @@ impl Server {
 
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     /// SIGKILL.

@@ -127,9 +127,8 @@ fn one_process_has_a_folder_and_the_next_is_told_which() {
 #[test]
 fn what_makes_no_sense_is_refused_and_said() {
     let folder = tempfile::tempdir().unwrap();
-    let wrong: [(&[&str], &str); 8] = [
+    let wrong: [(&[&str], &str); 7] = [
         (&[], "Usage"),
-        (&["serve"], "--upstream"),
         (&["serve", "--upstream", "http://127.0.0.1:1", "--idle-timeout", "soon"], "a time such as 30m"),
         (&["serve", "--upstream", "http://127.0.0.1:1", "--idle-timeout", "0s"], "a time such as 30m"),
         (&["serve", "--upstream", "http://127.0.0.1:1", "--durability", "eternal"], "process"),
@@ -143,7 +142,8 @@ fn what_makes_no_sense_is_refused_and_said() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(says), "{args:?} says {said}");
     }
-    let wrong: [(&[&str], &str); 3] = [
+    let wrong: [(&[&str], &str); 4] = [
+        (&["serve"], "--upstream"),
         (&["serve", "--upstream", "ftp://127.0.0.1:1"], "ftp"),
         (&["serve", "--upstream", "http://127.0.0.1:1", "--admin", "0.0.0.0:0"], "loopback"),
         (&["serve", "--upstream", "http://127.0.0.1:1", "--cookie-name", "a b", "--admin", "127.0.0.1:0"], "a b"),

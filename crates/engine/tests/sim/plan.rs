@@ -142,6 +142,7 @@ impl Plan {
             journal: self.journal(),
             rules: self.rules.clone(),
             sites: self.sites.clone(),
+            sites_are_all: true,
             cookies: self.cookies,
             budget: Budget { open_sessions: if self.capped { 32 } else { 100_000 }, ..Budget::default() },
             tick: self.tick,

@@ -15,7 +15,7 @@ cores=$(nproc)
 port=${PORT:-19500}
 cd "$(dirname "$0")/../../../.."
 # Without SQL: it costs a request nothing, and the build twenty minutes.
-cargo build --quiet --release -p visitlog -p visitlog-server --no-default-features --bins --examples
+cargo build --quiet --release -p visitlog-cli -p visitlog-server --no-default-features --bins --examples
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d -p "${BENCH_DIR:-${TMPDIR:-/tmp}}")
 pids=()

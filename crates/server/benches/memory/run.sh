@@ -12,7 +12,7 @@ count=${1:-200000}
 port=${PORT:-19600}
 cd "$(dirname "$0")/../../../.."
 # Without SQL: it is not asked, and the build takes twenty minutes with it.
-cargo build --quiet --release -p visitlog -p visitlog-server --no-default-features --bins --examples
+cargo build --quiet --release -p visitlog-cli -p visitlog-server --no-default-features --bins --examples
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d -p "${BENCH_DIR:-${TMPDIR:-/tmp}}")
 pids=()

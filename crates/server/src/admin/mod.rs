@@ -21,6 +21,7 @@ mod queries;
 #[cfg(feature = "warehouse")]
 mod query;
 mod refusals;
+mod reload;
 mod router;
 mod routes;
 mod sessions;
@@ -42,4 +43,4 @@ pub use self::queries::{QUERY_HEADER, Queries};
 pub use self::router::router;
 pub use self::set_up::SetUp;
 pub use self::settings::AdminSettings;
-pub use self::state::{Admin, DoorKeeper, Draining};
+pub use self::state::{Admin, DoorKeeper, Draining, ReloadFn};

@@ -27,7 +27,7 @@ impl Queries {
         Self { warehouse, next: AtomicU64::new(1), failures: Mutex::new(VecDeque::new()) }
     }
 
-    pub(super) const fn warehouse(&self) -> &Warehouse {
+    pub(crate) const fn warehouse(&self) -> &Warehouse {
         &self.warehouse
     }
 

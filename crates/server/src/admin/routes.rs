@@ -6,7 +6,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 
 use super::accounts::Scope;
 use super::state::Admin;
-use super::{audit_log, description, metrics, sessions, set_up_page, sign_in, sinks, tokens, users, visits};
+use super::{audit_log, description, metrics, reload, sessions, set_up_page, sign_in, sinks, tokens, users, visits};
 #[cfg(feature = "warehouse")]
 use super::{erase, import, query};
 
@@ -83,6 +83,7 @@ pub(super) const ROUTES: &[Route] = &[
     noted("POST", "/api/v1/tokens", ADMIN),
     noted("DELETE", "/api/v1/tokens/{id}", ADMIN),
     route("GET", "/api/v1/audit", ADMIN),
+    noted("POST", "/api/v1/reload", ADMIN),
 ];
 
 /// The request of a method and a path's pattern. Who asks for the head needs what the whole does.
@@ -93,7 +94,7 @@ pub(super) fn find(method: &Method, path: &str) -> Option<&'static Route> {
 
 /// What answers them.
 pub(super) fn pages() -> Router<Admin> {
-    let pages: [(&str, MethodRouter<Admin>); 17] = [
+    let pages: [(&str, MethodRouter<Admin>); 18] = [
         ("/healthz", get(visits::health)),
         ("/readyz", get(visits::ready)),
         ("/setup", get(set_up_page::show).post(set_up_page::make)),
@@ -111,6 +112,7 @@ pub(super) fn pages() -> Router<Admin> {
         ("/api/v1/tokens", get(tokens::list).post(tokens::add)),
         ("/api/v1/tokens/{id}", delete(tokens::remove)),
         ("/api/v1/audit", get(audit_log::list)),
+        ("/api/v1/reload", post(reload::reload)),
     ];
     let pages = pages.into_iter().chain(recorded());
     pages.fold(Router::new(), |router, (path, page)| router.route(path, page))

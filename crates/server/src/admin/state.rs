@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use serde_json::Value;
 use visitlog_core::Host;
 use visitlog_engine::Engine;
 use visitlog_sinks::Lanes;
@@ -14,6 +15,9 @@ use super::accounts::{Accounts, Passwords, Throttle};
 use super::queries::Queries;
 use super::set_up::SetUp;
 use crate::tally::Tallies;
+
+/// Reads the settings again. It says what has changed, or, for whoever has to mend it, what is wrong. Blocks.
+pub type ReloadFn = Arc<dyn Fn() -> Result<Value, String> + Send + Sync>;
 
 /// What the admin pages show.
 #[derive(Clone)]
@@ -28,6 +32,8 @@ pub struct Admin {
     pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
     /// What was refused, cut or not believed before it came to the layer.
     pub tallies: Arc<Tallies>,
+    /// Reads the settings again; `None` where nobody can.
+    pub reload: Option<ReloadFn>,
     /// SQL and reports.
     #[cfg(feature = "warehouse")]
     pub queries: Arc<Queries>,

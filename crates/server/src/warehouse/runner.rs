@@ -159,7 +159,10 @@ impl Parts {
         None
     }
     /// The rows of a result in lines of JSON.
-    pub(super) async fn objects(mut self) -> Result<Vec<Map<String, Value>>, SqlError> {
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn objects(mut self) -> Result<Vec<Map<String, Value>>, SqlError> {
         let mut text = Vec::new();
         while let Some(part) = self.next().await {
             text.extend(part?);

@@ -13,5 +13,6 @@ mod pages;
 mod privacy;
 mod property;
 mod protocol;
+mod sites;
 mod start;
 mod world;

@@ -18,7 +18,7 @@ pub enum Scope {
     Export,
     /// Erase a person.
     Erase,
-    /// Accounts, tokens, the audit log.
+    /// Accounts, tokens, the audit log, settings.
     Admin,
 }
 

@@ -1,0 +1,103 @@
+//! Settings that are one of some words.
+
+use super::value::choice;
+
+choice! {
+    /// What an answer waits for.
+    Durability {
+        /// Nothing; up to 100 ms are lost on a crash
+        Relaxed = "relaxed",
+        /// The write: survives kill -9
+        Process = "process",
+        /// The disk: survives a power cut
+        Power = "power",
+    }
+}
+
+choice! {
+    /// How much of an address is kept.
+    KeptAddress {
+        /// All of it
+        Full = "full",
+        /// The network: /24, /48
+        Truncated = "truncated",
+        /// Nothing
+        None = "none",
+    }
+}
+
+choice! {
+    /// When the cookie is `Secure`.
+    CookieSecure {
+        /// Over TLS the cookie is for TLS alone
+        Auto = "auto",
+        /// The site is reached by TLS only
+        Always = "always",
+        /// Never, though the site is reached by TLS
+        Never = "never",
+    }
+}
+
+choice! {
+    /// `SameSite`.
+    CookieSameSite {
+        /// With links that lead here
+        Lax = "lax",
+        /// With none
+        Strict = "strict",
+        /// With all; needs --cookie-secure always
+        None = "none",
+        /// Not said: browsers take it for lax
+        Unsaid = "unsaid",
+    }
+}
+
+choice! {
+    /// By which header the cookie is set.
+    CookieStyle {
+        /// Set-Cookie (RFC 6265)
+        SetCookie = "set-cookie",
+        /// Set-Cookie2 (RFC 2965), for whoever still needs it
+        SetCookie2 = "set-cookie2",
+    }
+}
+
+choice! {
+    /// What becomes of public pages.
+    PublicPages {
+        /// One that sets the cookie becomes private, all others stay as they are
+        BecomePrivate = "become-private",
+        /// A cache in front keeps them: no cookie there, the fingerprint at once
+        Keep = "keep",
+    }
+}
+
+choice! {
+    /// Which header the trusted proxies write.
+    ForwardedBy {
+        /// X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host
+        XForwardedFor = "x-forwarded-for",
+        /// Forwarded (RFC 7239)
+        Forwarded = "forwarded",
+    }
+}
+
+choice! {
+    /// Which headers tell the site about the client.
+    ForwardedStyle {
+        /// X-Forwarded-For, -Proto and -Host
+        XForwarded = "x-forwarded",
+        /// The same, and Forwarded (RFC 7239)
+        Both = "both",
+    }
+}
+
+choice! {
+    /// What the site sees as `Host`.
+    UpstreamHost {
+        /// What the client sent
+        Keep = "keep",
+        /// The host and port in upstream
+        Upstream = "upstream",
+    }
+}
