@@ -211,7 +211,33 @@ impl Shard {
         self.replies.remember(request, None, committed);
     }
 
-    /// Starts a session for a commit, or joins the one that a twin with the same old token started a moment ago.
+    /// Records a commit in the session that a twin with the same old token started a moment ago. `None`: there is none.
+    fn join<L: Log>(
+        &mut self,
+        asked: &Asked<'_>,
+        start: &NewSession<'_>,
+        commit: &mut Commit,
+        random: u128,
+        fx: &mut Effects<'_, L>,
+    ) -> Option<Committed> {
+        let token = commit.token.filter(|_| start.identity == Identity::Cookie)?;
+        let own = (start.visitor == token.visitor).then_some(start.visitor);
+        let (index, visitor) = self.twin(&token, own, commit.fingerprint, commit.user(), asked.now)?;
+        if self.end_if_overdue(index, asked.now, fx) {
+            return None;
+        }
+        let joined = self.slots.at(index).session.visit;
+        let committed = self.decide(index, asked, fx, |session, rules, out| {
+            let how = In::Joins { visitor };
+            session::commit(session, how, commit, random, asked.now, rules, out)
+        });
+        if let Some(index) = self.find(joined) {
+            fx.reached(self.slots.at(index).last);
+        }
+        Some(committed)
+    }
+
+    /// Starts a session for a commit, or joins the one that a twin started.
     pub(super) fn start<L: Log>(
         &mut self,
         asked: &Asked<'_>,
@@ -220,20 +246,7 @@ impl Shard {
         random: u128,
         fx: &mut Effects<'_, L>,
     ) -> Committed {
-        if start.identity == Identity::Cookie
-            && let Some(token) = commit.token
-            && let own = (start.visitor == token.visitor).then_some(start.visitor)
-            && let Some((index, visitor)) = self.twin(&token, own, commit.fingerprint, commit.user(), asked.now)
-            && !self.end_if_overdue(index, asked.now, fx)
-        {
-            let joined = self.slots.at(index).session.visit;
-            let committed = self.decide(index, asked, fx, |session, rules, out| {
-                let how = In::Joins { visitor };
-                session::commit(session, how, commit, random, asked.now, rules, out)
-            });
-            if let Some(index) = self.find(joined) {
-                fx.reached(self.slots.at(index).last);
-            }
+        if let Some(committed) = self.join(asked, &start, commit, random, fx) {
             return committed;
         }
         self.make_room(asked.now, fx);
@@ -254,8 +267,9 @@ impl Shard {
         fx: &mut Effects<'_, L>,
     ) -> Option<Committed> {
         if !self.landings.waits(start.visitor) {
-            // A parallel request was first: this one joins it, if it has something to say.
-            return commit.starts_by_itself().then(|| self.start(asked, start, commit, random, fx));
+            // A parallel request was first: this one joins it, if it has something to say. Where what was done is
+            // forgotten, it is for the fingerprint to say whether a session of its own may start.
+            return if commit.starts_by_itself() { self.join(asked, &start, commit, random, fx) } else { None };
         }
         let landed = self.landings.take(start.visitor, start.visit)?;
         if asked.now.since(landed.commit.at) > self.config.rules(asked.rules).idle_timeout {

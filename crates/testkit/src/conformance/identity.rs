@@ -4,10 +4,9 @@
 
 use std::collections::HashSet;
 
-use visitlog_core::Host;
-use visitlog_core::VisitId;
 use visitlog_core::model::{Event, Identity};
 use visitlog_core::ports::{Class, Clock as _, Outcome, Standing, Token};
+use visitlog_core::{Host, VisitId, limits};
 
 use super::tested::{ADMITTED, HELD};
 use super::{Restarts, StoreUnderTest, Tested, action, login, set, view};
@@ -215,6 +214,30 @@ pub fn a_shared_session_of_which_nothing_is_left_is_no_visit<S: StoreUnderTest>(
     assert_eq!(tested.ended().len() - before, 1, "the shared one was this visitor's alone");
     let last = tested.ended().pop().unwrap();
     assert_eq!((last.start.identity, last.events.len()), (Identity::Cookie, 1));
+}
+
+pub fn who_takes_along_what_is_forgotten_is_admitted_as_anybody<S: StoreUnderTest>(restarts: Restarts) {
+    let tested = Tested::<S>::new(restarts);
+    flood(&tested);
+    let requests: Vec<_> = (0..200)
+        .map(|_| {
+            let mut browser = tested.browser(1);
+            browser.page("/landing");
+            let request = browser.begin(false);
+            (browser, request)
+        })
+        .collect();
+    for _ in 0..limits::LANDINGS_PER_SHARD_MAX {
+        tested.browser(1).page("/landing");
+    }
+    for (mut browser, request) in requests {
+        let at = request.begun.at;
+        browser.finish(request, Class::Page(view("/next", at)), Vec::new());
+    }
+    // As many as were unconfirmed at once, the shared one among them, and as many again that showed a token.
+    let usual = 2 * limits::PROVISIONAL_PER_FINGERPRINT_MAX;
+    let most = tested.unless_restarted(usual, usize::MAX, "who showed a token is known in memory alone");
+    assert!(tested.open().len() <= most, "{} sessions of one fingerprint", tested.open().len());
 }
 
 pub fn what_was_done_first_too_long_ago_stays_where_it_is<S: StoreUnderTest>(restarts: Restarts) {

@@ -44,6 +44,7 @@ macro_rules! conformance_suite {
                 an_asset_takes_it_along_and_the_next_page_goes_on_there
                 parallel_requests_take_it_along_once
                 a_shared_session_of_which_nothing_is_left_is_no_visit
+                who_takes_along_what_is_forgotten_is_admitted_as_anybody
                 what_was_done_first_too_long_ago_stays_where_it_is
                 a_shared_session_hands_nothing_back_and_a_login_leaves_it
                 a_client_chosen_id_is_never_adopted
