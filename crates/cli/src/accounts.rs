@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use visitlog_engine::lock::DataLock;
-use visitlog_server::admin::accounts::{Accounts, NewToken, Role, Scopes};
+use visitlog_server::admin::accounts::{Accounts, Deed, NewToken, Role, Scopes};
 use visitlog_server::admin::{AdminSettings, OPENAPI};
 
 use crate::args::{TokenArgs, TokenCommand, UserArgs, UserCommand};
@@ -168,7 +168,8 @@ impl Folder {
         change: impl FnOnce(&Accounts) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         change(&self.accounts)?;
-        Ok(self.accounts.audit().did("command line", None, what, Some(about), 200)?)
+        let deed = Deed { who: "command line", address: None, what, about: Some(about), status: 200 };
+        Ok(self.accounts.audit().did(&deed)?)
     }
 }
 

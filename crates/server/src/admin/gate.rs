@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::accounts::{Caller, Scope};
+use super::accounts::{Caller, Deed, Scope};
 use super::cookie;
 use super::origin;
 use super::problem::{in_our_form, problem};
@@ -69,10 +69,8 @@ async fn judged(door: &DoorKeeper, address: SocketAddr, mut request: Request, ne
     }
     let answer = next.run(request).await;
     if let Some(what) = what {
-        let from = whence.address.to_string();
-        if let Err(error) = door.accounts.audit().did(&who, Some(&from), &what, None, answer.status().as_u16()) {
-            tracing::error!(error = &error as &dyn std::error::Error, "what was done was not noted");
-        }
+        let (from, status) = (whence.address.to_string(), answer.status().as_u16());
+        door.note(&Deed { who: &who, address: Some(&from), what: &what, about: None, status });
     }
     answer
 }
@@ -172,10 +170,8 @@ fn note_refusal(door: &DoorKeeper, refusal: &Refusal, what: &str, whence: Whence
         Refusal::NoSuch => ("nobody", StatusCode::UNAUTHORIZED),
         _ => return,
     };
-    let from = whence.address.to_string();
-    if let Err(error) = door.accounts.audit().refused(who, Some(&from), what, None, status.as_u16()) {
-        tracing::error!(error = &error as &dyn std::error::Error, "a refusal was not noted");
-    }
+    let (from, status) = (whence.address.to_string(), status.as_u16());
+    door.note_refused(&Deed { who, address: Some(&from), what, about: None, status });
 }
 
 /// For somebody who has said who he is.

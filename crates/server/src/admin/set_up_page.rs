@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Form};
 use serde::Deserialize;
 
-use super::accounts::{AccountsError, Busy};
+use super::accounts::{AccountsError, Busy, Deed};
 use super::problem::{bad_request, problem};
 use super::refusals::{failed, too_busy};
 use super::sign_in::admitted;
@@ -57,11 +57,8 @@ pub(super) async fn make(
         Err(why) => return failed(&why),
     }
     door.set_up.is_done();
-    let address = whence.address.to_string();
-    let noted = door.accounts.audit().did("nobody", Some(&address), "set_up", Some(&name.to_ascii_lowercase()), 200);
-    if let Err(error) = noted {
-        tracing::error!(error = &error as &dyn std::error::Error, "the set-up was not noted");
-    }
+    let (from, about) = (whence.address.to_string(), name.to_ascii_lowercase());
+    door.note(&Deed { who: "nobody", address: Some(&from), what: "set_up", about: Some(&about), status: 200 });
     match admitted(&door.accounts, &name, whence.reached) {
         Ok(cookies) => {
             let done = "<p>The account is made, and signed in. This link does not work any more.</p>";

@@ -10,12 +10,13 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::accounts::{Accounts, AccountsError, Busy, Caller, Verdict};
+use super::accounts::{Accounts, AccountsError, Busy, Caller, Deed, Verdict};
 use super::cookie;
 use super::origin::Reached;
 use super::problem::{json_body, problem};
 use super::refusals::{failed, too_busy};
 use super::state::{Admin, DoorKeeper};
+use super::users::hashed;
 use super::whence::Whence;
 
 #[derive(Deserialize)]
@@ -115,15 +116,10 @@ fn wrong() -> Response {
 fn note(door: &DoorKeeper, whence: &Whence, name: &str, status: StatusCode) {
     let known = door.accounts.password_of(name).is_some();
     let about = if known { name.to_ascii_lowercase() } else { "an unknown account".to_owned() };
-    let (audit, address) = (door.accounts.audit(), whence.address.to_string());
-    let written = if status.is_success() {
-        audit.did("nobody", Some(&address), "sign_in", Some(&about), status.as_u16())
-    } else {
-        audit.refused("nobody", Some(&address), "sign_in", Some(&about), status.as_u16())
-    };
-    if let Err(error) = written {
-        tracing::error!(error = &error as &dyn std::error::Error, "a sign-in was not noted");
-    }
+    let (from, is_in) = (whence.address.to_string(), status.is_success());
+    let status = status.as_u16();
+    let deed = Deed { who: "nobody", address: Some(&from), what: "sign_in", about: Some(&about), status };
+    if is_in { door.note(&deed) } else { door.note_refused(&deed) }
 }
 
 /// Who asks, and what they may.
@@ -173,10 +169,9 @@ pub(super) async fn change_password(
     if let Err(refused) = checked(door, &whence, &headers, &name, current).await {
         return *refused;
     }
-    let hash = match door.passwords.make(name.clone(), new).await {
-        Ok(Ok(hash)) => hash,
-        Ok(Err(why)) => return problem(StatusCode::UNPROCESSABLE_ENTITY, "refused", &why.to_string()),
-        Err(Busy) => return too_busy(),
+    let hash = match hashed(door, &name, new).await {
+        Ok(hash) => hash,
+        Err(answer) => return *answer,
     };
     let changed = door.accounts.change_user(&name, None, Some(hash));
     match changed.and_then(|()| admitted(&door.accounts, &name, whence.reached)) {

@@ -10,7 +10,7 @@ use visitlog_engine::Engine;
 use visitlog_sinks::Lanes;
 use visitlog_tower::Counts;
 
-use super::accounts::{Accounts, Passwords, Throttle};
+use super::accounts::{Accounts, AuditError, Deed, Passwords, Throttle};
 #[cfg(feature = "warehouse")]
 use super::queries::Queries;
 use super::set_up::SetUp;
@@ -56,6 +56,24 @@ pub struct DoorKeeper {
     pub set_up: SetUp,
     /// Names of the proxy in front that ends TLS.
     pub names: Vec<Host>,
+}
+
+impl DoorKeeper {
+    /// Notes in the audit log what was done.
+    pub(super) fn note(&self, deed: &Deed<'_>) {
+        say_if_not(deed, self.accounts.audit().did(deed));
+    }
+
+    /// Notes there what was refused.
+    pub(super) fn note_refused(&self, deed: &Deed<'_>) {
+        say_if_not(deed, self.accounts.audit().refused(deed));
+    }
+}
+
+fn say_if_not(deed: &Deed<'_>, noted: Result<(), AuditError>) {
+    if let Err(error) = noted {
+        tracing::error!(error = &error as &dyn std::error::Error, what = deed.what, "the audit log lacks a line");
+    }
 }
 
 /// Whether the server is about to end.

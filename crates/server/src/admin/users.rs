@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::accounts::{Busy, Role, UserInfo};
 use super::problem::{bad_request, json_body, problem};
 use super::refusals::{failed, too_busy};
-use super::state::Admin;
+use super::state::{Admin, DoorKeeper};
 use super::times::moment;
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ pub(super) async fn add(State(admin): State<Admin>, headers: HeaderMap, body: By
         Ok(role) => role,
         Err(detail) => return bad_request(&detail),
     };
-    let hash = match hashed(&admin, &name, password).await {
+    let hash = match hashed(&admin.door, &name, password).await {
         Ok(hash) => hash,
         Err(answer) => return *answer,
     };
@@ -73,7 +73,7 @@ pub(super) async fn change(
         Err(detail) => return bad_request(&detail),
     };
     let hash = match password {
-        Some(password) => match hashed(&admin, &name, password).await {
+        Some(password) => match hashed(&admin.door, &name, password).await {
             Ok(hash) => Some(hash),
             Err(answer) => return *answer,
         },
@@ -94,8 +94,9 @@ pub(super) async fn remove(State(admin): State<Admin>, Path(name): Path<String>)
     }
 }
 
-async fn hashed(admin: &Admin, name: &str, password: String) -> Result<String, Box<Response>> {
-    match admin.door.passwords.make(name.to_ascii_lowercase(), password).await {
+/// The hash of a new password; what is answered if it can't be one.
+pub(super) async fn hashed(door: &DoorKeeper, name: &str, password: String) -> Result<String, Box<Response>> {
+    match door.passwords.make(name.to_ascii_lowercase(), password).await {
         Ok(Ok(hash)) => Ok(hash),
         Ok(Err(why)) => Err(Box::new(problem(StatusCode::UNPROCESSABLE_ENTITY, "refused", &why.to_string()))),
         Err(Busy) => Err(Box::new(too_busy())),

@@ -41,6 +41,21 @@ pub struct Happened {
     pub left_out: u64,
 }
 
+/// The same, as whoever tells it has it: the log gives it a number and a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Deed<'a> {
+    /// See [`Happened::who`].
+    pub who: &'a str,
+    /// See [`Happened::address`].
+    pub address: Option<&'a str>,
+    /// See [`Happened::what`].
+    pub what: &'a str,
+    /// See [`Happened::about`].
+    pub about: Option<&'a str>,
+    /// See [`Happened::status`].
+    pub status: u16,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 const fn is_none(left_out: &u64) -> bool {
     *left_out == 0
@@ -98,16 +113,9 @@ impl Audit {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn did(
-        &self,
-        who: &str,
-        address: Option<&str>,
-        what: &str,
-        about: Option<&str>,
-        status: u16,
-    ) -> Result<(), AuditError> {
+    pub fn did(&self, deed: &Deed<'_>) -> Result<(), AuditError> {
         let mut state = self.state.lock();
-        let written = self.append(&mut state, who, address, what, about, status).and_then(|()| state.file.sync_data());
+        let written = append(&mut state, deed).and_then(|()| state.file.sync_data());
         written.map_err(|source| self.error(source))
     }
 
@@ -115,14 +123,7 @@ impl Audit {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn refused(
-        &self,
-        who: &str,
-        address: Option<&str>,
-        what: &str,
-        about: Option<&str>,
-        status: u16,
-    ) -> Result<(), AuditError> {
+    pub fn refused(&self, deed: &Deed<'_>) -> Result<(), AuditError> {
         let mut state = self.state.lock();
         if state.since.elapsed() > REFUSALS_TIME {
             (state.since, state.refusals) = (Instant::now(), 0);
@@ -132,32 +133,7 @@ impl Audit {
             return Ok(());
         }
         state.refusals += 1;
-        self.append(&mut state, who, address, what, about, status).map_err(|source| self.error(source))
-    }
-
-    fn append(
-        &self,
-        state: &mut State,
-        who: &str,
-        address: Option<&str>,
-        what: &str,
-        about: Option<&str>,
-        status: u16,
-    ) -> io::Result<()> {
-        let line = Happened {
-            seq: state.next,
-            time: jiff::Timestamp::now().to_string(),
-            who: who.to_owned(),
-            address: address.map(str::to_owned),
-            what: what.to_owned(),
-            about: about.map(str::to_owned),
-            status,
-            left_out: state.left_out,
-        };
-        // One write, so that a line is whole or torn, but never mixed.
-        state.file.write_all((serde_json::to_string(&line)? + "\n").as_bytes())?;
-        (state.next, state.left_out) = (state.next + 1, 0);
-        Ok(())
+        append(&mut state, deed).map_err(|source| self.error(source))
     }
 
     /// The newest lines before number `before`, the newest first.
@@ -172,6 +148,24 @@ impl Audit {
     fn error(&self, source: io::Error) -> AuditError {
         AuditError { path: self.path.clone(), source }
     }
+}
+
+fn append(state: &mut State, deed: &Deed<'_>) -> io::Result<()> {
+    let Deed { who, address, what, about, status } = *deed;
+    let line = Happened {
+        seq: state.next,
+        time: jiff::Timestamp::now().to_string(),
+        who: who.to_owned(),
+        address: address.map(str::to_owned),
+        what: what.to_owned(),
+        about: about.map(str::to_owned),
+        status,
+        left_out: state.left_out,
+    };
+    // One write, so that a line is whole or torn, but never mixed.
+    state.file.write_all((serde_json::to_string(&line)? + "\n").as_bytes())?;
+    (state.next, state.left_out) = (state.next + 1, 0);
+    Ok(())
 }
 
 /// The lines from the end; what is none is passed over.
@@ -200,8 +194,18 @@ mod tests {
     fn lines_are_numbered_over_restarts_and_read_from_the_end() {
         let dir = tempfile::tempdir().expect("a folder");
         let audit = Audit::open(dir.path()).expect("opened");
-        audit.did("command line", None, "add_user", Some("ann"), 201).expect("written");
-        audit.did("user ann", Some("127.0.0.1"), "POST /api/v1/erase", None, 200).expect("written");
+        audit
+            .did(&Deed { who: "command line", address: None, what: "add_user", about: Some("ann"), status: 201 })
+            .expect("written");
+        audit
+            .did(&Deed {
+                who: "user ann",
+                address: Some("127.0.0.1"),
+                what: "POST /api/v1/erase",
+                about: None,
+                status: 200,
+            })
+            .expect("written");
         drop(audit);
         OpenOptions::new()
             .append(true)
@@ -209,7 +213,9 @@ mod tests {
             .and_then(|mut file| file.write_all(b"{\"seq\":3,\"ti"))
             .expect("torn");
         let audit = Audit::open(dir.path()).expect("opened");
-        audit.did("user ann", None, "DELETE /api/v1/tokens/1", None, 204).expect("written");
+        audit
+            .did(&Deed { who: "user ann", address: None, what: "DELETE /api/v1/tokens/1", about: None, status: 204 })
+            .expect("written");
         let all = audit.read(None, 10).expect("read");
         assert_eq!(all.iter().map(|line| line.seq).collect::<Vec<_>>(), [3, 2, 1]);
         assert_eq!(all[2].about.as_deref(), Some("ann"));
@@ -226,9 +232,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let audit = Audit::open(dir.path()).expect("opened");
         for _ in 0..1000 {
-            audit.refused("nobody", None, "sign_in", None, 401).expect("written");
+            audit
+                .refused(&Deed { who: "nobody", address: None, what: "sign_in", about: None, status: 401 })
+                .expect("written");
         }
-        audit.did("user ann", None, "sign_in", None, 204).expect("written");
+        audit
+            .did(&Deed { who: "user ann", address: None, what: "sign_in", about: None, status: 204 })
+            .expect("written");
         let all = audit.read(None, 2000).expect("read");
         assert_eq!(all.len(), REFUSALS_MAX as usize + 1);
         assert_eq!(all[0].left_out, 1000 - u64::from(REFUSALS_MAX));

@@ -17,7 +17,7 @@ mod store;
 mod throttle;
 mod who;
 
-pub use self::audit::{Audit, AuditError, Happened};
+pub use self::audit::{Audit, AuditError, Deed, Happened};
 pub use self::error::{AccountsError, Refused};
 pub use self::password::{Busy, PasswordError, Passwords};
 pub use self::scope::{Role, Scope, Scopes};
