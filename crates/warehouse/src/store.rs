@@ -125,7 +125,7 @@ fn private_dir(folder: &FsPath) -> io::Result<()> {
 }
 
 /// Makes a file that only its own user can read; an error where there is one already.
-fn private_file(file: &FsPath) -> io::Result<File> {
+pub(crate) fn private_file(file: &FsPath) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -31,6 +31,7 @@ use crate::error::WarehouseError;
 use crate::live::scan::Table;
 use crate::rows::RowBuilder;
 use crate::schema;
+use crate::store::private_file;
 
 /// Memory that rows take before they are written.
 const BATCH_BYTES: usize = 1 << 20;
@@ -100,20 +101,11 @@ fn failed(source: io::Error) -> WarehouseError {
     WarehouseError::Io { doing: "writing visits of logs that go on", source }
 }
 
-/// A new file that nobody else may read: visits are their visitors'.
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
 fn create(folder: &Folder) -> Result<[StreamWriter<BufWriter<File>>; 2], WarehouseError> {
     create_unsettled(&folder.path).map_err(failed)?;
     let number = folder.files.fetch_add(1, Ordering::Relaxed);
     let create = |name: &str, schema: SchemaRef| {
-        let file = create_private(&folder.path.join(format!("{name}-{number}"))).map_err(failed)?;
+        let file = private_file(&folder.path.join(format!("{name}-{number}"))).map_err(failed)?;
         Ok::<_, WarehouseError>(StreamWriter::try_new_buffered(file, &schema)?)
     };
     Ok([create(schema::VISITS, schema::visits())?, create(schema::EVENTS, schema::events())?])
