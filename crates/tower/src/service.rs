@@ -63,19 +63,19 @@ where
         request.extensions_mut().insert(visit.clone());
         let Some(arrival) = arrival else {
             // Nobody to find.
-            return ResponseFuture::call(shared.clone(), visit, self.inner.call(request)).with(chore);
+            return ResponseFuture::call(shared, visit, self.inner.call(request)).with(chore);
         };
         let reply = setup.counters.call(|| shared.store.begin(arrival));
         match reply.unwrap_or_else(|error| Reply::Now(Err(error))) {
             Reply::Now(begun) => {
                 setup.counters.store_said(begun.as_ref().err());
-                ResponseFuture::begun(shared.clone(), visit, begun, &mut self.inner, request).with(chore)
+                ResponseFuture::begun(shared, visit, begun, &mut self.inner, request).with(chore)
             }
             Reply::Later(begin) => {
                 // The service that is ready goes with the request; its clone waits for the next one.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::later(shared.clone(), visit, begin, inner, request).with(chore)
+                ResponseFuture::later(shared, visit, begin, inner, request).with(chore)
             }
         }
     }
