@@ -132,6 +132,11 @@ fn is_one_of(extension: Option<&str>, extensions: &[String]) -> bool {
     extension.is_some_and(|found| extensions.iter().any(|listed| listed.eq_ignore_ascii_case(found)))
 }
 
+/// Whether a text has this in it, in whatever case of ASCII letters.
+pub fn contains_ignoring_case(text: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || text.windows(part.len()).any(|piece| piece.eq_ignore_ascii_case(part))
+}
+
 /// Whether a path is another one or lies below it.
 pub fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || above.ends_with('/') || rest.starts_with('/'))

@@ -167,7 +167,7 @@ fn has(headers: &HeaderMap, name: &HeaderName, value: Option<&str>) -> bool {
 /// Whether the user agent has these words in it.
 fn says(headers: &HeaderMap, words: &str) -> bool {
     let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-    !words.is_empty() && agent.windows(words.len()).any(|part| part.eq_ignore_ascii_case(words.as_bytes()))
+    !words.is_empty() && rules::contains_ignoring_case(agent, words.as_bytes())
 }
 
 impl Asked {

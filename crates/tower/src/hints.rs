@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, USER_AGENT};
 use visitlog_core::model::Hints;
+use visitlog_core::rules::contains_ignoring_case;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -32,7 +33,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 fn accepts_html(accept: &str) -> bool {
-    accept.as_bytes().windows(9).any(|part| part.eq_ignore_ascii_case(b"text/html"))
+    contains_ignoring_case(accept.as_bytes(), b"text/html")
 }
 
 fn fetch(headers: &HeaderMap, hints: Hints) -> Hints {

@@ -1,6 +1,7 @@
 //! What of a log is left out on request.
 
 use ipnet::IpNet;
+use visitlog_core::rules::contains_ignoring_case;
 use visitlog_core::rules::is_below;
 use visitlog_core::{Host, Timestamp};
 
@@ -40,9 +41,7 @@ impl LeaveOut {
     }
 
     fn has_agent(&self, agent: &str) -> bool {
-        self.agents.iter().map(String::as_bytes).any(|part| {
-            part.is_empty() || agent.as_bytes().windows(part.len()).any(|piece| piece.eq_ignore_ascii_case(part))
-        })
+        self.agents.iter().any(|part| contains_ignoring_case(agent.as_bytes(), part.as_bytes()))
     }
 
     /// A query without the parameters that are taken away; `None` if nothing is left.
