@@ -11,7 +11,7 @@ use visitlog_engine::Engine;
 use visitlog_server::{LayerSettings, RecordError, Recorder, Reloader, admin};
 use visitlog_tower::VisitLayer;
 
-use crate::settings::{Given, Loaded, Origin, Problems, Row, Sources};
+use crate::settings::{Loaded, Origin, Problems, Row, Sources};
 
 /// A data folder, open: what goes on in it is recorded by [`Visitlog::layer`], ends by itself, and answers to SQL. While it
 /// is open, the command line (`visitlog visits --data DIR`, `visitlog query`, ...) asks it at its admin address.
@@ -67,9 +67,9 @@ impl Visitlog {
     /// # Errors
     /// When another process has the folder, something in it is damaged, or the system refuses.
     pub fn open(data: impl Into<PathBuf>) -> Result<Self, OpenError> {
-        let data = Given::Text(data.into().to_string_lossy().into_owned());
-        let flags = Row::of("data").map(|row| (row, data)).into_iter().collect();
-        Self::with(&Sources { flags, ..Sources::default() }.load()?, Vec::new())
+        let mut settings = Sources::default().load()?;
+        settings.settings.serve.data = Some(data.into());
+        Self::with(&settings, Vec::new())
     }
 
     /// Opens the folder that settings name, by these settings: see [`Sources`]. What they say of a proxy is nothing to it.
