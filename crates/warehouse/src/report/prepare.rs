@@ -23,7 +23,7 @@ impl Report {
             (Kind::Visits, By::Nothing) => visits::build(self),
             (_, By::Nothing) => overview::total(self),
         };
-        if matches!(self.kind, Kind::Requests | Kind::NotFound | Kind::Downloads | Kind::Bots) {
+        if self.kind.is_counted() {
             return Ok(prepared);
         }
         Ok(Prepared { left_out: Some(Box::new(self.left_out())), ..prepared })

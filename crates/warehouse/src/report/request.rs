@@ -79,6 +79,11 @@ impl Kind {
         Self::Speed,
     ];
 
+    /// Whether it is made of the counts of requests, which are of no visit.
+    pub(super) const fn is_counted(self) -> bool {
+        matches!(self, Self::Requests | Self::NotFound | Self::Downloads | Self::Bots)
+    }
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         Self::NAMES[self as usize]
@@ -159,7 +164,7 @@ impl Report {
             (_, Some(by)) => return Err(ReportError::value("by", "nothing for this report", by)),
         };
         let range = Range::parse(from, to, zone, now)?;
-        if matches!(kind, Kind::Requests | Kind::NotFound | Kind::Downloads | Kind::Bots) {
+        if kind.is_counted() {
             const KNOWN: [&str; 3] = ["site", "page", "bot"];
             if let Some(other) = filters.iter().find(|filter| !KNOWN.contains(&filter.dimension.name)) {
                 return Err(ReportError::unknown("filter of counted requests", other.dimension.name, &KNOWN));
