@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
+use visitlog::settings::Settings;
 use visitlog_engine::lock::DataLock;
+use visitlog_server::admin::OPENAPI;
 use visitlog_server::admin::accounts::{Accounts, Deed, NewToken, Role, Scopes};
-use visitlog_server::admin::{AdminSettings, OPENAPI};
 
 use crate::args::{TokenArgs, TokenCommand, UserArgs, UserCommand};
 use crate::client::{PATIENCE, Server, server_of};
-use crate::{out, render};
+use crate::{out, render, settings};
 
 const USERS: &str = "/api/v1/users";
 const TOKENS: &str = "/api/v1/tokens";
@@ -154,8 +155,9 @@ impl At {
             return Ok(Self::Server(server));
         }
         let lock = DataLock::acquire(data, PATIENCE)?;
-        let AdminSettings { session_idle, session_max_age, .. } = AdminSettings::default();
-        let accounts = Accounts::open(data, session_idle, session_max_age)?;
+        let usual = Settings::default();
+        let admin = &settings::loaded().map_or(&usual, |loaded| &loaded.settings).admin;
+        let accounts = Accounts::open(data, admin.session_idle, admin.session_max_age)?;
         Ok(Self::Folder(Box::new(Folder { accounts, _lock: lock })))
     }
 }
