@@ -159,15 +159,13 @@ impl Files {
 impl OfBatch {
     fn open(which: Unsettled) -> io::Result<Self> {
         let (mut visits, mut events) = (Vec::new(), Vec::new());
-        for entry in std::fs::read_dir(&which.dir)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        for (name, file) in which.files()? {
             let (files, table) = if name.starts_with(schema::VISITS) {
                 (&mut visits, Table::Visits)
             } else {
                 (&mut events, Table::Events)
             };
-            let file = Arc::new(File::open(&path)?);
+            let file = Arc::new(file);
             // Another version's are seen after its importer's next batch.
             if read(&file, None).is_ok_and(|rows| rows.schema() == table.schema()) {
                 files.push(file);
