@@ -17,6 +17,7 @@ pub mod mask;
 pub mod model;
 pub mod page;
 pub mod ports;
+pub mod privacy;
 pub mod probes;
 pub mod redacted;
 pub mod requests;

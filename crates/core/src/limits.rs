@@ -112,6 +112,14 @@ pub const HANDOVERS_PER_ADDRESS_MAX: usize = 256;
 /// So long what such a form did waits for the visitor's next request.
 pub const HANDOVER_AGE_MAX: Duration = Duration::from_secs(60);
 
+/// How long visits of a site in the mode `statistics` are kept, unless the settings name a shorter time: 25 months, beyond
+/// which the field's regulators want data for statistics to be gone.
+pub const STATISTICS_KEPT: Duration = Duration::from_secs(761 * 24 * 60 * 60);
+
+/// Bytes of memory for counts of requests that may not be recorded, until they are brought to the tables: of further paths
+/// only the number is known.
+pub const COUNTED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The text, cut at a character boundary so that it is at most `max` bytes long with its mark.
 pub fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {

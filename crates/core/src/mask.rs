@@ -102,6 +102,8 @@ const CLICKS: [&str; 14] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
     is_on: bool,
+    /// Whether every value is masked that is not kept.
+    is_strict: bool,
     /// Beside the usual ones, as [`plain`] writes them.
     names: Vec<Box<str>>,
     /// Left alone.
@@ -111,13 +113,13 @@ pub struct Mask {
 /// The usual names, and what looks like a secret.
 impl Default for Mask {
     fn default() -> Self {
-        Self { is_on: true, names: Vec::new(), kept: Vec::new() }
+        Self { is_on: true, is_strict: false, names: Vec::new(), kept: Vec::new() }
     }
 }
 
 impl Mask {
     /// Nothing is masked.
-    pub const OFF: Self = Self { is_on: false, names: Vec::new(), kept: Vec::new() };
+    pub const OFF: Self = Self { is_on: false, is_strict: false, names: Vec::new(), kept: Vec::new() };
 
     /// These names too.
     #[must_use]
@@ -131,6 +133,12 @@ impl Mask {
     pub fn keeping<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.kept.extend(names.into_iter().map(Box::from));
         self
+    }
+
+    /// All values are masked but those of what makes pages, and of campaigns (`utm_`): for statistics that need no more.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { is_on: true, is_strict: true, ..self }
     }
 
     /// A query, without its `?`, as it is written down. It is never longer than it was.
@@ -205,6 +213,9 @@ impl Mask {
         let is_kept = self.kept.iter().any(|kept| **kept == *name);
         if is_kept || name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("utm_")) {
             return false;
+        }
+        if self.is_strict {
+            return true;
         }
         let name = plain(&name);
         let is_named = NAMES.contains(&&*name)
@@ -306,6 +317,19 @@ mod tests {
             ("reset_password_token=abcdefg", "reset_password_token=***"),
             ("sid=", "sid="),
             ("token", "token"),
+            ("", ""),
+        ] {
+            assert_eq!(mask.query(query), masked, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_strict_mask_leaves_pages_and_campaigns() {
+        let mask = Mask::OFF.keeping(["id"]).strict();
+        for (query, masked) in [
+            ("id=7&q=red+shoes&utm_source=nl&gclid=Cj0K", "id=7&q=***&utm_source=nl&gclid=***"),
+            ("erika", "***"),
+            ("a=&b", "a=&*"),
             ("", ""),
         ] {
             assert_eq!(mask.query(query), masked, "{query}");

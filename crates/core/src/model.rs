@@ -151,7 +151,7 @@ pub struct StartFacts {
     pub visitor_id: VisitorId,
     /// The client's address, as far as the settings let it be kept.
     pub ip: Redacted<Option<IpAddr>>,
-    /// `User-Agent`.
+    /// `User-Agent`; where [`Hints::REDUCED`] says so, what it names, in classes.
     pub user_agent: Redacted<Option<Box<str>>>,
     /// `Accept-Language`.
     pub language: Option<Box<str>>,
@@ -163,6 +163,14 @@ pub struct StartFacts {
     pub place: Option<Place>,
     /// What the first request's headers said about who sent it; `None` where nobody looked.
     pub hints: Option<Hints>,
+}
+
+impl StartFacts {
+    /// The user agent, where it was kept.
+    pub fn user_agent(&self) -> Option<&str> {
+        let is_kept = !self.hints.is_some_and(|hints| hints.has(Hints::REDUCED));
+        self.user_agent.expose().as_deref().filter(|_| is_kept)
+    }
 }
 
 /// The first entry of a session.

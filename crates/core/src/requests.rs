@@ -164,13 +164,29 @@ impl RequestCounts {
         self.bytes
     }
 
+    /// Shows all of them, in no order.
+    pub fn each(&self, mut show: impl FnMut(&RequestCount<'_>)) {
+        let shown: Result<(), std::convert::Infallible> = self.told(|count| {
+            show(count);
+            Ok(())
+        });
+        match shown {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
+    }
+
     /// Hands out all of them, in no order, until one is not taken; none is left then.
     ///
     /// # Errors
     /// When one is not taken.
-    pub fn drain<E>(&mut self, mut take: impl FnMut(&RequestCount<'_>) -> Result<(), E>) -> Result<(), E> {
-        let Self { groups, names, .. } = std::mem::take(self);
-        for (group, paths) in &groups {
+    pub fn drain<E>(&mut self, take: impl FnMut(&RequestCount<'_>) -> Result<(), E>) -> Result<(), E> {
+        std::mem::take(self).told(take)
+    }
+
+    fn told<E>(&self, mut take: impl FnMut(&RequestCount<'_>) -> Result<(), E>) -> Result<(), E> {
+        let Self { groups, names, .. } = self;
+        for (group, paths) in groups {
             for (path, sums) in paths {
                 take(&RequestCount {
                     time: group.hour,

@@ -15,7 +15,7 @@ use visitlog_core::ports::{
     OpenPage, Reply, RequestId, SessionHold, SessionStore, Standing, StoreError, Terminated,
 };
 use visitlog_core::session::Ended;
-use visitlog_core::{Lsn, Timestamp, VisitId};
+use visitlog_core::{Host, Lsn, Timestamp, VisitId};
 
 use crate::clock::EngineClock;
 use crate::config::{EngineConfig, SHARDS};
@@ -130,6 +130,11 @@ impl Engine {
     /// Open sessions.
     pub fn open_sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// The name of the site that a host counts to, as known now.
+    pub fn site_of(&self, host: &Host) -> Box<str> {
+        self.sessions.site_of(host)
     }
 
     /// How often each limit on what strangers can fill did something.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use maxminddb::MaxMindDbError;
-use visitlog_core::model::{Place, Via};
+use visitlog_core::model::{Hints, Place, Via};
 
 use crate::agent::{Agents, Named};
 use crate::bot::{BotClass, Verdict};
@@ -15,9 +15,10 @@ use crate::channel::Origin;
 use crate::facts::{Facts, RawVisit};
 use crate::geo::Places;
 use crate::query::Tags;
+use crate::reduced::Classes;
 use crate::rule::Rules;
 use crate::rules::RuleSet;
-use crate::{assets, language, programs, referrer, signs};
+use crate::{assets, language, programs, reduced, referrer, signs};
 
 /// What the site's owner decides.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -169,7 +170,31 @@ impl Enricher {
         }
     }
 
+    /// What a user agent names, in classes that many share: what stands in its place where it may not be kept, with
+    /// [`Hints::REDUCED`] beside it.
+    pub fn classes(&self, user_agent: &str) -> Box<str> {
+        reduced::text(&self.client(user_agent), user_agent)
+    }
+
+    /// What such classes say.
+    fn reduced(raw: &RawVisit<'_>, classes: &str, facts: &mut Facts) {
+        let classes = Classes::of(classes);
+        let shared = |class: Option<&str>| class.map(Arc::from);
+        (facts.browser, facts.browser_version) = (shared(classes.browser), shared(classes.version));
+        (facts.os, facts.device, facts.bot) = (shared(classes.os), shared(classes.device), shared(classes.bot));
+        facts.bot_reason = facts.bot.as_ref().map(|_| "user agent".into());
+        if facts.bot.is_none()
+            && let Some(Verdict { class, reason }) = signs::by_headers(Some(&classes.agent()), raw.hints, raw.confirmed)
+        {
+            (facts.bot, facts.bot_reason) = (Some(class.as_str().into()), Some(reason));
+        }
+    }
+
     fn agent(&self, raw: &RawVisit<'_>, facts: &mut Facts) {
+        if raw.hints.is_some_and(|hints| hints.has(Hints::REDUCED)) {
+            return Self::reduced(raw, raw.user_agent.unwrap_or_default(), facts);
+        }
+
         let by_headers = |agent| signs::by_headers(agent, raw.hints, raw.confirmed);
         let verdict = match raw.user_agent.filter(|agent| !agent.trim().is_empty()) {
             Some(agent) => {

@@ -34,6 +34,7 @@ mod geo;
 mod language;
 mod programs;
 mod query;
+mod reduced;
 mod referrer;
 mod rule;
 mod rules;

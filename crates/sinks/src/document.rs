@@ -84,7 +84,7 @@ impl<'a> Document<'a> {
             referrer: facts.referrer.as_deref(),
             language: facts.language.as_deref(),
             ip: facts.ip.expose().map(Text),
-            user_agent: facts.user_agent.expose().as_deref(),
+            user_agent: facts.user_agent(),
             via: facts.via.as_str(),
             values: visit.values,
             events: (1..).zip(visit.events).map(|(seq, event)| EventDocument::of(seq, event)).collect(),

@@ -7,6 +7,7 @@ use http::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use memchr::memchr2_iter;
 use visitlog_core::ids::Host;
 use visitlog_core::ports::Token;
+use visitlog_core::privacy::Mode;
 use visitlog_core::{Day, Timestamp, limits};
 
 use crate::keys::Keys;
@@ -162,6 +163,8 @@ pub struct Cookie {
     plain: Template,
     domain: Option<Box<str>>,
     max_age: Option<Duration>,
+    /// What is recorded where it is valid.
+    mode: Mode,
     header: HeaderName,
     cache_control: Option<HeaderValue>,
 }
@@ -210,6 +213,7 @@ impl CookieSettings {
             plain: self.template(domain, false),
             domain: domain.map(Into::into),
             max_age: self.max_age,
+            mode: Mode::Full,
             header: match self.style {
                 Style::SetCookie => SET_COOKIE,
                 Style::SetCookie2 => SET_COOKIE2,
@@ -224,7 +228,7 @@ impl CookieSettings {
             let host_only = domain.is_none() && self.path == "/";
             return Ok(if host_only { "__Host-visitlog" } else { "__Secure-visitlog" }.into());
         };
-        if name.is_empty() || name.starts_with('$') || !name.bytes().all(is_token_byte) {
+        if !is_name(&name) {
             return Err(CookieError::Name { name });
         }
         let has = |prefix: &str| {
@@ -296,25 +300,44 @@ impl Cookie {
         &self.template(over_tls).name
     }
 
+    /// The same where visits are recorded in a mode. For statistics browsers keep it for a day at most.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        if mode == Mode::Statistics {
+            self.max_age = self.max_age.map(|age| age.min(DAY));
+        }
+        Self { mode, ..self }
+    }
+
+    /// The domain that the cookie of a host is valid in, if it is not the host's alone.
+    pub(crate) fn domain_of(&self, host: &Host) -> Option<&str> {
+        self.domain.as_deref().filter(|domain| is_within(host.as_str(), domain))
+    }
+
     /// Where the cookie that `host` sets is valid.
     pub fn scope<'a>(&'a self, host: &'a Host) -> Scope<'a> {
-        match &self.domain {
-            Some(domain) if is_within(host.as_str(), domain) => Scope::Domain(domain),
-            _ => Scope::Host(host),
+        match (self.domain_of(host), self.mode) {
+            (Some(domain), Mode::Full) => Scope::Domain(domain),
+            (None, Mode::Full) => Scope::Host(host),
+            (Some(domain), mode) => Scope::DomainIn(mode, domain),
+            (None, mode) => Scope::HostIn(mode, host),
         }
     }
 
     /// The token among a request's cookies: the first one by our name that is right.
     pub fn read(&self, headers: &HeaderMap, over_tls: bool, host: &Host, keys: &Keys, today: Day) -> Option<Token> {
         let scope = self.scope(host);
-        let ours = candidates(headers, self.name(over_tls)).take(CANDIDATES_MAX);
-        ours.filter_map(|value| keys.open_again(value, scope, today)).next()
+        let ours = values(headers, self.name(over_tls)).take(CANDIDATES_MAX);
+        // For statistics a visitor is of one day. Where its session goes on over midnight, the store knows; who is older
+        // than that was born in a store that was told nothing of it.
+        let is_young = |token: &Token| self.mode != Mode::Statistics || today.since(token.born) <= DAY;
+        ours.filter_map(|value| keys.open_again(value, scope, today)).find(is_young)
     }
 
     /// What a request's cookie beside ours says: the ticket of something that waits for its visitor.
     pub(crate) fn handed(&self, headers: &HeaderMap, over_tls: bool) -> Option<Ticket> {
         let name = self.handover_name(over_tls);
-        candidates(headers, &name).take(CANDIDATES_MAX).filter_map(Ticket::parse).next()
+        values(headers, &name).take(CANDIDATES_MAX).filter_map(Ticket::parse).next()
     }
 
     /// The header that sets that cookie; that takes it away, for `None`.
@@ -326,6 +349,18 @@ impl Cookie {
         };
         let text = format!("{}={value}{before_age}; Max-Age={age}{after_age}", self.handover_name(over_tls));
         HeaderValue::try_from(text).ok().map(|value| (SET_COOKIE, value))
+    }
+
+    /// Whether a request has a cookie by our name, whatever it says.
+    pub(crate) fn is_sent(&self, headers: &HeaderMap, over_tls: bool) -> bool {
+        values(headers, self.name(over_tls)).next().is_some()
+    }
+
+    /// The header that takes the cookie away.
+    pub(crate) fn take_away(&self, over_tls: bool) -> Option<(HeaderName, HeaderValue)> {
+        let Template { name, quote, before_age, after_age } = self.template(over_tls);
+        let text = format!("{name}={quote}{quote}{before_age}; Max-Age={quote}0{quote}{after_age}");
+        HeaderValue::try_from(text).ok().map(|value| (self.header.clone(), value))
     }
 
     pub(crate) fn handover_name(&self, over_tls: bool) -> String {
@@ -375,7 +410,7 @@ fn age_left(age: Duration, born: Day, now: Timestamp) -> Duration {
 }
 
 /// The values of the cookies by a name, in the order sent. Nothing is changed, and nothing else is looked at.
-fn candidates<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(COOKIE).iter();
     lines.flat_map(move |line| pieces(line.as_bytes()).filter_map(move |piece| value_of(piece, name)))
 }
@@ -401,7 +436,7 @@ fn value_of<'a>(piece: &'a [u8], name: &str) -> Option<&'a [u8]> {
 /// Takes our cookie out of a request's headers. All others stay as they are, byte for byte, obsolete and broken ones
 /// too; a header that held nothing else goes.
 pub(crate) fn remove(headers: &mut HeaderMap, name: &str) {
-    if candidates(headers, name).next().is_none() {
+    if values(headers, name).next().is_none() {
         return;
     }
     let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
@@ -451,6 +486,11 @@ fn valid_domain(domain: &str) -> Result<String, CookieError> {
 
 fn is_within(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|below| below.is_empty() || below.ends_with('.'))
+}
+
+/// Whether a text can be a cookie's name.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('$') && name.bytes().all(is_token_byte)
 }
 
 const fn is_token_byte(byte: u8) -> bool {

@@ -53,6 +53,12 @@ counters! {
     cookies_withheld,
     /// `Visitlog-` headers, or members of them, that meant nothing.
     headers_ignored,
+    /// Requests that were counted and not recorded: their visitor has not agreed.
+    counted_no_consent,
+    /// Requests that were counted and not recorded: their visitor has opted out.
+    counted_opted_out,
+    /// Requests that were counted and not recorded: their browser says that its user does not want it.
+    counted_signal,
     /// Calls of a hook, or of a store, that panicked.
     panics,
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use visitlog_core::ids::VisitId;
 use visitlog_core::model::{EventKind, RequestFacts};
 use visitlog_core::ports::{
@@ -13,7 +15,9 @@ use visitlog_core::{Host, Timestamp};
 
 use crate::handover::{Alone, Waiting};
 use crate::hooks::{self, SessionStart};
+use crate::opt_out::{self, Wish};
 use crate::origin::{Origin, cut};
+use crate::privacy::{Mode, Recording, Why};
 use crate::protocol::{self, Said, UserSaid};
 use crate::settings::{Identify, PublicPages};
 use crate::shared::{Hold, Setup, Shared};
@@ -69,7 +73,7 @@ impl Setup {
             at,
             host: origin.host.clone(),
             token: origin.token,
-            fingerprint: origin.fingerprint,
+            fingerprint: origin.fingerprint(self),
             standing,
             class,
             ops,
@@ -109,7 +113,8 @@ impl Setup {
         if let Some(hook) = self.on_start.as_ref().filter(|_| starts) {
             let (host, path) = (&origin.host, origin.uri.path());
             let start = SessionStart { visit, host, path, facts: &facts, ops: Vec::new() };
-            commit.on_start = hooks::ask(hook, start, &self.counters);
+            let said = hooks::ask(hook, start, &self.counters);
+            commit.on_start = if origin.detail.keeps_user() { said } else { Vec::new() };
         }
         commit.facts = Some(facts);
         commit
@@ -155,6 +160,60 @@ impl Setup {
     fn give<B>(&self, (name, value): (HeaderName, HeaderValue), answer: &mut Response<B>) {
         answer.headers_mut().append(name, value);
         caching::make_private(answer.headers_mut(), self.cookie.cache_control());
+    }
+
+    /// Takes back what the client has of us, once it is not recorded. `consent`: what the app said; where visitors are
+    /// recorded unless they say otherwise, a no is remembered as on the page for it.
+    pub(crate) fn take_back<B>(&self, origin: &Origin, consent: Option<bool>, answer: &mut Response<B>) {
+        // A no is not lost to what caches may make of the answer: it becomes private.
+        if consent != Some(false) && !self.can_set_cookie(origin, answer) {
+            return;
+        }
+        if origin.has_our_cookie()
+            && let Some(cookie) = self.cookie.take_away(origin.over_tls)
+        {
+            self.give(cookie, answer);
+        }
+        let privacy = &self.settings.privacy;
+        let is_new = origin.recording == Recording::Kept && consent == Some(false);
+        if is_new && privacy.opt_out && privacy.mode != Mode::Consent {
+            self.give((SET_COOKIE, self.choice(origin, true)), answer);
+        }
+    }
+
+    /// The cookie of a choice whether to be recorded.
+    fn choice(&self, origin: &Origin, out: bool) -> HeaderValue {
+        opt_out::set_cookie(out, origin.over_tls, self.cookie.domain_of(&origin.host))
+    }
+
+    /// The answer to a request for the page on which visitors opt out; `None` where it is for something else.
+    pub(crate) fn own_answer<B>(&self, origin: &Origin, request: &Request<B>) -> Option<Response<Bytes>> {
+        let privacy = &self.settings.privacy;
+        let wish = Wish::of(request, &origin.host).filter(|_| privacy.opt_out && !self.settings.rules.disabled)?;
+        Some(match wish {
+            Wish::See => {
+                let state = match origin.recording {
+                    Recording::Counted(Why::OptedOut) => opt_out::State::OptedOut,
+                    Recording::Counted(Why::NoConsent) => opt_out::State::NoConsent,
+                    Recording::Counted(Why::Signal) => opt_out::State::Signal,
+                    Recording::Excluded => opt_out::State::Excluded,
+                    Recording::Kept => opt_out::State::Recorded,
+                };
+                opt_out::page(state, privacy.mode)
+            }
+            Wish::Out => {
+                let mut answer = opt_out::chosen(self.choice(origin, true));
+                if origin.has_our_cookie()
+                    && let Some((name, value)) = self.cookie.take_away(origin.over_tls)
+                {
+                    answer.headers_mut().append(name, value);
+                }
+                answer
+            }
+            Wish::In => opt_out::chosen(self.choice(origin, false)),
+            Wish::Foreign => opt_out::foreign(),
+            Wish::Other => opt_out::not_allowed(),
+        })
     }
 
     /// What has waited for this request's visitor, as operations to come first.
@@ -218,6 +277,9 @@ fn push_said(visit: &Visit, said: Said) {
     }
     if let Some(page) = said.page {
         visit.say_page(page);
+    }
+    if let Some(agrees) = said.consent {
+        visit.consent(agrees);
     }
     if let Some(named) = said.visit {
         visit.belongs_to(named);

@@ -4,16 +4,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
+use visitlog_core::Timestamp;
 use visitlog_core::ports::{
     Begun, Class, Committed, Fresh, Inquiry, Op, Outcome, SessionHold, SessionStore, Standing, StoreError,
 };
 
 use crate::body::VisitBody;
 use crate::class::{Asked, Kind};
+use crate::origin::Origin;
+use crate::privacy::Recording;
 use crate::protocol::PageSaid;
 use crate::settings::{Identify, PublicPages};
 use crate::shared::{Hold, Shared};
@@ -55,6 +59,8 @@ pin_project! {
         Commit { #[pin] commit: St::Commit, answer: Option<Answer<R, Svc::Error>>, events: usize, ops: usize },
         // The same, for a request that had not been expected to leave a trace.
         Late { late: BoxFuture<Result<Committed, StoreError>>, answer: Option<Answer<R, Svc::Error>> },
+        // The answer is a page of our own; the session may have to end before it leaves.
+        Own { end: Option<BoxFuture<Result<Committed, StoreError>>>, answer: Option<Response<Bytes>> },
         // The store holds off the session's expiry, for the answer goes on.
         GoesOn { hold: Inquiry<Option<SessionHold>>, answer: Option<Answer<R, Svc::Error>> },
     }
@@ -87,6 +93,14 @@ where
         let mut hold = Hold::new(shared, None);
         let begun = begun(result, &mut hold, &visit, &mut request);
         Self { hold, visit, begun, chore: None, state: State::Call { call: inner.call(request) } }
+    }
+
+    /// It is answered with a page of our own. Who has chosen on it not to be recorded any more has no session from now on.
+    pub(crate) fn own(shared: Arc<Shared<Arc<St>>>, origin: Origin, answer: Response<Bytes>) -> Self {
+        let token = origin.token.or(origin.revoked).filter(|_| answer.status().is_redirection());
+        let visit = Visit::new(origin, shared.clone());
+        let end = token.map(|token| shared.clone().commit_later(Later::goodbye(&visit, token)));
+        Self::at(shared, visit, State::Own { end, answer: Some(answer) })
     }
 
     pub(crate) fn call(shared: Arc<Shared<Arc<St>>>, visit: Visit, call: Svc::Future) -> Self {
@@ -154,7 +168,7 @@ fn answered<St: SessionStore, R, E>(
         setup.listen(visit, answer.headers_mut());
         kind = origin.asked.answered(answer.status(), answer.headers());
     }
-    let Sayings { mut ops, mut page, named } = visit.close();
+    let Sayings { mut ops, mut page, named, consent } = visit.close();
     // An app may say with every answer which visit it was told.
     let named = named.filter(|named| visit.id() != Some(*named));
     match (&page, kind) {
@@ -166,6 +180,12 @@ fn answered<St: SessionStore, R, E>(
         _ => {}
     }
     let at = begun.as_ref().map_or_else(|| visit.at(), |begun| begun.at);
+    // What a webhook or a job says of a visit is that visit's, whoever asks.
+    let is_recorded = origin.is_recorded(consent) || (named.is_some() && !origin.is_excluded());
+    visit.set_recorded(is_recorded);
+    if !is_recorded && !origin.is_excluded() {
+        return unrecorded(&shared, visit, (kind, page, consent), at, begun, hold, answer);
+    }
     let mut class = match answer {
         Ok(answer) => {
             match kind {
@@ -183,8 +203,16 @@ fn answered<St: SessionStore, R, E>(
         let later = Later { visit: visit.clone(), ops, class, token: None, meets: Meets::Named(named) };
         return Next::Late(shared.clone().commit_later(later));
     }
-    if origin.excluded {
+    if origin.is_excluded() {
         return Next::Go;
+    }
+    if matches!(origin.recording, Recording::Counted(_)) {
+        // The visitor agrees by this answer. Where it shows no page, what remembers that is the record of it.
+        if events_of(&class) == 0 {
+            ops.push(Op::Event(Visit::agreed(at)));
+        }
+        let later = Later { visit: visit.clone(), ops, class, token: None, meets: Meets::Any };
+        return Next::Late(shared.clone().commit_later(later));
     }
     let Some(begun) = begun else {
         return alone(&shared, visit, ops, class);
@@ -223,6 +251,42 @@ fn answered<St: SessionStore, R, E>(
             setup.count(&Err(error), events, count);
             Next::Go
         }
+    }
+}
+
+/// The head of an answer is ready that is not to be recorded: the request is counted, and who was recorded until now is not
+/// any more.
+fn unrecorded<St: SessionStore, R, E>(
+    shared: &Arc<Shared<Arc<St>>>,
+    visit: &Visit,
+    (kind, page, consent): (Kind, Option<PageSaid>, Option<bool>),
+    at: Timestamp,
+    begun: Option<Begun>,
+    hold: &mut Hold<Arc<St>>,
+    answer: &mut Answer<R, E>,
+) -> Next<St> {
+    let (setup, origin) = (&shared.setup, visit.origin());
+    if let Ok(answer) = answer {
+        origin.count(kind, page.as_ref(), at, answer, setup);
+        setup.take_back(origin, consent, answer);
+    }
+    match begun {
+        Some(begun) if matches!(begun.standing, Standing::Live(_)) => {
+            let commit = setup.commit(origin, begun, Class::Other(None), vec![Op::Abandon], false);
+            hold.forget();
+            match setup.counters.call(|| shared.store.commit(commit)) {
+                Ok(commit) => Next::Commit { commit, events: 0, ops: 1 },
+                Err(error) => {
+                    setup.count(&Err(error), 0, 1);
+                    Next::Go
+                }
+            }
+        }
+        Some(_) => Next::Go,
+        None => match origin.revoked.or(origin.token) {
+            Some(token) => Next::Late(shared.clone().commit_later(Later::goodbye(visit, token))),
+            None => Next::Go,
+        },
     }
 }
 
@@ -266,6 +330,7 @@ where
     Svc: Service<Request<B>, Response = Response<R>>,
     St: SessionStore,
     R: Body,
+    R::Data: From<Bytes>,
 {
     type Output = Answer<VisitBody<R>, Svc::Error>;
 
@@ -303,6 +368,14 @@ where
                     (result, answer.take())
                 }
                 StateProj::Late { late, answer } => (ready!(late.as_mut().poll(cx)), answer.take()),
+                StateProj::Own { end, answer } => {
+                    if let Some(end) = end {
+                        // What comes of it, it has counted.
+                        ready!(end.as_mut().poll(cx)).ok();
+                    }
+                    let answer = answer.take().expect("polled after it was ready");
+                    return Poll::Ready(Ok(answer.map(VisitBody::own)));
+                }
                 StateProj::GoesOn { hold, answer } => {
                     let held = ready!(this.hold.shared().setup.counters.poll(hold.as_mut(), cx));
                     let answer = answer.take().expect("polled after it was ready");
@@ -315,7 +388,9 @@ where
             let mut answer = answer.expect("polled after it was ready");
             if let Ok(committed) = result {
                 this.visit.committed(&committed);
-                if let Ok(ready) = &mut answer {
+                if let Ok(ready) = &mut answer
+                    && this.visit.is_recorded()
+                {
                     this.hold.shared().setup.issue(this.visit.origin(), &committed, ready);
                     let visit = committed.visit.filter(|_| committed.outcome != Outcome::Nothing);
                     if let Some(visit) = visit.filter(|_| goes_on(ready)) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use http::Extensions;
 use tower_layer::Layer;
 use visitlog_core::ports::{Clock, SessionStore};
+use visitlog_core::requests::RequestCounts;
 use visitlog_core::{Host, Timestamp};
 
 use crate::counters::{Counters, Counts};
@@ -49,6 +50,7 @@ impl<St: SessionStore> VisitLayer<St> {
             on_start: None,
             peer_from: None,
             counters: counters.clone(),
+            counted: Arc::default(),
             held: Arc::default(),
             handovers: Arc::new(Handovers::new(counters)),
         };
@@ -98,6 +100,12 @@ impl<St: SessionStore> VisitLayer<St> {
             own
         });
         Ok(())
+    }
+
+    /// The requests that were counted and not recorded since this was asked last, by this layer and its clones together, by
+    /// the hosts that they named. Whoever asks keeps them; nobody else does.
+    pub fn take_counted(&self) -> RequestCounts {
+        self.setup.counted.take()
     }
 
     fn live(&self) -> &Live<St> {

@@ -18,6 +18,10 @@ pub(crate) struct Noted<'a> {
     pub(crate) mode: Option<&'a HeaderValue>,
     /// `X-Requested-With`.
     pub(crate) requested_with: Option<&'a HeaderValue>,
+    /// Whether `Sec-GPC` is on.
+    pub(crate) gpc: bool,
+    /// Whether `DNT` is on.
+    pub(crate) dnt: bool,
     /// Whether there are cookies.
     pub(crate) has_cookies: bool,
     /// Whether it says that nobody looks at it yet.
@@ -42,6 +46,8 @@ impl<'a> Noted<'a> {
             destination: None,
             mode: None,
             requested_with: None,
+            gpc: false,
+            dnt: false,
             has_cookies: false,
             is_prefetch: false,
             is_part: false,
@@ -66,6 +72,8 @@ impl<'a> Noted<'a> {
             b"sec-fetch-mode" => &mut self.mode,
             b"x-requested-with" => &mut self.requested_with,
             b"cookie" => return self.has_cookies = true,
+            b"sec-gpc" => return self.gpc |= is_on(value),
+            b"dnt" => return self.dnt |= is_on(value),
             // `Sec-Purpose: prefetch;prerender`, what browsers sent before it was agreed upon, and what scripts send that
             // can't send it.
             b"sec-purpose" | b"purpose" | b"x-purpose" | b"x-sec-purpose" | b"x-moz" => {
@@ -89,4 +97,9 @@ impl<'a> Noted<'a> {
 fn is_ahead(value: &[u8]) -> bool {
     let purpose = value.split(|byte| *byte == b';' || *byte == b',').next().unwrap_or_default().trim_ascii();
     purpose.eq_ignore_ascii_case(b"prefetch") || purpose.eq_ignore_ascii_case(b"preview")
+}
+
+/// Whether a header that is a switch is on.
+fn is_on(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii() == b"1"
 }

@@ -11,6 +11,8 @@ use http::{Extensions, HeaderMap, Method, Response, Uri};
 use visitlog_core::ids::{Fingerprints, Host, VisitorId};
 use visitlog_core::model::{Event, EventKind, Hints, Place, RequestFacts, StartFacts};
 use visitlog_core::ports::{Arrival, Class, Token};
+use visitlog_core::privacy::Detail;
+use visitlog_core::requests::{RequestCount, RequestType};
 use visitlog_core::{Day, Redacted, Timestamp, limits};
 
 use crate::class::{Asked, Kind};
@@ -19,6 +21,7 @@ use crate::handover;
 use crate::held;
 use crate::hints;
 use crate::noted::Noted;
+use crate::privacy::{Recording, Why};
 use crate::protocol::PageSaid;
 use crate::settings::{Identify, Panicked};
 use crate::shared::Setup;
@@ -37,7 +40,8 @@ pub(crate) struct Origin {
     pub(crate) uri: Uri,
     pub(crate) asked: Asked,
     pub(crate) token: Option<Token>,
-    pub(crate) fingerprint: Fingerprints,
+    /// Worked out when it is needed: of who is not recorded there is none.
+    fingerprint: OnceLock<Fingerprints>,
     pub(crate) over_tls: bool,
     method: Method,
     route: Option<Box<str>>,
@@ -50,8 +54,14 @@ pub(crate) struct Origin {
     shows: Option<held::Key>,
     /// Whether that is all that it is recorded for.
     pub(crate) is_asset: bool,
-    /// Whether it comes from an address that leaves no trace, whatever the app says.
-    pub(crate) excluded: bool,
+    /// What becomes of it, as far as is known before it is answered.
+    pub(crate) recording: Recording,
+    /// How much of it is written down, if it is recorded.
+    pub(crate) detail: Detail,
+    /// The token of somebody who was recorded, and is not to be any more.
+    pub(crate) revoked: Option<Token>,
+    /// Whether somebody who is not recorded has sent a cookie by our name.
+    has_our_cookie: bool,
     /// Whether a browser was led here by another site with a form that it was to send.
     pub(crate) sent_by_another_site: bool,
     /// What waits for this visitor, which a form of another site has brought.
@@ -85,20 +95,28 @@ impl Origin {
         let settings = &setup.settings;
         let Seen { noted, client: Client { address, over_tls, host } } = seen;
         let excluded = settings.rules.excludes(address, request.uri().path(), headers);
-        let agent = noted.user_agent.map_or(&b""[..], HeaderValue::as_bytes);
+        let token = match settings.identify {
+            _ if excluded || !noted.has_cookies => None,
+            Identify::ByCookie => setup.cookie.read(headers, over_tls, &host, &setup.keys, Day::of(started)),
+            Identify::ByFingerprint => None,
+        };
+        let recording = match excluded {
+            true => Recording::Excluded,
+            false => settings.privacy.recording(&noted, token.is_some()),
+        };
+        let is_kept = recording == Recording::Kept;
         let mut origin = Self {
             started,
             asked: match excluded {
                 true => Asked::Passive,
                 false => settings.rules.asked_by(request.method(), request.uri().path(), &noted),
             },
-            excluded,
-            token: match settings.identify {
-                _ if excluded || !noted.has_cookies => None,
-                Identify::ByCookie => setup.cookie.read(headers, over_tls, &host, &setup.keys, Day::of(started)),
-                Identify::ByFingerprint => None,
-            },
-            fingerprint: setup.keys.fingerprints(&host, AddressGroup::of(address), agent, started),
+            recording,
+            detail: settings.privacy.detail(&noted),
+            token: token.filter(|_| is_kept),
+            revoked: token.filter(|_| !is_kept),
+            has_our_cookie: !is_kept && noted.has_cookies && setup.cookie.is_sent(headers, over_tls),
+            fingerprint: OnceLock::new(),
             over_tls,
             method: request.method().clone(),
             route: route_of(extensions),
@@ -114,15 +132,15 @@ impl Origin {
             sent_by_another_site: false,
             handed: None,
         };
-        if settings.identify == Identify::ByCookie {
-            origin.sent_by_another_site = origin.token.is_none()
-                && !excluded
-                && handover::is_sent_by_another_site(request.method(), headers, &origin.host);
+        if settings.identify == Identify::ByCookie && is_kept {
+            origin.sent_by_another_site =
+                origin.token.is_none() && handover::is_sent_by_another_site(request.method(), headers, &origin.host);
             if !setup.handovers.is_empty() && !origin.asked.is_passive() {
                 origin.handed = setup.cookie.handed(headers, over_tls);
             }
         }
-        if !setup.held.is_empty()
+        if is_kept
+            && !setup.held.is_empty()
             && let Some(key) = origin.shows(setup)
         {
             origin.shows = Some(key);
@@ -138,10 +156,43 @@ impl Origin {
         Arrival {
             host: self.host.clone(),
             token,
-            fingerprint: self.fingerprint,
+            fingerprint: self.fingerprint(setup),
             passive,
             cookies: setup.settings.identify == Identify::ByCookie,
         }
+    }
+
+    /// What tells it from others without a cookie.
+    pub(crate) fn fingerprint(&self, setup: &Setup) -> Fingerprints {
+        *self.fingerprint.get_or_init(|| {
+            let agent = self.user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+            setup.keys.fingerprints(&self.host, self.address_group(), agent, self.started)
+        })
+    }
+
+    /// From now on it has none.
+    pub(crate) fn without_fingerprint(&self) {
+        let _ = self.fingerprint.set(Fingerprints::default());
+    }
+
+    /// Whether nothing becomes of it, whatever the app says.
+    pub(crate) fn is_excluded(&self) -> bool {
+        self.recording == Recording::Excluded
+    }
+
+    /// Whether it is recorded once it is answered. `consent`: what the app said. Consent counts where that was all that was
+    /// missing; not with what a browser fetches by itself, which an app may say it with, too.
+    pub(crate) fn is_recorded(&self, consent: Option<bool>) -> bool {
+        match self.recording {
+            Recording::Excluded | Recording::Counted(Why::OptedOut | Why::Signal) => false,
+            Recording::Counted(Why::NoConsent) => consent == Some(true) && !self.asked.is_passive(),
+            Recording::Kept => consent != Some(false),
+        }
+    }
+
+    /// Whether the client has a cookie that it is to lose, once it is not recorded.
+    pub(crate) fn has_our_cookie(&self) -> bool {
+        self.has_our_cookie || self.token.is_some()
     }
 
     /// Looks at the headers of a request that may start a session, while they are there.
@@ -151,7 +202,8 @@ impl Origin {
 
     /// What is known of a visitor who starts a session, by a request of this class.
     pub(crate) fn start_facts(&self, setup: &Setup, visitor_id: VisitorId, is_page: bool) -> Box<StartFacts> {
-        Box::new(StartFacts {
+        let hints = self.hints.get().map(|hints| hints.with_if(is_page, Hints::PAGE));
+        let mut facts = Box::new(StartFacts {
             visitor_id,
             ip: Redacted::new(self.address.and_then(|address| setup.settings.addresses.kept(address))),
             user_agent: Redacted::new(text(self.user_agent.as_ref(), limits::USER_AGENT_BYTES_MAX)),
@@ -159,8 +211,24 @@ impl Origin {
             referrer: self.referrer(setup),
             via: setup.settings.via,
             place: self.place(setup),
-            hints: self.hints.get().map(|hints| hints.with_if(is_page, Hints::PAGE)),
-        })
+            hints,
+        });
+        if self.detail == Detail::Statistics {
+            facts.user_agent = self.classes(facts.user_agent.expose().as_deref(), setup).into();
+            facts.hints = Some(hints.unwrap_or_default().with_if(facts.user_agent.expose().is_some(), Hints::REDUCED));
+        }
+        self.detail.reduce_start(&mut facts);
+        facts
+    }
+
+    /// What stands in the user agent's place.
+    fn classes(&self, user_agent: Option<&str>, setup: &Setup) -> Option<Box<str>> {
+        let classes = setup.settings.classifier.classes(user_agent?).unwrap_or_else(|Panicked| {
+            setup.counters.panics.add(1);
+            tracing::error!("the classifier of user agents panicked");
+            None
+        });
+        classes.map(|classes| cut(Cow::Borrowed(&classes), limits::USER_AGENT_BYTES_MAX))
     }
 
     /// `Referer`, as it is written down.
@@ -249,7 +317,8 @@ impl Origin {
     }
 
     fn page_key(&self, setup: &Setup, target: &str) -> held::Key {
-        let who = self.token.map_or(u128::from(self.fingerprint.today.0), |token| token.visitor.as_u128());
+        let who =
+            self.token.map_or_else(|| u128::from(self.fingerprint(setup).today.0), |token| token.visitor.as_u128());
         setup.held.key(who, &self.host, target)
     }
 
@@ -286,7 +355,54 @@ impl Origin {
             referrer: self.referrer(setup),
         };
         let name = title.map(|title| cut(title.into(), limits::ACTION_NAME_BYTES_MAX));
-        Event { time: at, kind, name, type_: None, request: Some(Box::new(facts)), properties: None }
+        let mut event = Event { time: at, kind, name, type_: None, request: Some(Box::new(facts)), properties: None };
+        self.detail.reduce_event(&mut event);
+        event
+    }
+
+    /// Counts the request, which may not be recorded.
+    pub(crate) fn count<B>(
+        &self,
+        kind: Kind,
+        page: Option<&PageSaid>,
+        at: Timestamp,
+        answer: &Response<B>,
+        setup: &Setup,
+    ) {
+        match self.recording {
+            Recording::Counted(Why::OptedOut) => setup.counters.counted_opted_out.add(1),
+            Recording::Counted(Why::Signal) => setup.counters.counted_signal.add(1),
+            Recording::Counted(Why::NoConsent) | Recording::Kept => setup.counters.counted_no_consent.add(1),
+            Recording::Excluded => return,
+        }
+        let kind = match kind {
+            Kind::Page => RequestType::PageView,
+            Kind::PageError => RequestType::PageError,
+            Kind::Other if setup.settings.rules.record_requests => RequestType::Request,
+            Kind::Other | Kind::Passive | Kind::Prefetched => return,
+        };
+        let said = match page {
+            Some(PageSaid::Yes { path: Some(path), .. }) => Some(path.as_str()),
+            _ => None,
+        };
+        let (path, query) = match said {
+            Some(said) => said.split_once('?').map_or((said, None), |(path, query)| (path, Some(query))),
+            None => (self.uri.path(), self.uri.query()),
+        };
+        let took = setup.clock.now().since(self.started);
+        setup.counted.add(&RequestCount {
+            time: at,
+            site: self.host.as_str(),
+            path: &cut(setup.settings.page_params.page(self.host.as_str(), path, query), limits::PATH_BYTES_MAX),
+            kind,
+            status: answer.status().as_u16(),
+            bot: None,
+            via: setup.settings.via,
+            requests: 1,
+            bytes: content_length(answer.headers()),
+            duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            timed: 1,
+        });
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `Visitlog-Set` | dictionary | `plan="pro", seats=3`: values of the session |
 //! | `Visitlog-End` | item | `?1`: the session ends |
 //! | `Visitlog-Page` | item | `?1;path="/cart";title="Cart"`: a page was shown, whatever the request looks like (one that is fetched ahead: once it is shown); `?0`: none was |
+//! | `Visitlog-Consent` | item | `?1`: the visitor agrees to be recorded; `?0`: not, or not any more. Said once or with every answer |
 //! | `Visitlog-Session` | item | `"0192…"`: what is said here belongs to this visit, as the request header of that name told it; for webhooks and jobs, which have no cookie |
 //!
 //! A header that comes several times is joined with commas, as RFC 9651 has it. What is no such field, or says nothing
@@ -25,8 +26,15 @@ use visitlog_core::ids::VisitId;
 use visitlog_core::limits;
 
 /// The headers by which an answer speaks.
-pub(crate) const HEADERS: [&str; 6] =
-    ["visitlog-action", "visitlog-user", "visitlog-set", "visitlog-end", "visitlog-page", "visitlog-session"];
+pub(crate) const HEADERS: [&str; 7] = [
+    "visitlog-action",
+    "visitlog-user",
+    "visitlog-set",
+    "visitlog-end",
+    "visitlog-page",
+    "visitlog-consent",
+    "visitlog-session",
+];
 
 /// What a response said.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +49,8 @@ pub struct Said {
     pub end: bool,
     /// Whether a page was shown, whatever the request looks like.
     pub page: Option<PageSaid>,
+    /// Whether the visitor agrees to be recorded.
+    pub consent: Option<bool>,
     /// The visit that all of this belongs to, if it is not the request's own.
     pub visit: Option<VisitId>,
     /// Headers, list members and dictionary members that meant nothing.
@@ -128,6 +138,7 @@ pub fn take(headers: &mut HeaderMap) -> Option<Said> {
             "visitlog-set" => said.read_set(values),
             "visitlog-end" => said.read_end(values),
             "visitlog-page" => said.read_page(values),
+            "visitlog-consent" => said.read_consent(values),
             "visitlog-session" => said.read_session(values),
             _ => Err(vec!["no such header is known".into()]),
         };
@@ -213,6 +224,14 @@ impl Said {
             reasons.push(r#"title: a text expected, such as title="Cart""#.into());
         }
         all_read(reasons)
+    }
+
+    fn read_consent<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {
+        match parse::<Item>(values)?.bare_item {
+            BareItem::Boolean(agrees) => self.consent = Some(agrees),
+            _ => return wrong("?1 or ?0 expected"),
+        }
+        Ok(())
     }
 
     fn read_session<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Read {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
@@ -11,6 +12,7 @@ use visitlog_core::ports::{Reply, SessionStore};
 use crate::body::VisitBody;
 use crate::future::ResponseFuture;
 use crate::origin::{Origin, Seen};
+use crate::privacy::Recording;
 use crate::sites::Current;
 use crate::visit::Visit;
 
@@ -38,6 +40,7 @@ where
     Svc: Service<Request<B>, Response = Response<R>> + Clone,
     St: SessionStore,
     R: Body,
+    R::Data: From<Bytes>,
 {
     type Response = Response<VisitBody<R>>;
     type Error = Svc::Error;
@@ -54,10 +57,18 @@ where
         drop(sites);
         let setup = &shared.setup;
         let origin = Origin::of(&request, seen, setup);
+        if let Some(answer) = setup.own_answer(&origin, &request) {
+            return ResponseFuture::own(shared, origin, answer);
+        }
         setup.clean_request(request.headers_mut(), origin.over_tls);
         let passive = origin.asked.is_passive();
         let nobody = passive && origin.token.is_none();
-        let arrival = (!nobody && !origin.excluded).then(|| origin.arrival(setup, origin.token, passive));
+        let is_kept = origin.recording == Recording::Kept;
+        let arrival = (!nobody && is_kept).then(|| origin.arrival(setup, origin.token, passive));
+        if !is_kept && !passive && !origin.is_excluded() {
+            // The app may say that the visitor agrees.
+            origin.look(request.headers());
+        }
         let visit = Visit::new(origin, shared.clone());
         let chore = if setup.handovers.is_empty() { None } else { shared.overdue() };
         request.extensions_mut().insert(visit.clone());

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 pub use visitlog_core::mask::Mask;
 use visitlog_core::model::{Place, Via};
+use visitlog_core::page::PageParams;
+use visitlog_core::privacy::Mode;
 pub use visitlog_core::rules::Addresses;
 use visitlog_core::rules::is_below;
 
 use crate::class;
 use crate::client::TrustedProxies;
 use crate::cookie::{Cookie, CookieError, CookieSettings};
+use crate::privacy::Privacy;
 
 /// The layer's settings. [`Settings::default`] suits an app in Rust, [`Settings::for_proxy`] a reverse proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +26,8 @@ pub struct Settings {
     pub identify: Identify,
     /// Which requests are page views, and which leave no trace.
     pub rules: class::Rules,
+    /// What is recorded of visitors. Default: all that the other settings allow.
+    pub privacy: Privacy,
     /// The proxies that are believed when they name the client. Default: none.
     pub trusted_proxies: TrustedProxies,
     /// How much of a client's address is kept. Default: the network.
@@ -31,6 +36,10 @@ pub struct Settings {
     pub mask: Mask,
     /// Where addresses are. Default: nobody knows.
     pub locator: Locator,
+    /// What says what a user agent names, where the agent itself is not kept. Default: nobody.
+    pub classifier: Classifier,
+    /// The parameters that make pages, in counts of requests that may not be recorded. Default: none do.
+    pub page_params: PageParams,
     /// Whose responses may speak by `Visitlog-` headers. Default: nobody's.
     pub header_protocol: HeaderProtocol,
     /// Whether the service within is told the visit's id by the request header `Visitlog-Session`. Default: no.
@@ -83,7 +92,47 @@ impl Locator {
     }
 }
 
-/// What a [`Locator`] asks panicked.
+/// Says what a user agent names, in classes that many share: it stands in records in the agent's place where that is not
+/// kept, for who writes their rows to read. A panic in it is counted, and nothing is known.
+#[derive(Clone, Default)]
+pub struct Classifier(Option<Arc<Classify>>);
+
+type Classify = dyn Fn(&str) -> Box<str> + Send + Sync;
+
+impl Classifier {
+    /// One that asks `classify`.
+    pub fn new(classify: impl Fn(&str) -> Box<str> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(classify)))
+    }
+
+    /// # Errors
+    /// When what it asks panicked.
+    pub(crate) fn classes(&self, user_agent: &str) -> Result<Option<Box<str>>, Panicked> {
+        let Some(classify) = &self.0 else { return Ok(None) };
+        catch_unwind(AssertUnwindSafe(|| Some(classify(user_agent)))).map_err(|_| Panicked)
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Classifier(..)" } else { "Classifier(none)" })
+    }
+}
+
+/// The same if they ask the same function.
+impl PartialEq for Classifier {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Classifier {}
+
+/// What a [`Locator`] or a [`Classifier`] asks panicked.
 #[derive(Debug)]
 pub(crate) struct Panicked;
 
@@ -175,8 +224,12 @@ impl Settings {
         {
             return Err(SettingsError::Extension { extension: extension.clone() });
         }
-        let cookie = self.cookie.validate()?;
-        Ok(Valid { cookie, settings: self })
+        let cookie = self.cookie.validate()?.in_mode(self.privacy.mode);
+        let mask = match self.privacy.mode {
+            Mode::Statistics => self.mask.clone().keeping(self.page_params.names()).strict(),
+            Mode::Full | Mode::Consent => self.mask.clone(),
+        };
+        Ok(Valid { cookie, settings: Self { mask, ..self } })
     }
 }
 

@@ -10,6 +10,7 @@ use http::Extensions;
 use visitlog_core::ports::{Clock, SessionHold, SessionStore, StoreError};
 
 use crate::cookie::Cookie;
+use crate::counted::Counted;
 use crate::counters::Counters;
 use crate::handover::Handovers;
 use crate::held::HeldPages;
@@ -30,6 +31,7 @@ pub(crate) struct Setup {
     pub(crate) on_start: Option<OnStart>,
     pub(crate) peer_from: Option<PeerFrom>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) counted: Arc<Counted>,
     pub(crate) held: Arc<HeldPages>,
     pub(crate) handovers: Arc<Handovers>,
 }

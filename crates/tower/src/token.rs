@@ -12,7 +12,7 @@
 //! | 35 | 4 | the visitor's how-manieth visit |
 //! | 39 | 2 | rotation count |
 //! | 41 | 3 | the visitor's day of birth: days since 1970-01-01, UTC |
-//! | 44 | 16 | MAC: keyed BLAKE3, its first 128 bits, over all of the above, a byte that tells the kind of the [`Scope`] (0 a host, 1 a domain), and its name |
+//! | 44 | 16 | MAC: keyed BLAKE3, its first 128 bits, over all of the above, a byte that tells the kind of the [`Scope`] (0 a host, 1 a domain; and 2 more in the mode `consent`, 4 more in `statistics`), and its name |
 //!
 //! Version 1 is the same without the day of birth: 57 bytes, 76 characters, the MAC at 41. It is still read, never
 //! written. Its visitor counts as born on the day on which it is read, and as such is written down by the next token
@@ -31,6 +31,7 @@ use subtle::ConstantTimeEq as _;
 use visitlog_core::Day;
 use visitlog_core::ids::{Host, VisitId, Visitor};
 use visitlog_core::ports::Token;
+use visitlog_core::privacy::Mode;
 
 use crate::keys::Keys;
 
@@ -52,6 +53,11 @@ pub enum Scope<'a> {
     Host(&'a Host),
     /// A domain and all below it: the cookie's `Domain`.
     Domain(&'a str),
+    /// A host where visits are recorded in a mode other than [`Mode::Full`]: a token that was given in one mode opens nothing
+    /// in another. So one that is valid in [`Mode::Consent`] tells that its visitor has agreed.
+    HostIn(Mode, &'a Host),
+    /// A domain where they are.
+    DomainIn(Mode, &'a str),
 }
 
 impl Scope<'_> {
@@ -60,7 +66,17 @@ impl Scope<'_> {
         match self {
             Self::Host(host) => (0, host.as_str().as_bytes()),
             Self::Domain(domain) => (1, domain.as_bytes()),
+            Self::HostIn(mode, host) => (mode_code(*mode), host.as_str().as_bytes()),
+            Self::DomainIn(mode, domain) => (1 + mode_code(*mode), domain.as_bytes()),
         }
+    }
+}
+
+const fn mode_code(mode: Mode) -> u8 {
+    match mode {
+        Mode::Full => 0,
+        Mode::Consent => 2,
+        Mode::Statistics => 4,
     }
 }
 

@@ -13,6 +13,7 @@ use visitlog_core::ports::{Class, Committed, Op, Outcome, SessionData, Standing,
 use visitlog_core::{Timestamp, model};
 
 use crate::origin::{Origin, cut};
+use crate::privacy::Recording;
 use crate::protocol::PageSaid;
 use crate::shared::Setup;
 
@@ -76,6 +77,13 @@ pub(crate) struct Later {
 }
 
 impl Later {
+    /// The end of the session that a token names: its visitor is not to be recorded any more. Nothing else is said of them.
+    pub(crate) fn goodbye(visit: &Visit, token: Token) -> Self {
+        visit.origin().without_fingerprint();
+        let (ops, class) = (vec![Op::Abandon], Class::Other(None));
+        Self { visit: visit.clone(), ops, class, token: Some(token), meets: Meets::Any }
+    }
+
     /// What is to be committed: from now on it is for the store to keep or to refuse.
     pub(crate) fn take(&mut self) -> (Class, Vec<Op>) {
         (std::mem::replace(&mut self.class, Class::Passive), std::mem::take(&mut self.ops))
@@ -115,6 +123,10 @@ struct State {
     page: Option<PageSaid>,
     /// The visit that the app named.
     named: Option<VisitId>,
+    /// Whether the app said that the visitor agrees to be recorded.
+    consent: Option<bool>,
+    /// Whether what is said is recorded, as far as is known.
+    recorded: bool,
     phase: Phase,
 }
 
@@ -123,6 +135,7 @@ pub(crate) struct Sayings {
     pub(crate) ops: Vec<Op>,
     pub(crate) page: Option<PageSaid>,
     pub(crate) named: Option<VisitId>,
+    pub(crate) consent: Option<bool>,
 }
 
 enum Phase {
@@ -225,6 +238,23 @@ impl Visit {
         self.push(Op::Abandon);
     }
 
+    /// The visitor agrees to be recorded, or does not, or does not any more. It counts when it is said before the response's
+    /// head is ready, once or with every response.
+    ///
+    /// In the mode `consent`, `true` is what recording begins with: this request is the first that is recorded, and our
+    /// cookie, which its answer sets, is what remembers it. `false` ends the session and takes the cookie away, and what this
+    /// request has said goes nowhere. In other modes `true` changes nothing, and `false` is an opt-out: the same, and a
+    /// cookie of a year remembers it.
+    pub fn consent(&self, agrees: bool) {
+        self.inner.state().consent = Some(agrees);
+    }
+
+    /// Whether this request is recorded, as far as is known: not where its visitor has not agreed (yet) or has opted out, or
+    /// where its address or path is excluded.
+    pub fn is_recorded(&self) -> bool {
+        self.inner.state().recorded
+    }
+
     /// The visitor is active, on a socket or in a stream: the session lives on, as by a request. To be said now and then,
     /// once a minute is enough. Nothing is recorded but that.
     ///
@@ -261,6 +291,8 @@ impl Visit {
             ops: Vec::new(),
             page: None,
             named: None,
+            consent: None,
+            recorded: origin.recording == Recording::Kept,
             phase: Phase::Open,
         };
         Self { inner: Arc::new(Inner { origin, link, in_flight: OnceLock::new(), state: Mutex::new(state) }) }
@@ -299,8 +331,19 @@ impl Visit {
         let token = self.inner.origin.token;
         let mut state = self.inner.state();
         state.phase = Phase::Closed { token, expected: token.and_then(|token| token.visit) };
-        let (ops, page, named) = (std::mem::take(&mut state.ops), state.page.take(), state.named);
-        Sayings { ops, page, named }
+        let (ops, page) = (std::mem::take(&mut state.ops), state.page.take());
+        Sayings { ops, page, named: state.named, consent: state.consent }
+    }
+
+    /// The record of it that a visitor has agreed, at a request that shows no page.
+    pub(crate) fn agreed(at: Timestamp) -> Event {
+        let (name, type_) = (Some(CONSENT.into()), Some("consent".into()));
+        Event { time: at, kind: EventKind::Action, name, type_, request: None, properties: None }
+    }
+
+    /// Now it is known whether what is said is recorded.
+    pub(crate) fn set_recorded(&self, recorded: bool) {
+        self.inner.state().recorded = recorded;
     }
 
     /// The request's arrival, by the store's clock if it has said so.
@@ -331,6 +374,11 @@ impl Visit {
             return;
         }
         preview(state.data.get_or_insert_default(), &op);
+        let names_a_person = matches!(op, Op::Login(_) | Op::Set(..) | Op::Remove(_) | Op::Increment(..));
+        if names_a_person && !self.inner.origin.detail.keeps_user() {
+            // This request sees it; nobody else does.
+            return;
+        }
         state.ops.push(op);
     }
 
@@ -339,7 +387,8 @@ impl Visit {
         // Within a request, so behind its arrival, at which its page view stands: however quick the app is.
         let time = self.inner.state().at.after(elapsed.max(Duration::from_micros(1)));
         let properties = properties_text(properties);
-        let event = Event { time, kind: EventKind::Action, name: Some(name), type_, request: None, properties };
+        let mut event = Event { time, kind: EventKind::Action, name: Some(name), type_, request: None, properties };
+        self.inner.origin.detail.reduce_event(&mut event);
         self.push(Op::Event(event));
     }
 
@@ -347,7 +396,7 @@ impl Visit {
     fn later(&self, anyway: bool) -> Option<Later> {
         let mut state = self.inner.state();
         let Phase::Closed { token, expected } = state.phase else { return None };
-        if self.inner.origin.excluded {
+        if !state.recorded {
             state.ops.clear();
             return None;
         }
@@ -372,6 +421,9 @@ impl Drop for Inner {
         self.link.setup().counters.ops_lost.add(state.ops.len());
     }
 }
+
+/// The name of the action that says that a visitor has agreed.
+const CONSENT: &str = "Consent given";
 
 /// An action that is being named. It is recorded when this goes out of scope: at the end of the statement.
 #[derive(Debug)]
@@ -508,45 +560,5 @@ fn preview(data: &mut Arc<SessionData>, op: &Op) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn properties_are_cut_and_marked() {
-        let map = |value: Value| value.as_object().expect("an object").clone();
-        assert_eq!(properties_text(Map::new()), None);
-        assert_eq!(properties_text(map(json!({"size": 512}))).as_deref(), Some(r#"{"size":512}"#));
-        let text = properties_text(map(json!({"a": 1, "b": "x".repeat(5_000), "c": 2}))).expect("some");
-        assert_eq!(&*text, r#"{"a":1,"c":2,"…":true}"#);
-        let many: Map<String, Value> = (0..2_000).map(|n| (format!("k{n}"), json!(n))).collect();
-        let text = properties_text(many).expect("some");
-        assert!(text.len() <= limits::PROPERTIES_BYTES_MAX, "{} bytes", text.len());
-        assert!(text.len() > limits::PROPERTIES_BYTES_MAX - 20, "{} bytes: more would have fitted", text.len());
-    }
-
-    fn as_json(values: &model::Values) -> Value {
-        values.iter().map(|(key, value)| (key.to_string(), value.clone())).collect()
-    }
-
-    #[test]
-    fn a_request_sees_what_it_said() {
-        let mut data = Arc::<SessionData>::default();
-        let mut done = |op: Op| {
-            preview(&mut data, &op);
-            (data.user.as_ref().map(|user| user.as_str().to_owned()), as_json(&data.values))
-        };
-        assert_eq!(done(Op::Set("a".into(), json!("x"))).1, json!({"a": "x"}));
-        assert_eq!(done(Op::Increment("a".into(), 1)).1, json!({"a": "x"}), "no number");
-        assert_eq!(done(Op::Increment("n".into(), 2)).1, json!({"a": "x", "n": 2}));
-        assert_eq!(done(Op::Increment("n".into(), i64::MAX)).1["n"], json!(2), "too large");
-        assert_eq!(done(Op::Set("n".into(), json!(0.5))).1["n"], json!(0.5));
-        assert_eq!(done(Op::Increment("n".into(), 1)).1["n"], json!(1.5));
-        assert_eq!(done(Op::Remove("n".into())).1, json!({"a": "x"}));
-        let (user, values) = done(Op::Login(UserId::new("alice")));
-        assert_eq!((user.as_deref(), values), (Some("alice"), json!({"a": "x"})));
-        let (user, values) = done(Op::Login(UserId::new("bob")));
-        assert_eq!((user.as_deref(), values), (Some("bob"), json!({})), "another user's session is a new one");
-        assert_eq!(done(Op::Logout).0, None);
-    }
-}
+#[path = "visit_tests.rs"]
+mod tests;

@@ -254,7 +254,7 @@ fn whence(row: &mut Row<'_>, visit: &VisitView<'_>, facts: &Facts, scratch: &Scr
         .text("region", facts.region.as_deref())
         .text("city", facts.city.as_deref())
         .text("language", facts.language.as_deref())
-        .text("user_agent", known.user_agent.expose().as_deref().filter(|agent| !agent.is_empty()))
+        .text("user_agent", known.user_agent().filter(|agent| !agent.is_empty()))
         .text("browser", facts.browser.as_deref())
         .text("browser_version", facts.browser_version.as_deref())
         .text("os", facts.os.as_deref())

@@ -406,6 +406,11 @@ impl Sessions {
         self.indexes.read_sites(|sites| sites.name(host).into())
     }
 
+    /// The name of the site that a host counts to.
+    pub fn site_of(&self, host: &Host) -> Box<str> {
+        self.indexes.read_sites(|sites| sites.name_of(host).into())
+    }
+
     /// All sites.
     pub fn known_sites(&self) -> Vec<Host> {
         self.indexes.read_sites(|sites| sites.known().cloned().collect())

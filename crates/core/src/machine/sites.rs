@@ -181,6 +181,11 @@ impl Sites {
         }
     }
 
+    /// The site that a host counts to, without a note that it was asked for.
+    pub fn name_of(&self, host: &Host) -> &str {
+        self.index.get(host).map_or(Self::OTHER, |index| self.name(*index))
+    }
+
     /// Whether a host is a site.
     pub fn is_known(&self, index: HostIndex) -> bool {
         self.hosts.get(usize::from(index.0)).is_some_and(|entry| entry.known)

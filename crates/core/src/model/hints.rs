@@ -32,8 +32,11 @@ impl Hints {
     pub const BRANDS_CONTRADICT: Self = Self(1 << 9);
     /// `Sec-CH-UA` names a browser without a window.
     pub const HEADLESS: Self = Self(1 << 10);
+    /// No sign, but the layer's note: what stands as the user agent is what it names, in classes, for the agent itself was
+    /// not to be kept.
+    pub const REDUCED: Self = Self(1 << 11);
 
-    const NAMES: [(Self, &str); 11] = [
+    const NAMES: [(Self, &str); 12] = [
         (Self::PAGE, "page"),
         (Self::SECURE, "secure"),
         (Self::LANGUAGE, "language"),
@@ -45,6 +48,7 @@ impl Hints {
         (Self::BRANDS, "brands"),
         (Self::BRANDS_CONTRADICT, "brands_contradict"),
         (Self::HEADLESS, "headless"),
+        (Self::REDUCED, "reduced"),
     ];
 
     /// The set with these bits; those that this version does not know are kept.
@@ -89,7 +93,7 @@ mod tests {
     #[test]
     fn bits_never_change_and_each_has_a_name() {
         let bits: Vec<u16> = Hints::NAMES.iter().map(|(hint, _)| hint.bits()).collect();
-        assert_eq!(bits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024]);
+        assert_eq!(bits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048]);
         let both = Hints::PAGE.with(Hints::HEADLESS);
         assert_eq!(format!("{both:?}"), "{\"page\", \"headless\"}");
         assert!(both.has(Hints::PAGE) && !both.has(Hints::PAGE.with(Hints::FETCH)));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame};
@@ -19,7 +20,7 @@ use crate::world::{Browser, Site, html};
 struct Parts(usize);
 
 impl Body for Parts {
-    type Data = &'static [u8];
+    type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
@@ -27,7 +28,7 @@ impl Body for Parts {
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
         self.0 = self.0.saturating_sub(1);
-        Poll::Ready((self.0 > 0).then(|| Ok(Frame::data(&b"part"[..]))))
+        Poll::Ready((self.0 > 0).then(|| Ok(Frame::data(Bytes::from_static(b"part")))))
     }
 }
 

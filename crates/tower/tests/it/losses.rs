@@ -15,10 +15,10 @@ use visitlog_core::ports::{
     StoreError, Terminated,
 };
 use visitlog_testkit::{LossyStore, MemoryStore, Wire};
-use visitlog_tower::{Keys, Visit, VisitBody, VisitLayer};
+use visitlog_tower::{Keys, Visit, VisitLayer};
 
 use crate::flow::shop;
-use crate::world::{Browser, Site, html, named, set_cookie, with_headers};
+use crate::world::{Browser, Site, html, named, set_cookie, text, with_headers};
 
 #[test]
 fn a_store_that_is_down_costs_the_record_only() {
@@ -149,7 +149,7 @@ fn a_store_that_panics_is_caught() {
             ready(Ok::<_, std::convert::Infallible>(html("ok")))
         }));
         let call = service.call(Browser::new().request(&Method::GET, "/"));
-        let answer = pin!(call).now_or_never().unwrap().unwrap().map(VisitBody::into_inner);
+        let answer = pin!(call).now_or_never().unwrap().unwrap().map(text);
         assert_eq!(answer.body(), "ok");
         let counts = layer.counts();
         assert_eq!((counts.panics, counts.untracked, counts.events_lost), (1, untracked, 1));
@@ -220,11 +220,7 @@ fn it_waits_for_the_service_within() {
     let mut service = site.layer.layer(Within::default());
     for _ in 0..3 {
         std::future::poll_fn(|cx| service.poll_ready(cx)).now_or_never().unwrap().unwrap();
-        pin!(service.call(Browser::new().request(&Method::GET, "/")))
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-            .map(VisitBody::into_inner);
+        pin!(service.call(Browser::new().request(&Method::GET, "/"))).now_or_never().unwrap().unwrap().map(text);
     }
 }
 
@@ -241,7 +237,7 @@ fn an_unknown_outcome_is_served_and_counted_and_not_tried_again() {
         store.set_wire(wire);
         let (entries, counts) = (site.store.entries().len(), layer.counts());
         let call = service.call(Browser::new().request(&Method::GET, "/"));
-        let answer = pin!(call).now_or_never().unwrap().unwrap().map(VisitBody::into_inner);
+        let answer = pin!(call).now_or_never().unwrap().unwrap().map(text);
         assert_eq!((answer.body().as_str(), set_cookie(&answer)), ("ok", None), "served, without a cookie");
         let bought = |entry: &Entry| matches!(entry, Entry::Event(event) if event.name.as_deref() == Some("bought"));
         let new = site.store.entries().into_iter().skip(entries);
@@ -303,7 +299,7 @@ fn what_leaves_undurable_is_counted() {
     let layer = VisitLayer::new(Arc::new(Undurable(site.store)), site.keys);
     let mut service = layer.layer(service_fn(|_| ready(Ok::<_, std::convert::Infallible>(html("ok")))));
     let call = service.call(Browser::new().request(&Method::GET, "/"));
-    let answer = pin!(call).now_or_never().unwrap().unwrap().map(VisitBody::into_inner);
+    let answer = pin!(call).now_or_never().unwrap().unwrap().map(text);
     assert!(set_cookie(&answer).is_some(), "it is recorded");
     assert_eq!(layer.counts().undurable, 1);
 }

@@ -3,16 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop there")]
 
 mod caching;
+mod consent;
 mod flow;
 mod handover;
 mod identity;
 mod in_flight;
 mod later;
 mod losses;
+mod opt_out;
 mod pages;
 mod privacy;
 mod property;
 mod protocol;
 mod sites;
 mod start;
+mod statistics;
 mod world;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use tower::{Layer as _, Service};
 use visitlog_core::machine::ShardConfig;
 use visitlog_core::model::{EndedVisit, Entry, Event};
@@ -16,6 +17,7 @@ use visitlog_core::ports::{Clock as _, Token};
 use visitlog_core::{Day, Host, Timestamp, VisitId};
 use visitlog_testkit::{MemoryStore, SimClock, SimEntropy};
 use visitlog_tower::client::Peer;
+use visitlog_tower::privacy::Mode;
 use visitlog_tower::token::Scope;
 use visitlog_tower::{Keys, Settings, Visit, VisitBody, VisitLayer, VisitService};
 
@@ -104,7 +106,7 @@ impl Site {
     pub(crate) fn send(&self, request: Request<()>) -> Answer {
         let mut service = self.service();
         let answer = pin!(service.call(request)).now_or_never().expect("an answer at once").unwrap();
-        answer.map(VisitBody::into_inner)
+        answer.map(text)
     }
 
     /// Sends a request and hands back what it is waiting for.
@@ -176,6 +178,16 @@ pub(crate) fn line(event: &Event) -> String {
     words.join(" ")
 }
 
+/// A body that is at hand, as text.
+pub(crate) fn text(body: VisitBody<String>) -> String {
+    let (mut body, mut text) = (pin!(body), String::new());
+    while let Poll::Ready(Some(frame)) = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop())) {
+        let data = frame.unwrap().into_data().unwrap();
+        text.push_str(std::str::from_utf8(&data).unwrap());
+    }
+    text
+}
+
 /// A request under way.
 pub(crate) struct Pending(Pin<Box<dyn Future<Output = Sent>>>);
 
@@ -185,7 +197,7 @@ type Sent = Result<Response<VisitBody<String>>, Infallible>;
 impl Pending {
     pub(crate) fn poll(&mut self) -> Option<Answer> {
         match self.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Some(answer.unwrap().map(VisitBody::into_inner)),
+            Poll::Ready(answer) => Some(answer.unwrap().map(text)),
             Poll::Pending => None,
         }
     }
@@ -237,6 +249,13 @@ impl Browser {
         let answer = site.send(request);
         self.take(&answer);
         answer
+    }
+
+    /// The visit that its cookie names, which was given in a mode.
+    pub(crate) fn visit_in(&self, site: &Site, mode: Mode) -> Option<VisitId> {
+        let (value, host) = (self.cookie.as_deref()?.strip_prefix("visitlog=")?, Host::new(HOST));
+        let scope = if mode == Mode::Full { Scope::Host(&host) } else { Scope::HostIn(mode, &host) };
+        site.keys.open(value.as_bytes(), scope, Day::of(site.clock.now())).ok()?.visit
     }
 
     /// The visit that its cookie names.
