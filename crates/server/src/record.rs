@@ -18,7 +18,7 @@ use visitlog_enrich::{EnrichError, EnrichSettings, Enricher};
 use visitlog_sinks::{LaneSettings, NdjsonSink};
 use visitlog_sinks::{Lanes, LanesError};
 use visitlog_tower::keyfile::KeyFileError;
-use visitlog_tower::{Keys, Locator, Settings, SettingsError, VisitLayer};
+use visitlog_tower::{Classifier, Keys, Locator, Settings, SettingsError, VisitLayer};
 
 #[cfg(feature = "warehouse")]
 use crate::admin;
@@ -28,7 +28,7 @@ use crate::admin::metrics;
 use crate::admin::{Admin, AdminSettings, DoorKeeper, SetUp};
 use crate::tally::Tallies;
 #[cfg(feature = "warehouse")]
-use crate::warehouse::{Warehouse, WarehouseError, WarehouseSettings};
+use crate::warehouse::{Sources, Warehouse, WarehouseError, WarehouseSettings};
 
 /// How visits are recorded, and where.
 #[derive(Debug, Clone)]
@@ -118,7 +118,7 @@ pub struct Recorder {
     lanes: Arc<Lanes>,
     local: Local,
     layer: VisitLayer<Engine>,
-    locator: Locator,
+    asked: Asked,
     door: Arc<DoorKeeper>,
     #[cfg(feature = "warehouse")]
     queries: Arc<admin::Queries>,
@@ -150,27 +150,31 @@ impl Recorder {
         tell_if_others_may_look(&settings.data);
         local.start()?;
         lanes.start()?;
-        let places = Arc::clone(&enricher);
-        let locator = Locator::new(move |address| places.place(address));
+        let asked = Asked::of(&enricher);
+        tell_modes(&settings.layer, &settings.sites);
         let keys = keys_of(&settings.data, settings.keys)?;
         let mut layer =
-            VisitLayer::new(Arc::clone(local.engine()), keys).settings(located(settings.layer, &locator))?;
+            VisitLayer::new(Arc::clone(local.engine()), keys).settings(asked.in_settings(settings.layer))?;
         for (host, own) in settings.sites {
-            layer = layer.site(host, located(own, &locator))?;
+            layer = layer.site(host, asked.in_settings(own))?;
         }
         let layer = finish(layer);
         let door = Arc::new(open_door(&settings.data, &settings.access)?);
         #[cfg(feature = "warehouse")]
         {
             let (layer, engine, lanes) = (layer.clone(), Arc::clone(local.engine()), Arc::clone(&lanes));
-            warehouse.look_after(Arc::new(move || metrics::losses_by_reason(&engine, &lanes, layer.counts())))?;
+            let counting = layer.clone();
+            warehouse.look_after(Sources {
+                losses: Box::new(move || metrics::losses_by_reason(&engine, &lanes, layer.counts())),
+                counted: Box::new(move || counting.take_counted()),
+            })?;
         }
         Ok(Self {
             data: settings.data,
             lanes,
             local,
             layer,
-            locator,
+            asked,
             door,
             #[cfg(feature = "warehouse")]
             queries: Arc::new(admin::Queries::new(warehouse)),
@@ -208,12 +212,7 @@ impl Recorder {
 
     /// What changes settings while it records.
     pub fn reloader(&self) -> Reloader {
-        Reloader {
-            data: self.data.clone(),
-            layer: self.layer.clone(),
-            locator: self.locator.clone(),
-            turn: Arc::default(),
-        }
+        Reloader { data: self.data.clone(), layer: self.layer.clone(), asked: self.asked.clone(), turn: Arc::default() }
     }
 
     /// What the admin pages show. `tallies`: of what was refused before it came to the layer.
@@ -235,6 +234,8 @@ impl Recorder {
 
     /// Puts everything on stable storage. Open sessions go on after the next start.
     pub fn close(self) {
+        #[cfg(feature = "warehouse")]
+        outside_runtime(|| self.queries.warehouse().store_counts(self.layer.take_counted()));
         self.lanes.stop();
         self.local.close();
     }
@@ -245,7 +246,7 @@ impl Recorder {
 pub struct Reloader {
     data: PathBuf,
     layer: VisitLayer<Engine>,
-    locator: Locator,
+    asked: Asked,
     turn: Arc<Mutex<()>>,
 }
 
@@ -257,13 +258,43 @@ impl Reloader {
     pub fn reload(&self, layer: Settings, sites: Vec<(Host, Settings)>, keys: Option<Keys>) -> Result<(), RecordError> {
         let _one_after_the_other = self.turn.lock();
         let keys = keys_of(&self.data, keys)?;
-        let sites = sites.into_iter().map(|(host, own)| (host, located(own, &self.locator)));
-        Ok(self.layer.reload(located(layer, &self.locator), sites, keys)?)
+        let sites = sites.into_iter().map(|(host, own)| (host, self.asked.in_settings(own)));
+        Ok(self.layer.reload(self.asked.in_settings(layer), sites, keys)?)
     }
 }
 
-fn located(settings: Settings, locator: &Locator) -> Settings {
-    Settings { locator: locator.clone(), ..settings }
+/// Whom layers ask about clients.
+#[derive(Debug, Clone)]
+struct Asked {
+    locator: Locator,
+    classifier: Classifier,
+}
+
+impl Asked {
+    fn of(enricher: &Arc<Enricher>) -> Self {
+        let (places, agents) = (Arc::clone(enricher), Arc::clone(enricher));
+        Self {
+            locator: Locator::new(move |address| places.place(address)),
+            classifier: Classifier::new(move |agent| agents.classes(agent)),
+        }
+    }
+
+    fn in_settings(&self, settings: Settings) -> Settings {
+        let Self { locator, classifier } = self.clone();
+        Settings { locator, classifier, ..settings }
+    }
+}
+
+/// Says what is recorded of visitors: whoever starts a server has to know.
+fn tell_modes(all: &Settings, sites: &[(Host, Settings)]) {
+    let mode = all.privacy.mode;
+    tracing::info!(
+        mode = mode.as_str(),
+        "privacy: docs/privacy.md says what this mode records, and privacy.mode sets another"
+    );
+    for (host, own) in sites.iter().filter(|(_, own)| own.privacy.mode != mode) {
+        tracing::info!(site = host.as_str(), mode = own.privacy.mode.as_str(), "privacy: a mode of its own");
+    }
 }
 
 fn keys_of(data: &Path, keys: Option<Keys>) -> Result<Keys, KeyFileError> {

@@ -16,10 +16,11 @@ use visitlog_warehouse::report::Records;
 pub use visitlog_warehouse::sql::limits::Limits;
 use visitlog_warehouse::sql::outputs::{CHART_WIDTH, Format};
 use visitlog_warehouse::sql::{Catalog, FixedCatalog, OpenError, Prepared, SqlError, SqlSettings};
-pub use visitlog_warehouse::{WarehouseSettings as TableSettings, logs, report, sql};
+pub use visitlog_warehouse::{Retention, WarehouseSettings as TableSettings, logs, report, sql};
 
 use visitlog_core::page::PageParams;
 use visitlog_core::ports::VisitSink;
+use visitlog_core::requests::RequestCounts;
 use visitlog_engine::adapters::create_private_dir;
 use visitlog_engine::journal::JournalError;
 use visitlog_engine::local::OpenError as FolderError;
@@ -29,7 +30,7 @@ use visitlog_sinks::{LaneSettings, Lanes, LanesError, NdjsonSink};
 
 pub use self::erase::{ErasureError, ErasureReport, Wanted};
 pub use self::runner::{Parts, Runner};
-pub use self::storage::LossCounts;
+pub use self::storage::Sources;
 use self::storage::{Keeper, Shown, Storage};
 
 /// The folder for what does not fit into memory.
@@ -46,6 +47,8 @@ pub struct WarehouseSettings {
     pub folder: Option<PathBuf>,
     /// How they are fed and kept.
     pub tables: TableSettings,
+    /// How long files of ended visits stay. Default: for ever.
+    pub files_kept: Option<Duration>,
     /// How often they are looked after. Default: every 30 s.
     pub upkeep_every: Option<Duration>,
     /// Local time of statements. Default: UTC.
@@ -151,9 +154,15 @@ impl Warehouse {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub fn look_after(&mut self, losses: LossCounts) -> Result<(), WarehouseError> {
-        self.keeper = Some(Arc::clone(&self.shown).look_after(losses, self.upkeep_every)?);
+    pub fn look_after(&mut self, sources: Sources) -> Result<(), WarehouseError> {
+        self.keeper = Some(Arc::clone(&self.shown).look_after(sources, self.upkeep_every)?);
         Ok(())
+    }
+
+    /// Stores counts of requests that are not recorded, and those that wait: nobody else will. Blocks, and must not be called
+    /// from inside a runtime.
+    pub(crate) fn store_counts(&self, counted: RequestCounts) {
+        self.shown.bring(counted, true);
     }
 
     /// Erases somebody's visits, see [`ErasureReport`]. `turn` is called again and again while something has to be waited

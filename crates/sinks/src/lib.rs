@@ -25,7 +25,7 @@ pub use erased::{ErasedAside, ErasedParks};
 pub use hooks::{HookSink, NullSink};
 pub use lane::StepResult;
 pub use lanes::{Lanes, LanesError};
-pub use ndjson::{ErasedLines, NdjsonSink, erase_lines, find_lines, survey_lines};
+pub use ndjson::{ErasedLines, NdjsonSink, erase_lines, find_lines, remove_files_before, survey_lines};
 pub use quarantine::{SetAside, Why};
 pub use settings::LaneSettings;
 pub use status::{SinkState, SinkStatus};

@@ -19,6 +19,7 @@ mod erase;
 mod error;
 mod lines;
 mod place;
+mod retention;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use self::erase::{ErasedLines, erase_lines, find_lines, survey_lines};
 use self::error::{NAME, changed, moved, unavailable};
 use self::lines::Fault;
 use self::place::{Place, day_in, day_of, file_name};
+pub use self::retention::remove_files_before;
 
 /// Appends ended visits to one file per day.
 pub struct NdjsonSink {

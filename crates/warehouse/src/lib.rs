@@ -1,5 +1,6 @@
 //! Ended visits in Delta tables, and SQL over them and over what is still going on.
 
+mod counted;
 mod data_files;
 mod erase;
 mod error;
@@ -11,6 +12,7 @@ pub mod logs;
 mod merge;
 mod reader;
 pub mod report;
+mod retention;
 pub mod rows;
 mod runs;
 pub mod schema;
@@ -30,7 +32,7 @@ pub use error::WarehouseError;
 pub use import::{Stage, Staging};
 pub use sink::WarehouseSink;
 pub use tables::{SCHEMA_VERSION_PROPERTY, application};
-pub use warehouse::{TableStatus, Warehouse, WarehouseSettings};
+pub use warehouse::{Retention, TableStatus, Warehouse, WarehouseSettings};
 
 #[cfg(test)]
 mod testing;

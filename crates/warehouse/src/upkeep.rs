@@ -9,23 +9,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use deltalake::Path;
-use deltalake::arrow::array::{AsArray, BooleanArray};
-use deltalake::arrow::compute::filter_record_batch;
-use deltalake::arrow::datatypes::Date32Type;
 use deltalake::checkpoints::create_checkpoint;
 use deltalake::kernel::{Action, Add};
 use deltalake::logstore::object_store::{ObjectMeta, ObjectStoreExt as _};
 use deltalake::protocol::DeltaOperation;
 use futures_util::TryStreamExt as _;
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use visitlog_core::Timestamp;
 
 use crate::error::WarehouseError;
-use crate::files::{discard, read, write_all};
+use crate::files::{discard, write_all};
 use crate::merge::Lanes;
 use crate::rows::day_of;
 use crate::rows::requests::summed;
-use crate::stats::days;
 use crate::tables::{DataFile, Table};
 use crate::warehouse::{Tables, Warehouse};
 
@@ -42,10 +38,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default)]
 pub(crate) struct UpkeepState {
     swept: Option<Timestamp>,
+    /// The day on which sites of their own were looked at.
+    retained: Option<Date>,
 }
 
 /// One of the tables.
-type Pick = fn(&mut Tables) -> &mut Table;
+pub(crate) type Pick = fn(&mut Tables) -> &mut Table;
 
 /// All of them.
 const ALL: [Pick; 3] = [|tables| &mut tables.events, |tables| &mut tables.visits, |tables| &mut tables.requests];
@@ -67,11 +65,9 @@ impl Warehouse {
         if state.swept.is_some_and(|swept| now < swept.after(SWEEP_EVERY)) {
             return self.shorten_logs();
         }
-        if let Some(retention) = self.settings().retention {
-            for pick in ALL {
-                self.retain(pick, day_of(now.before(retention)))?;
-            }
-        }
+        let today = day_of(now);
+        self.retain_all(now, state.retained != Some(today))?;
+        state.retained = Some(today);
         self.shorten_logs()?;
         self.vacuum(self.settings().keep_removed)?;
         state.swept = Some(now);
@@ -94,41 +90,6 @@ impl Warehouse {
         let target_size = i64::try_from(MERGED_BYTES_MAX).unwrap_or(i64::MAX);
         let operation = DeltaOperation::Optimize { predicate: None, target_size };
         self.with_tables(async |tables| replace(pick(tables), &files, adds, operation, changes).await)
-    }
-
-    /// Removes visits that started before a day.
-    fn retain(&self, pick: Pick, first: Date) -> Result<bool, WarehouseError> {
-        let table = self.with_tables(async |tables| Ok(pick(tables).clone()))?;
-        let mut old = Vec::new();
-        let mut adds = Vec::new();
-        for file in table.files()? {
-            let Some((least, greatest)) = file.stats().as_ref().and_then(days) else { continue };
-            if least >= first {
-                continue;
-            }
-            if greatest >= first {
-                let kept = self.run(async {
-                    let rows = read(&table, &file, None).await?;
-                    write_all(&table, &file.month, rows, true, |batch| {
-                        let days = (first - date(1970, 1, 1)).get_days();
-                        let dates = batch.column_by_name("date").map(|column| column.as_primitive::<Date32Type>());
-                        let kept = dates.map(|dates| BooleanArray::from_unary(dates, |day| day >= days));
-                        Ok(match kept {
-                            Some(kept) => filter_record_batch(&batch, &kept)?,
-                            None => batch,
-                        })
-                    })
-                    .await
-                })?;
-                adds.extend(kept);
-            }
-            old.push(file);
-        }
-        if old.is_empty() {
-            return Ok(false);
-        }
-        let operation = DeltaOperation::Delete { predicate: None };
-        self.with_tables(async |tables| replace(pick(tables), &old, adds, operation, true).await)
     }
 
     /// Writes a checkpoint where there were enough commits since the last, and removes what lies before it.

@@ -31,8 +31,8 @@ pub struct WarehouseSettings {
     pub buffer_bytes_max: usize,
     /// So many files of about the same size in a month are merged into one.
     pub merge_files: usize,
-    /// Visits that started longer ago than this are removed, if anything is.
-    pub retention: Option<Duration>,
+    /// How long rows stay.
+    pub retention: Retention,
     /// How long a file that is no longer part of a table stays for those who still read it.
     pub keep_removed: Duration,
 }
@@ -43,9 +43,29 @@ impl Default for WarehouseSettings {
             gathering: Gathering { visits_max: 50_000, wait_max: Duration::from_secs(600) },
             buffer_bytes_max: 128 << 20,
             merge_files: 8,
-            retention: None,
+            retention: Retention::default(),
             keep_removed: Duration::from_secs(3_600),
         }
+    }
+}
+
+/// How long rows stay, counted from the start of their visit, or from the hour of their requests. `None`: for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Rows of `visits`.
+    pub visits: Option<Duration>,
+    /// Rows of `events`.
+    pub events: Option<Duration>,
+    /// Rows of `requests`.
+    pub requests: Option<Duration>,
+    /// Sites whose rows stay no longer than this in any of them, whatever is said above.
+    pub sites: Vec<(Box<str>, Duration)>,
+}
+
+impl Retention {
+    /// The same for all kinds.
+    pub const fn all(kept: Option<Duration>) -> Self {
+        Self { visits: kept, events: kept, requests: kept, sites: Vec::new() }
     }
 }
 

@@ -20,14 +20,14 @@ const NOTHING: &str =
     "erased: 0 visits with a login and 0 anonymous: 0 rows of visits and 0 of events in the tables, 0 lines";
 
 /// What can be found of somebody: a name for the trace, and its bytes.
-type Traces = Vec<(String, Vec<u8>)>;
+pub(crate) type Traces = Vec<(String, Vec<u8>)>;
 
-fn text(trace: &str) -> (String, Vec<u8>) {
+pub(crate) fn text(trace: &str) -> (String, Vec<u8>) {
     (trace.to_owned(), trace.as_bytes().to_vec())
 }
 
 /// An id as text and as the journal's bytes.
-fn id(trace: &str) -> [(String, Vec<u8>); 2] {
+pub(crate) fn id(trace: &str) -> [(String, Vec<u8>); 2] {
     let bits = u128::from_str_radix(&trace.replace('-', ""), 16).unwrap();
     [text(trace), (format!("{trace} in binary"), bits.to_le_bytes().to_vec())]
 }
@@ -52,7 +52,7 @@ fn cut_zeros(bytes: &mut Vec<u8>) {
 }
 
 /// Where traces are: in the folder's bytes, and in what the tables say.
-fn found(data: &Path, traces: &Traces) -> Vec<String> {
+pub(crate) fn found(data: &Path, traces: &Traces) -> Vec<String> {
     let mut all = Vec::new();
     read_all(data, &mut all);
     for table in ["visits", "events"] {

@@ -21,6 +21,7 @@ mod kill;
 mod log_reports;
 mod pages;
 mod personal;
+mod privacy;
 mod private;
 mod races;
 mod server;

@@ -85,6 +85,8 @@ pub const CONNECTIONS: &str = "visitlog_http_connections";
 pub const CONNECTIONS_TOTAL: &str = "visitlog_http_connections_total";
 /// Requests that the upstream failed at, by reason: `unreachable`, `bad_answer`, `timeout`.
 pub const UPSTREAM_FAILURES: &str = "visitlog_upstream_failures_total";
+/// Requests that were counted and not recorded, by reason: `no_consent`, `opted_out`, `signal`.
+pub const NOT_RECORDED: &str = "visitlog_requests_not_recorded_total";
 /// What was lost or refused, by reason.
 pub const LOSSES: &str = "visitlog_losses_total";
 
@@ -235,6 +237,14 @@ fn served(page: &mut Page, served: &Served) {
 }
 
 fn losses(page: &mut Page, admin: &Admin, layer: Counts) {
+    page.family(NOT_RECORDED, "counter", "Requests that were counted and not recorded, and why.");
+    for (reason, count) in [
+        ("no_consent", layer.counted_no_consent),
+        ("opted_out", layer.counted_opted_out),
+        ("signal", layer.counted_signal),
+    ] {
+        page.value(NOT_RECORDED, &[("reason", reason)], count);
+    }
     page.family(LOSSES, "counter", "What was not recorded, and why.");
     for (reason, count) in losses_by_reason(&admin.engine, &admin.lanes, layer) {
         page.value(LOSSES, &[("reason", reason)], count);

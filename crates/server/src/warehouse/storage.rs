@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use visitlog_core::Lsn;
+use visitlog_core::limits::COUNTED_BYTES_MAX;
 use visitlog_core::page::PageParams;
 use visitlog_core::ports::{LiveSource, VisitSink};
-use visitlog_engine::adapters::{SystemClock, SystemEntropy};
+use visitlog_core::requests::{RequestCount, RequestCounts};
+use visitlog_core::{Host, Lsn, Timestamp};
+use visitlog_engine::adapters::{RealDisk, SystemClock, SystemEntropy};
 use visitlog_engine::{Engine, Stop};
 use visitlog_enrich::Enricher;
-use visitlog_sinks::Lanes;
+use visitlog_sinks::{Lanes, remove_files_before};
 use visitlog_warehouse::live::{Live, LiveSettings};
 use visitlog_warehouse::sql::{Catalog, CatalogError, Sql, Table};
 use visitlog_warehouse::views::{DeltaTables, Losses, Views};
@@ -34,6 +36,7 @@ pub(super) struct Storage {
     tables: Arc<Tables>,
     enricher: Arc<Enricher>,
     pages: Arc<PageParams>,
+    files_kept: Option<Duration>,
 }
 
 impl std::fmt::Debug for Storage {
@@ -53,7 +56,8 @@ impl Storage {
         settings: &WarehouseSettings,
         enricher: Arc<Enricher>,
     ) -> Result<Self, WarehouseError> {
-        Ok(Self { tables: open_tables(data, settings)?, enricher, pages: Arc::clone(&settings.pages) })
+        let pages = Arc::clone(&settings.pages);
+        Ok(Self { tables: open_tables(data, settings)?, enricher, pages, files_kept: settings.files_kept })
     }
 
     /// What brings ended visits to the tables.
@@ -77,7 +81,17 @@ impl Storage {
         let losses = Arc::new(Losses::default());
         let (tables, data, pages) = (Some(Arc::new(stored) as _), Some(data.to_owned()), self.pages);
         let views = Views { live: Some(live), tables, losses, data, pages };
-        Shown { views, tables: self.tables, engine, lanes, enricher, erasing: Mutex::default() }
+        let files_kept = self.files_kept;
+        Shown {
+            views,
+            tables: self.tables,
+            engine,
+            lanes,
+            enricher,
+            files_kept,
+            counts: Mutex::default(),
+            erasing: Mutex::default(),
+        }
     }
 }
 
@@ -97,6 +111,9 @@ pub(super) struct Shown {
     pub(super) engine: Arc<Engine>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) enricher: Arc<Enricher>,
+    /// How long files of ended visits stay.
+    files_kept: Option<Duration>,
+    counts: Mutex<Counts>,
     /// One erasure at a time.
     pub(super) erasing: Mutex<()>,
 }
@@ -116,8 +133,13 @@ impl Catalog for Shown {
     }
 }
 
-/// What was lost so far, by reason.
-pub type LossCounts = Arc<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
+/// What is counted beside the visits, by whoever records.
+pub struct Sources {
+    /// What was lost so far, by reason.
+    pub losses: Box<dyn Fn() -> Vec<(&'static str, u64)> + Send>,
+    /// Requests that were counted and not recorded, since it was asked last, by the hosts that they named.
+    pub counted: Box<dyn Fn() -> RequestCounts + Send>,
+}
 
 impl Shown {
     /// Starts the thread that follows what is recorded and keeps the tables in shape.
@@ -126,19 +148,19 @@ impl Shown {
     /// When the system has no thread to give.
     pub(super) fn look_after(
         self: Arc<Self>,
-        losses: LossCounts,
+        sources: Sources,
         upkeep_every: Option<Duration>,
     ) -> Result<Keeper, WarehouseError> {
         let stop = Arc::<Stop>::default();
         let stopped = Arc::clone(&stop);
-        let work = move || self.run(&stopped, &losses, upkeep_every.unwrap_or(UPKEEP_EVERY));
+        let work = move || self.run(&stopped, &sources, upkeep_every.unwrap_or(UPKEEP_EVERY));
         let thread = std::thread::Builder::new().name("visitlog-keep".to_owned()).spawn(work);
         let thread =
             thread.map_err(|source| WarehouseError::System { doing: "start the warehouse's thread", source })?;
         Ok(Keeper { stop, thread: Some(thread) })
     }
 
-    fn run(&self, stop: &Stop, losses: &LossCounts, upkeep_every: Duration) {
+    fn run(&self, stop: &Stop, sources: &Sources, upkeep_every: Duration) {
         let mut counted = Vec::new();
         let every = CATCH_UP_EVERY.min(upkeep_every).max(Duration::from_millis(1));
         let upkeep_turns = upkeep_every.div_duration_f64(every).round().max(1.0) as u64;
@@ -146,13 +168,41 @@ impl Shown {
             if stop.wait(every) {
                 return;
             }
+            self.bring((sources.counted)(), false);
             let Some(live) = &self.views.live else { return };
             if let Err(error) = live.follow(self.engine.now()) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "what is going on can't be followed");
             }
-            self.count(&mut counted, losses());
+            self.count(&mut counted, (sources.losses)());
             if turn % upkeep_turns == upkeep_turns - 1 {
                 self.tidy(live, stop);
+            }
+        }
+    }
+
+    /// Brings counts of requests to their table, as often as visits come there. `now`: at once.
+    pub(super) fn bring(&self, mut counted: RequestCounts, now: bool) {
+        let (mut counts, at) = (self.counts.lock(), self.engine.now());
+        counted
+            .drain(|count| {
+                let site = self.engine.site_of(&Host::new(count.site));
+                counts.waiting.add(&RequestCount { site: &site, ..*count });
+                Ok::<_, std::convert::Infallible>(())
+            })
+            .unwrap_or_else(|never| match never {});
+        let since = *counts.since.get_or_insert(at);
+        let is_time = at.since(since) >= self.tables.settings().gathering.wait_max;
+        if !now && !is_time && counts.waiting.bytes() < COUNTED_BYTES_MAX {
+            return;
+        }
+        counts.since = Some(at);
+        if let Err(error) = self.tables.add_counts(&mut counts.waiting) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "counts of requests that are not recorded can't be stored now");
+            // They wait for the next time, but not without bound.
+            if counts.waiting.bytes() > 4 * COUNTED_BYTES_MAX {
+                tracing::error!("counts of requests that are not recorded were dropped: the tables take nothing");
+                counts.waiting = RequestCounts::default();
             }
         }
     }
@@ -166,12 +216,24 @@ impl Shown {
             }
             Err(error) => not_kept(&error),
         }
+        self.remove_old_files();
         while !stop.is_set() {
             match self.tables.upkeep_step() {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => return not_kept(&error),
             }
+        }
+    }
+
+    /// Removes the files of ended visits that are as old as they may become.
+    fn remove_old_files(&self) {
+        let (Some(kept), Some(data)) = (self.files_kept, &self.views.data) else { return };
+        // An erasure reads all of them.
+        let Some(_turn) = self.erasing.try_lock() else { return };
+        if let Err(error) = remove_files_before(&RealDisk, data, self.engine.now().before(kept)) {
+            let folder = data.display();
+            tracing::warn!(%folder, %error, "files of ended visits that are too old could not be removed; tried again soon");
         }
     }
 
@@ -183,6 +245,14 @@ impl Shown {
         }
         *before = now;
     }
+}
+
+/// Counts of requests that wait for their table.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    waiting: RequestCounts,
+    /// When some were brought there last.
+    since: Option<Timestamp>,
 }
 
 fn not_kept(error: &visitlog_warehouse::WarehouseError) {

@@ -408,3 +408,24 @@ fn a_visit_that_went_elsewhere_is_named_no_more() {
     assert_eq!(erased.lines, 0);
     assert!(!bytes(&disk).contains(&id(9).to_string()));
 }
+
+#[test]
+fn files_go_by_their_day_and_the_newest_stays() {
+    let disk = StepDisk::default();
+    let shared = disk.shared();
+    for day in ["2025-11-19", "2025-11-20", "2025-11-21"] {
+        shared.create(Path::new(&format!("data/visits-{day}.ndjson"))).expect("a working disk");
+    }
+    shared.create(Path::new("data/visits-2025-11-01.ndjson.moved")).expect("a working disk");
+    let left = || {
+        let mut names: Vec<_> = shared.list(Path::new("data")).expect("a folder");
+        names.sort();
+        names.into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+    };
+    let remove = |moment| remove_files_before(&*shared, Path::new("data"), moment).expect("a working disk");
+    assert_eq!(remove(EVENING.before(Duration::from_secs(2 * 86_400))), 0);
+    assert_eq!(remove(EVENING.before(Duration::from_secs(86_400))), 1, "2025-11-19");
+    assert_eq!(left().len(), 3);
+    assert_eq!(remove(EVENING.after(Duration::from_secs(9 * 86_400))), 1, "2025-11-20");
+    assert_eq!(left(), ["data/visits-2025-11-01.ndjson.moved", TODAY]);
+}

@@ -1,6 +1,10 @@
 //! What the settings come to: the structs that the parts of Visitlog take.
 
+use std::time::Duration;
+
 use visitlog_core::Host;
+#[cfg(feature = "sql")]
+use visitlog_core::limits;
 use visitlog_core::machine::Budget;
 use visitlog_core::mask::Mask;
 use visitlog_core::page::PageParams;
@@ -15,19 +19,21 @@ use visitlog_server::layer_settings::{self, HeaderProtocol, Identify};
 use visitlog_server::listen::ListenSettings;
 use visitlog_server::proxy::{self, Proxy, ProxySettings};
 #[cfg(feature = "sql")]
-use visitlog_server::warehouse::{Limits, TableSettings, WarehouseSettings};
+use visitlog_server::warehouse::{Limits, Retention, TableSettings, WarehouseSettings};
 use visitlog_server::{
     CookieError, CookieSettings, EnrichSettings, Keys, LayerSettings, LayerSettingsError, RecordSettings, SameSite,
     Secure, ServeSettings, Style, TrustedProxies,
 };
+
+use visitlog_tower::privacy::{Mode, Privacy, Signal};
 
 use super::load::Loaded;
 use super::problem::{Problem, Problems};
 use super::table::Settings;
 use super::value::{CookieAge, UrlPath};
 use super::words::{
-    CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy, ForwardedStyle, KeptAddress, PublicPages,
-    UpstreamHost,
+    CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy, ForwardedStyle, KeptAddress, PrivacyMode,
+    PrivacySignal, PublicPages, UpstreamHost,
 };
 
 impl Loaded {
@@ -124,6 +130,13 @@ impl Loaded {
         let all = checked(None, &self.settings);
         let sites = self.sites.iter().map(|(host, site)| (host.clone(), checked(Some(host), &site.settings)));
         let sites = sites.collect();
+        let everywhere = std::iter::once(&self.settings).chain(self.sites.values().map(|site| &site.settings));
+        let asks = |settings: &Settings| settings.privacy.mode == PrivacyMode::Consent;
+        if self.settings.privacy.consent_cookie.is_some() && !everywhere.clone().any(asks) {
+            let key = "privacy.consent_cookie";
+            let what = "only the mode consent looks at it: set privacy.mode = \"consent\", or leave it out";
+            problems.push(Problem::new(self.origin_of(None, key), key, what));
+        }
         problems.dedup();
         if problems.is_empty() { Ok((all, sites)) } else { Err(Problems(problems)) }
     }
@@ -190,6 +203,11 @@ impl Loaded {
         let tables = &self.settings.tables;
         let gathering = Gathering { visits_max: tables.flush_visits, wait_max: tables.flush_after };
         let usual = TableSettings::default();
+        let is_statistics = |settings: &Settings| settings.privacy.mode == PrivacyMode::Statistics;
+        let statistics = is_statistics(&self.settings).then_some(limits::STATISTICS_KEPT);
+        let kept = |own: Option<Duration>| own.or(tables.retention).or(statistics);
+        let own = self.sites.iter().filter(|(_, site)| is_statistics(&site.settings) && statistics.is_none());
+        let sites = own.map(|(host, _)| (host.as_str().into(), limits::STATISTICS_KEPT)).collect();
         WarehouseSettings {
             limits: self.settings.query_limits(),
             threads: self.settings.query.threads,
@@ -197,11 +215,17 @@ impl Loaded {
             pages: std::sync::Arc::new(self.page_params()),
             tables: TableSettings {
                 gathering,
-                retention: tables.retention,
+                retention: Retention {
+                    visits: kept(None),
+                    events: kept(tables.retention_events),
+                    requests: kept(tables.retention_requests),
+                    sites,
+                },
                 merge_files: tables.merge_files.unwrap_or(usual.merge_files),
                 keep_removed: tables.keep_removed.map_or(usual.keep_removed, |time| time.0),
                 ..usual
             },
+            files_kept: kept(tables.retention_files),
             upkeep_every: tables.upkeep_every,
             ..WarehouseSettings::default()
         }
@@ -247,7 +271,11 @@ impl Settings {
             max_age: self.session.max_age,
             single_login: self.session.single_login,
             logout_ends_session: self.session.logout_ends,
-            visitor_max_age: self.session.visitor_max_age,
+            visitor_max_age: match self.privacy.mode {
+                // A day begins another one.
+                PrivacyMode::Statistics => Duration::ZERO,
+                PrivacyMode::Full | PrivacyMode::Consent => self.session.visitor_max_age,
+            },
             ..SiteRules::default()
         }
     }
@@ -270,7 +298,24 @@ impl Settings {
             ForwardedBy::Forwarded => visitlog_server::ForwardedBy::Forwarded,
         };
         let mask = Mask::default().with_names(self.privacy.mask_params.iter().map(String::as_str));
+        let signal = |signal| match signal {
+            PrivacySignal::Ignore => Signal::Ignore,
+            PrivacySignal::NoUser => Signal::NoUser,
+            PrivacySignal::NoRecord => Signal::NoRecord,
+        };
         LayerSettings {
+            privacy: Privacy {
+                mode: match self.privacy.mode {
+                    PrivacyMode::Full => Mode::Full,
+                    PrivacyMode::Consent => Mode::Consent,
+                    PrivacyMode::Statistics => Mode::Statistics,
+                },
+                consent_cookie: self.privacy.consent_cookie.clone(),
+                gpc: signal(self.privacy.gpc),
+                dnt: signal(self.privacy.dnt),
+                opt_out: self.privacy.opt_out,
+            },
+            page_params: pages.clone(),
             cookie: self.cookie(),
             identify: if self.identity.cookies { Identify::ByCookie } else { Identify::ByFingerprint },
             rules: self.classes(),
@@ -418,5 +463,42 @@ mod tests {
                 WarehouseSettings { pages: serve.record.warehouse.pages.clone(), ..WarehouseSettings::default() };
             assert_eq!(format!("{:?}", serve.record.warehouse), format!("{usual:?}"));
         }
+    }
+
+    #[test]
+    fn what_nobody_looks_at_is_named() {
+        let mut loaded = Loaded::default();
+        loaded.settings.privacy.consent_cookie = "ok=yes".parse().ok();
+        let problems = loaded.check().expect_err("the mode is full").to_string();
+        assert!(problems.contains("privacy.consent_cookie") && problems.contains("privacy.mode"), "{problems}");
+        loaded.settings.privacy.mode = PrivacyMode::Consent;
+        loaded.check().expect("they go together");
+    }
+
+    #[cfg(feature = "sql")]
+    #[test]
+    fn statistics_are_kept_for_25_months_unless_something_else_is_said() {
+        let months = Some(limits::STATISTICS_KEPT);
+        let mut loaded = Loaded::default();
+        assert_eq!(loaded.warehouse().tables.retention, Retention::default());
+        loaded.settings.privacy.mode = PrivacyMode::Statistics;
+        assert_eq!(loaded.warehouse().tables.retention, Retention::all(months));
+        assert_eq!(loaded.warehouse().files_kept, months);
+        assert_eq!(loaded.settings.rules().visitor_max_age, Duration::ZERO, "a visitor of a day");
+        let day = Some(Duration::from_secs(86_400));
+        loaded.settings.tables.retention_events = day;
+        assert_eq!(loaded.warehouse().tables.retention, Retention { events: day, ..Retention::all(months) });
+        loaded.settings.tables.retention = day;
+        loaded.settings.tables.retention_files = months;
+        assert_eq!(loaded.warehouse().tables.retention, Retention::all(day));
+        assert_eq!(loaded.warehouse().files_kept, months);
+        // One of several sites.
+        let mut loaded = Loaded::default();
+        let mut own = Settings::default();
+        own.privacy.mode = PrivacyMode::Statistics;
+        let site = super::super::load::Site { settings: own, origins: std::collections::BTreeMap::new() };
+        loaded.sites.insert(Host::new("a.example"), site);
+        let sites = vec![("a.example".into(), limits::STATISTICS_KEPT)];
+        assert_eq!(loaded.warehouse().tables.retention, Retention { sites, ..Retention::default() });
     }
 }

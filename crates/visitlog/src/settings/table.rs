@@ -14,13 +14,14 @@ use toml_edit::Value as Toml;
 use visitlog_core::rules::PathRules;
 use visitlog_core::{Host, limits};
 use visitlog_server::listen::limits as clients;
+use visitlog_tower::privacy::ConsentCookie;
 
 use super::given::Given;
 use super::row::{Traits, plain, table};
 use super::value::{Agent, Bytes, CookieAge, HeaderRule, Kind, Params, PerhapsNone, SecretFile, UrlPath, Value};
 use super::words::{
-    CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy, ForwardedStyle, KeptAddress, PublicPages,
-    UpstreamHost,
+    CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy, ForwardedStyle, KeptAddress, PrivacyMode,
+    PrivacySignal, PublicPages, UpstreamHost,
 };
 
 /// A setting.
@@ -241,6 +242,18 @@ table! {
         page_params: Vec<Params> = Vec::new(), plain().flag("page-param").named("[SITE=]NAMES").site();
     }
     "Privacy", "privacy.", privacy: Privacy {
+        /// What is recorded of visitors: docs/privacy.md has what each mode keeps
+        mode: PrivacyMode = PrivacyMode::Full, plain().site();
+        /// The site's own cookie that says whether a visitor agrees, for the mode consent: NAME, or NAME=TEXT where its value
+        /// must have the text in it
+        consent_cookie: Option<ConsentCookie> = None,
+            plain().flag("consent-cookie").named("NAME[=TEXT]").without("the site says Visitlog-Consent").site().live();
+        /// What Sec-GPC: 1 (Global Privacy Control) changes
+        gpc: PrivacySignal = PrivacySignal::Ignore, plain().flag("gpc").site().live();
+        /// What DNT: 1 (Do Not Track) changes
+        dnt: PrivacySignal = PrivacySignal::Ignore, plain().flag("dnt").site().live();
+        /// Whether /.well-known/visitlog/opt-out is a page on which visitors opt out, and their choice is followed
+        opt_out: bool = true, plain().flag("opt-out").site().live();
         /// How much of a client's address is kept; where it is, is looked up before
         ip: KeptAddress = KeptAddress::Truncated, plain().flag("ip").named("IP").site().live();
         /// Mask the values of query parameters that usually hold secrets; without, queries and referrers are written down as
@@ -316,8 +329,15 @@ table! {
     "The tables of ended visits", "tables.", tables: Tables {
         /// Where the tables of ended visits are kept
         folder: Option<PathBuf> = None, plain().flag("warehouse").without("warehouse in the data folder");
-        /// Remove visits that started longer ago, as in 400d
-        retention: Option<Duration> = None, plain().flag("retention").without("never");
+        /// Remove what is older, as in 400d: visits, events, counts of requests, files of ended visits
+        retention: Option<Duration> = None,
+            plain().flag("retention").without("never; 25 months where privacy.mode is statistics");
+        /// The same for events alone: what visits consist of
+        retention_events: Option<Duration> = None, plain().flag("retention-events").without("tables.retention");
+        /// The same for counts of requests
+        retention_requests: Option<Duration> = None, plain().flag("retention-requests").without("tables.retention");
+        /// The same for files of ended visits; the newest one stays
+        retention_files: Option<Duration> = None, plain().flag("retention-files").without("tables.retention");
         /// Bring ended visits to the tables when so many wait
         flush_visits: usize = 50_000, plain().flag("flush-visits");
         /// Bring ended visits to the tables after so long at the latest

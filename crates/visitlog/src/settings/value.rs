@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use toml_edit::{Array, Value as Toml};
 use visitlog_core::Host;
 use visitlog_core::page::PageParams;
+use visitlog_tower::privacy::ConsentCookie;
 
 use super::given::Given;
 
@@ -280,6 +281,10 @@ by_text!(Host, Kind::Text, "a host name such as www.example.com, without a port"
 });
 by_text!(UrlPath, Kind::Text, "a path that starts with /", |text| {
     text.starts_with('/').then(|| UrlPath(text.to_owned()))
+});
+
+by_text!(ConsentCookie, Kind::Text, "a cookie's name, or NAME=TEXT, such as cmplz_statistics=allow", |text| {
+    text.parse().ok()
 });
 
 /// A path of a site.

@@ -27,6 +27,30 @@ choice! {
 }
 
 choice! {
+    /// What is recorded of visitors.
+    PrivacyMode {
+        /// All that the other settings allow
+        Full = "full",
+        /// Nothing but counts until the visitor agrees: the site says Visitlog-Consent: ?1, or has a cookie for it
+        Consent = "consent",
+        /// What statistics need: a visitor of a day, no user, no address, no user agent, domains of referrers, countries
+        Statistics = "statistics",
+    }
+}
+
+choice! {
+    /// What a browser's wish changes.
+    PrivacySignal {
+        /// Nothing
+        Ignore = "ignore",
+        /// The visit has no user, values and properties
+        NoUser = "no-user",
+        /// The request is counted, and not recorded
+        NoRecord = "no-record",
+    }
+}
+
+choice! {
     /// When the cookie is `Secure`.
     CookieSecure {
         /// Over TLS the cookie is for TLS alone

@@ -8,7 +8,7 @@ use visitlog_core::Lsn;
 use super::lab::{JOURNAL, Lab, check, nth, people, rows, texts};
 use crate::tables::Table;
 use crate::views::{DeltaTables, Tables as _};
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Retention, Warehouse};
 
 /// All objects of a table's folder.
 fn objects(warehouse: &Warehouse, table: &Table) -> Vec<String> {
@@ -93,7 +93,7 @@ fn the_log_is_shortened_and_the_table_still_opens() {
 fn visits_older_than_the_retention_go_whole_files_and_single_rows() {
     let mut lab = Lab::new();
     // Ten days and a second after the first visit, and a day after those of December.
-    lab.settings.retention = Some(Duration::from_secs(5 * 86_400));
+    lab.settings.retention = Retention::all(Some(Duration::from_secs(5 * 86_400)));
     let mut process = lab.start();
     lab.feed_all(&mut process, 40, 20);
     keep_up(&process.warehouse);
@@ -110,7 +110,7 @@ fn visits_older_than_the_retention_go_whole_files_and_single_rows() {
 #[test]
 fn a_file_that_straddles_the_retention_is_rewritten() {
     let mut lab = Lab::new();
-    lab.settings.retention = Some(Duration::from_secs(86_400));
+    lab.settings.retention = Retention::all(Some(Duration::from_secs(86_400)));
     lab.clock.set(crate::testing::MORNING.after(Duration::from_secs(86_400)));
     let mut process = lab.start();
     let mut all: Vec<_> = (0..4).map(|n| (nth(n).0, crate::testing::visit(n, crate::testing::MORNING))).collect();
@@ -124,6 +124,34 @@ fn a_file_that_straddles_the_retention_is_rewritten() {
     keep_up(&process.warehouse);
     let status = process.warehouse.status().expect("figures");
     assert_eq!(people(status), [2, 6], "two of four are older than a day");
+}
+
+#[test]
+fn each_kind_and_each_site_has_its_own_time() {
+    use visitlog_core::ports::VisitSink as _;
+    let day = Duration::from_secs(86_400);
+    let kept = |retention: Retention| {
+        let mut lab = Lab::new();
+        lab.settings.retention = retention;
+        lab.clock.set(crate::testing::MORNING.after(3 * day));
+        let mut process = lab.start();
+        let mut all: Vec<_> = (0..4).map(|n| (nth(n).0, crate::testing::visit(n, crate::testing::MORNING))).collect();
+        all[0].1.end.site = "statistics.example".into();
+        process.sink.deliver(&all).expect("taken");
+        process.sink.flush().expect("a working store");
+        keep_up(&process.warehouse);
+        let [_, _, requests] = process.warehouse.snapshot();
+        let requests: usize = rows(&process.warehouse, &requests).iter().map(|(_, batch)| batch.num_rows()).sum();
+        (people(process.warehouse.status().expect("figures")), requests > 0)
+    };
+    assert_eq!(kept(Retention::default()), ([4, 12], true));
+    assert_eq!(kept(Retention { events: Some(day), ..Retention::default() }), ([4, 0], true));
+    assert_eq!(kept(Retention { visits: Some(day), ..Retention::default() }), ([0, 12], true));
+    assert_eq!(kept(Retention { requests: Some(day), ..Retention::default() }), ([4, 12], false));
+    let sites = |site: &str, kept| Retention { sites: vec![(site.into(), kept)], ..Retention::default() };
+    assert_eq!(kept(sites("statistics.example", day)), ([3, 9], true));
+    assert_eq!(kept(sites("statistics.example", 9 * day)), ([4, 12], true));
+    assert_eq!(kept(sites("another.example", day)), ([4, 12], true));
 }
 
 #[test]
