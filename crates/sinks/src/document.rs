@@ -59,7 +59,8 @@ impl<'a> Document<'a> {
         Self::of(visit.view())
     }
 
-    fn of(visit: VisitView<'a>) -> Self {
+    /// Of either.
+    pub(crate) fn of(visit: VisitView<'a>) -> Self {
         let Start { at, identity, previous, number, is_new_visitor, facts, .. } = visit.start;
         Self {
             visit_id: Text(visit.visit),
@@ -173,13 +174,13 @@ fn values<S: Serializer>(values: &&Values, serializer: S) -> Result<S::Ok, S::Er
 }
 
 /// The properties; those that were cut, and so are no JSON any more, as text.
-fn properties(text: &str) -> serde_json::Value {
+pub(crate) fn properties(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text))
 }
 
 /// What shows as JSON text the way it displays.
 #[derive(Debug)]
-struct Text<T>(T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 impl<T: fmt::Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -189,7 +190,7 @@ impl<T: fmt::Display> Serialize for Text<T> {
 
 /// Displays as RFC 3339, UTC, with microseconds; beyond the years -9999 to 9999 as the first or last moment of them.
 #[derive(Debug)]
-struct Time(Timestamp);
+pub(crate) struct Time(pub(crate) Timestamp);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

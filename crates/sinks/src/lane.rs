@@ -25,7 +25,9 @@ use std::sync::atomic::AtomicBool;
 use visitlog_core::ports::{EndedVisits, Feed, Keeper, Mark, StoreError, StreamId, VisitSink};
 use visitlog_core::{Lsn, Timestamp};
 
-use self::failure::{Failing, Failure, explain};
+#[cfg_attr(not(feature = "webhooks"), expect(unused_imports, reason = "webhooks explain, too"))]
+pub(crate) use self::failure::explain;
+use self::failure::{Failing, Failure};
 use self::state::{Ahead, Parking, Replay, Round, Search};
 use crate::call::Called;
 use crate::park::Park;

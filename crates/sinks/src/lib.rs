@@ -20,6 +20,8 @@ mod suite_tests;
 mod sync;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "webhooks")]
+pub mod webhook;
 
 pub use erased::{ErasedAside, ErasedParks};
 pub use hooks::{HookSink, NullSink};

@@ -55,7 +55,7 @@ pub(super) struct Failing {
 }
 
 /// An error with what caused it.
-pub(super) fn explain(error: &dyn Error) -> String {
+pub(crate) fn explain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
