@@ -24,7 +24,7 @@ impl clap::FromArgMatches for SettingArgs {
             let texts: Vec<&String> = matches.get_many(row.key)?.collect();
             let one = |text: &String| Given::Text(text.clone());
             let given = match (row.kind, row.traits.switch) {
-                (Kind::List, _) => Given::List(texts.into_iter().map(one).collect()),
+                (kind, _) if kind.is_list() => Given::List(texts.into_iter().map(one).collect()),
                 (_, Some(says)) => Given::Switch((*texts.last()? == "true") == says),
                 _ => one(texts.last()?),
             };
@@ -44,7 +44,7 @@ fn option(row: &'static Row) -> Arg {
     let option = Arg::new(row.key).long(row.flag()).value_name(row.placeholder()).help_heading(heading);
     let option = option.help(help(row)).hide(row.traits.hidden);
     let option = match row.kind {
-        Kind::List => option.action(ArgAction::Append),
+        kind if kind.is_list() => option.action(ArgAction::Append),
         Kind::Switch if row.traits.switch.is_some() => {
             option.num_args(0..=1).require_equals(true).default_missing_value("true")
         }
@@ -62,12 +62,12 @@ fn option(row: &'static Row) -> Arg {
 fn help(row: &Row) -> String {
     let off = if row.traits.switch == Some(false) { "Switch off: " } else { "" };
     let mut help = format!("{off}{}", row.about());
-    if row.kind == Kind::List {
+    if row.kind.is_list() {
         help.push_str("; may be given again");
     }
     let default = match (row.traits.without, row.kind) {
         (Some(without), _) => Some(without.to_owned()),
-        (None, Kind::List) => None,
+        (None, kind) if kind.is_list() => None,
         (None, _) if row.traits.switch.is_some() => None,
         (None, _) => Some(row.texts(&visitlog::settings::Settings::default()).join(", ")),
     };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use toml_edit::{Document, Item, Key, TableLike};
+use toml_edit::{ArrayOfTables, Document, Item, Key, TableLike};
 use visitlog_core::Host;
 
 use super::given::{Given, Origin};
@@ -87,7 +87,10 @@ impl Reader<'_> {
         let name = if section.is_empty() { key.get().to_owned() } else { format!("{section}.{}", key.get()) };
         let origin = self.at(key.span().or_else(|| item.span()));
         if let Some(row) = Row::of(&name) {
-            match item.as_value().map(Given::of_toml) {
+            let tables =
+                |tables: &ArrayOfTables| Given::List(tables.iter().map(|table| Given::of_table(table)).collect());
+            let given = item.as_value().map(Given::of_toml).or_else(|| item.as_array_of_tables().map(tables));
+            match given {
                 Some(Given::Text(text)) if row.kind == Kind::Switch => {
                     self.problems.push(Problem::new(origin, name, format!("true or false expected, {text:?} found")));
                 }

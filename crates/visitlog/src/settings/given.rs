@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use toml_edit::Value as Toml;
+use toml_edit::{Item, Value as Toml};
 
 /// A value before anybody has looked whether it makes sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,9 @@ pub enum Given {
     Number(i64),
     /// A list.
     List(Vec<Given>),
-    /// Something that no setting is: a date, a number with a fraction, a table.
+    /// A table: its keys, and what they are given.
+    Table(Vec<(String, Given)>),
+    /// Something that no setting is: a date, a number with a fraction.
     Other(String),
 }
 
@@ -28,10 +30,19 @@ impl Given {
             Toml::Integer(number) => Self::Number(*number.value()),
             Toml::Boolean(switch) => Self::Switch(*switch.value()),
             Toml::Array(array) => Self::List(array.iter().map(Self::of_toml).collect()),
-            Toml::Float(_) | Toml::Datetime(_) | Toml::InlineTable(_) => {
-                Self::Other(value.to_string().trim().to_owned())
-            }
+            Toml::InlineTable(table) => Self::of_table(table),
+            Toml::Float(_) | Toml::Datetime(_) => Self::Other(value.to_string().trim().to_owned()),
         }
+    }
+
+    /// A table of the file.
+    pub(crate) fn of_table(table: &dyn toml_edit::TableLike) -> Self {
+        let of_item = |item: &Item| match (item.as_value(), item.as_table_like()) {
+            (Some(value), _) => Self::of_toml(value),
+            (None, Some(table)) => Self::of_table(table),
+            (None, None) => Self::Other(item.to_string().trim().to_owned()),
+        };
+        Self::Table(table.iter().map(|(key, item)| (key.to_owned(), of_item(item))).collect())
     }
 
     /// As the environment or the command line has it, where everything is a text. A list's parts stand between commas; one
@@ -61,6 +72,14 @@ impl fmt::Display for Given {
             Self::Switch(switch) => switch.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Other(text) => f.write_str(text),
+            Self::Table(parts) => {
+                f.write_str("{")?;
+                for (index, (key, given)) in parts.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { " " };
+                    write!(f, "{comma}{key} = {given}")?;
+                }
+                f.write_str(" }")
+            }
             Self::List(parts) => {
                 f.write_str("[")?;
                 for (index, part) in parts.iter().enumerate() {

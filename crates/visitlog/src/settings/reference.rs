@@ -48,6 +48,10 @@ pub fn page() -> String {
                         words.iter().map(|(word, what)| format!("`{word}`: {}", what.trim())).collect();
                     format!("<br>{}", words.join("<br>"))
                 }
+                Kind::Tables(parts) => {
+                    let parts: Vec<String> = parts.iter().map(|(name, _, what)| format!("`{name}`: {what}")).collect();
+                    format!("<br>{}", parts.join("<br>"))
+                }
                 _ => String::new(),
             };
             let default = match (row.value(&Settings::default()), row.traits.without) {
@@ -102,6 +106,7 @@ fn property(row: &Row) -> Json {
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Number => json!({ "type": "integer", "minimum": 0 }),
         Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Tables(parts) => json!({ "type": "array", "items": table(parts) }),
         Kind::Choice(words) => json!({ "enum": words.iter().map(|(word, _)| *word).collect::<Vec<_>>() }),
     };
     property["description"] = row.about().into();
@@ -110,6 +115,19 @@ fn property(row: &Row) -> Json {
         property["default"] = json_of(&default);
     }
     property
+}
+
+/// A table of a list; or a text that says the same.
+fn table(parts: &[(&str, bool, &str)]) -> Json {
+    let part = |(name, is_list, about): &(&str, bool, &str)| {
+        let text = json!({ "type": "string" });
+        let kind = if *is_list { json!({ "anyOf": [text, { "type": "array", "items": text }] }) } else { text };
+        let mut property = kind;
+        property["description"] = (*about).into();
+        ((*name).to_owned(), property)
+    };
+    let properties: Map<String, Json> = parts.iter().map(part).collect();
+    json!({ "anyOf": [{ "type": "string" }, { "type": "object", "properties": properties, "additionalProperties": false }] })
 }
 
 fn json_of(value: &toml_edit::Value) -> Json {
@@ -223,6 +241,8 @@ mod tests {
             ("identity.trusted_proxies" | "record.exclude_addresses", _) => "10.0.0.0/8,fd00::/8".to_owned(),
             (key, Kind::List) if key.ends_with("paths") => "/a,/b".to_owned(),
             (_, Kind::List) => "a,b".to_owned(),
+            ("webhook", _) => "[\"name=crm url=https://crm.example/\", \"name=p exec=/bin/cat,-n\"]".to_owned(),
+            (_, Kind::Tables(_)) => "[\"country=DE,AT from=/ to=/de/\", \"language=fr from=/a/* to=/fr/*\"]".to_owned(),
             (_, Kind::Text | Kind::Path) => "other".to_owned(),
             (_, Kind::Switch) => (row.value(&Settings::default()).as_deref() == Some("false")).to_string(),
             (_, Kind::Number) => "7".to_owned(),

@@ -34,12 +34,14 @@ pub enum Kind {
     Choice(&'static [(&'static str, &'static str)]),
     /// A list of texts.
     List,
+    /// A list of tables: their keys, whether these are lists, and what each means.
+    Tables(&'static [(&'static str, bool, &'static str)]),
 }
 
 impl Kind {
     /// Whether it is a list.
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::List)
+        matches!(self, Self::List | Self::Tables(_))
     }
 
     /// What stands for a value in usages.
@@ -54,6 +56,7 @@ impl Kind {
             Self::Path => "PATH",
             Self::Choice(_) => "WORD",
             Self::List => "TEXTS",
+            Self::Tables(_) => "RULE",
         }
     }
 }
@@ -436,8 +439,56 @@ impl Value for SecretFile {
     }
 }
 
+/// A table's keys and what they are given: of a file's table, of one in a text (`{ name = "a" }`), or of a text such as
+/// `name=a parts=b,c`. `expected` says what is, where it is none of these.
+pub(super) fn table_of(
+    given: &Given,
+    parts: &[(&str, bool, &str)],
+    expected: &str,
+) -> Result<Vec<(String, Given)>, String> {
+    let table = match given {
+        Given::Table(table) => table.clone(),
+        Given::Text(text) if text.starts_with('{') => match text.parse::<Toml>().map(|value| Given::of_toml(&value)) {
+            Ok(Given::Table(table)) => table,
+            _ => return Err(format!("{expected}; {given} found")),
+        },
+        Given::Text(text) => {
+            let part = |part: &str| {
+                let (key, value) = part.split_once('=').ok_or_else(|| format!("{expected}; {part:?} found"))?;
+                let is_list = parts.iter().any(|(name, is_list, _)| *name == key && *is_list);
+                Ok((key.to_owned(), Given::of_text(value, is_list)?))
+            };
+            text.split_whitespace().map(part).collect::<Result<_, String>>()?
+        }
+        other => return Err(format!("{expected}; {other} found")),
+    };
+    let known = |key: &str| parts.iter().any(|(name, ..)| *name == key);
+    match table.iter().find(|(key, _)| !known(key)) {
+        Some((key, _)) => {
+            let names: Vec<&str> = parts.iter().map(|(name, ..)| *name).collect();
+            Err(format!("one of {} expected, {key:?} found", names.join(", ")))
+        }
+        None => Ok(table),
+    }
+}
+
+/// One text, or a list of them.
+pub(super) fn texts<T>(given: &Given, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let one = |given: &Given| match given {
+        Given::Text(text) => read(text),
+        other => wrong("a text", other),
+    };
+    match given {
+        Given::List(parts) => parts.iter().map(one).collect(),
+        single => Ok(vec![one(single)?]),
+    }
+}
+
 impl<T: Value> Value for Vec<T> {
-    const KIND: Kind = Kind::List;
+    const KIND: Kind = match T::KIND {
+        Kind::Tables(parts) => Kind::Tables(parts),
+        _ => Kind::List,
+    };
 
     fn read(given: &Given) -> Result<Self, String> {
         match given {
