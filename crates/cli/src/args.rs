@@ -75,6 +75,9 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// How the sinks of ended visits are doing; pause one, try it again, look at what was set aside for it
     Sinks(SinksArgs),
+    /// How the webhooks are doing; look at what could not be delivered, send it again, send a message to see whether it
+    /// arrives
+    Webhooks(WebhooksArgs),
     /// Accounts of people who use the admin address
     User(UserArgs),
     /// API tokens of programs that use the admin address

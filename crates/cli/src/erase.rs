@@ -32,6 +32,7 @@ pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
                 lines: count("lines"),
                 requests: count("requests"),
                 unreadable: count("unreadable"),
+                messages: count("messages"),
             })?;
         }
         None => {
@@ -42,15 +43,17 @@ pub(crate) fn erase(args: &EraseArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn say(done: &ErasureReport) -> anyhow::Result<()> {
-    let ErasureReport { with_login, anonymous, ended, visit_rows, event_rows, lines, requests, unreadable } = done;
+    let ErasureReport { with_login, anonymous, ended, visit_rows, event_rows, lines, requests, unreadable, messages } =
+        done;
     let waiting = if *requests == 0 { String::new() } else { format!(", {requests} requests of logs that waited") };
+    let unsent = if *messages == 0 { String::new() } else { format!(", {messages} messages to webhooks that waited") };
     let damaged = match unreadable {
         0 => String::new(),
         visits => format!(", {visits} damaged visits that waited for sinks and might name anybody"),
     };
     out::print(&format!(
         "erased: {with_login} visits with a login and {anonymous} anonymous: {visit_rows} rows of visits and {event_rows} \
-         of events in the tables, {lines} lines in the files{waiting}{damaged}; {ended} sessions ended\n"
+         of events in the tables, {lines} lines in the files{waiting}{unsent}{damaged}; {ended} sessions ended\n"
     ))
 }
 

@@ -40,6 +40,7 @@ mod sinks;
 mod sql;
 #[cfg(feature = "warehouse")]
 mod statement;
+mod webhooks;
 #[cfg(feature = "warehouse")]
 mod written;
 
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
         Command::Export(args) => erase::export(&args),
         #[cfg(feature = "warehouse")]
         Command::Sinks(args) => sinks::run(&args),
+        Command::Webhooks(args) => webhooks::run(&args),
         #[cfg(not(feature = "warehouse"))]
         Command::Visits(_)
         | Command::Visit(_)

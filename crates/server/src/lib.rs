@@ -11,6 +11,8 @@ pub mod proxy;
 mod record;
 /// What says more about a visit than its requests do.
 pub use visitlog_enrich::{EnrichSettings, Enricher};
+/// Who is told what happens.
+pub use visitlog_sinks::webhook;
 /// The settings of the recording layer.
 pub use visitlog_tower::{
     Keys, Settings as LayerSettings, SettingsError as LayerSettingsError, class as layer_class,

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use visitlog_core::Host;
-use visitlog_core::ports::VisitSink;
+use visitlog_core::ports::{Clock, LiveSource, VisitSink};
+use visitlog_engine::adapters::SystemClock;
 use visitlog_engine::local::OpenError;
 use visitlog_engine::lock::LockError;
 use visitlog_engine::{Engine, EngineConfig, Local, Report};
 use visitlog_enrich::{EnrichError, EnrichSettings, Enricher};
+use visitlog_sinks::webhook::{Webhook, WebhookSettings};
 #[cfg(not(feature = "warehouse"))]
 use visitlog_sinks::{LaneSettings, NdjsonSink};
 use visitlog_sinks::{Lanes, LanesError};
@@ -47,6 +49,8 @@ pub struct RecordSettings {
     pub keys: Option<Keys>,
     /// What says where visitors are, and more of them.
     pub enrich: EnrichSettings,
+    /// Who is told what happens.
+    pub webhooks: Vec<WebhookSettings>,
     /// The settings of the warehouse.
     #[cfg(feature = "warehouse")]
     pub warehouse: WarehouseSettings,
@@ -63,6 +67,7 @@ impl RecordSettings {
             sites: Vec::new(),
             keys: None,
             enrich: EnrichSettings::default(),
+            webhooks: Vec::new(),
             #[cfg(feature = "warehouse")]
             warehouse: WarehouseSettings::default(),
         }
@@ -120,6 +125,7 @@ pub struct Recorder {
     layer: VisitLayer<Engine>,
     asked: Asked,
     door: Arc<DoorKeeper>,
+    webhooks: Arc<[Arc<Webhook>]>,
     #[cfg(feature = "warehouse")]
     queries: Arc<admin::Queries>,
 }
@@ -132,13 +138,17 @@ impl Recorder {
     /// When a setting makes no sense, the folder is in use or damaged, or the system refuses.
     pub fn open(
         settings: RecordSettings,
-        sinks: Vec<Box<dyn VisitSink>>,
+        mut sinks: Vec<Box<dyn VisitSink>>,
         finish: impl FnOnce(VisitLayer<Engine>) -> VisitLayer<Engine>,
     ) -> Result<Self, RecordError> {
         let enricher = Arc::new(Enricher::open(settings.enrich.clone())?);
         for missing in enricher.missing() {
             tracing::warn!("{missing}");
         }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let webhook = |webhook| Webhook::new(webhook, &settings.data, Arc::clone(&clock));
+        let webhooks: Arc<[Arc<Webhook>]> = settings.webhooks.iter().cloned().map(webhook).collect();
+        sinks.extend(webhooks.iter().map(Webhook::sink));
         #[cfg(feature = "warehouse")]
         let (mut local, lanes, mut warehouse) = outside_runtime(|| {
             let (data, engine) = (&settings.data, settings.engine.clone());
@@ -148,6 +158,11 @@ impl Recorder {
         #[cfg(not(feature = "warehouse"))]
         let (mut local, lanes) = open_folder(&settings, sinks)?;
         tell_if_others_may_look(&settings.data);
+        for webhook in &*webhooks {
+            webhook.follow(Arc::clone(local.engine()) as Arc<dyn LiveSource>);
+        }
+        #[cfg(feature = "warehouse")]
+        warehouse.tells(Arc::clone(&webhooks));
         local.start()?;
         lanes.start()?;
         let asked = Asked::of(&enricher);
@@ -176,6 +191,7 @@ impl Recorder {
             layer,
             asked,
             door,
+            webhooks,
             #[cfg(feature = "warehouse")]
             queries: Arc::new(admin::Queries::new(warehouse)),
         })
@@ -221,6 +237,7 @@ impl Recorder {
         Admin {
             engine: Arc::clone(self.local.engine()),
             lanes: Arc::clone(&self.lanes),
+            webhooks: Arc::clone(&self.webhooks),
             data: self.data.clone(),
             layer_counts: Arc::new(move || counting.counts()),
             tallies,
@@ -237,6 +254,7 @@ impl Recorder {
         #[cfg(feature = "warehouse")]
         outside_runtime(|| self.queries.warehouse().store_counts(self.layer.take_counted()));
         self.lanes.stop();
+        self.webhooks.iter().for_each(|webhook| webhook.stop());
         self.local.close();
     }
 }

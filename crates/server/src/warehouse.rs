@@ -26,6 +26,7 @@ use visitlog_engine::journal::JournalError;
 use visitlog_engine::local::OpenError as FolderError;
 use visitlog_engine::{Engine, EngineConfig, Local};
 use visitlog_enrich::Enricher;
+use visitlog_sinks::webhook::Webhook;
 use visitlog_sinks::{LaneSettings, Lanes, LanesError, NdjsonSink};
 
 pub use self::erase::{ErasureError, ErasureReport, Wanted};
@@ -148,6 +149,11 @@ impl Warehouse {
         let shown = Arc::new(storage.views(data, engine, lanes, runner.sql()));
         let pages = Arc::clone(&settings.pages);
         Ok(Self { runner, shown, pages, upkeep_every: settings.upkeep_every, keeper: None })
+    }
+
+    /// These are told what happens: an erasure takes what waits for them.
+    pub fn tells(&self, webhooks: Arc<[Arc<Webhook>]>) {
+        let _ = self.shown.webhooks.set(webhooks);
     }
 
     /// Starts the thread that follows what is recorded and keeps the tables in shape, until this is dropped.

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use visitlog_server::admin::accounts::{Role, Scope};
 
-use super::Source;
+use super::{Source, Whose};
 
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
@@ -106,4 +106,34 @@ pub(crate) enum TokenCommand {
 
 fn scope(text: &str) -> Result<Scope, String> {
     text.parse()
+}
+
+/// What is wanted of the webhooks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WebhookAction {
+    /// How all of them are doing
+    #[default]
+    List,
+    /// What could not be delivered, and why
+    Dead,
+    /// Send it again
+    Replay,
+    /// Send now what waits, though the receiver was down or has said that it is gone
+    Resume,
+    /// Send a message that says nothing
+    Test,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhooksArgs {
+    /// What to do
+    #[arg(value_enum, default_value_t)]
+    pub(crate) action: WebhookAction,
+    /// To which webhook
+    pub(crate) name: Option<String>,
+    /// The message that is sent again, with what its session has behind it [default: all]
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) whose: Whose,
 }

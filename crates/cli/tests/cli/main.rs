@@ -34,5 +34,6 @@ mod tell;
 mod upstream;
 mod visits;
 mod ways;
+mod webhooks;
 mod weblog;
 mod whose_log;

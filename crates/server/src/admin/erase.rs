@@ -47,6 +47,7 @@ pub(super) async fn erase(State(admin): State<Admin>, body: Bytes) -> Response {
         "lines": report.lines,
         "requests": report.requests,
         "unreadable": report.unreadable,
+        "messages": report.messages,
     }))
     .into_response()
 }

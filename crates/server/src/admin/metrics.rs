@@ -1,6 +1,7 @@
 //! What Prometheus asks for (text format 0.0.4). The names are a contract: they stand here, and nowhere else.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -8,6 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use visitlog_core::model::EndReason;
 use visitlog_engine::Engine;
+use visitlog_sinks::webhook::{Webhook, WebhookStatus};
 use visitlog_sinks::{Lanes, SinkState, SinkStatus};
 use visitlog_tower::Counts;
 
@@ -61,6 +63,14 @@ pub const SINK_PARKED: &str = "visitlog_sink_parked_visits";
 pub const SINK_SET_ASIDE: &str = "visitlog_sink_set_aside_visits";
 /// Panics in a sink.
 pub const SINK_PANICS: &str = "visitlog_sink_panics_total";
+/// Messages that wait for a webhook's receiver.
+pub const WEBHOOK_WAITING: &str = "visitlog_webhook_waiting_messages";
+/// Messages to a webhook's receiver that failed as often as they may.
+pub const WEBHOOK_DEAD: &str = "visitlog_webhook_dead_messages";
+/// Messages that a webhook's receiver has taken.
+pub const WEBHOOK_TAKEN: &str = "visitlog_webhook_taken_total";
+/// Attempts to send a webhook's message that failed.
+pub const WEBHOOK_FAILURES: &str = "visitlog_webhook_failures_total";
 /// How much of each limit on what strangers can fill is used.
 pub const LIMIT_USED: &str = "visitlog_limit_used";
 /// How much of it there may be.
@@ -123,6 +133,7 @@ fn render(admin: &Admin) -> String {
     journal(&mut page, admin);
     limits(&mut page, &admin.engine);
     sinks(&mut page, &admin.lanes.status());
+    webhooks(&mut page, &admin.webhooks);
     tallies(&mut page, &admin.tallies);
     served(&mut page, &admin.tallies.served);
     losses(&mut page, admin, (admin.layer_counts)());
@@ -199,6 +210,22 @@ fn sinks(page: &mut Page, sinks: &[SinkStatus]) {
         page.family(name, kind, help);
         for sink in sinks {
             page.value(name, &[("sink", &sink.name)], read(sink));
+        }
+    }
+}
+
+fn webhooks(page: &mut Page, webhooks: &[Arc<Webhook>]) {
+    type Read = fn(&WebhookStatus) -> u64;
+    let families: [(&str, &str, &str, Read); 4] = [
+        (WEBHOOK_WAITING, "gauge", "Messages that wait for a webhook's receiver.", |webhook| webhook.waiting),
+        (WEBHOOK_DEAD, "gauge", "Messages that failed as often as they may.", |webhook| webhook.dead),
+        (WEBHOOK_TAKEN, "counter", "Messages that the receiver has taken since the start.", |webhook| webhook.taken),
+        (WEBHOOK_FAILURES, "counter", "Attempts that failed since the start.", |webhook| webhook.failures),
+    ];
+    for (name, kind, help, read) in families.into_iter().filter(|_| !webhooks.is_empty()) {
+        page.family(name, kind, help);
+        for webhook in webhooks {
+            page.value(name, &[("webhook", webhook.name())], read(&webhook.status().unwrap_or_default()));
         }
     }
 }

@@ -35,6 +35,7 @@ mod times;
 mod tokens;
 mod users;
 mod visits;
+mod webhooks;
 mod whence;
 
 pub use self::description::OPENAPI;

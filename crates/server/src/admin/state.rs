@@ -8,6 +8,7 @@ use serde_json::Value;
 use visitlog_core::Host;
 use visitlog_engine::Engine;
 use visitlog_sinks::Lanes;
+use visitlog_sinks::webhook::Webhook;
 use visitlog_tower::Counts;
 
 use super::accounts::{Accounts, AuditError, Deed, Passwords, Throttle};
@@ -26,6 +27,8 @@ pub struct Admin {
     pub engine: Arc<Engine>,
     /// Where ended visits go.
     pub lanes: Arc<Lanes>,
+    /// Who is told what happens.
+    pub webhooks: Arc<[Arc<Webhook>]>,
     /// The data folder.
     pub data: PathBuf,
     /// What the layer counted.

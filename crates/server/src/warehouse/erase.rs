@@ -16,6 +16,7 @@ use visitlog_engine::EraseError;
 use visitlog_engine::adapters::RealDisk;
 use visitlog_engine::journal::JournalError;
 use visitlog_logs::import::ImportFolder;
+use visitlog_sinks::webhook::{self, OutboxError, Webhook};
 use visitlog_sinks::{NdjsonSink, erase_lines, find_lines, survey_lines};
 use visitlog_warehouse::rows::RowBuilder;
 use visitlog_warehouse::{KnownPages, WarehouseError, WarehouseSink};
@@ -56,6 +57,8 @@ pub struct ErasureReport {
     /// Visits that were parked or set aside for sinks, damaged, and went because nobody can say whom they name. Not among
     /// the visits.
     pub unreadable: u64,
+    /// Messages to webhooks that went: they were not sent yet, or could not be.
+    pub messages: u64,
 }
 
 /// Why an erasure or an export failed.
@@ -79,6 +82,9 @@ pub enum ErasureError {
     /// What is parked or was set aside for sinks.
     #[error("read what waits for sinks, or erase from it")]
     Parks(#[source] std::io::Error),
+    /// Messages to webhooks.
+    #[error("erase from what waits for webhooks")]
+    Webhooks(#[from] OutboxError),
     /// What an import has left.
     #[error(transparent)]
     Import(#[from] StoreError),
@@ -134,6 +140,7 @@ impl Shown {
             lines: stored.lines,
             requests,
             unreadable: stored.unreadable,
+            messages: stored.messages,
         })
     }
 
@@ -208,7 +215,11 @@ impl Shown {
         let aside = self.lanes.erase_set_aside(whose, &is_erased).map_err(ErasureError::SetAside)?;
         visits.add_all(&aside.visits);
         unreadable += aside.unreadable;
-        Ok(ErasedStored { visit_rows: rows.visits, event_rows: rows.events, lines: lines.lines, unreadable })
+        let is_erased = |visit| is_erased(visit) || aside.visits.contains(visit);
+        let running: &[Arc<Webhook>] = self.webhooks.get().map_or(&[], |webhooks| &**webhooks);
+        let messages = webhook::forget(data, running, is_erased)?;
+        let (visit_rows, event_rows, lines) = (rows.visits, rows.events, lines.lines);
+        Ok(ErasedStored { visit_rows, event_rows, lines, unreadable, messages })
     }
 
     /// Has all sinks get what they are to get from below a position. What is parked for one that is down loses what is
@@ -275,4 +286,5 @@ struct ErasedStored {
     event_rows: u64,
     lines: u64,
     unreadable: u64,
+    messages: u64,
 }

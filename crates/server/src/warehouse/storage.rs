@@ -2,7 +2,7 @@
 //! that looks after both.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use visitlog_core::{Host, Lsn, Timestamp};
 use visitlog_engine::adapters::{RealDisk, SystemClock, SystemEntropy};
 use visitlog_engine::{Engine, Stop};
 use visitlog_enrich::Enricher;
+use visitlog_sinks::webhook::Webhook;
 use visitlog_sinks::{Lanes, remove_files_before};
 use visitlog_warehouse::live::{Live, LiveSettings};
 use visitlog_warehouse::sql::{Catalog, CatalogError, Sql, Table};
@@ -90,6 +91,7 @@ impl Storage {
             enricher,
             files_kept,
             counts: Mutex::default(),
+            webhooks: OnceLock::new(),
             erasing: Mutex::default(),
         }
     }
@@ -114,6 +116,8 @@ pub(super) struct Shown {
     /// How long files of ended visits stay.
     files_kept: Option<Duration>,
     counts: Mutex<Counts>,
+    /// Who is told what happens, where somebody serves.
+    pub(super) webhooks: OnceLock<Arc<[Arc<Webhook>]>>,
     /// One erasure at a time.
     pub(super) erasing: Mutex<()>,
 }

@@ -92,6 +92,13 @@ impl Loaded {
         if let Err(error) = engine.check() {
             problems.push(Problem::new(self.origin_of(None, "site"), "site", error.to_string()));
         }
+        for (at, rule) in settings.serve.webhook.iter().enumerate() {
+            let name = &rule.settings.name;
+            if settings.serve.webhook[..at].iter().any(|other| other.settings.name == *name) {
+                let what = format!("names of their own expected, two are called {name}");
+                problems.push(Problem::new(self.origin_of(None, "webhook"), "webhook", what));
+            }
+        }
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
@@ -105,6 +112,7 @@ impl Loaded {
             sites,
             keys,
             enrich: EnrichSettings { geoip: settings.privacy.geoip.clone() },
+            webhooks: settings.serve.webhook.iter().map(|rule| rule.settings.clone()).collect(),
             #[cfg(feature = "sql")]
             warehouse: self.warehouse(),
             ..RecordSettings::new(data, layer)

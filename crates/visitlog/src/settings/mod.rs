@@ -15,6 +15,7 @@ mod reload;
 mod row;
 mod table;
 mod value;
+mod webhook;
 mod words;
 
 pub use edit::{set, store, unset};
@@ -26,4 +27,5 @@ pub use reload::{Change, Changes};
 pub use row::Traits;
 pub use table::*;
 pub use value::*;
+pub use webhook::WebhookRule;
 pub use words::*;

@@ -19,6 +19,7 @@ use visitlog_tower::privacy::ConsentCookie;
 use super::given::Given;
 use super::row::{Traits, plain, table};
 use super::value::{Agent, Bytes, CookieAge, HeaderRule, Kind, Params, PerhapsNone, SecretFile, UrlPath, Value};
+use super::webhook::WebhookRule;
 use super::words::{
     CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy, ForwardedStyle, KeptAddress, PrivacyMode,
     PrivacySignal, PublicPages, UpstreamHost,
@@ -149,6 +150,9 @@ table! {
         enabled: bool = true, plain().site().live();
         /// Paths where no visits are recorded, with all below: enabled = false for them
         disabled_paths: Vec<UrlPath> = Vec::new(), plain().flag("disabled-path").named("PATH").site().live();
+        /// Receivers and programs that are told what happens (docs/webhooks.md). As a text: name=crm
+        /// url=https://crm.example/visits
+        webhook: Vec<WebhookRule> = Vec::new(), plain();
         /// How long the end waits for requests under way
         drain_timeout: Duration = Duration::from_secs(30), plain();
         /// Threads that serve
