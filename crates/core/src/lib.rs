@@ -25,8 +25,10 @@ pub mod rules;
 pub mod session;
 pub mod sync;
 pub mod time;
+pub mod trace;
 pub mod uri;
 
 pub use ids::{Fingerprint, Fingerprints, Host, Lsn, TokenMark, VisitId, Visitor, VisitorId};
 pub use redacted::Redacted;
 pub use time::{Day, Timestamp};
+pub use trace::Trace;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use visitlog_core::Timestamp;
+use visitlog_core::{Timestamp, Trace};
 
 /// One request: what sessions are made of. Text is what stood in the line with its escapes undone; bytes that are not
 /// UTF-8 are replaced. `None` where the log does not say, or says `-`.
@@ -39,4 +39,6 @@ pub struct Hit<'a> {
     pub duration_us: Option<u64>,
     /// The `Cookie` header.
     pub cookie: Option<Cow<'a, str>>,
+    /// What an access log of ours says that it left in its visit, which the cookie names.
+    pub trace: Option<Trace>,
 }

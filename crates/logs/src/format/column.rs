@@ -70,14 +70,16 @@ pub enum Common {
     Duration,
     /// The `Cookie` header.
     Cookie,
+    /// What the request left in its visit: only logs of ours say it, so it is no column of all.
+    Trace,
 }
 
 impl Common {
     /// How many there are.
-    pub const COUNT: usize = 13;
+    pub const COUNT: usize = 14;
 
-    /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; Self::COUNT] = [
+    /// All that every log has as a column, in the order in which they are shown.
+    pub const ALL: [Self; Self::COUNT - 1] = [
         Self::Time,
         Self::ClientIp,
         Self::Method,
@@ -92,6 +94,17 @@ impl Common {
         Self::Duration,
         Self::Cookie,
     ];
+
+    /// The same, and what only logs of ours say.
+    pub(crate) const EVERY: [Self; Self::COUNT] = {
+        let mut every = [Self::Trace; Self::COUNT];
+        let mut at = 0;
+        while at < Self::ALL.len() {
+            every[at] = Self::ALL[at];
+            at += 1;
+        }
+        every
+    };
 
     /// Its name in SQL.
     pub const fn name(self) -> &'static str {
@@ -109,6 +122,7 @@ impl Common {
             Self::Host => "host",
             Self::Duration => "duration_ms",
             Self::Cookie => "cookie",
+            Self::Trace => "trace",
         }
     }
 
@@ -243,6 +257,8 @@ pub(crate) enum Meaning {
     User,
     Host,
     Cookie,
+    /// What a request left in its visit, in a log of ours.
+    Trace,
     Duration(Unit),
     Time(Clock),
     /// A day; with `TimeOfDay` a moment.
@@ -280,6 +296,7 @@ impl Meaning {
             Self::User => &[Common::User],
             Self::Host => &[Common::Host],
             Self::Cookie => &[Common::Cookie],
+            Self::Trace => &[Common::Trace],
             Self::Duration(_) => &[Common::Duration],
             Self::Time(_) | Self::Date | Self::TimeOfDay => &[Common::Time],
             Self::Text | Self::Integer | Self::Float | Self::Address | Self::Ident => &[],

@@ -65,7 +65,7 @@ impl Keys {
         let mut fields = self.fields.clone();
         fields.extend_from_slice(more);
         self.layout = Layout::new(fields, columns);
-        for which in Common::ALL {
+        for which in Common::EVERY {
             let mut of: Vec<u16> = (0..self.fields.len() as u16).filter(|at| self.gives(*at, which)).collect();
             of.sort_by_key(|at| {
                 (is_part(&self.fields[usize::from(*at)].meaning, which), self.scores[usize::from(*at)])

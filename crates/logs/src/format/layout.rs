@@ -43,7 +43,7 @@ impl Layout {
     pub(crate) fn new(fields: Vec<Field>, columns: &[Column]) -> Self {
         let own = columns.iter().map(|column| position(&fields, |field| is_named(field, &column.name))).collect();
         let mut common = [None; Common::COUNT];
-        for which in Common::ALL {
+        for which in Common::EVERY {
             let candidates = fields.iter().enumerate().filter(|(_, field)| field.meaning.gives().contains(&which));
             let best = candidates.min_by_key(|(at, field)| (rank(&field.meaning), *at));
             common[which as usize] = best.and_then(|(at, _)| u16::try_from(at).ok());

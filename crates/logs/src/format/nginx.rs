@@ -52,6 +52,8 @@ pub(crate) fn meaning(name: &str) -> Meaning {
         "http_referer" => Meaning::Referrer,
         "http_user_agent" => Meaning::UserAgent,
         "http_cookie" => Meaning::Cookie,
+        // Our own.
+        "visitlog" => Meaning::Trace,
         "host" | "http_host" | "server_name" => Meaning::Host,
         "request_time" => Meaning::Duration(Unit::Seconds),
         // No variables of nginx, but names for what stands there in some unit.

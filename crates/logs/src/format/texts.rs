@@ -28,6 +28,9 @@ const VHOST_COMMON: &str =
 /// Somebody left the identity and the user away.
 const NOBODY: &str = "$remote_addr [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
                       \"$http_user_agent\" $extra";
+/// As our own proxy writes it.
+const OURS: &str = "$remote_addr $remote_ident $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
+                    \"$http_referer\" \"$http_user_agent\" \"$http_cookie\" visitlog=$visitlog host=$host";
 /// Behind syslog, which has the time.
 const TIMELESS: &str = "$remote_addr $remote_ident $remote_user \"$request\" $status $body_bytes_sent $extra";
 
@@ -36,6 +39,14 @@ pub(super) const TEXTS: &[Text] = &[
         name: "combined",
         description: "NCSA combined: Apache's and nginx's default, with referrer and user agent",
         templates: &[COMBINED, VHOST_COMBINED, NOBODY, TIMELESS],
+        meaning: nginx::meaning,
+        is_time_of_end: false,
+        asides: Asides::None,
+    },
+    Text {
+        name: "visitlog_combined",
+        description: "NCSA combined as Visitlog's proxy writes it: the visit, what it left there, and the host behind it",
+        templates: &[OURS],
         meaning: nginx::meaning,
         is_time_of_end: false,
         asides: Asides::None,

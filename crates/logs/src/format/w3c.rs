@@ -183,6 +183,7 @@ fn meaning(name: &str) -> Meaning {
         "cs(user-agent)" | "c-user-agent" => Meaning::UserAgent,
         "cs(referer)" | "cs(referrer)" | "c-referrer" => Meaning::Referrer,
         "cs(cookie)" => Meaning::Cookie,
+        "x-visitlog" => Meaning::Trace,
         "cs(host)" | "cs-host" | "x-host-header" => Meaning::Host,
         "time-taken" => Meaning::Duration(Unit::Taken),
         "timetakenms" | "time-taken-ms" => Meaning::Duration(Unit::Millis),

@@ -86,6 +86,8 @@ const WORDS: &[Words] = &[
         0,
     ),
     ("httpcookie cookie cookies clientrequestcookies", || Meaning::Cookie, 0),
+    // Our own.
+    ("visitlog", || Meaning::Trace, 0),
 ];
 
 /// What durations are called, without their unit.

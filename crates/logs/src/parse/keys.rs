@@ -122,7 +122,7 @@ impl<'a> Found<'a> {
     /// For each common column the key that says it in this row.
     fn best(&self, wanted: &Wanted) -> [Option<u16>; Common::COUNT] {
         let mut common = self.layout.common;
-        for which in Common::ALL {
+        for which in Common::EVERY {
             let of = &self.layout.candidates[which as usize];
             // Most are told by one key only, or not asked for.
             let is_needed = matches!(which, Common::Path | Common::Status) || wanted.has_common(which);

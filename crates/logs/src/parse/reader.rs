@@ -55,7 +55,7 @@ impl Wanted {
         self.has_all
             || (self.common & Common::ClientIp.bit() != 0 && layout.told.has(at))
             || self.own.iter().any(|column| is_at(layout.own.get(*column).copied().flatten()))
-            || Common::ALL.into_iter().any(|common| {
+            || Common::EVERY.into_iter().any(|common| {
                 let is_candidate = || layout.candidates[common as usize].iter().any(|other| usize::from(*other) == at);
                 self.common & common.bit() != 0 && (is_at(layout.common[common as usize]) || is_candidate())
             })

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use visitlog_core::Timestamp;
+use visitlog_core::{Timestamp, Trace};
 
 use super::client::{self, Client};
 use super::span::Span;
@@ -99,7 +99,9 @@ impl<'a> Row<'a> {
             }
             Common::Duration => self.duration_us().map_or(Value::Null, |us| Value::Float(us as f64 / 1e3)),
             Common::Host => text(self.host()),
-            Common::Referrer | Common::UserAgent | Common::User | Common::Cookie => text(self.text_of(common)),
+            Common::Referrer | Common::UserAgent | Common::User | Common::Cookie | Common::Trace => {
+                text(self.text_of(common))
+            }
         }
     }
 
@@ -223,6 +225,7 @@ impl<'a> Row<'a> {
             host: self.host(),
             duration_us,
             cookie: self.text_of(Common::Cookie),
+            trace: self.said_of(Common::Trace).and_then(Trace::of),
         })
     }
 

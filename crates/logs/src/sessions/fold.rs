@@ -161,7 +161,7 @@ impl<'a, V: Visits> Fold<'a, V> {
             self.horizon = settled(record.site);
         }
         self.pass_time(key.time)?;
-        let may_start = record.class == Class::Page;
+        let may_start = record.class.starts();
         if self.made.open.is_some() || may_start || key.time >= self.horizon {
             self.kept.push(key_bytes, payload, record.class == Class::Other, self.common.settled.is_some());
         }
@@ -235,7 +235,8 @@ impl<'a, V: Visits> Fold<'a, V> {
         // Another user's login starts a visit, too.
         let facts_of_start =
             facts.as_ref().filter(|_| starts || user.is_some()).map(|facts| made.start_facts(key, facts));
-        let event = facts.as_ref().map(|facts| event(class, key.time, duration_us, made.host(), facts));
+        let event = facts.as_ref().filter(|_| class != Class::Named);
+        let event = event.map(|facts| self::event(class, key.time, duration_us, made.host(), facts));
         let class = match (class, event) {
             (Class::Page, Some(event)) => Committing::Page(event),
             (Class::PageError, Some(event)) => Committing::PageError(event),
@@ -412,7 +413,7 @@ fn event(class: Class, time: Timestamp, duration_us: u64, site: &Host, facts: &F
     let kind = match class {
         Class::Page => EventKind::PageView,
         Class::PageError => EventKind::PageError,
-        Class::Other | Class::Request => EventKind::Request,
+        Class::Other | Class::Request | Class::Named => EventKind::Request,
     };
     let request = RequestFacts {
         host: Some(site.clone()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use visitlog_core::limits;
 use visitlog_core::rules::Logged;
-use visitlog_core::{Host, Timestamp, VisitorId};
+use visitlog_core::{Host, Timestamp, Trace, VisitorId};
 
 use super::counted::{Counted, Counting, kind_of};
 use super::error::SessionsError;
@@ -164,6 +164,7 @@ impl Gatherer {
         }
         let agent = hit.user_agent.as_deref().unwrap_or_default();
         let logged = self.settings.paths.logged(&hit.method, &hit.path, hit.status, agent.as_bytes());
+        let logged = hit.trace.map_or(logged, |trace| known(trace, logged));
         let asked = &mut self.sites[at];
         if let Some(settings) = &self.settings.counts {
             let kind = kind_of(logged, self.settings.paths.is_file(&hit.path));
@@ -189,7 +190,11 @@ impl Gatherer {
             }
             Logged::Other => {
                 self.counts.others += 1;
-                Class::Other
+                match hit.trace {
+                    Some(Trace::Named) => Class::Named,
+                    Some(Trace::Request) => Class::Request,
+                    _ => Class::Other,
+                }
             }
             Logged::Asset => {
                 self.counts.assets += 1;
@@ -318,6 +323,17 @@ impl Gatherer {
         }
         let gathered = Gathered { batch: self.batch, runs: self.levels.into_runs() };
         Ok((gathered, horizons, self.counts, self.counting.finish()?))
+    }
+}
+
+/// What a request was, whose log is ours and knows it. `guess`: what it looks like.
+fn known(trace: Trace, guess: Logged) -> Logged {
+    match trace {
+        Trace::PageView => Logged::Page,
+        Trace::PageError => Logged::PageError,
+        Trace::Request | Trace::Named | Trace::Activity => Logged::Other,
+        Trace::None if guess == Logged::Asset => Logged::Asset,
+        Trace::None => Logged::Excluded,
     }
 }
 

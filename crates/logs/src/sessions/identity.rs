@@ -4,11 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use visitlog_core::VisitorId;
+use visitlog_core::trace::VISIT_COOKIE;
+use visitlog_core::{Trace, VisitorId};
 
 use crate::hit::Hit;
 
-/// By what a log's visitors are known.
+/// By what a log's visitors are known. In logs of our own it is the visit, which they name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Identify {
     /// By address and user agent.
@@ -75,6 +76,13 @@ impl Identify {
     /// The visitor of a request to a site. `input` is memory that is used again.
     pub(super) fn visitor(&self, key: &VisitorKey, site: &str, hit: &Hit<'_>, input: &mut Vec<u8>) -> VisitorId {
         input.clear();
+        let own = hit.trace.filter(|trace| *trace != Trace::None).and(hit.cookie.as_deref());
+        if let Some(visit) = own.and_then(|cookies| cookie(cookies, VISIT_COOKIE)) {
+            // A log of ours says which visit it was, which may have come to several hosts.
+            input.push(b'v');
+            push(input, visit.as_bytes());
+            return hashed(key, input);
+        }
         push(input, site.as_bytes());
         let named = match self {
             Self::Cookie(name) => hit.cookie.as_deref().and_then(|cookies| cookie(cookies, name)),
@@ -106,10 +114,14 @@ impl Identify {
                 }
             }
         }
-        let mut id = [0; 16];
-        id.copy_from_slice(&blake3::keyed_hash(&key.0, input).as_bytes()[..16]);
-        VisitorId::from_u128(u128::from_be_bytes(id))
+        hashed(key, input)
     }
+}
+
+fn hashed(key: &VisitorKey, input: &[u8]) -> VisitorId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&blake3::keyed_hash(&key.0, input).as_bytes()[..16]);
+    VisitorId::from_u128(u128::from_be_bytes(id))
 }
 
 /// A field with its length before it, so that no two lists of fields give the same bytes.

@@ -68,13 +68,20 @@ pub(super) enum Class {
     Other,
     /// The same, recorded because the settings ask for it.
     Request,
+    /// The app named something in it, which a log does not tell: it starts a session, and leaves nothing else in it.
+    Named,
 }
 
 impl Class {
-    const ALL: [Self; 4] = [Self::Page, Self::PageError, Self::Other, Self::Request];
+    const ALL: [Self; 5] = [Self::Page, Self::PageError, Self::Other, Self::Request, Self::Named];
 
     pub(super) fn rank(self) -> u8 {
-        u8::from(self != Self::Page)
+        u8::from(!self.starts())
+    }
+
+    /// Whether it starts a session.
+    pub(super) fn starts(self) -> bool {
+        matches!(self, Self::Page | Self::Named)
     }
 }
 
@@ -271,7 +278,7 @@ mod tests {
 
         #[test]
         fn a_record_is_read_as_it_was_written(
-            class in 0..4_usize, duration_us: u64, site in "[a-z.]{0,9}", ip: Option<u128>, v4: bool, looked: bool,
+            class in 0..Class::ALL.len(), duration_us: u64, site in "[a-z.]{0,9}", ip: Option<u128>, v4: bool, looked: bool,
             country in "|DE", city in text(), status: u16, path in "[a-z/]{0,300}", query in text(), referrer in text(),
             bytes: Option<u64>, agent in text(), user in text(),
         ) {
