@@ -26,16 +26,27 @@ use crate::visit::{BoxFuture, Later, Link, Meets, Visit, events_of, of_type};
 use crate::{caching, cookie};
 
 const VISITLOG_SESSION: HeaderName = HeaderName::from_static("visitlog-session");
+const VISITLOG_COUNTRY: HeaderName = HeaderName::from_static("visitlog-country");
 
 impl Setup {
     /// Takes out of a request what only we may say, and what the service within needn't see.
     pub(crate) fn clean_request(&self, headers: &mut HeaderMap, over_tls: bool) {
-        if self.settings.header_protocol.is_on() || self.settings.tell_session {
+        if self.settings.header_protocol.is_on() || self.settings.tell_session || self.settings.tell_country {
             protocol::strip(headers);
         }
         if self.settings.hide_cookie {
             cookie::remove(headers, self.cookie.name(over_tls));
             cookie::remove(headers, &self.cookie.handover_name(over_tls));
+        }
+    }
+
+    /// Tells the service within where the client is.
+    pub(crate) fn tell_country(&self, headers: &mut HeaderMap, origin: &Origin) {
+        if self.settings.tell_country
+            && let Some(country) = origin.country(self)
+            && let Ok(value) = HeaderValue::from_str(country.as_str())
+        {
+            headers.insert(VISITLOG_COUNTRY, value);
         }
     }
 

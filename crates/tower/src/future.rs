@@ -9,11 +9,12 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use visitlog_core::Timestamp;
+use visitlog_core::{Timestamp, Trace};
 use visitlog_core::ports::{
     Begun, Class, Committed, Fresh, Inquiry, Op, Outcome, SessionHold, SessionStore, Standing, StoreError,
 };
 
+use crate::access::trace_of;
 use crate::body::VisitBody;
 use crate::class::{Asked, Kind};
 use crate::origin::Origin;
@@ -23,7 +24,8 @@ use crate::settings::{Identify, PublicPages};
 use crate::shared::{Hold, Shared};
 use crate::visit::{BoxFuture, Later, Link, Meets, Sayings, Visit, events_of};
 
-type Answer<R, E> = Result<Response<R>, E>;
+/// An answer; without a body it is one of ours.
+type Answer<R, E> = Result<Response<Option<R>>, E>;
 
 pin_project! {
     /// The response of a [`VisitService`](crate::VisitService). Nothing in it is boxed, but for the rare case that a
@@ -53,6 +55,8 @@ pin_project! {
     {
         // The store looks who it is; the service within waits with its request.
         Begin { #[pin] begin: St::Begin, next: Option<(Svc, Request<B>)> },
+        // The visitor is led elsewhere: the service within is not asked.
+        Lead { head: Option<Response<()>> },
         // The service within works.
         Call { #[pin] call: Svc::Future },
         // The store records it; the answer waits.
@@ -92,7 +96,11 @@ where
     ) -> Self {
         let mut hold = Hold::new(shared, None);
         let begun = begun(result, &mut hold, &visit, &mut request);
-        Self { hold, visit, begun, chore: None, state: State::Call { call: inner.call(request) } }
+        let state = match hold.shared().setup.redirect(begun.as_ref(), &visit, request.headers()) {
+            Some(head) => State::Lead { head: Some(head) },
+            None => State::Call { call: inner.call(request) },
+        };
+        Self { hold, visit, begun, chore: None, state }
     }
 
     /// It is answered with a page of our own. Who has chosen on it not to be recorded any more has no session from now on.
@@ -166,6 +174,7 @@ fn answered<St: SessionStore, R, E>(
     let mut kind = Kind::Other;
     if let Ok(answer) = answer {
         setup.listen(visit, answer.headers_mut());
+        setup.vary(origin.uri.path(), origin.asked, answer.headers_mut());
         kind = origin.asked.answered(answer.status(), answer.headers());
     }
     let Sayings { mut ops, mut page, named, consent } = visit.close();
@@ -197,12 +206,17 @@ fn answered<St: SessionStore, R, E>(
         }
         Err(_) => Class::Other(None),
     };
+    let note = |visit, trace| origin.note(at, visit, trace, setup);
     if let Some(named) = named {
+        note(Some(named), trace_of(&class, &ops));
         let refused = ops.extract_if(.., |op| matches!(op, Op::Login(_))).count();
         setup.counters.ops_refused.add(refused);
         let later = Later { visit: visit.clone(), ops, class, token: None, meets: Meets::Named(named) };
         return Next::Late(shared.clone().commit_later(later));
     }
+    // Whose visit it is, where the commit does not say another one.
+    let met = visit.id().filter(|_| visit.lives());
+    note(met, Trace::None);
     if origin.is_excluded() {
         return Next::Go;
     }
@@ -237,6 +251,7 @@ fn answered<St: SessionStore, R, E>(
             }
         }
     }
+    note(met, trace_of(&class, &ops));
     let (events, count) = (events_of(&class), ops.len());
     let keeps = setup.settings.public_pages == PublicPages::Keep;
     let by_cookie = setup.settings.identify == Identify::ByCookie;
@@ -248,7 +263,9 @@ fn answered<St: SessionStore, R, E>(
     match setup.counters.call(|| shared.store.commit(commit)) {
         Ok(commit) => Next::Commit { commit, events, ops: count },
         Err(error) => {
-            setup.count(&Err(error), events, count);
+            let result = Err(error);
+            origin.committed(&result);
+            setup.count(&result, events, count);
             Next::Go
         }
     }
@@ -301,6 +318,7 @@ fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Ve
     if passive && !(ops.is_empty() && class == Class::Passive) {
         // The app named something: that makes a tracked request of it.
         let class = if class == Class::Passive { Class::Other(None) } else { class };
+        visit.origin().note(visit.at(), visit.id().filter(|_| visit.lives()), trace_of(&class, &ops), &shared.setup);
         let later = Later { visit: visit.clone(), ops, class, token: visit.origin().token, meets: Meets::Any };
         return Next::Late(shared.clone().commit_later(later));
     }
@@ -312,8 +330,8 @@ fn alone<St: SessionStore>(shared: &Arc<Shared<Arc<St>>>, visit: &Visit, ops: Ve
 }
 
 /// Whether the request goes on when the head of its answer has gone: it switches protocols, or its body takes long.
-fn goes_on<R: Body>(answer: &Response<R>) -> bool {
-    let body = answer.body();
+fn goes_on<R: Body>(answer: &Response<Option<R>>) -> bool {
+    let Some(body) = answer.body() else { return false };
     let is_short = || body.is_end_stream() || body.size_hint().upper().is_some_and(|bytes| bytes <= SHORT_BODY_BYTES);
     answer.status() == StatusCode::SWITCHING_PROTOCOLS || !is_short()
 }
@@ -321,8 +339,9 @@ fn goes_on<R: Body>(answer: &Response<R>) -> bool {
 /// A body of at most so many bytes is sent at once.
 const SHORT_BODY_BYTES: u64 = 64 * 1024;
 
-fn wrapped<R, E>(answer: Answer<R, E>, visit: Option<&Visit>) -> Answer<VisitBody<R>, E> {
-    answer.map(|answer| answer.map(|body| VisitBody::new(body, visit.cloned())))
+fn wrapped<R, E>(answer: Answer<R, E>, visit: Option<&Visit>) -> Result<Response<VisitBody<R>>, E> {
+    let of = |body: Option<R>| body.map_or_else(|| VisitBody::own(Bytes::new()), |body| VisitBody::new(body, visit.cloned()));
+    answer.map(|answer| answer.map(of))
 }
 
 impl<Svc, St, B, R> Future for ResponseFuture<Svc, St, B, R>
@@ -332,7 +351,7 @@ where
     R: Body,
     R::Data: From<Bytes>,
 {
-    type Output = Answer<VisitBody<R>, Svc::Error>;
+    type Output = Result<Response<VisitBody<R>>, Svc::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let chore = self.as_mut().project().chore;
@@ -343,25 +362,34 @@ where
         }
         let mut this = self.project();
         loop {
+            let ready = match this.state.as_mut().project() {
+                StateProj::Call { call } => Some(ready!(call.poll(cx)).map(|answer| answer.map(Some))),
+                StateProj::Lead { head } => head.take().map(|head| Ok(head.map(|()| None))),
+                _ => None,
+            };
+            if let Some(mut answer) = ready {
+                match answered::<St, _, _>(&mut answer, this.begun.take(), this.hold, this.visit) {
+                    Next::Go => return Poll::Ready(wrapped(answer, None)),
+                    Next::Commit { commit, events, ops } => {
+                        this.state.set(State::Commit { commit, answer: Some(answer), events, ops });
+                    }
+                    Next::Late(late) => this.state.set(State::Late { late, answer: Some(answer) }),
+                }
+                continue;
+            }
             let (result, answer) = match this.state.as_mut().project() {
                 StateProj::Begin { begin, next } => {
                     let result = ready!(this.hold.shared().setup.counters.poll(begin, cx));
                     let (mut inner, mut request) = next.take().expect("polled after it was ready");
                     *this.begun = begun(result, this.hold, this.visit, &mut request);
-                    this.state.set(State::Call { call: inner.call(request) });
-                    continue;
-                }
-                StateProj::Call { call } => {
-                    let mut answer = ready!(call.poll(cx));
-                    match answered::<St, _, _>(&mut answer, this.begun.take(), this.hold, this.visit) {
-                        Next::Go => return Poll::Ready(wrapped(answer, None)),
-                        Next::Commit { commit, events, ops } => {
-                            this.state.set(State::Commit { commit, answer: Some(answer), events, ops });
-                        }
-                        Next::Late(late) => this.state.set(State::Late { late, answer: Some(answer) }),
+                    let setup = &this.hold.shared().setup;
+                    match setup.redirect(this.begun.as_ref(), this.visit, request.headers()) {
+                        Some(head) => this.state.set(State::Lead { head: Some(head) }),
+                        None => this.state.set(State::Call { call: inner.call(request) }),
                     }
                     continue;
                 }
+                StateProj::Call { .. } | StateProj::Lead { .. } => unreachable!("polled after it was ready"),
                 StateProj::Commit { commit, answer, events, ops } => {
                     let result = ready!(this.hold.shared().setup.counters.poll(commit, cx));
                     this.hold.shared().setup.count(&result, *events, *ops);
@@ -385,6 +413,7 @@ where
                     return Poll::Ready(wrapped(answer, Some(this.visit)));
                 }
             };
+            this.visit.origin().committed(&result);
             let mut answer = answer.expect("polled after it was ready");
             if let Ok(committed) = result {
                 this.visit.committed(&committed);

@@ -53,6 +53,7 @@ impl<St: SessionStore> VisitLayer<St> {
             counted: Arc::default(),
             held: Arc::default(),
             handovers: Arc::new(Handovers::new(counters)),
+            led: Arc::default(),
         };
         Self { store, setup, own: Own::new(), live: Arc::default() }
     }

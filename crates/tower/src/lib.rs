@@ -85,6 +85,7 @@
 //! - `axum` (default): [`Visit`] is an extractor, and axum's `MatchedPath` is the route in the records.
 //! - `connect-info`: axum's `ConnectInfo<SocketAddr>` is the client's address. Brings tokio, as axum's server does.
 
+mod access;
 mod body;
 pub(crate) mod caching;
 pub mod class;
@@ -104,12 +105,14 @@ mod hooks;
 pub mod keyfile;
 pub mod keys;
 mod layer;
+mod lead;
 mod noted;
 mod opened;
 pub mod opt_out;
 mod origin;
 pub mod privacy;
 pub mod protocol;
+pub mod redirects;
 mod seldom;
 mod service;
 pub mod settings;
@@ -120,6 +123,7 @@ mod ticket;
 pub mod token;
 mod visit;
 
+pub use access::{Access, AccessNote};
 pub use body::VisitBody;
 pub use counters::Counts;
 pub use future::ResponseFuture;

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Extensions, HeaderMap, Method, Response, Uri};
-use visitlog_core::ids::{Fingerprints, Host, VisitorId};
-use visitlog_core::model::{Event, EventKind, Hints, Place, RequestFacts, StartFacts};
-use visitlog_core::ports::{Arrival, Class, Token};
+use visitlog_core::ids::{Fingerprints, Host, VisitId, VisitorId};
+use visitlog_core::model::{CountryCode, Event, EventKind, Hints, Place, RequestFacts, StartFacts};
+use visitlog_core::ports::{Arrival, Class, Committed, Token};
 use visitlog_core::privacy::Detail;
 use visitlog_core::requests::{RequestCount, RequestType};
-use visitlog_core::{Day, Redacted, Timestamp, limits};
+use visitlog_core::{Day, Redacted, Timestamp, Trace, limits};
 
+use crate::access::{Access, AccessNote};
 use crate::class::{Asked, Kind};
 use crate::client::{AddressGroup, Client, OverTls, Peer};
 use crate::handover;
@@ -46,6 +47,7 @@ pub(crate) struct Origin {
     method: Method,
     route: Option<Box<str>>,
     address: Option<IpAddr>,
+    place: OnceLock<Option<Place>>,
     referrer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     language: Option<HeaderValue>,
@@ -66,6 +68,8 @@ pub(crate) struct Origin {
     pub(crate) sent_by_another_site: bool,
     /// What waits for this visitor, which a form of another site has brought.
     pub(crate) handed: Option<Ticket>,
+    /// Who keeps an access log, and wants to know.
+    pub(crate) note: Option<AccessNote>,
 }
 
 /// What is looked at of a request before it is known whose settings it follows.
@@ -121,6 +125,7 @@ impl Origin {
             method: request.method().clone(),
             route: route_of(extensions),
             address,
+            place: OnceLock::new(),
             referrer: noted.referrer.cloned(),
             language: noted.language.cloned(),
             uri: request.uri().clone(),
@@ -131,6 +136,7 @@ impl Origin {
             is_asset: false,
             sent_by_another_site: false,
             handed: None,
+            note: extensions.get::<AccessNote>().cloned(),
         };
         if settings.identify == Identify::ByCookie && is_kept {
             origin.sent_by_another_site =
@@ -210,7 +216,7 @@ impl Origin {
             language: text(self.language.as_ref(), limits::LANGUAGE_BYTES_MAX),
             referrer: self.referrer(setup),
             via: setup.settings.via,
-            place: self.place(setup),
+            place: self.place(setup).cloned(),
             hints,
         });
         if self.detail == Detail::Statistics {
@@ -237,12 +243,63 @@ impl Origin {
         Some(cut(setup.settings.mask.url(&url), limits::REFERRER_BYTES_MAX))
     }
 
-    fn place(&self, setup: &Setup) -> Option<Place> {
-        setup.settings.locator.place(self.address?).unwrap_or_else(|Panicked| {
-            setup.counters.panics.add(1);
-            tracing::error!("the locator panicked");
-            None
-        })
+    /// Tells who keeps an access log what may be written down of the request.
+    pub(crate) fn note(&self, arrived: Timestamp, visit: Option<VisitId>, trace: Trace, setup: &Setup) {
+        let Some(note) = &self.note else { return };
+        // Of who has not agreed, and where nothing may be kept that tells people apart, it says no more than counts do.
+        let is_personal = !matches!(self.recording, Recording::Counted(_)) && self.detail != Detail::Statistics;
+        let kept = |address| setup.settings.addresses.kept(address);
+        note.write(Access {
+            arrived,
+            host: self.host.clone(),
+            address: self.address.filter(|_| is_personal).and_then(kept),
+            path: setup.settings.mask.url(self.uri.path()).into(),
+            query: self.uri.query().map(|query| setup.settings.mask.query(query).into()),
+            referrer: self.referrer(setup).filter(|_| is_personal),
+            user_agent: text(self.user_agent.as_ref().filter(|_| is_personal), limits::USER_AGENT_BYTES_MAX),
+            visit,
+            trace,
+        });
+    }
+
+    /// Tells who keeps an access log what came of the commit.
+    pub(crate) fn committed<E>(&self, result: &Result<Committed, E>) {
+        if let Some(note) = &self.note {
+            note.committed(result);
+        }
+    }
+
+    /// Where the client is, as its address tells. It is looked up once.
+    fn place(&self, setup: &Setup) -> Option<&Place> {
+        let address = self.address?;
+        let find = || {
+            setup.settings.locator.place(address).unwrap_or_else(|Panicked| {
+                setup.counters.panics.add(1);
+                tracing::error!("the locator panicked");
+                None
+            })
+        };
+        self.place.get_or_init(find).as_ref()
+    }
+
+    /// In which country the client is.
+    pub(crate) fn country(&self, setup: &Setup) -> Option<CountryCode> {
+        self.place(setup)?.country
+    }
+
+    /// Whether it asks for a page that somebody wants to see.
+    pub(crate) fn may_be_led(&self) -> bool {
+        self.method == Method::GET && matches!(self.asked, Asked::Page { .. })
+    }
+
+    /// Whether it was asked for on a page of this host.
+    pub(crate) fn comes_from_here(&self) -> bool {
+        self.referred_by().is_some()
+    }
+
+    /// What the client calls itself.
+    pub(crate) fn agent(&self) -> Option<Cow<'_, str>> {
+        self.user_agent.as_ref().map(|agent| String::from_utf8_lossy(agent.as_bytes()))
     }
 
     /// What a request turned out to be, for its commit. `at`: its arrival, by the store's clock.

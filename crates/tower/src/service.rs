@@ -61,6 +61,7 @@ where
             return ResponseFuture::own(shared, origin, answer);
         }
         setup.clean_request(request.headers_mut(), origin.over_tls);
+        setup.tell_country(request.headers_mut(), &origin);
         let passive = origin.asked.is_passive();
         let nobody = passive && origin.token.is_none();
         let is_kept = origin.recording == Recording::Kept;

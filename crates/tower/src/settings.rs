@@ -16,6 +16,8 @@ use crate::class;
 use crate::client::TrustedProxies;
 use crate::cookie::{Cookie, CookieError, CookieSettings};
 use crate::privacy::Privacy;
+use crate::redirects;
+pub use crate::redirects::{BotTest, Redirect, RedirectError};
 
 /// The layer's settings. [`Settings::default`] suits an app in Rust, [`Settings::for_proxy`] a reverse proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,10 +42,17 @@ pub struct Settings {
     pub classifier: Classifier,
     /// The parameters that make pages, in counts of requests that may not be recorded. Default: none do.
     pub page_params: PageParams,
+    /// Who is led to another page by where he is. Default: nobody.
+    pub redirects: Vec<Redirect>,
+    /// Who is a bot, and led nowhere. Default: by words in user agents.
+    pub bots: BotTest,
     /// Whose responses may speak by `Visitlog-` headers. Default: nobody's.
     pub header_protocol: HeaderProtocol,
     /// Whether the service within is told the visit's id by the request header `Visitlog-Session`. Default: no.
     pub tell_session: bool,
+    /// Whether the service within is told the client's country by the request header `Visitlog-Country`, where it is known.
+    /// Default: no.
+    pub tell_country: bool,
     /// Whether our cookie is taken out of the request before the service within sees it. Default: no.
     pub hide_cookie: bool,
     /// What becomes of pages that say that they are everybody's. Default: those that set the cookie become private.
@@ -224,6 +233,7 @@ impl Settings {
         {
             return Err(SettingsError::Extension { extension: extension.clone() });
         }
+        redirects::check(&self.redirects)?;
         let cookie = self.cookie.validate()?.in_mode(self.privacy.mode);
         let mask = match self.privacy.mode {
             Mode::Statistics => self.mask.clone().keeping(self.page_params.names()).strict(),
@@ -246,6 +256,9 @@ pub enum SettingsError {
     /// The cookie's settings.
     #[error(transparent)]
     Cookie(#[from] CookieError),
+    /// A redirect.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
     /// A path that is none.
     #[error("{what} {path:?}: a path that starts with / expected")]
     Path {

@@ -16,6 +16,7 @@ use crate::handover::Handovers;
 use crate::held::HeldPages;
 use crate::hooks::OnStart;
 use crate::keys::Keys;
+use crate::redirects::Led;
 use crate::settings::Settings;
 
 /// How the address of a connection's other end is found.
@@ -34,6 +35,7 @@ pub(crate) struct Setup {
     pub(crate) counted: Arc<Counted>,
     pub(crate) held: Arc<HeldPages>,
     pub(crate) handovers: Arc<Handovers>,
+    pub(crate) led: Arc<Led>,
 }
 
 impl std::fmt::Debug for Setup {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use visitlog_core::ids::VisitId;
 use visitlog_core::limits;
-use visitlog_core::model::{Event, EventKind, UserId};
+use visitlog_core::model::{CountryCode, Event, EventKind, UserId};
 use visitlog_core::ports::{Class, Committed, Op, Outcome, SessionData, Standing, StoreError, Token};
 use visitlog_core::{Timestamp, model};
 
@@ -167,6 +167,12 @@ impl Visit {
     /// client is known by a fingerprint only, came with an outdated token, or is not tracked.
     pub fn id(&self) -> Option<VisitId> {
         self.inner.state().id
+    }
+
+    /// The country that the request comes from, as the client's address tells: of this request, not of the visit's first.
+    /// `None` where nobody knows; see [`Settings::locator`](crate::Settings).
+    pub fn country(&self) -> Option<CountryCode> {
+        self.inner.origin.country(self.inner.link.setup())
     }
 
     /// The user that is logged in.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop there")]
 
+mod access;
 mod caching;
 mod consent;
 mod flow;
@@ -15,6 +16,7 @@ mod pages;
 mod privacy;
 mod property;
 mod protocol;
+mod redirects;
 mod sites;
 mod start;
 mod statistics;
