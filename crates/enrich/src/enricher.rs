@@ -18,6 +18,7 @@ use crate::query::Tags;
 use crate::reduced::Classes;
 use crate::rule::Rules;
 use crate::rules::RuleSet;
+use crate::watch::VisitWatch;
 use crate::{assets, language, programs, reduced, referrer, signs};
 
 /// What the site's owner decides.
@@ -79,6 +80,7 @@ pub struct Enricher {
     agents: Option<Agents>,
     pub(crate) crawlers: Option<RuleSet>,
     cache: Cache<Agent>,
+    watch: VisitWatch,
 }
 
 /// What a user agent says, whoever sends it.
@@ -150,6 +152,11 @@ impl Enricher {
         self.agent(raw, &mut facts);
         origin(raw, &mut facts);
         facts
+    }
+
+    /// What the visits that ended have in common.
+    pub const fn watch(&self) -> &VisitWatch {
+        &self.watch
     }
 
     /// What a user agent alone says: browser, system, device, bot. Nothing where it is empty.

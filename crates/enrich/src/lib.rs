@@ -50,4 +50,4 @@ pub use device::Device;
 pub use enricher::{EnrichError, EnrichSettings, Enricher, Missing};
 pub use facts::{Facts, RawVisit};
 pub use signs::{ABSENCES, header_signs};
-pub use watch::{Common, HeaderWatch};
+pub use watch::{Common, Ended, Oddities, VisitWatch};

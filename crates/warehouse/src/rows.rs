@@ -16,9 +16,9 @@ use deltalake::arrow::array::RecordBatch;
 use deltalake::arrow::datatypes::{Schema, SchemaRef};
 use deltalake::arrow::error::ArrowError;
 use jiff::civil::{Date, date};
-use visitlog_core::model::{EndedVisit, Event, OpenVisit, Start, UserId, Values, VisitView};
+use visitlog_core::model::{EndedVisit, Event, Identity, OpenVisit, Start, UserId, Values, VisitView};
 use visitlog_core::{Timestamp, VisitId, VisitorId};
-use visitlog_enrich::{Enricher, Facts, RawVisit};
+use visitlog_enrich::{Ended, Enricher, Facts, RawVisit};
 
 use self::columns::{Columns, Row};
 use crate::schema;
@@ -91,6 +91,21 @@ impl RowBuilder {
     /// Why the visit that was pushed last is taken for a bot; `None` where it is not.
     pub(crate) fn last_reason(&self) -> Option<&str> {
         self.last_reason.as_deref()
+    }
+
+    /// Has an eye on what ended visits have in common; this one was pushed last.
+    pub(crate) fn watch(&self, visit: &EndedVisit) {
+        let facts = &visit.start.facts;
+        self.enricher.watch().count(
+            visit.end.ended_at,
+            Ended {
+                address: *facts.ip.expose(),
+                user_agent: facts.user_agent.expose().as_deref(),
+                is_live: visit.start.identity == Identity::Cookie,
+                confirmed: visit.end.confirmed,
+                bot_reason: self.last_reason(),
+            },
+        );
     }
 
     /// About how much memory the rows take.

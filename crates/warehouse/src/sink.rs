@@ -12,7 +12,7 @@ use visitlog_core::model::EndedVisit;
 use visitlog_core::page::PageParams;
 use visitlog_core::ports::{Delivery, Gathering, Kept, SinkError, StreamId, VisitSink};
 use visitlog_core::{Lsn, VisitId};
-use visitlog_enrich::{Common, Enricher, HeaderWatch};
+use visitlog_enrich::Enricher;
 
 use crate::error::WarehouseError;
 use crate::files::{discard, write_sorted};
@@ -30,8 +30,6 @@ pub struct WarehouseSink {
     warehouse: Arc<Warehouse>,
     rows: RowBuilder,
     gathered: Gathered,
-    /// Whether something in front of the site takes headers away.
-    headers: HeaderWatch,
     /// The parameters that make pages, in counts of requests.
     pages: Arc<PageParams>,
     /// The journal that feeds it.
@@ -96,8 +94,7 @@ impl WarehouseSink {
     /// A sink into the tables. `node` names the machine, where there are several.
     pub fn new(warehouse: Arc<Warehouse>, enricher: Arc<Enricher>, node: Option<Arc<str>>) -> Self {
         let rows = RowBuilder::new(enricher, node);
-        let (gathered, headers, pages) = (Gathered::default(), HeaderWatch::default(), Arc::default());
-        Self { warehouse, rows, gathered, headers, pages, journal: None }
+        Self { warehouse, rows, gathered: Gathered::default(), pages: Arc::default(), journal: None }
     }
 
     /// The same, where these parameters make pages.
@@ -109,17 +106,7 @@ impl WarehouseSink {
     fn gather(&mut self, visits: &[(Lsn, EndedVisit)]) -> Result<(), WarehouseError> {
         for (lsn, visit) in visits {
             self.gathered.push(*lsn, visit, &mut self.rows);
-            if let Some(Common { sign, with_it, visits }) =
-                self.headers.count(visit.end.ended_at, self.rows.last_reason())
-            {
-                tracing::warn!(
-                    sign = &*sign,
-                    with_it,
-                    visits,
-                    "most visits of the last hour are taken for bots because of one header: a proxy or a content \
-                     delivery network in front probably takes it away; let it pass the header on, or count bots too"
-                );
-            }
+            self.rows.watch(visit);
         }
         Ok(self.gathered.close_batch(&mut self.rows)?)
     }
