@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     /// Let a running server read its settings again, and say what it takes over
     Reload(ReloadArgs),
+    /// What seems to be set up wrongly, and what to do about it; the exit status is 3 where there is something
+    Warnings(WarningsArgs),
 }
 
 #[derive(Debug, Args)]

@@ -48,6 +48,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
         record,
         proxy: ProxySettings::new(upstream),
         loops: ListenSettings { drain_timeout: Duration::from_secs(2), ..ListenSettings::default() },
+        access_log: None,
     };
     let show = HookSink::new("demo", |visit: &visitlog_core::model::EndedVisit| {
         let document = serde_json::to_value(Document::of_ended(visit)).unwrap_or_default();

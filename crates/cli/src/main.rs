@@ -40,6 +40,7 @@ mod sinks;
 mod sql;
 #[cfg(feature = "warehouse")]
 mod statement;
+mod warnings;
 mod webhooks;
 #[cfg(feature = "warehouse")]
 mod written;
@@ -108,6 +109,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Reload(args) => config::reload(&args),
+        Command::Warnings(args) => warnings::run(&args),
     };
     log::end();
     match done {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use visitlog::Reload;
 use visitlog::settings::{Changes, Sources};
 use visitlog_core::ports::VisitSink;
+use visitlog_server::access_log::AccessLog;
 use visitlog_server::{LayerSettings, ServeSettings, Server};
 
 use crate::args::ServeArgs;
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let upstream = serving.proxy.upstream.clone();
     runtime()?.block_on(serve(serving, Vec::new(), |server| {
         let reload = Reload::new(sources, loaded, LayerSettings::for_proxy(), server.reloader());
-        follow(server, Arc::new(reload))?;
+        follow(server, reload)?;
         let (site, admin) = (server.site_address()?, server.admin_address()?);
         let set_up = server.set_up_link()?.map(|link| format!("make the first account: {link}\n")).unwrap_or_default();
         out::print(&format!("serving {upstream} at http://{site}\nhealth, metrics, visits: http://{admin}\n{set_up}"))
@@ -35,17 +36,12 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the settings again on SIGHUP, and when the admin address is asked to.
-fn follow(server: &mut Server, reload: Arc<Reload>) -> anyhow::Result<()> {
-    let again = move || match reload.reload() {
-        Ok(changes) => {
-            let said = describe(&changes);
-            tracing::info!(taken_over = %said["taken_over"], at_the_next_start = %said["at_the_next_start"], "settings were read again");
-            Ok(said)
-        }
-        Err(error) => {
-            tracing::error!("the settings stay as they were: {error}");
-            Err(format!("the settings stay as they were:\n{error}"))
-        }
+fn follow(server: &mut Server, reload: Reload) -> anyhow::Result<()> {
+    let access_log = server.access_log();
+    let again = move || {
+        // Whatever becomes of the settings: who puts the file aside says so by the same signal.
+        access_log.iter().for_each(AccessLog::reopen);
+        read_again(&reload)
     };
     let again: Arc<dyn Fn() -> Result<Value, String> + Send + Sync> = Arc::new(again);
     server.on_reload(Arc::clone(&again));
@@ -60,6 +56,20 @@ fn follow(server: &mut Server, reload: Arc<Reload>) -> anyhow::Result<()> {
         });
     }
     Ok(())
+}
+
+fn read_again(reload: &Reload) -> Result<Value, String> {
+    match reload.reload() {
+        Ok(changes) => {
+            let said = describe(&changes);
+            tracing::info!(taken_over = %said["taken_over"], at_the_next_start = %said["at_the_next_start"], "settings were read again");
+            Ok(said)
+        }
+        Err(error) => {
+            tracing::error!("the settings stay as they were: {error}");
+            Err(format!("the settings stay as they were:\n{error}"))
+        }
+    }
 }
 
 fn describe(changes: &Changes) -> Value {

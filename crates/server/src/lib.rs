@@ -1,5 +1,6 @@
 //! Visitlog's server: the reverse proxy under the recording layer, and the admin address beside it.
 
+pub mod access_log;
 pub mod admin;
 mod backward;
 pub mod client_connection;
@@ -28,6 +29,7 @@ pub mod served;
 pub mod tally;
 #[cfg(feature = "warehouse")]
 pub mod warehouse;
+pub mod warnings;
 
 pub use record::{RecordError, RecordSettings, Recorder, Reloader};
 pub use serve::{Ended, ServeError, ServeSettings, Server};

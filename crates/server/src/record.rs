@@ -20,7 +20,8 @@ use visitlog_sinks::webhook::{Webhook, WebhookSettings};
 use visitlog_sinks::{LaneSettings, NdjsonSink};
 use visitlog_sinks::{Lanes, LanesError};
 use visitlog_tower::keyfile::KeyFileError;
-use visitlog_tower::{Classifier, Keys, Locator, Settings, SettingsError, VisitLayer};
+use visitlog_tower::settings::BotTest;
+use visitlog_tower::{Classifier, Counts, Keys, Locator, Settings, SettingsError, VisitLayer};
 
 #[cfg(feature = "warehouse")]
 use crate::admin;
@@ -31,6 +32,7 @@ use crate::admin::{Admin, AdminSettings, DoorKeeper, SetUp};
 use crate::tally::Tallies;
 #[cfg(feature = "warehouse")]
 use crate::warehouse::{Sources, Warehouse, WarehouseError, WarehouseSettings};
+use crate::warnings::{Warnings, Watched};
 
 /// How visits are recorded, and where.
 #[derive(Debug, Clone)]
@@ -124,6 +126,7 @@ pub struct Recorder {
     local: Local,
     layer: VisitLayer<Engine>,
     asked: Asked,
+    enricher: Arc<Enricher>,
     door: Arc<DoorKeeper>,
     webhooks: Arc<[Arc<Webhook>]>,
     #[cfg(feature = "warehouse")]
@@ -190,6 +193,7 @@ impl Recorder {
             local,
             layer,
             asked,
+            enricher,
             door,
             webhooks,
             #[cfg(feature = "warehouse")]
@@ -234,13 +238,22 @@ impl Recorder {
     /// What the admin pages show. `tallies`: of what was refused before it came to the layer.
     pub fn pages(&self, tallies: Arc<Tallies>) -> Admin {
         let counting = self.layer.clone();
+        let layer_counts: Arc<dyn Fn() -> Counts + Send + Sync> = Arc::new(move || counting.counts());
+        let warnings = Warnings::new(Watched {
+            engine: Arc::clone(self.local.engine()),
+            lanes: Arc::clone(&self.lanes),
+            layer_counts: Arc::clone(&layer_counts),
+            tallies: Arc::clone(&tallies),
+            enricher: Arc::clone(&self.enricher),
+        });
         Admin {
             engine: Arc::clone(self.local.engine()),
             lanes: Arc::clone(&self.lanes),
             webhooks: Arc::clone(&self.webhooks),
             data: self.data.clone(),
-            layer_counts: Arc::new(move || counting.counts()),
+            layer_counts,
             tallies,
+            warnings,
             reload: None,
             #[cfg(feature = "warehouse")]
             queries: Arc::clone(&self.queries),
@@ -286,20 +299,22 @@ impl Reloader {
 struct Asked {
     locator: Locator,
     classifier: Classifier,
+    bots: BotTest,
 }
 
 impl Asked {
     fn of(enricher: &Arc<Enricher>) -> Self {
-        let (places, agents) = (Arc::clone(enricher), Arc::clone(enricher));
+        let (places, agents, bots) = (Arc::clone(enricher), Arc::clone(enricher), Arc::clone(enricher));
         Self {
             locator: Locator::new(move |address| places.place(address)),
             classifier: Classifier::new(move |agent| agents.classes(agent)),
+            bots: BotTest::new(move |agent| bots.class(Some(agent.unwrap_or_default())).is_some()),
         }
     }
 
     fn in_settings(&self, settings: Settings) -> Settings {
-        let Self { locator, classifier } = self.clone();
-        Settings { locator, classifier, ..settings }
+        let Self { locator, classifier, bots } = self.clone();
+        Settings { locator, classifier, bots, ..settings }
     }
 }
 

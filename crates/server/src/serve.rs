@@ -10,6 +10,7 @@ use tower_layer::Layer;
 use visitlog_core::ports::VisitSink;
 use visitlog_engine::Report;
 
+use crate::access_log::{AccessLog, AccessLogError, AccessLogLayer, AccessLogSettings};
 use crate::admin::{self, Admin, Draining, ReloadFn};
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
@@ -38,6 +39,8 @@ pub struct ServeSettings {
     pub proxy: ProxySettings,
     /// The settings of the loop that serves. What is counted goes to the proxy's tallies.
     pub loops: ListenSettings,
+    /// The access log. Default: none is kept.
+    pub access_log: Option<AccessLogSettings>,
 }
 
 /// Why it can't serve.
@@ -49,6 +52,9 @@ pub enum ServeError {
     /// The proxy's settings.
     #[error(transparent)]
     Proxy(#[from] proxy::SettingsError),
+    /// The access log.
+    #[error(transparent)]
+    AccessLog(#[from] AccessLogError),
     /// The upstream is this server.
     #[error(
         "upstream {upstream}: that is this server's own address ({address}); another one expected, where the site is"
@@ -78,6 +84,7 @@ pub struct Server {
     site: TcpListener,
     admin: TcpListener,
     reload: Option<ReloadFn>,
+    access_log: Option<AccessLog>,
 }
 
 impl std::fmt::Debug for Server {
@@ -114,7 +121,8 @@ impl Server {
         let peer = |extensions: &http::Extensions| extensions.get::<Peer>().map(|peer| peer.0.ip());
         let recorder = Recorder::open(settings.record, sinks, |layer| layer.peer_from(peer))?;
         recorder.tell_address(admin.local_addr().map_err(system("ask for the admin address"))?)?;
-        Ok(Self { recorder, loops: settings.loops, proxy, site, admin, reload: None })
+        let access_log = settings.access_log.map(|log| AccessLog::open(log, proxy.tallies())).transpose()?;
+        Ok(Self { recorder, loops: settings.loops, proxy, site, admin, reload: None, access_log })
     }
 
     /// Where the first account is made, once; none where there is one.
@@ -146,6 +154,11 @@ impl Server {
         self.recorder.report()
     }
 
+    /// The access log, for whoever is told that its file was put aside.
+    pub fn access_log(&self) -> Option<AccessLog> {
+        self.access_log.clone()
+    }
+
     /// What changes settings while it serves.
     pub fn reloader(&self) -> Reloader {
         self.recorder.reloader()
@@ -161,7 +174,7 @@ impl Server {
     /// # Errors
     /// When the system refuses. Sessions go on after the next start in any case.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
-        let Self { recorder, mut loops, proxy, site, admin, reload } = self;
+        let Self { recorder, mut loops, proxy, site, admin, reload, access_log } = self;
         loops.connections_max = open_files::raise(loops.connections_max);
         loops.tallies = proxy.tallies();
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
@@ -174,7 +187,8 @@ impl Server {
         };
         let pages = tokio::spawn(listen::serve(admin, admin_loop(), move |_| pages.clone(), stopped));
         let (ingress, layer) = (proxy.ingress(), recorder.layer());
-        let stack = |_| ingress.layer(layer.layer(proxy.for_worker()));
+        let logged = AccessLogLayer::new(access_log.clone());
+        let stack = |_| logged.layer(ingress.layer(layer.layer(proxy.for_worker())));
         let shutdown = async {
             shutdown.await;
             draining.begin();
@@ -183,7 +197,11 @@ impl Server {
         let _ = stop.send(());
         // An admin page that is slow to end must not keep the journal from being closed.
         let _ = tokio::time::timeout(ADMIN_DRAIN * 2, pages).await;
-        tokio::task::spawn_blocking(move || recorder.close())
+        let close = move || {
+            recorder.close();
+            access_log.iter().for_each(AccessLog::close);
+        };
+        tokio::task::spawn_blocking(close)
             .await
             .map_err(|_| system("close the journal")(io::Error::other("it panicked")))?;
         Ok(Ended { drained })

@@ -1,6 +1,7 @@
 //! What was refused or cut, counted by reason, and told once a minute: a flood of refusals is no flood of lines.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -59,6 +60,17 @@ pub struct Tallies {
     pub upstream: Tally,
     /// What was answered.
     pub served: Served,
+    /// What became of the access log's lines.
+    pub access_log: LogLines,
+}
+
+/// Lines of the access log.
+#[derive(Debug, Default)]
+pub struct LogLines {
+    /// Those that were written.
+    pub written: AtomicU64,
+    /// Those that found no room in memory, or that the disk did not take.
+    pub lost: AtomicU64,
 }
 
 impl Tallies {

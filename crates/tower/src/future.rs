@@ -9,10 +9,10 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use visitlog_core::{Timestamp, Trace};
 use visitlog_core::ports::{
     Begun, Class, Committed, Fresh, Inquiry, Op, Outcome, SessionHold, SessionStore, Standing, StoreError,
 };
+use visitlog_core::{Timestamp, Trace};
 
 use crate::access::trace_of;
 use crate::body::VisitBody;
@@ -340,7 +340,9 @@ fn goes_on<R: Body>(answer: &Response<Option<R>>) -> bool {
 const SHORT_BODY_BYTES: u64 = 64 * 1024;
 
 fn wrapped<R, E>(answer: Answer<R, E>, visit: Option<&Visit>) -> Result<Response<VisitBody<R>>, E> {
-    let of = |body: Option<R>| body.map_or_else(|| VisitBody::own(Bytes::new()), |body| VisitBody::new(body, visit.cloned()));
+    let of = |body: Option<R>| {
+        body.map_or_else(|| VisitBody::own(Bytes::new()), |body| VisitBody::new(body, visit.cloned()))
+    };
     answer.map(|answer| answer.map(of))
 }
 

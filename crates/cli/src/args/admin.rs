@@ -6,6 +6,12 @@ use visitlog_server::admin::accounts::{Role, Scope};
 use super::{Source, Whose};
 
 #[derive(Debug, Args)]
+pub(crate) struct WarningsArgs {
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct UserArgs {
     #[command(subcommand)]
     pub(crate) command: UserCommand,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it saw")]
 
 mod access;
+mod access_log;
 mod books;
 mod crowd;
 mod dice;
@@ -24,6 +25,7 @@ mod personal;
 mod privacy;
 mod private;
 mod races;
+mod redirects;
 mod server;
 mod settings;
 mod sql;

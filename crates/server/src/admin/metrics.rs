@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -15,7 +16,8 @@ use visitlog_tower::Counts;
 
 use super::state::Admin;
 use crate::served::{BOUNDS_MS, Served};
-use crate::tally::Tallies;
+use crate::tally::{LogLines, Tallies};
+use crate::warnings::{NAMES, Warning};
 
 /// Open sessions.
 pub const OPEN_SESSIONS: &str = "visitlog_open_sessions";
@@ -97,6 +99,12 @@ pub const CONNECTIONS_TOTAL: &str = "visitlog_http_connections_total";
 pub const UPSTREAM_FAILURES: &str = "visitlog_upstream_failures_total";
 /// Requests that were counted and not recorded, by reason: `no_consent`, `opted_out`, `signal`.
 pub const NOT_RECORDED: &str = "visitlog_requests_not_recorded_total";
+/// Lines of the access log that were written.
+pub const ACCESS_LOG_LINES: &str = "visitlog_access_log_lines_total";
+/// Lines of the access log that were lost: memory had no room for them, or the disk did not take them.
+pub const ACCESS_LOG_LOST: &str = "visitlog_access_log_lost_lines_total";
+/// 1 for each thing that seems to be set up wrongly; `/api/v1/warnings` says what to do.
+pub const WARNING: &str = "visitlog_warning";
 /// What was lost or refused, by reason.
 pub const LOSSES: &str = "visitlog_losses_total";
 
@@ -136,6 +144,8 @@ fn render(admin: &Admin) -> String {
     webhooks(&mut page, &admin.webhooks);
     tallies(&mut page, &admin.tallies);
     served(&mut page, &admin.tallies.served);
+    access_log(&mut page, &admin.tallies.access_log);
+    warnings(&mut page, &admin.warnings.now());
     losses(&mut page, admin, (admin.layer_counts)());
     page.0
 }
@@ -261,6 +271,19 @@ fn served(page: &mut Page, served: &Served) {
     let (accepted, open) = served.connections();
     page.single(CONNECTIONS, "gauge", "Connections of the site's clients that are open.", open);
     page.single(CONNECTIONS_TOTAL, "counter", "Connections of the site's clients since the start.", accepted);
+}
+
+fn access_log(page: &mut Page, lines: &LogLines) {
+    let (written, lost) = (lines.written.load(Relaxed), lines.lost.load(Relaxed));
+    page.single(ACCESS_LOG_LINES, "counter", "Lines of the access log that were written.", written);
+    page.single(ACCESS_LOG_LOST, "counter", "Lines of the access log that were lost.", lost);
+}
+
+fn warnings(page: &mut Page, open: &[Warning]) {
+    page.family(WARNING, "gauge", "1 for each thing that seems to be set up wrongly.");
+    for name in NAMES {
+        page.value(WARNING, &[("warning", name)], u8::from(open.iter().any(|warning| warning.name == name)));
+    }
 }
 
 fn losses(page: &mut Page, admin: &Admin, layer: Counts) {

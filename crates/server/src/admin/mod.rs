@@ -35,6 +35,7 @@ mod times;
 mod tokens;
 mod users;
 mod visits;
+mod warnings;
 mod webhooks;
 mod whence;
 

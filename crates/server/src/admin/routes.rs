@@ -7,7 +7,8 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 use super::accounts::Scope;
 use super::state::Admin;
 use super::{
-    audit_log, description, metrics, reload, sessions, set_up_page, sign_in, sinks, tokens, users, visits, webhooks,
+    audit_log, description, metrics, reload, sessions, set_up_page, sign_in, sinks, tokens, users, visits, warnings,
+    webhooks,
 };
 #[cfg(feature = "warehouse")]
 use super::{erase, import, query};
@@ -78,6 +79,7 @@ pub(super) const ROUTES: &[Route] = &[
     // What is dead says who did what, as an export does.
     noted("GET", "/api/v1/webhooks/{name}/dead", Needs::Scope(Scope::Export)),
     noted("POST", "/api/v1/webhooks/{name}/{order}", OPERATE),
+    route("GET", "/api/v1/warnings", READ),
     route("POST", "/api/v1/import", OPERATE),
     noted("GET", "/api/v1/export", Needs::Scope(Scope::Export)),
     noted("POST", "/api/v1/erase", Needs::Scope(Scope::Erase)),
@@ -100,7 +102,7 @@ pub(super) fn find(method: &Method, path: &str) -> Option<&'static Route> {
 
 /// What answers them.
 pub(super) fn pages() -> Router<Admin> {
-    let pages: [(&str, MethodRouter<Admin>); 21] = [
+    let pages: [(&str, MethodRouter<Admin>); 22] = [
         ("/healthz", get(visits::health)),
         ("/readyz", get(visits::ready)),
         ("/setup", get(set_up_page::show).post(set_up_page::make)),
@@ -116,6 +118,7 @@ pub(super) fn pages() -> Router<Admin> {
         ("/api/v1/webhooks", get(webhooks::list)),
         ("/api/v1/webhooks/{name}/dead", get(webhooks::dead)),
         ("/api/v1/webhooks/{name}/{order}", post(webhooks::order)),
+        ("/api/v1/warnings", get(warnings::list)),
         ("/api/v1/users", get(users::list).post(users::add)),
         ("/api/v1/users/{name}", patch(users::change).delete(users::remove)),
         ("/api/v1/tokens", get(tokens::list).post(tokens::add)),

@@ -16,6 +16,7 @@ use super::accounts::{Accounts, AuditError, Deed, Passwords, Throttle};
 use super::queries::Queries;
 use super::set_up::SetUp;
 use crate::tally::Tallies;
+use crate::warnings::Warnings;
 
 /// Reads the settings again. It says what has changed, or, for whoever has to mend it, what is wrong. Blocks.
 pub type ReloadFn = Arc<dyn Fn() -> Result<Value, String> + Send + Sync>;
@@ -35,6 +36,8 @@ pub struct Admin {
     pub layer_counts: Arc<dyn Fn() -> Counts + Send + Sync>,
     /// What was refused, cut or not believed before it came to the layer.
     pub tallies: Arc<Tallies>,
+    /// What seems to be set up wrongly.
+    pub warnings: Arc<Warnings>,
     /// Reads the settings again; `None` where nobody can.
     pub reload: Option<ReloadFn>,
     /// SQL and reports.

@@ -13,6 +13,7 @@ use visitlog_core::ports;
 use visitlog_core::ports::Gathering;
 use visitlog_core::rules::{Addresses, PathRules, SiteRules};
 use visitlog_engine::EngineConfig;
+use visitlog_server::access_log::{self, AccessLogSettings};
 use visitlog_server::admin::AdminSettings;
 use visitlog_server::layer_class::Rules;
 use visitlog_server::layer_settings::{self, HeaderProtocol, Identify};
@@ -32,8 +33,8 @@ use super::problem::{Problem, Problems};
 use super::table::Settings;
 use super::value::{CookieAge, UrlPath};
 use super::words::{
-    CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy, ForwardedStyle, KeptAddress, PrivacyMode,
-    PrivacySignal, PublicPages, UpstreamHost,
+    AccessLogFormat, AccessLogRotate, CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy,
+    ForwardedStyle, KeptAddress, PrivacyMode, PrivacySignal, PublicPages, UpstreamHost,
 };
 
 impl Loaded {
@@ -65,7 +66,7 @@ impl Loaded {
         };
         let settings = &self.settings;
         let (listen, admin) = (settings.serve.listen, settings.admin.listen);
-        Ok(ServeSettings { listen, admin, record, proxy, loops: settings.loops() })
+        Ok(ServeSettings { listen, admin, record, proxy, loops: settings.loops(), access_log: settings.access_log() })
     }
 
     /// For what records. `base`: what the settings of the layer don't say.
@@ -252,6 +253,7 @@ impl Loaded {
             LayerSettingsError::Cookie(CookieError::NeedsSecure { attribute: "Partitioned" }) => "cookie.partitioned",
             LayerSettingsError::Cookie(CookieError::NeedsSecure { .. }) => "cookie.same_site",
             LayerSettingsError::Cookie(CookieError::CacheControl { .. }) => "cookie.cache_control",
+            LayerSettingsError::Redirect(_) => "redirect",
             LayerSettingsError::Extension { .. } => "record.asset_extensions",
             LayerSettingsError::Path { .. } => "record.exclude_paths",
         };
@@ -270,6 +272,25 @@ impl Settings {
             rows: self.query.rows.unwrap_or(usual.rows),
             ..usual
         }
+    }
+
+    fn access_log(&self) -> Option<AccessLogSettings> {
+        let log = &self.access_log;
+        Some(AccessLogSettings {
+            file: log.file.clone()?,
+            format: match log.format {
+                AccessLogFormat::W3c => access_log::AccessLogFormat::W3c,
+                AccessLogFormat::Combined => access_log::AccessLogFormat::Combined,
+                AccessLogFormat::Json => access_log::AccessLogFormat::Json,
+            },
+            rotate: match log.rotate {
+                AccessLogRotate::Daily => access_log::Rotate::Daily,
+                AccessLogRotate::Full => access_log::Rotate::Full,
+                AccessLogRotate::Never => access_log::Rotate::Never,
+            },
+            bytes_max: log.max_size.0,
+            keep: log.keep,
+        })
     }
 
     /// The rules of sessions.
@@ -341,6 +362,8 @@ impl Settings {
             },
             tell_session: base.tell_session && self.proxy.tell_session,
             hide_cookie: base.hide_cookie && self.proxy.hide_cookie,
+            redirects: self.serve.redirect.iter().map(|rule| rule.0.clone()).collect(),
+            tell_country: base.tell_session && self.proxy.tell_country,
             public_pages: match self.identity.public_pages {
                 PublicPages::BecomePrivate => layer_settings::PublicPages::BecomePrivate,
                 PublicPages::Keep => layer_settings::PublicPages::Keep,

@@ -17,12 +17,13 @@ use visitlog_server::listen::limits as clients;
 use visitlog_tower::privacy::ConsentCookie;
 
 use super::given::Given;
+use super::redirect::RedirectRule;
 use super::row::{Traits, plain, table};
 use super::value::{Agent, Bytes, CookieAge, HeaderRule, Kind, Params, PerhapsNone, SecretFile, UrlPath, Value};
 use super::webhook::WebhookRule;
 use super::words::{
-    CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy, ForwardedStyle, KeptAddress, PrivacyMode,
-    PrivacySignal, PublicPages, UpstreamHost,
+    AccessLogFormat, AccessLogRotate, CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy,
+    ForwardedStyle, KeptAddress, PrivacyMode, PrivacySignal, PublicPages, UpstreamHost,
 };
 
 /// A setting.
@@ -153,6 +154,9 @@ table! {
         /// Receivers and programs that are told what happens (docs/webhooks.md). As a text: name=crm
         /// url=https://crm.example/visits
         webhook: Vec<WebhookRule> = Vec::new(), plain();
+        /// Visitors who are led to another page by country and language: once a session, at their first request of the path
+        /// that no link of the site led to; never bots. As a text: country=DE,AT from=/ to=/de/
+        redirect: Vec<RedirectRule> = Vec::new(), plain().site().live();
         /// How long the end waits for requests under way
         drain_timeout: Duration = Duration::from_secs(30), plain();
         /// Threads that serve
@@ -290,8 +294,23 @@ table! {
         via: Option<String> = None, plain().named("NAME").without("Via is left alone");
         /// Tell the site the visit's id, by Visitlog-Session
         tell_session: bool = true, plain().site().live();
+        /// Tell the site the client's country, by Visitlog-Country, where it is known
+        tell_country: bool = false, plain().says(true).site().live();
         /// Keep our cookie from the site, which could pass for its visitor by it
         hide_cookie: bool = true, plain().site().live();
+    }
+    "The access log", "access_log.", access_log: AccessLog {
+        /// The access log: a line for each request. It holds no credential: cookies are left out but for visitlog=VISIT_ID, in
+        /// place of the token; addresses, queries and referrers are as in records
+        file: Option<PathBuf> = None, plain().flag("access-log").named("FILE").without("none is kept");
+        /// What its lines look like
+        format: AccessLogFormat = AccessLogFormat::W3c, plain().flag("access-log-format");
+        /// When it is begun anew: the old file becomes FILE.1, that FILE.2, and so on
+        rotate: AccessLogRotate = AccessLogRotate::Daily, plain().flag("access-log-rotate");
+        /// A file that is larger is full
+        max_size: Bytes = Bytes(100 << 20), plain().flag("access-log-max-size");
+        /// How many old files are kept
+        keep: usize = 14, plain().flag("access-log-keep");
     }
     "What clients may take", "clients.", clients: Clients {
         /// Connections open at once; one that does nothing is closed for who comes next

@@ -125,3 +125,27 @@ choice! {
         Upstream = "upstream",
     }
 }
+
+choice! {
+    /// What lines of the access log look like.
+    AccessLogFormat {
+        /// W3C extended, as IIS writes it, with x-visitlog for what the request left in its visit
+        W3c = "w3c",
+        /// NCSA combined, with the cookie, visitlog= and host= behind it
+        Combined = "combined",
+        /// An object of JSON
+        Json = "json",
+    }
+}
+
+choice! {
+    /// When the access log is begun anew.
+    AccessLogRotate {
+        /// Each day (UTC), and when it is full
+        Daily = "daily",
+        /// When it is full
+        Full = "full",
+        /// Never: another program does that, and sends SIGHUP
+        Never = "never",
+    }
+}
