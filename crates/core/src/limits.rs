@@ -120,6 +120,20 @@ pub const STATISTICS_KEPT: Duration = Duration::from_secs(761 * 24 * 60 * 60);
 /// only the number is known.
 pub const COUNTED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Documents that are open and requests that count for presence, in one engine: a further one is not kept. Memory: some 64
+/// bytes each.
+pub const PRESENCE_CONNECTIONS_MAX: usize = 8_000_000;
+/// Documents of one session that count for presence: of more, the one that was looked at first makes room.
+pub const DOCUMENTS_PER_SESSION_MAX: usize = 64;
+/// How long a document that goes away still counts, so that one that is loaded anew does not blink.
+pub const LEAVE_GRACE: Duration = Duration::from_secs(15);
+/// How long a request keeps its session online where no script tells.
+pub const REQUEST_PRESENCE: Duration = Duration::from_secs(5 * 60);
+/// Bytes of path and query of the page that somebody is on.
+pub const PRESENCE_PAGE_BYTES_MAX: usize = 512;
+/// Bytes of its title.
+pub const PRESENCE_TITLE_BYTES_MAX: usize = 256;
+
 /// The text, cut at a character boundary so that it is at most `max` bytes long with its mark.
 pub fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {

@@ -4,6 +4,7 @@ mod ended;
 mod error;
 mod live;
 mod open;
+mod presence;
 mod sink;
 mod store;
 mod system;
@@ -14,6 +15,7 @@ pub use self::ended::{
 pub use self::error::StoreError;
 pub use self::live::{Carried, Follow, Hold, LiveError, LiveSource, Seen, Tail, TailRecord};
 pub use self::open::{Cursor, Erased, Inquiry, OpenPage, OpenSession, Terminated, page_size};
+pub use self::presence::{Beat, BeatPace, PresenceCounts, PresenceSource, PresenceState, Present, Sign, TabId};
 pub use self::sink::{Delivery, Gathering, Kept, SinkError, VisitSink};
 pub use self::store::{
     Arrival, AtOnce, Begun, Class, Commit, Committed, Durability, Fresh, HoldOwner, Live, Op, Outcome, Reply,

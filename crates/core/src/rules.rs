@@ -21,8 +21,6 @@ pub struct SiteRules {
     /// How long a visitor is the same one, in whole days from birth, never renewed: what starts later is a new visitor's,
     /// who has nothing of the old one. Default: [`limits::VISITOR_AGE_MAX`].
     pub visitor_max_age: Duration,
-    /// Whether a heartbeat slides the idle timeout. Default: no, else a forgotten tab keeps a session open for ever.
-    pub heartbeat_extends_session: bool,
 }
 
 impl Default for SiteRules {
@@ -33,7 +31,6 @@ impl Default for SiteRules {
             logout_ends_session: true,
             single_login: false,
             visitor_max_age: limits::VISITOR_AGE_MAX,
-            heartbeat_extends_session: false,
         }
     }
 }

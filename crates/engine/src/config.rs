@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use visitlog_core::Host;
 use visitlog_core::machine::{Budget, ShardConfig};
+use visitlog_core::ports::BeatPace;
 use visitlog_core::rules::SiteRules;
 
 use crate::journal;
@@ -44,6 +45,8 @@ pub struct EngineConfig {
     pub readers: usize,
     /// How long [`crate::Local`] waits for a look-up that has the data folder. Default: not at all.
     pub lock_patience: Duration,
+    /// How often pages say that they are there.
+    pub presence: BeatPace,
     /// How ended visits are read for sinks.
     pub ledger: LedgerSettings,
     /// For the mutation check.
@@ -66,6 +69,7 @@ impl Default for EngineConfig {
             upkeep_bytes_at_once: 1024 * 1024,
             readers: 1,
             lock_patience: Duration::ZERO,
+            presence: BeatPace::default(),
             ledger: LedgerSettings::default(),
             #[cfg(feature = "mutations")]
             mutations: Mutations::default(),

@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use visitlog_core::erasure::{FoundVisits, Whose};
-use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, Log, Sessions, Shard};
-use visitlog_core::model::{EndReason, Entry, OpenVisit};
+use visitlog_core::machine::{BudgetCounts, Call, Chain, Done, HostIndex, Log, Sessions, Shard};
+use visitlog_core::model::{EndReason, Entry, OpenVisit, UserId};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Begun, Clock, Commit, Committed, Cursor, Disk, EndedVisits as _, Entropy, Erased, Inquiry,
+    Arrival, AtOnce, Beat, Begun, Clock, Commit, Committed, Cursor, Disk, EndedVisits as _, Entropy, Erased, Inquiry,
     OpenPage, Reply, RequestId, SessionHold, SessionStore, Standing, StoreError, Terminated,
 };
-use visitlog_core::session::Ended;
+use visitlog_core::session::{Ended, Record, Session};
 use visitlog_core::{Host, Lsn, Timestamp, VisitId};
 
 use crate::clock::EngineClock;
@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::floor::Floor;
 use crate::journal::{Appender, Flags, Journal, JournalError, Wait};
 use crate::ledger::{Ledger, PendingEnd};
+use crate::presence::Presence;
 use crate::recover::{self, Report};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +42,8 @@ pub struct Engine {
     pub(crate) sweep_lag_us: AtomicU64,
     /// Segments below are to go as soon as they can, for an erasure.
     pub(crate) release_below: AtomicU64,
+    /// Who is online.
+    pub(crate) presence: Presence,
     /// Of each shard. Taken before the shards.
     pub(crate) floors: Mutex<[Floor; SHARDS]>,
 }
@@ -77,6 +80,7 @@ impl Engine {
         let release_below = recovered.barriers.iter().map(|barrier| barrier.below.0).max().unwrap_or_default();
         let clock = EngineClock::start(clock, recovered.last_moment);
         let engine = Self {
+            presence: Presence::new(config.presence, clock.now()),
             clock,
             entropy,
             journal,
@@ -156,6 +160,29 @@ impl Engine {
         self.journal.check()?;
         let Done { reply, newest } = self.sessions.terminate(&self.call(), visit, EndReason::Terminated);
         Ok((reply, self.journal.wait(newest)))
+    }
+
+    /// Ends all sessions of a user, who has logged out elsewhere. Which these were, and what to wait for until their `End`s
+    /// are durable.
+    ///
+    /// # Errors
+    /// When the journal can't take more.
+    pub fn log_out(&self, user: &UserId) -> Result<(Vec<VisitId>, Wait), StoreError> {
+        self.journal.check()?;
+        let (mut ended, mut last) = (Vec::new(), Lsn::NONE);
+        for visit in self.sessions.of_user(user) {
+            let Done { reply, newest } = self.sessions.terminate(&self.call(), visit, EndReason::LoggedOut);
+            if reply {
+                ended.push(visit);
+                last = last.max(newest);
+            }
+        }
+        Ok((ended, self.journal.wait(last)))
+    }
+
+    /// Who is online.
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     /// The source of ended visits: one stream, that of the journal.
@@ -245,6 +272,13 @@ impl SessionStore for Engine {
         }
     }
 
+    fn beat(&self, visit: VisitId, beat: &Beat<'_>) -> Option<Duration> {
+        // Held meanwhile: nobody is online whose session has ended.
+        let shard = self.shard_of(visit.partition());
+        let open = shard.get(visit)?;
+        Some(self.presence.beat(visit, open.host, open.data.user.as_ref(), beat, self.now()))
+    }
+
     fn release(&self, hold: SessionHold) {
         // Where the journal takes nothing, the end of a request that goes on is activity that nobody records.
         let goes_on = hold.goes_on && self.journal.check().is_ok();
@@ -329,6 +363,10 @@ impl Log for Engine {
         self.append_to(self.journal.appender(), chain, confirms, entry)
     }
 
+    fn decided(&self, session: &Session, host: HostIndex, now: Timestamp, records: &[Record]) {
+        self.presence.decided(session, host, now, records);
+    }
+
     fn ended(&self, ended: &Ended) {
         self.counters.ended(ended.reason, ended.late_us);
     }
@@ -340,6 +378,10 @@ pub(crate) struct Maintenance<'a>(pub(crate) &'a Engine);
 impl Log for Maintenance<'_> {
     fn append(&self, chain: &Chain, confirms: bool, entry: &Entry) -> Lsn {
         self.0.append_to(self.0.journal.appender().for_maintenance(), chain, confirms, entry)
+    }
+
+    fn decided(&self, session: &Session, host: HostIndex, now: Timestamp, records: &[Record]) {
+        Log::decided(self.0, session, host, now, records);
     }
 
     fn ended(&self, ended: &Ended) {

@@ -22,6 +22,7 @@ mod ledger;
 mod live;
 pub mod local;
 pub mod lock;
+pub mod presence;
 mod quota;
 mod recover;
 mod stop;

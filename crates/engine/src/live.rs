@@ -1,14 +1,17 @@
 //! What is going on now: open sessions with their events, read without holding up traffic.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use visitlog_core::machine::Open;
+use visitlog_core::machine::{HostIndex, Open};
 use visitlog_core::model::{Entry, Gathered, OpenVisit, Values};
+use visitlog_core::ports::{PresenceCounts, PresenceSource, Present};
 use visitlog_core::{VisitId, invariants};
 
 use crate::config::SHARDS;
 use crate::engine::Engine;
 use crate::journal::JournalError;
+use crate::presence::Row;
 
 impl Engine {
     /// The open sessions, the one seen last first, without their events.
@@ -59,6 +62,37 @@ impl Engine {
         }))
     }
 
+    /// Everybody who is online, in no order that means anything.
+    pub fn present(&self) -> Vec<Present> {
+        let mut sites = HashMap::new();
+        self.presence.rows().into_iter().map(|row| self.named(row, &mut sites)).collect()
+    }
+
+    /// One session, if it is online.
+    pub fn present_one(&self, visit: VisitId) -> Option<Present> {
+        self.presence.row(visit).map(|row| self.named(row, &mut HashMap::new()))
+    }
+
+    /// How many are online, by site.
+    pub fn present_counts(&self) -> BTreeMap<Arc<str>, PresenceCounts> {
+        let mut by_site = BTreeMap::<Arc<str>, PresenceCounts>::new();
+        for (host, counts) in self.presence.counts() {
+            by_site.entry(self.site_of(host)).or_default().add(&counts);
+        }
+        by_site
+    }
+
+    /// The site that a host counts to, as known now.
+    pub fn site_of(&self, host: HostIndex) -> Arc<str> {
+        self.sessions.site(host).into()
+    }
+
+    fn named(&self, row: Row, sites: &mut HashMap<HostIndex, Arc<str>>) -> Present {
+        let Row { visit, host, user, state, page, title, tabs, since, last_seen } = row;
+        let site = Arc::clone(sites.entry(host).or_insert_with(|| self.site_of(host)));
+        Present { visit, site, user, state, page, title, tabs, since, last_seen }
+    }
+
     /// Checks what must always hold of the open sessions and their wheels. Slow: for tests.
     ///
     /// # Errors
@@ -75,5 +109,11 @@ impl Engine {
     fn has_moved(&self, before: &Open) -> bool {
         let now = self.shard_of(before.chain.visit.partition()).get(before.chain.visit);
         now.is_none_or(|now| now.chain.first != before.chain.first)
+    }
+}
+
+impl PresenceSource for Engine {
+    fn present(&self) -> Vec<Present> {
+        Self::present(self)
     }
 }

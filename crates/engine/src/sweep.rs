@@ -30,6 +30,7 @@ impl Sweep {
     pub fn step(&mut self, engine: &Engine) -> (usize, bool) {
         engine.clock.follow();
         let now = engine.now();
+        engine.presence.tick(now);
         let log = Maintenance(engine);
         self.earn(now, engine.config.ends_per_second);
         let (mut ended, mut lags) = (0, [None; SHARDS]);

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use visitlog_core::erasure::{Erasure, Erasures, FoundVisits, Whose, user_in};
 use visitlog_core::machine::{Call, Chain, HostIndex, Log, Open, Sessions, Shard, ShardConfig, UNBOUNDED};
 use visitlog_core::model::{EndReason, EndedVisit, Entry, Gathered, OpenVisit};
 use visitlog_core::ports::{
-    Arrival, AtOnce, Carried, Clock, Commit, Committed, Cursor, Entropy, Erased, Inquiry, OpenPage, Reply, RequestId,
-    SessionHold, SessionStore, StoreError, StreamId, TailRecord, Terminated,
+    Arrival, AtOnce, Beat, BeatPace, Carried, Clock, Commit, Committed, Cursor, Entropy, Erased, Inquiry, OpenPage,
+    Reply, RequestId, SessionHold, SessionStore, Sign, StoreError, StreamId, TailRecord, Terminated,
 };
 use visitlog_core::{Host, Lsn, VisitId, VisitorId};
 
@@ -26,6 +27,7 @@ pub struct MemoryStore {
     erasures: Mutex<Erasures>,
     cookies: bool,
     down: AtomicBool,
+    beats: Mutex<Vec<(VisitId, Sign, Option<String>)>>,
 }
 
 #[derive(Default)]
@@ -71,6 +73,7 @@ impl MemoryStore {
             erasures: Mutex::default(),
             cookies,
             down: AtomicBool::new(false),
+            beats: Mutex::default(),
         }
     }
 
@@ -222,6 +225,11 @@ impl MemoryStore {
         self.sessions().known_sites().iter().map(ToString::to_string).collect()
     }
 
+    /// What pages of open sessions have said, in order.
+    pub fn beats(&self) -> Vec<(VisitId, Sign, Option<String>)> {
+        lock(&self.beats).clone()
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable { reason: "the test switched it off" });
@@ -268,6 +276,12 @@ impl SessionStore for MemoryStore {
 
     fn release(&self, hold: SessionHold) {
         self.sessions().release(&self.call(), hold);
+    }
+
+    fn beat(&self, visit: VisitId, beat: &Beat<'_>) -> Option<Duration> {
+        self.sessions().get(visit)?;
+        lock(&self.beats).push((visit, beat.sign, beat.page.map(str::to_owned)));
+        Some(BeatPace::default().visible)
     }
 
     fn hold_on(&self, visit: VisitId) -> Inquiry<Option<SessionHold>> {

@@ -1,10 +1,12 @@
 //! Where a shard's decisions go.
 
 use super::indexes::Indexes;
+use super::sites::HostIndex;
 use super::slots::Chain;
 use crate::ids::{Lsn, VisitId};
 use crate::model::Entry;
-use crate::session::Ended;
+use crate::session::{Ended, Record, Session};
+use crate::time::Timestamp;
 
 /// The log of a store: where records are appended. The other thing that sessions need of a store is
 /// [`Entropy`](crate::ports::Entropy).
@@ -12,6 +14,12 @@ pub trait Log {
     /// Appends an entry to a session's chain as it stands so far, and returns its position. `confirms`: the record also
     /// says that the client returned the session's cookie. Called with the session's shard held.
     fn append(&self, chain: &Chain, confirms: bool, entry: &Entry) -> Lsn;
+
+    /// These records of a session are about to be appended; for whoever keeps who is online. Called with the session's
+    /// shard held.
+    fn decided(&self, session: &Session, host: HostIndex, now: Timestamp, records: &[Record]) {
+        let _ = (session, host, now, records);
+    }
 
     /// A session has ended; for whoever counts.
     fn ended(&self, ended: &Ended) {

@@ -180,6 +180,7 @@ impl Shard {
         let slot = self.slots.at(index);
         let (mut chain, host) = (slot.chain(), slot.host);
         let fate = std::mem::take(&mut self.decision.fate);
+        fx.log.decided(&slot.session, host, asked.now, self.decision.records_of(chain.visit));
         self.append(&mut chain, host, fx);
         if !self.decision.changes.is_empty() {
             self.change(Some(index), asked, fx);
@@ -224,6 +225,7 @@ impl Shard {
     /// A session starts, and has perhaps ended already.
     fn follow<L: Log>(&mut self, session: Session, ended: bool, asked: &Asked<'_>, fx: &mut Effects<'_, L>) {
         let mut chain = Chain { visit: session.visit, first: Lsn::NONE, last: Lsn::NONE, events: session.events };
+        fx.log.decided(&session, asked.at, asked.now, self.decision.records_of(chain.visit));
         self.append(&mut chain, asked.at, fx);
         if !ended {
             self.insert(Slot::new(session, &chain, asked.at, asked.rules), asked.now);
@@ -232,15 +234,14 @@ impl Shard {
 
     /// Appends what was decided for one chain.
     fn append<L: Log>(&mut self, chain: &mut Chain, host: HostIndex, fx: &mut Effects<'_, L>) {
-        let (records, visit) = (&mut self.decision.records, chain.visit);
-        let mut own = 0;
+        let own = self.decision.records_of(chain.visit).len();
+        let records = &mut self.decision.records;
         // In place: an entry is too large to be moved about.
-        for Record { confirms, entry, .. } in records.iter_mut().take_while(|record| record.visit == visit) {
+        for Record { confirms, entry, .. } in &mut records[..own] {
             if let Entry::End(end) = entry {
                 end.site = fx.indexes.read_sites(|sites| sites.name(host).into());
             }
             fx.append(chain, *confirms, entry);
-            own += 1;
         }
         records.drain(..own);
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::StoreError;
 use super::open::{Cursor, Erased, Inquiry, OpenPage, Terminated};
+use super::presence::Beat;
 use crate::erasure::{FoundVisits, Whose};
 use crate::ids::{Fingerprints, Host, TokenMark, VisitId, Visitor};
 use crate::model::{Event, OpenVisit, StartFacts, UserId, Values};
@@ -62,6 +63,13 @@ pub trait SessionStore: Send + Sync + 'static {
     /// What sinks have stored is theirs to erase; the store's own copies go in its own time. Asked for again it does the
     /// same again: what a crash left undone is done then.
     fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased>;
+
+    /// A page of an open session says that it is there. Slides nothing and is written down nowhere. Returns until when the
+    /// next beat is waited for; `None` where no such session is open, or nobody keeps who is online.
+    fn beat(&self, visit: VisitId, beat: &Beat<'_>) -> Option<Duration> {
+        let _ = (visit, beat);
+        None
+    }
 }
 
 impl<S: SessionStore> SessionStore for Arc<S> {
@@ -102,6 +110,10 @@ impl<S: SessionStore> SessionStore for Arc<S> {
 
     fn erase(&self, whose: &Whose, stored: &FoundVisits) -> Inquiry<Erased> {
         S::erase(self, whose, stored)
+    }
+
+    fn beat(&self, visit: VisitId, beat: &Beat<'_>) -> Option<Duration> {
+        S::beat(self, visit, beat)
     }
 }
 

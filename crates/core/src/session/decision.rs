@@ -118,6 +118,12 @@ impl Decision {
         self.fate = Fate::Lives;
     }
 
+    /// The first records, as long as they are of one session.
+    pub fn records_of(&self, visit: VisitId) -> &[Record] {
+        let other = self.records.iter().position(|record| record.visit != visit);
+        &self.records[..other.unwrap_or(self.records.len())]
+    }
+
     /// Appends an entry to a session's chain.
     pub(super) fn record(&mut self, session: &mut Session, entry: Entry) {
         let confirms = session.flags.take_unsaid();

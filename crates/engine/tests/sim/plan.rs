@@ -151,6 +151,7 @@ impl Plan {
             upkeep_bytes_at_once: self.upkeep_bytes_at_once,
             readers: 1,
             lock_patience: Duration::ZERO,
+            presence: visitlog_core::ports::BeatPace::default(),
             ledger: LedgerSettings { sees_unsynced: self.broken == Broken::OnlySynced, ..LedgerSettings::default() },
             mutations: Mutations { machine, no_wait: self.broken == Broken::Wait, ..Mutations::default() },
         }
