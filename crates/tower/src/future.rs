@@ -3,14 +3,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 use visitlog_core::ports::{
-    Begun, Class, Committed, Fresh, Inquiry, Op, Outcome, SessionHold, SessionStore, Standing, StoreError,
+    Begun, Class, Committed, Fresh, Inquiry, Op, Outcome, Reply, SessionHold, SessionStore, Standing, StoreError,
 };
 use visitlog_core::{Timestamp, Trace};
 
@@ -18,6 +19,7 @@ use crate::access::trace_of;
 use crate::body::VisitBody;
 use crate::class::{Asked, Kind};
 use crate::origin::Origin;
+use crate::presence::{self, Heard, Ours};
 use crate::privacy::Recording;
 use crate::protocol::PageSaid;
 use crate::settings::{Identify, PublicPages};
@@ -63,8 +65,10 @@ pin_project! {
         Commit { #[pin] commit: St::Commit, answer: Option<Answer<R, Svc::Error>>, events: usize, ops: usize },
         // The same, for a request that had not been expected to leave a trace.
         Late { late: BoxFuture<Result<Committed, StoreError>>, answer: Option<Answer<R, Svc::Error>> },
-        // The answer is a page of our own; the session may have to end before it leaves.
+        // The layer answers by itself; something may have to be recorded before that leaves.
         Own { end: Option<BoxFuture<Result<Committed, StoreError>>>, answer: Option<Response<Bytes>> },
+        // The store looks whose page says that it is there.
+        Beat { #[pin] begin: St::Begin, heard: Heard },
         // The store holds off the session's expiry, for the answer goes on.
         GoesOn { hold: Inquiry<Option<SessionHold>>, answer: Option<Answer<R, Svc::Error>> },
     }
@@ -119,6 +123,31 @@ where
         Self { hold: Hold::new(shared, None), visit, begun: None, chore: None, state }
     }
 
+    /// A request that is for the layer.
+    pub(crate) fn ours(shared: Arc<Shared<Arc<St>>>, origin: Origin, ours: Ours, request: &Request<B>) -> Self {
+        let arrival = origin.arrival(&shared.setup, origin.token, true);
+        let is_nobody = origin.token.is_none() || origin.recording != Recording::Kept;
+        let visit = Visit::new(origin, shared.clone());
+        let answer = match ours {
+            Ours::Script => presence::script(request.headers(), request.method() == Method::HEAD),
+            Ours::Refused(why) => presence::refused(why),
+            Ours::Beat(heard) if is_nobody || heard.is_excluded(&shared.setup.settings) => presence::beaten(UNKNOWN),
+            Ours::Beat(heard) => {
+                let setup = &shared.setup;
+                let reply = setup.counters.call(|| shared.store.begin(arrival));
+                match reply.unwrap_or_else(|error| Reply::Now(Err(error))) {
+                    Reply::Now(begun) => {
+                        setup.counters.store_said(begun.as_ref().err());
+                        let state = beaten(&shared, &visit, &begun, &heard);
+                        return Self::at(shared, visit, state);
+                    }
+                    Reply::Later(begin) => return Self::at(shared, visit, State::Beat { begin, heard }),
+                }
+            }
+        };
+        Self::at(shared, visit, State::Own { end: None, answer: Some(answer) })
+    }
+
     /// With something to be carried out beside the request.
     pub(crate) fn with(mut self, chore: Option<BoxFuture<Result<Committed, StoreError>>>) -> Self {
         self.chore = chore;
@@ -161,6 +190,36 @@ fn begun<St: SessionStore, B>(
     let brings = matches!(begun.standing, Standing::Fresh(Fresh { brings: true, .. }));
     (!is_passive || brings).then_some(begun)
 }
+
+/// The store said whose page says that it is there.
+fn beaten<Svc, St, B, R>(
+    shared: &Arc<Shared<Arc<St>>>,
+    visit: &Visit,
+    begun: &Result<Begun, StoreError>,
+    heard: &Heard,
+) -> State<Svc, St, B, R>
+where
+    Svc: Service<Request<B>, Response = Response<R>>,
+    St: SessionStore,
+{
+    let (setup, origin) = (&shared.setup, visit.origin());
+    let at_once = |next| State::Own { end: None, answer: Some(presence::beaten(next)) };
+    let Ok(Begun { at, standing: Standing::Live(live), .. }) = begun else { return at_once(UNKNOWN) };
+    let kept = setup.counters.call(|| shared.store.beat(live.visit, &heard.beat()));
+    let next = kept.ok().flatten().unwrap_or(UNKNOWN);
+    // A page that was fetched ahead, and is shown now.
+    let shown = if heard.leaves() { None } else { origin.shown_page(*at, setup) };
+    if shown.is_none() && (heard.leaves() || !setup.settings.beats_slide) {
+        return at_once(next);
+    }
+    let ops = shown.map(Op::Event).into_iter().collect();
+    let (class, meets) = (Class::Other(None), Meets::Only(live.visit));
+    let later = Later { visit: visit.clone(), ops, class, token: origin.token, meets };
+    State::Own { end: Some(shared.clone().commit_later(later)), answer: Some(presence::beaten(next)) }
+}
+
+/// Where nobody keeps whether a page is there, it need not say so often.
+const UNKNOWN: Duration = Duration::from_secs(60);
 
 /// The head of the answer is ready.
 fn answered<St: SessionStore, R, E>(
@@ -396,6 +455,12 @@ where
                     let result = ready!(this.hold.shared().setup.counters.poll(commit, cx));
                     this.hold.shared().setup.count(&result, *events, *ops);
                     (result, answer.take())
+                }
+                StateProj::Beat { begin, heard } => {
+                    let result = ready!(this.hold.shared().setup.counters.poll(begin, cx));
+                    let state = beaten(this.hold.shared(), this.visit, &result, heard);
+                    this.state.set(state);
+                    continue;
                 }
                 StateProj::Late { late, answer } => (ready!(late.as_mut().poll(cx)), answer.take()),
                 StateProj::Own { end, answer } => {

@@ -110,6 +110,7 @@ mod noted;
 mod opened;
 pub mod opt_out;
 mod origin;
+pub mod presence;
 pub mod privacy;
 pub mod protocol;
 pub mod redirects;

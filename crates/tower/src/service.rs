@@ -12,6 +12,7 @@ use visitlog_core::ports::{Reply, SessionStore};
 use crate::body::VisitBody;
 use crate::future::ResponseFuture;
 use crate::origin::{Origin, Seen};
+use crate::presence::Ours;
 use crate::privacy::Recording;
 use crate::sites::Current;
 use crate::visit::Visit;
@@ -56,7 +57,11 @@ where
         let shared = Arc::clone(sites.of(&seen.client.host));
         drop(sites);
         let setup = &shared.setup;
+        let ours = Ours::of(&request, &setup.settings);
         let origin = Origin::of(&request, seen, setup);
+        if let Some(ours) = ours {
+            return ResponseFuture::ours(shared, origin, ours, &request);
+        }
         if let Some(answer) = setup.own_answer(&origin, &request) {
             return ResponseFuture::own(shared, origin, answer);
         }

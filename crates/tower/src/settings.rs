@@ -57,6 +57,10 @@ pub struct Settings {
     pub hide_cookie: bool,
     /// What becomes of pages that say that they are everybody's. Default: those that set the cookie become private.
     pub public_pages: PublicPages,
+    /// Whether pages can say that they are there. Default: if they have the script.
+    pub presence: Presence,
+    /// Whether a page that says so slides the idle timeout. Default: no, else a forgotten tab keeps a session open for ever.
+    pub beats_slide: bool,
     /// The way in that records name. Default: `tower`.
     pub via: Via,
 }
@@ -70,6 +74,18 @@ pub enum PublicPages {
     /// They stay as they are, because a cache in front keeps them, and set no cookie: their visitors are known by
     /// fingerprint at once, unless they have one.
     Keep,
+}
+
+/// Whether pages can say that they are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Presence {
+    /// They can't.
+    Off,
+    /// They can: the layer answers at [`crate::presence::SCRIPT_PATH`] and [`crate::presence::BEAT_PATH`].
+    #[default]
+    Serve,
+    /// The same, and a proxy within puts the script into pages ([`crate::Visit::wants_script`]).
+    Inject,
 }
 
 /// By what visitors are known.

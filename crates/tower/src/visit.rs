@@ -12,9 +12,11 @@ use visitlog_core::model::{CountryCode, Event, EventKind, UserId};
 use visitlog_core::ports::{Class, Committed, Op, Outcome, SessionData, Standing, StoreError, Token};
 use visitlog_core::{Timestamp, model};
 
+use crate::class::Asked;
 use crate::origin::{Origin, cut};
 use crate::privacy::Recording;
 use crate::protocol::PageSaid;
+use crate::settings::Presence;
 use crate::shared::Setup;
 
 /// The visit that a request belongs to. The layer puts one into the extensions of each request; clones are the same.
@@ -173,6 +175,14 @@ impl Visit {
     /// `None` where nobody knows; see [`Settings::locator`](crate::Settings).
     pub fn country(&self) -> Option<CountryCode> {
         self.inner.origin.country(self.inner.link.setup())
+    }
+
+    /// Whether the script that says who is online is to be put into the answer, if that is a page: see
+    /// [`crate::settings::Presence::Inject`].
+    pub fn wants_script(&self) -> bool {
+        let origin = &self.inner.origin;
+        let is_page = matches!(origin.asked, Asked::Page { .. } | Asked::Prefetch);
+        is_page && origin.recording == Recording::Kept && self.inner.link.setup().settings.presence == Presence::Inject
     }
 
     /// The user that is logged in.

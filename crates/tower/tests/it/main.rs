@@ -13,6 +13,7 @@ mod later;
 mod losses;
 mod opt_out;
 mod pages;
+mod presence;
 mod privacy;
 mod property;
 mod protocol;

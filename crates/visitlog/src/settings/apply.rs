@@ -34,7 +34,7 @@ use super::table::Settings;
 use super::value::{CookieAge, UrlPath};
 use super::words::{
     AccessLogFormat, AccessLogRotate, CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy,
-    ForwardedStyle, KeptAddress, PrivacyMode, PrivacySignal, PublicPages, UpstreamHost,
+    ForwardedStyle, KeptAddress, PresenceScript, PrivacyMode, PrivacySignal, PublicPages, UpstreamHost,
 };
 
 impl Loaded {
@@ -196,6 +196,7 @@ impl Loaded {
             sites_are_all: !settings.serve.hosts.is_empty(),
             cookies: settings.identity.cookies || self.sites.values().any(|site| site.settings.identity.cookies),
             budget: settings.budget(),
+            presence: ports::BeatPace::every(settings.presence.beat_every),
             ..EngineConfig::default()
         };
         engine.journal.durability = match settings.session.durability {
@@ -305,7 +306,6 @@ impl Settings {
                 PrivacyMode::Statistics => Duration::ZERO,
                 PrivacyMode::Full | PrivacyMode::Consent => self.session.visitor_max_age,
             },
-            ..SiteRules::default()
         }
     }
 
@@ -364,6 +364,12 @@ impl Settings {
             hide_cookie: base.hide_cookie && self.proxy.hide_cookie,
             redirects: self.serve.redirect.iter().map(|rule| rule.0.clone()).collect(),
             tell_country: base.tell_session && self.proxy.tell_country,
+            presence: match self.presence.script {
+                PresenceScript::Off => layer_settings::Presence::Off,
+                PresenceScript::Serve => layer_settings::Presence::Serve,
+                PresenceScript::Inject => layer_settings::Presence::Inject,
+            },
+            beats_slide: self.presence.extends_session,
             public_pages: match self.identity.public_pages {
                 PublicPages::BecomePrivate => layer_settings::PublicPages::BecomePrivate,
                 PublicPages::Keep => layer_settings::PublicPages::Keep,

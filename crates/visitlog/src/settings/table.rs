@@ -23,7 +23,7 @@ use super::value::{Agent, Bytes, CookieAge, HeaderRule, Kind, Params, PerhapsNon
 use super::webhook::WebhookRule;
 use super::words::{
     AccessLogFormat, AccessLogRotate, CookieSameSite, CookieSecure, CookieStyle, Durability, ForwardedBy,
-    ForwardedStyle, KeptAddress, PrivacyMode, PrivacySignal, PublicPages, UpstreamHost,
+    ForwardedStyle, KeptAddress, PresenceScript, PrivacyMode, PrivacySignal, PublicPages, UpstreamHost,
 };
 
 /// A setting.
@@ -248,6 +248,15 @@ table! {
         /// Parameters that make a page of their own: id,p for all sites, wiki.example=title for one. For
         /// query and report, a running server has its own
         page_params: Vec<Params> = Vec::new(), plain().flag("page-param").named("[SITE=]NAMES").site();
+    }
+    "Who is online", "presence.", presence: Presence {
+        /// How pages say that they are there: /.well-known/visitlog/presence.js is the script
+        script: PresenceScript = PresenceScript::Serve, plain().site().live();
+        /// How often a page says so that can be seen; one in the background does once a minute. Who has not said so three
+        /// times is offline
+        beat_every: Duration = Duration::from_secs(30), plain();
+        /// A page that says so is activity, and slides the idle timeout: a forgotten tab keeps its session open
+        extends_session: bool = false, plain().says(true).site().live();
     }
     "Privacy", "privacy.", privacy: Privacy {
         /// What is recorded of visitors: docs/privacy.md has what each mode keeps

@@ -149,3 +149,15 @@ choice! {
         Never = "never",
     }
 }
+
+choice! {
+    /// How pages say that they are there.
+    PresenceScript {
+        /// Not at all: who is online is known by requests alone
+        Off = "off",
+        /// By a script that the site's own pages name
+        Serve = "serve",
+        /// The same, and the proxy puts it into the site's pages
+        Inject = "inject",
+    }
+}
