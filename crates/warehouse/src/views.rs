@@ -7,6 +7,7 @@
 mod delta;
 mod losses;
 mod made;
+mod present;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use deltalake::datafusion::physical_plan::projection::ProjectionExec;
 use deltalake::datafusion::physical_plan::union::UnionExec;
 use deltalake::datafusion::prelude::SessionContext;
 use visitlog_core::page::PageParams;
+use visitlog_core::ports::PresenceSource;
 use visitlog_core::{Lsn, Timestamp};
 
 pub use self::delta::DeltaTables;
@@ -78,12 +80,14 @@ pub struct StoredTable {
 }
 
 /// Where the tables of SQL come from.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Views {
     /// What is going on. `None` where nobody serves.
     pub live: Option<Arc<Live>>,
     /// What was. `None` without a warehouse.
     pub tables: Option<Arc<dyn Tables>>,
+    /// Who is online. `None` where nobody keeps that: then it is who was seen a moment ago.
+    pub presence: Option<Arc<dyn PresenceSource>>,
     /// What was lost.
     pub losses: Arc<Losses>,
     /// The data folder, for visits of its importer that are not settled yet.
@@ -92,8 +96,13 @@ pub struct Views {
     pub pages: Arc<PageParams>,
 }
 
+impl std::fmt::Debug for Views {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Views").field("live", &self.live).field("tables", &self.tables).finish_non_exhaustive()
+    }
+}
+
 /// One consistent view of everything, for one statement.
-#[derive(Debug)]
 pub struct Statement {
     visits: Arc<View>,
     events: Arc<View>,
@@ -101,6 +110,13 @@ pub struct Statement {
     open: Arc<View>,
     requests: made::Requests,
     losses: Arc<Losses>,
+    presence: Option<Arc<dyn PresenceSource>>,
+}
+
+impl std::fmt::Debug for Statement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Statement").field("visits", &self.visits).field("events", &self.events).finish_non_exhaustive()
+    }
 }
 
 impl Views {
@@ -128,8 +144,14 @@ impl Views {
             events: Arc::new(View::new(Table::Events, None, uncounted, Vec::new())),
             pages: Arc::clone(&self.pages),
         };
-        let losses = Arc::clone(&self.losses);
-        Ok(Statement { visits: Arc::new(visits), events: Arc::new(events), open: Arc::new(open), requests, losses })
+        Ok(Statement {
+            visits: Arc::new(visits),
+            events: Arc::new(events),
+            open: Arc::new(open),
+            requests,
+            losses: Arc::clone(&self.losses),
+            presence: self.presence.clone(),
+        })
     }
 
     /// What is going on, and both tables, so that each visit is the same in all of them.
@@ -214,7 +236,7 @@ impl Statement {
         session.register_table(schema::VISITS, self.visits.clone())?;
         session.register_table(schema::EVENTS, self.events.clone())?;
         session.register_table("losses", Arc::new(self.losses.table()?))?;
-        made::register(session, self.open.clone(), &self.requests, now).await
+        made::register(session, self.open.clone(), self.presence.clone(), &self.requests, now).await
     }
 
     /// All of them with their names.

@@ -81,7 +81,8 @@ impl Storage {
         let stored = DeltaTables::of(&self.tables, journal, Arc::new(sql.state().clone()));
         let losses = Arc::new(Losses::default());
         let (tables, data, pages) = (Some(Arc::new(stored) as _), Some(data.to_owned()), self.pages);
-        let views = Views { live: Some(live), tables, losses, data, pages };
+        let presence = Some(Arc::clone(&engine) as _);
+        let views = Views { live: Some(live), tables, presence, losses, data, pages };
         let files_kept = self.files_kept;
         Shown {
             views,

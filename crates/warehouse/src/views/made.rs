@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use deltalake::arrow::datatypes::TimeUnit;
 use deltalake::datafusion::catalog::TableProvider;
-use deltalake::datafusion::common::ScalarValue;
 use deltalake::datafusion::error::Result;
-use deltalake::datafusion::logical_expr::{Expr, cast, col, lit};
 use deltalake::datafusion::prelude::SessionContext;
 use visitlog_core::Timestamp;
 use visitlog_core::page::PageParams;
+use visitlog_core::ports::PresenceSource;
 use visitlog_core::requests::RequestType;
 
+use super::present::PresentTable;
 use crate::schema;
 use crate::sql::page;
 
@@ -24,7 +23,7 @@ pub(super) struct Requests {
     pub(super) pages: Arc<PageParams>,
 }
 
-/// Who was seen so long ago is online.
+/// Who was seen so long ago is online, where requests alone tell.
 const ONLINE_MICROS: i64 = 5 * 60 * 1_000_000;
 
 /// When a visit was seen last: it has ended then, or goes on.
@@ -34,11 +33,12 @@ const LAST_SEEN: &str = "coalesce(ended_at, arrow_cast(arrow_cast(started_at, 'I
 pub(super) async fn register(
     session: &SessionContext,
     open: Arc<dyn TableProvider>,
+    presence: Option<Arc<dyn PresenceSource>>,
     requests: &Requests,
     now: Timestamp,
 ) -> Result<()> {
     register_requests(session, requests).await?;
-    session.register_table("online", online(session, open, now)?)?;
+    register_online(session, open, presence, now).await?;
     let users = format!(
         "SELECT coalesce(v.user_id, l.user_id) AS user_id, l.first_login, l.last_login, v.last_seen, \
                 coalesce(v.visits, 0) AS visits \
@@ -82,34 +82,29 @@ async fn register_requests(session: &SessionContext, requests: &Requests) -> Res
     Ok(())
 }
 
-/// Sessions that were seen a moment ago.
-fn online(session: &SessionContext, open: Arc<dyn TableProvider>, now: Timestamp) -> Result<Arc<dyn TableProvider>> {
-    let micros = deltalake::arrow::datatypes::DataType::Int64;
-    let seen = cast(col("started_at"), micros) + col("duration_ms") * lit(1_000_i64);
-    let time = deltalake::arrow::datatypes::DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let since = ScalarValue::TimestampMicrosecond(Some(now.micros() - ONLINE_MICROS), Some("UTC".into()));
-    let seen = cast(seen, time).alias("last_seen");
-    let columns: [&str; 16] = [
-        "visit_key",
-        "visit_id",
-        "visitor_id",
-        "site",
-        "user_id",
-        "started_at",
-        "page_views",
-        "actions",
-        "source",
-        "channel",
-        "country",
-        "city",
-        "browser",
-        "os",
-        "device",
-        "bot",
-    ];
-    let mut select: Vec<Expr> = columns.iter().map(|column| col(*column)).collect();
-    select.insert(5, seen);
-    select.insert(7, col("exit_path").alias("path"));
-    let rows = session.read_table(open)?.filter(col("ended_at").is_null())?.select(select)?;
-    Ok(rows.filter(col("last_seen").gt_eq(lit(since)))?.into_view())
+/// Sessions that are online: by presence where somebody keeps it, but for visits of logs; else those that were seen a moment
+/// ago.
+async fn register_online(
+    session: &SessionContext,
+    open: Arc<dyn TableProvider>,
+    presence: Option<Arc<dyn PresenceSource>>,
+    now: Timestamp,
+) -> Result<()> {
+    let by_requests = if presence.is_some() { "o.via IN ('log', 'collector')" } else { "true" };
+    session.register_table("open_visits", open)?;
+    session.register_table("present", Arc::new(PresentTable::new(presence)))?;
+    let since = now.micros() - ONLINE_MICROS;
+    let sql = format!(
+        "SELECT o.visit_key, o.visit_id, o.visitor_id, o.site, o.user_id, coalesce(p.state, 'online') AS state, \
+           coalesce(p.since, o.started_at) AS since, coalesce(p.last_seen, o.seen) AS last_seen, o.started_at, \
+           o.exit_path AS path, coalesce(p.page, o.exit_path) AS page, p.title, p.tabs, o.page_views, o.actions, \
+           o.source, o.channel, o.country, o.city, o.browser, o.os, o.device, o.bot \
+         FROM (SELECT *, {LAST_SEEN} AS seen FROM open_visits WHERE ended_at IS NULL) AS o \
+         LEFT JOIN present AS p ON o.visit_key = p.visit_key \
+         WHERE p.visit_key IS NOT NULL \
+           OR ({by_requests} AND o.seen >= arrow_cast({since}, 'Timestamp(Microsecond, Some(\"UTC\"))'))"
+    );
+    let view = session.sql(&sql).await?.into_view();
+    session.register_table("online", view)?;
+    Ok(())
 }

@@ -13,8 +13,8 @@ use deltalake::datafusion::error::{DataFusionError, Result};
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use parking_lot::Mutex;
 use visitlog_core::model::EventKind;
-use visitlog_core::ports::{StreamId, VisitSink as _};
-use visitlog_core::{Lsn, Timestamp};
+use visitlog_core::ports::{PresenceSource, PresenceState, Present, StreamId, VisitSink as _};
+use visitlog_core::{Lsn, Timestamp, VisitId};
 use visitlog_enrich::Enricher;
 use visitlog_testkit::{Dice, SimClock, SimEntropy};
 
@@ -415,6 +415,50 @@ async fn the_other_tables_and_json() {
     assert_eq!(numbers(&session, json).await, [1]);
     let plans = "SELECT count(*) FROM visits WHERE (session_values->>'plan') = 'plan-1'";
     assert_eq!(numbers(&session, plans).await, [1]);
+}
+
+struct Here(Vec<Present>);
+
+impl PresenceSource for Here {
+    fn present(&self) -> Vec<Present> {
+        self.0.clone()
+    }
+}
+
+#[tokio::test]
+async fn who_is_online_is_who_presence_says_and_is_open() {
+    let store = Arc::new(FakeStore::default());
+    store.site_is_known("shop.example");
+    let told: Vec<_> = (0..3).map(|n| visit(n, MORNING)).collect();
+    for visit in &told {
+        crate::live::tests::tell_all(&store, visit, true);
+    }
+    crate::live::tests::tell_end(&store, &told[2]);
+    let later = MORNING.after(std::time::Duration::from_secs(1_200));
+    let here = |visit| Present {
+        visit,
+        site: "shop.example".into(),
+        user: None,
+        state: PresenceState::Away,
+        page: Some("/cart?id=1".into()),
+        title: Some("Cart".into()),
+        tabs: Some(2),
+        since: MORNING,
+        last_seen: later,
+    };
+    let mut bed = bed(&store, LIVE_BYTES_MAX);
+    // One whose end presence was not told yet, and one that nobody knows.
+    let all = [told[1].visit, told[2].visit, VisitId::from_u128(9)];
+    bed.views.presence = Some(Arc::new(Here(all.into_iter().map(here).collect())));
+    let session = session(&bed.views, later).await;
+    let batch = sql(&session, "SELECT visit_id, state, page, title, tabs, since, last_seen FROM online").await;
+    assert_eq!(batch.num_rows(), 1);
+    let text = pretty_format_batches(&[batch]).expect("text").to_string();
+    let row = text.lines().nth(3).expect("a row");
+    let expected = [told[1].visit.to_string(), "away".into(), "/cart?id=1".into(), "Cart".into(), "| 2 ".into()];
+    for word in expected.iter().map(String::as_str).chain(["2026-11-21T10:00:00Z", "2026-11-21T10:20:00Z"]) {
+        assert!(row.contains(word), "{word}: {row}");
+    }
 }
 
 #[tokio::test]
