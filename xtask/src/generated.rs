@@ -42,6 +42,10 @@ const CONSTANTS: [Constants; 2] = [
             },
             Section { source: "crates/warehouse/src/views/losses.rs", head: "" },
             Section {
+                source: "crates/server/src/live/mod.rs",
+                head: "\n## The live stream\n\n| limit | value | what and why |\n|---|---|---|\n",
+            },
+            Section {
                 source: "crates/warehouse/src/report/mod.rs",
                 head: "\n## Reports\n\n| limit | value | what and why |\n|---|---|---|\n",
             },

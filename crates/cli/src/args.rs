@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Visits(VisitsArgs),
     /// Show one visit from start to end
     Visit(VisitArgs),
+    /// Who is online
+    Online(OnlineArgs),
     /// Ask in SQL: live and stored visits and events, and log files
     Query(Box<QueryArgs>),
     /// List the formats of log files that are read
@@ -186,6 +188,18 @@ pub(crate) struct VisitArgs {
     pub(crate) output: Output,
     #[command(flatten)]
     pub(crate) tables: TablesArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OnlineArgs {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Go on, and show what changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// For whom; with --watch, JSON is what the server says, a line each
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]

@@ -24,7 +24,7 @@ mod journal;
 mod keys;
 mod log;
 mod look;
-#[cfg_attr(not(feature = "warehouse"), expect(dead_code, reason = "without SQL few visits are shown"))]
+mod online;
 mod out;
 mod process;
 #[cfg(feature = "warehouse")]
@@ -101,6 +101,7 @@ fn main() -> ExitCode {
         | Command::Describe(_)
         | Command::Functions(_)
         | Command::Formats => Err(anyhow::anyhow!("this visitlog was built without SQL (feature warehouse)")),
+        Command::Online(args) => online::online(&args),
         Command::Terminate(args) => look::terminate(&args),
         Command::User(args) => accounts::user(&args),
         Command::Token(args) => accounts::token(&args),

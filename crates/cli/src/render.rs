@@ -9,8 +9,35 @@ use crate::out::is_obeyed;
 /// Many visits, a line each.
 pub(crate) fn table(visits: &[Value]) -> String {
     let head = ["visit", "started (UTC)", "lasted", "pages", "actions", "user", "entry", "exit", "end"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    rows.extend(visits.iter().map(row));
+    lines(&head, visits.iter().map(row))
+}
+
+/// Sessions that are online, a line each.
+pub(crate) fn online(sessions: &[Value]) -> String {
+    let row = |session: &Value| {
+        let text = |key: &str, max| short(session[key].as_str().unwrap_or("-"), max);
+        let tabs = session["tabs"].as_u64().map_or_else(|| "-".to_owned(), |tabs| tabs.to_string());
+        let (since, seen) = (clock(&session["since"], true), clock(&session["last_seen"], true));
+        vec![
+            text("state", 8),
+            text("user_id", 32),
+            text("site", 32),
+            text("page", 48),
+            text("title", 32),
+            tabs,
+            since,
+            seen,
+            text("visit_id", 36),
+        ]
+    };
+    let head = ["state", "user", "site", "page", "title", "tabs", "since (UTC)", "seen (UTC)", "visit"];
+    lines(&head, sessions.iter().map(row))
+}
+
+fn lines(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut all: Vec<Vec<String>> = vec![head.iter().map(|name| (*name).to_owned()).collect()];
+    all.extend(rows);
+    let rows = all;
     let widths: Vec<usize> =
         (0..head.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
     let mut out = String::new();

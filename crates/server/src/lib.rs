@@ -5,6 +5,7 @@ pub mod admin;
 mod backward;
 pub mod client_connection;
 pub mod listen;
+pub mod live;
 #[cfg(feature = "warehouse")]
 pub mod lookup;
 mod open_files;

@@ -29,6 +29,7 @@ use crate::admin::accounts::{Accounts, AccountsError, PasswordError, Passwords, 
 #[cfg(feature = "warehouse")]
 use crate::admin::metrics;
 use crate::admin::{Admin, AdminSettings, DoorKeeper, SetUp};
+use crate::live::Hub;
 use crate::tally::Tallies;
 #[cfg(feature = "warehouse")]
 use crate::warehouse::{Sources, Warehouse, WarehouseError, WarehouseSettings};
@@ -129,6 +130,7 @@ pub struct Recorder {
     enricher: Arc<Enricher>,
     door: Arc<DoorKeeper>,
     webhooks: Arc<[Arc<Webhook>]>,
+    live: Arc<Hub>,
     #[cfg(feature = "warehouse")]
     queries: Arc<admin::Queries>,
 }
@@ -190,6 +192,7 @@ impl Recorder {
         Ok(Self {
             data: settings.data,
             lanes,
+            live: Hub::new(Arc::clone(local.engine())),
             local,
             layer,
             asked,
@@ -255,6 +258,7 @@ impl Recorder {
             tallies,
             warnings,
             reload: None,
+            live: Arc::clone(&self.live),
             #[cfg(feature = "warehouse")]
             queries: Arc::clone(&self.queries),
             door: Arc::clone(&self.door),

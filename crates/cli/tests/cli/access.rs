@@ -227,6 +227,10 @@ fn every_request_that_there_is_asks_everybody_who_he_is() {
                 continue;
             }
             for way in &ways {
+                if pattern == "/api/v1/live" && way.may.iter().any(|scope| scope == needs) {
+                    // It goes on for minutes: `visitlog online` reads it.
+                    continue;
+                }
                 let headers: Vec<_> = way.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 let answer = ask(&server, &method.to_uppercase(), &path, &headers, "");
                 let refused = matches!(answer.status, 401 | 403);

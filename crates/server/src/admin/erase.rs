@@ -25,6 +25,7 @@ pub(super) async fn erase(State(admin): State<Admin>, body: Bytes) -> Response {
         Ok(wanted) => wanted,
         Err(message) => return problem(StatusCode::BAD_REQUEST, "bad_request", &message),
     };
+    let live = std::sync::Arc::clone(&admin.live);
     let erasing = tokio::task::spawn_blocking(move || {
         let journal = admin.engine.journal();
         let mut turn = || {
@@ -38,6 +39,7 @@ pub(super) async fn erase(State(admin): State<Admin>, body: Bytes) -> Response {
         Ok(report) => report,
         Err(response) => return *response,
     };
+    live.forget();
     Json(json!({
         "with_login": report.with_login,
         "anonymous": report.anonymous,

@@ -12,6 +12,8 @@ mod erase;
 mod gate;
 #[cfg(feature = "warehouse")]
 mod import;
+mod live;
+mod logout;
 pub mod metrics;
 mod origin;
 mod params;

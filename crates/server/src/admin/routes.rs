@@ -7,8 +7,8 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 use super::accounts::Scope;
 use super::state::Admin;
 use super::{
-    audit_log, description, metrics, reload, sessions, set_up_page, sign_in, sinks, tokens, users, visits, warnings,
-    webhooks,
+    audit_log, description, live, logout, metrics, reload, sessions, set_up_page, sign_in, sinks, tokens, users,
+    visits, warnings, webhooks,
 };
 #[cfg(feature = "warehouse")]
 use super::{erase, import, query};
@@ -68,6 +68,8 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "/api/v1/sessions", READ),
     route("GET", "/api/v1/sessions/{id}", READ),
     noted("DELETE", "/api/v1/sessions/{id}", OPERATE),
+    noted("POST", "/api/v1/logout", OPERATE),
+    route("GET", "/api/v1/live", READ),
     route("GET", "/api/v1/sites", READ),
     route("GET", "/api/v1/reports/{name}", READ),
     route("POST", "/api/v1/query", QUERY),
@@ -102,7 +104,7 @@ pub(super) fn find(method: &Method, path: &str) -> Option<&'static Route> {
 
 /// What answers them.
 pub(super) fn pages() -> Router<Admin> {
-    let pages: [(&str, MethodRouter<Admin>); 22] = [
+    let pages: [(&str, MethodRouter<Admin>); 24] = [
         ("/healthz", get(visits::health)),
         ("/readyz", get(visits::ready)),
         ("/setup", get(set_up_page::show).post(set_up_page::make)),
@@ -112,6 +114,8 @@ pub(super) fn pages() -> Router<Admin> {
         ("/api/v1/session/password", post(sign_in::change_password)),
         ("/api/v1/sessions/{id}", get(sessions::one).delete(sessions::end)),
         ("/api/v1/sessions", get(sessions::list)),
+        ("/api/v1/logout", post(logout::logout)),
+        ("/api/v1/live", get(live::stream)),
         ("/api/v1/sinks", get(sinks::list)),
         ("/api/v1/sinks/{name}/quarantine", get(sinks::quarantine)),
         ("/api/v1/sinks/{name}/{order}", post(sinks::order)),

@@ -95,6 +95,6 @@ fn bad_id() -> Response {
     problem(StatusCode::BAD_REQUEST, "bad_id", "a visit's id expected, as 01a1fdc7-9a44-742d-9a00-fff30924a2fb")
 }
 
-fn unavailable(why: &StoreError) -> Response {
+pub(super) fn unavailable(why: &StoreError) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, "not_recording", &why.to_string())
 }

@@ -15,6 +15,7 @@ use super::accounts::{Accounts, AuditError, Deed, Passwords, Throttle};
 #[cfg(feature = "warehouse")]
 use super::queries::Queries;
 use super::set_up::SetUp;
+use crate::live::Hub;
 use crate::tally::Tallies;
 use crate::warnings::Warnings;
 
@@ -40,6 +41,8 @@ pub struct Admin {
     pub warnings: Arc<Warnings>,
     /// Reads the settings again; `None` where nobody can.
     pub reload: Option<ReloadFn>,
+    /// What is going on, for whoever looks.
+    pub live: Arc<Hub>,
     /// SQL and reports.
     #[cfg(feature = "warehouse")]
     pub queries: Arc<Queries>,
