@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod admin;
 mod backward;
 pub mod client_connection;
+pub mod inject;
 pub mod listen;
 pub mod live;
 #[cfg(feature = "warehouse")]

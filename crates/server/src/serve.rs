@@ -12,6 +12,7 @@ use visitlog_engine::Report;
 
 use crate::access_log::{AccessLog, AccessLogError, AccessLogLayer, AccessLogSettings};
 use crate::admin::{self, Admin, Draining, ReloadFn};
+use crate::inject::Inject;
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
 use crate::proxy::{self, Proxy, ProxySettings};
@@ -188,7 +189,8 @@ impl Server {
         let pages = tokio::spawn(listen::serve(admin, admin_loop(), move |_| pages.clone(), stopped));
         let (ingress, layer) = (proxy.ingress(), recorder.layer());
         let logged = AccessLogLayer::new(access_log.clone());
-        let stack = |_| logged.layer(ingress.layer(layer.layer(proxy.for_worker())));
+        let site = |_: usize| Inject::new(proxy.for_worker(), proxy.tallies());
+        let stack = |worker| logged.layer(ingress.layer(layer.layer(site(worker))));
         let shutdown = async {
             shutdown.await;
             draining.begin();

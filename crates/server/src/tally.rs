@@ -58,6 +58,8 @@ pub struct Tallies {
     pub dropped: Tally,
     /// At what the upstream failed.
     pub upstream: Tally,
+    /// Pages that did not get the script that they were to get.
+    pub left_alone: Tally,
     /// What was answered.
     pub served: Served,
     /// What became of the access log's lines.
@@ -77,6 +79,12 @@ impl Tallies {
     pub(crate) fn refused(&self, reason: &'static str, path: &str) {
         if let Some(times) = self.refused.count(reason) {
             tracing::warn!(reason, path, times, "request refused");
+        }
+    }
+
+    pub(crate) fn left_alone(&self, reason: &'static str) {
+        if let Some(times) = self.left_alone.count(reason) {
+            tracing::warn!(reason, times, "page left without the presence script");
         }
     }
 
