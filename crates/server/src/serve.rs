@@ -189,8 +189,8 @@ impl Server {
         let pages = tokio::spawn(listen::serve(admin, admin_loop(), move |_| pages.clone(), stopped));
         let (ingress, layer) = (proxy.ingress(), recorder.layer());
         let logged = AccessLogLayer::new(access_log.clone());
-        let site = |_: usize| Inject::new(proxy.for_worker(), proxy.tallies());
-        let stack = |worker| logged.layer(ingress.layer(layer.layer(site(worker))));
+        let passed_on = |_: usize| Inject::new(proxy.for_worker(), proxy.tallies());
+        let stack = |worker| logged.layer(ingress.layer(layer.layer(passed_on(worker))));
         let shutdown = async {
             shutdown.await;
             draining.begin();

@@ -115,7 +115,12 @@ export async function proxyBefore(upstream, data, more = [], port = undefined) {
     "--admin", `127.0.0.1:${adminPort}`, "--data", data, ...more,
   ]);
   await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
-  return { port: own, stop: () => proxy.stop(), said: () => proxy.said };
+  const kill = async () => {
+    proxy.child.kill("SIGKILL");
+    await proxy.exit;
+  };
+  const admin = `http://127.0.0.1:${adminPort}`;
+  return { port: own, admin, stop: () => proxy.stop(), kill, said: () => proxy.said };
 }
 
 /** A site that is a function of Node's, and the proxy in front of it; `more` are arguments of `visitlog serve`. */
@@ -129,7 +134,7 @@ export async function siteBehindProxy(site, data, more = []) {
     upstream.closeAllConnections();
     return exit;
   };
-  return { ...proxy, stop };
+  return { ...proxy, upstream: upstream.address().port, stop };
 }
 
 /** The shop with the tower layer in it. */
