@@ -196,7 +196,7 @@ pub(crate) struct ReportArgs {
         default_value = "overview",
         value_parser = [
             "overview", "pages", "sources", "countries", "devices", "actions", "visits", "sites", "clients", "requests",
-            "not_found", "downloads", "bots", "speed"
+            "not_found", "downloads", "bots", "speed", "online", "left_out"
         ]
     )]
     pub(crate) name: String,
@@ -220,7 +220,7 @@ pub(crate) struct ReportArgs {
     /// The time zone in which days begin, as Europe/Berlin; also of logs' times that name none
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(crate) tz: String,
-    /// By what it is split: overview by hour, day, week, month; sources by channel, source, referrer_domain, utm_campaign
+    /// By what it is split: overview by hour, day, week, month; pages by entry, exit; sources by channel, source, referrer_domain, utm_campaign
     /// and the like; countries by country, region, city, language; devices by browser, os, device and their versions; clients by ip, user_agent;
     /// requests by status, path, type, site, bot, via, hour, weekday; bots by reason
     #[arg(long, value_name = "WHAT")]

@@ -49,8 +49,9 @@ fn a_log_is_reported_on_without_an_import() {
         rows(visitlog().current_dir(folder.path()), &[args, &own].concat(), &path)
     };
     for (asked, expected) in [
-        (&["overview"][..], vec!["2,2,2,0,1.0,2.0,1.0"]),
-        (&["pages"], vec!["/,2,2,2,2,2"]),
+        (&["overview"][..], vec!["2,2,2,0,1.0,2.0,1.0,0"]),
+        (&["pages"], vec!["/,2,2,2,2,2,"]),
+        (&["pages", "--by", "exit"], vec!["/,2,2,2,1.0,2.0"]),
         (&["sites"], vec!["shop.example,2,2,2,1.0,2.0"]),
         (&["not_found"], vec!["/gone,1,https://shop.example/,1"]),
         (&["downloads"], vec!["/paper.pdf,1,1,200"]),

@@ -57,11 +57,15 @@ fn check(data: &Path) {
         "[\n{\"n\":0}\n]\n"
     );
 
-    let reports =
-        "overview pages sources countries devices actions visits sites clients requests not_found downloads bots speed";
+    let reports = "overview pages sources countries devices actions visits sites clients requests not_found downloads bots speed \
+         online left_out";
     for report in reports.split(' ') {
         let found = say(&["report", report, "--site", "nowhere", "-o", "csv"], data);
-        assert_eq!(found.lines().count(), if report == "overview" { 2 } else { 1 }, "{report}: {found}");
+        assert_eq!(
+            found.lines().count(),
+            if ["overview", "left_out"].contains(&report) { 2 } else { 1 },
+            "{report}: {found}"
+        );
     }
     let days = say(&["report", "--by", "day", "--from", "7d", "--tz", "Asia/Kolkata", "-o", "tsv"], data);
     assert!(days.starts_with("day\tstart\tvisitors\tvisits") && days.lines().count() == 9, "{days}");

@@ -40,7 +40,7 @@ pub(super) fn page(path: &str, query: &str, queries: bool) -> String {
 }
 
 /// What may be filtered by. A column name reaches SQL from here only.
-pub(super) static ALL: [Dimension; 33] = [
+pub(super) static ALL: [Dimension; 34] = [
     dimension("site", "site", Scope::Both),
     dimension("country", "country", Scope::Both),
     dimension("region", "region", Scope::Visit),
@@ -68,6 +68,7 @@ pub(super) static ALL: [Dimension; 33] = [
     dimension("via", "via", Scope::Visit),
     dimension("user", "user_id", Scope::Visit),
     dimension("visitor", "visitor_id", Scope::Visit),
+    dimension("visit", "visit_id", Scope::Visit),
     dimension("bot", "bot", Scope::Both),
     dimension("confirmed", "confirmed", Scope::Flag),
     dimension("new_visitor", "is_new_visitor", Scope::Flag),

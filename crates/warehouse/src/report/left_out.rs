@@ -25,6 +25,25 @@ pub(super) struct Conditions {
 /// One row: how many visits each restriction alone takes away, and how many of the bots are told by each header that
 /// is missing.
 pub(super) fn build(conditions: &Conditions, bound: Bound) -> Prepared {
+    bound.prepare(counted(conditions), None)
+}
+
+/// The same as a report: beside the counts, the sign that more than half of all visits are taken for bots with, which is
+/// most likely something that takes a header away.
+pub(super) fn report(conditions: &Conditions, bound: Bound) -> Prepared {
+    let signs = || ABSENCES.iter().enumerate();
+    let most = signs().map(|(at, _)| format!("sign_{at}")).collect::<Vec<_>>().join(", ");
+    let names: String = signs().map(|(at, sign)| format!(" WHEN sign_{at} = most THEN '{sign}'")).collect();
+    let sql = format!(
+        "SELECT visits, bots, unconfirmed, other_sites, \
+           CASE WHEN 2 * most > visits THEN CASE{names} END END AS sign, most AS with_sign \
+         FROM (SELECT *, greatest({most}) AS most FROM ({counted}))",
+        counted = counted(conditions),
+    );
+    bound.prepare(sql, None)
+}
+
+fn counted(conditions: &Conditions) -> String {
     let Conditions { within, site, confirmed, people } = conditions;
     let mut columns = vec![
         format!("count(*) FILTER (WHERE {site} AND {confirmed}) AS visits"),
@@ -37,8 +56,7 @@ pub(super) fn build(conditions: &Conditions, bound: Bound) -> Prepared {
         columns
             .push(format!("count(*) FILTER (WHERE {site} AND {confirmed} AND NOT ({people}) AND {has}) AS sign_{at}"));
     }
-    let sql = format!("SELECT {} FROM visits WHERE {within}", columns.join(", "));
-    bound.prepare(sql, None)
+    format!("SELECT {} FROM visits WHERE {within}", columns.join(", "))
 }
 
 /// What the row of [`Prepared::left_out`] says, in words; nothing where nothing is left out.

@@ -23,6 +23,8 @@ pub const VIEWS_PER_VISIT: &str = "views_per_visit";
 pub const ENTRIES: &str = "entries";
 /// Ended visits whose last page it was.
 pub const EXITS: &str = "exits";
+/// One of the page's titles, where the site told it. `NULL` where it did not.
+pub const TITLE: &str = "title";
 /// How often an action was done, at its own time.
 pub const COUNT: &str = "count";
 
@@ -30,7 +32,8 @@ pub const COUNT: &str = "count";
 /// them; of live visits the pages, errors and requests that they recorded, so no assets, and nothing of who had no visit.
 /// They count in the hour (UTC) in which they came, and an hour where it begins.
 pub const REQUESTS: &str = "requests";
-/// Requests answered with a status of 400 or more.
+/// In reports of requests, requests answered with a status of 400 or more. In those of visits, what these visits asked for
+/// and was answered with 500 or more.
 pub const ERRORS: &str = "errors";
 /// Bytes of the answers, as far as known; `NULL` where no answer's are.
 pub const BYTES: &str = "bytes";
@@ -61,11 +64,12 @@ pub const MAX_MS: &str = "max_ms";
 /// What is added up for each visitor before the metrics are computed of it: to count visitors is to count rows then, and
 /// rows that are grouped go to disk where there are more than fit into memory, which sets of keys do not.
 const OF_VISITOR: &str = "count(*) AS of_visits, sum(page_views) AS of_page_views, sum(actions) AS of_actions, \
+     sum(errors) AS of_errors, \
      count(ended_at) AS of_ended, sum(duration_ms) FILTER (WHERE ended_at IS NOT NULL) AS of_duration_ms, \
      count(*) FILTER (WHERE ended_at IS NOT NULL AND page_views <= 1 AND actions = 0) AS of_bounces";
 
 /// The metrics of visits, in the order in which reports show them, and how each is computed from [`by_visitor`].
-pub(super) const OF_VISITS: [(&str, &str); 7] = [
+pub(super) const OF_VISITS: [(&str, &str); 8] = [
     (VISITORS, "count(*)"),
     (VISITS, "coalesce(sum(of_visits), 0)"),
     (PAGE_VIEWS, "coalesce(sum(of_page_views), 0)"),
@@ -73,6 +77,7 @@ pub(super) const OF_VISITS: [(&str, &str); 7] = [
     (BOUNCE_RATE, "round(CAST(sum(of_bounces) AS DOUBLE) / nullif(sum(of_ended), 0), 4)"),
     (VISIT_DURATION, "round(CAST(sum(of_duration_ms) AS DOUBLE) / nullif(sum(of_ended), 0) / 1000, 3)"),
     (VIEWS_PER_VISIT, "round(CAST(sum(of_page_views) AS DOUBLE) / nullif(sum(of_visits), 0), 2)"),
+    (ERRORS, "coalesce(sum(of_errors), 0)"),
 ];
 
 /// The visits that meet a condition, one row for each visitor and each value of `columns` (as they stand in a `SELECT`, each
@@ -82,13 +87,13 @@ pub(super) fn by_visitor(columns: &str, keys: &str, visits: &str) -> String {
 }
 
 /// The tables `by_visit` and `by_visitor` of the events that meet a condition: one row for each visit, and for each visitor,
-/// and each value of `columns`, with how many `times` it was, and in how many visits (`seen_in`).
+/// and each value of `columns`, with how many `times` it was, in how many visits (`seen_in`), and one of its titles.
 pub(super) fn events_by_visitor(columns: &str, keys: &str, events: &str) -> String {
     format!(
-        "by_visit AS (SELECT {columns} visitor_key, visit_key, count(*) AS times FROM events WHERE {events} \
-           GROUP BY {keys} visitor_key, visit_key), \
-         by_visitor AS (SELECT {keys} visitor_key, count(*) AS seen_in, sum(times) AS times FROM by_visit \
-           GROUP BY {keys} visitor_key)"
+        "by_visit AS (SELECT {columns} visitor_key, visit_key, count(*) AS times, max(title) AS title FROM events \
+           WHERE {events} GROUP BY {keys} visitor_key, visit_key), \
+         by_visitor AS (SELECT {keys} visitor_key, count(*) AS seen_in, sum(times) AS times, max(title) AS title \
+           FROM by_visit GROUP BY {keys} visitor_key)"
     )
 }
 

@@ -1,11 +1,11 @@
 //! The metrics of all visits, as one row or over time.
 
 use super::bound::Bound;
-use super::metrics::{self, ACTIONS, PAGE_VIEWS, VISITORS, VISITS};
+use super::metrics::{self, ACTIONS, ERRORS, PAGE_VIEWS, VISITORS, VISITS};
 use super::{Report, ReportError, Unit};
 use crate::sql::Prepared;
 
-const ALL: [&str; 7] = metrics::names();
+const ALL: [&str; 8] = metrics::names();
 
 pub(super) fn total(report: &Report) -> Prepared {
     let mut bound = Bound::default();
@@ -19,7 +19,7 @@ pub(super) fn total(report: &Report) -> Prepared {
 pub(super) fn by_time(report: &Report, unit: Unit) -> Result<Prepared, ReportError> {
     let buckets = report.range.buckets(unit)?;
     let mut bound = Bound::default();
-    let counts = [VISITORS, VISITS, PAGE_VIEWS, ACTIONS];
+    let counts = [VISITORS, VISITS, PAGE_VIEWS, ACTIONS, ERRORS];
     let shown =
         ALL.map(|name| if counts.contains(&name) { format!("coalesce({name}, 0) AS {name}") } else { name.to_owned() });
     let sql = format!(

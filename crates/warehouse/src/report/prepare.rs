@@ -1,7 +1,9 @@
 //! Which report is built how.
 
 use super::request::By;
-use super::{Kind, Report, ReportError, actions, bots, breakdown, overview, pages, requests, speed, visits};
+use super::{
+    Kind, Report, ReportError, actions, bots, breakdown, left_out, online, overview, pages, requests, speed, visits,
+};
 use crate::sql::Prepared;
 
 impl Report {
@@ -13,6 +15,7 @@ impl Report {
         let prepared = match (self.kind, self.by) {
             (_, By::Time(unit)) => overview::by_time(self, unit)?,
             (_, By::Columns(by)) => breakdown::build(self, by),
+            (_, By::Edge(edge)) => pages::by_edge(self, edge),
             (_, By::Requests(by)) => requests::by(self, by)?,
             (Kind::NotFound, By::Nothing) => requests::not_found(self),
             (Kind::Downloads, By::Nothing) => requests::downloads(self),
@@ -21,11 +24,17 @@ impl Report {
             (Kind::Pages, By::Nothing) => pages::build(self),
             (Kind::Actions, By::Nothing) => actions::build(self),
             (Kind::Visits, By::Nothing) => visits::build(self),
+            (Kind::Online, By::Nothing) => online::build(self),
+            (Kind::LeftOut, By::Nothing) => {
+                let (conditions, bound) = self.left_out();
+                left_out::report(&conditions, bound)
+            }
             (_, By::Nothing) => overview::total(self),
         };
-        if self.kind.is_counted() {
+        if self.kind.is_counted() || matches!(self.kind, Kind::Online | Kind::LeftOut) {
             return Ok(prepared);
         }
-        Ok(Prepared { left_out: Some(Box::new(self.left_out())), ..prepared })
+        let (conditions, bound) = self.left_out();
+        Ok(Prepared { left_out: Some(Box::new(left_out::build(&conditions, bound))), ..prepared })
     }
 }

@@ -35,7 +35,7 @@ const COLUMNS: &str = "visit_id, visitor_id, site, identity, confirmed, user_id,
      is_new_visitor, end_reason, duration_ms, page_views, actions, errors, entry_path, exit_path, referrer, language, ip, \
      user_agent, via, session_values";
 /// The fields of an event that are columns of `events`.
-const EVENT_COLUMNS: &str = "seq, kind, name, type, user_id, host, path, query, route, method, status, duration_ms, bytes, referrer, properties";
+const EVENT_COLUMNS: &str = "seq, kind, name, type, title, user_id, host, path, query, route, method, status, duration_ms, bytes, referrer, properties";
 /// As records write moments: microseconds always, so that they sort as text.
 const MOMENT: &str = "'%Y-%m-%dT%H:%M:%S%.6fZ'";
 const NEWEST: &str = "ORDER BY ended_at IS NOT NULL, coalesce(ended_at, started_at) DESC, visit_id DESC";

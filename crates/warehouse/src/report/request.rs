@@ -6,10 +6,10 @@ use visitlog_core::page::PageParams;
 
 use super::bound::Bound;
 use super::breakdown::{self, Breakdown};
+use super::edge::Edge;
 use super::filter::{self, Filter, Others, Table};
-use super::left_out::{self, Conditions};
+use super::left_out::Conditions;
 use super::{ROWS, ROWS_MAX, Range, ReportError, Unit, range, requests};
-use crate::sql::Prepared;
 
 /// Which report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +42,15 @@ pub enum Kind {
     Bots,
     /// How long pages took to be answered.
     Speed,
+    /// Who is here now.
+    Online,
+    /// What an overview of the same leaves out.
+    LeftOut,
 }
 
 impl Kind {
     /// The names of all.
-    pub const NAMES: [&str; 14] = [
+    pub const NAMES: [&str; 16] = [
         "overview",
         "pages",
         "sources",
@@ -61,8 +65,10 @@ impl Kind {
         "downloads",
         "bots",
         "speed",
+        "online",
+        "left_out",
     ];
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Overview,
         Self::Pages,
         Self::Sources,
@@ -77,6 +83,8 @@ impl Kind {
         Self::Downloads,
         Self::Bots,
         Self::Speed,
+        Self::Online,
+        Self::LeftOut,
     ];
 
     /// Whether it is made of the counts of requests, which are of no visit.
@@ -106,6 +114,7 @@ pub(super) enum By {
     Time(Unit),
     Columns(&'static Breakdown),
     Requests(requests::By),
+    Edge(Edge),
 }
 
 /// A report and what it is about.
@@ -160,6 +169,7 @@ impl Report {
                 By::Columns(breakdown::find(kind, by)?)
             }
             (Kind::Requests, by) => By::Requests(requests::find(by)?),
+            (Kind::Pages, Some(edge)) => By::Edge(Edge::parse(edge)?),
             (_, None) => By::Nothing,
             (_, Some(by)) => return Err(ReportError::value("by", "nothing for this report", by)),
         };
@@ -169,6 +179,11 @@ impl Report {
             if let Some(other) = filters.iter().find(|filter| !KNOWN.contains(&filter.dimension.name)) {
                 return Err(ReportError::unknown("filter of counted requests", other.dimension.name, &KNOWN));
             }
+        }
+        if kind == Kind::Online
+            && let Some(filter) = filters.first()
+        {
+            return Err(ReportError::value("filter", "site and bots only for this report", filter.dimension.name));
         }
         // Whoever filters by bot wants to see bots, and reports on what the server answered count them in any case.
         bots |= filters.iter().any(|filter| filter.dimension.name == "bot");
@@ -239,6 +254,12 @@ impl Report {
         all.join(" AND ")
     }
 
+    /// The condition for who is online that it is about.
+    pub(super) fn online(&self, bound: &mut Bound) -> String {
+        let people = if self.bots { "true" } else { "bot IS NULL" };
+        format!("{} AND {people}", self.of_sites(bound))
+    }
+
     /// The condition for visits of its sites.
     pub(super) fn of_sites(&self, bound: &mut Bound) -> String {
         if self.sites.is_empty() {
@@ -248,7 +269,7 @@ impl Report {
     }
 
     /// What it leaves out, as SQL.
-    pub(super) fn left_out(&self) -> Prepared {
+    pub(super) fn left_out(&self) -> (Conditions, Bound) {
         let mut bound = Bound::default();
         let (from, to) = (bound.time(self.range.from), bound.time(self.range.to));
         let (confirmed, others): (Vec<Filter>, Vec<Filter>) =
@@ -263,7 +284,7 @@ impl Report {
             confirmed: if confirmed.is_empty() { "true".to_owned() } else { confirmed.join(" AND ") },
             people: if self.bots { "true" } else { "bot IS NULL" }.to_owned(),
         };
-        left_out::build(&conditions, bound)
+        (conditions, bound)
     }
 
     /// What of other tables matters to visits.
