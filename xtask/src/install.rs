@@ -97,7 +97,7 @@ pub(crate) fn assets() -> anyhow::Result<()> {
 }
 
 /// The npm packages of a folder, as its lock file says.
-fn packages(name: &str) -> anyhow::Result<()> {
+pub(crate) fn packages(name: &str) -> anyhow::Result<()> {
     let folder = run::root().join(name);
     let lock = fs::read(folder.join("package-lock.json")).with_context(|| format!("{name}/package-lock.json"))?;
     let stamp = folder.join("node_modules/.installed-from");

@@ -15,6 +15,7 @@ mod pass;
 mod procs;
 mod run;
 mod test;
+mod web;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Args),
     /// Fetch the data files that enrichment embeds (countries, user agents, crawlers), by npm.
     Assets,
+    /// Build the dashboard, by npm: the next build of the server embeds it.
+    Web,
     /// Build `visitlog` and start the demo: the example shop, the proxy in front, simulated visitors.
     Demo(pass::Rest),
     /// The simulation over any number of seeds, each twice.
@@ -66,6 +69,7 @@ fn start(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Test(args) => test::main(&args),
         Task::Assets => install::assets(),
+        Task::Web => web::build(),
         Task::Demo(rest) => pass::demo(&rest),
         Task::Sim(args) => pass::sim(&args),
         Task::Explore(args) => pass::explore(&args),

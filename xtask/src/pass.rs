@@ -2,6 +2,7 @@
 
 use crate::install;
 use crate::run::{self, Cmd};
+use crate::web;
 use anyhow::{Context, bail};
 use std::os::unix::process::CommandExt;
 
@@ -128,6 +129,10 @@ pub(crate) struct FuzzArgs {
 
 /// The demo, until Ctrl-C.
 pub(crate) fn demo(rest: &Rest) -> anyhow::Result<()> {
+    // Without it the demo works, and the dashboard's address says what is missing.
+    if let Err(error) = web::build() {
+        eprintln!("the dashboard is not built: {error:#}");
+    }
     become_cargo(DEMO, &rest.args, &[])
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the steps, one after the other, with the time that each took.
 
 use crate::run::{self, Cmd};
-use crate::{docs, edges, generated, hygiene, install, pass, procs};
+use crate::{docs, edges, generated, hygiene, install, pass, procs, web};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ const STEPS: &[Step] = &[
     Step { name: "debian", run: install::debian, hint: "install the packages named above" },
     Step { name: "npm", run: install::npm, hint: "npm must reach its registry; cd tests/browser && npm ci" },
     Step { name: "assets", run: install::assets, hint: "npm must reach its registry; cd assets && npm ci" },
+    // Before anything is built: the server embeds it.
+    Step { name: "web", run: web::check, hint: "cd web && npm run check, npm run build; see web/README.md" },
     Step { name: "cargo-deny", run: install::cargo_deny, hint: "cargo install --locked cargo-deny" },
     Step { name: "fmt", run: fmt, hint: "cargo fmt --all" },
     Step { name: "edges", run: edges::check, hint: "the crate graph is in xtask/src/edges.rs and ARCHITECTURE.md" },
@@ -190,6 +192,7 @@ fn deny() -> anyhow::Result<()> {
 
 fn browser() -> anyhow::Result<()> {
     install::npm()?;
+    web::build()?;
     let visitlog = built_visitlog()?;
     let scratch = Scratch::new()?;
     Cmd::new("node")

@@ -59,7 +59,11 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     let mut shoppers = None;
     let ready = |server: &mut Server| {
         let site = server.site_address()?;
-        greet(site, server.set_up_link()?.as_deref(), &data);
+        let dashboard = match server.set_up_link()? {
+            Some(link) => link,
+            None => format!("http://{}/", server.admin_address()?),
+        };
+        greet(site, &dashboard, &data);
         shoppers = Some(shoppers::Crowd::start(site, args.visitors));
         Ok(())
     };
@@ -82,7 +86,7 @@ async fn demo(args: &DemoArgs, data: PathBuf) -> anyhow::Result<()> {
     served
 }
 
-fn greet(site: SocketAddr, set_up: Option<&str>, data: &std::path::Path) {
+fn greet(site: SocketAddr, dashboard: &str, data: &std::path::Path) {
     println!(
         "
   The shop, with Visitlog in front of it:   http://{site}
@@ -91,17 +95,17 @@ fn greet(site: SocketAddr, set_up: Option<&str>, data: &std::path::Path) {
   Sessions end {} s after the last click, or at the logout; each visit is printed below when it has ended,
   once, and stands in {}
 
+  In a browser:        {3}
   What goes on now:    visitlog visits --open --data {2}
   Where from:          visitlog report sources --data {2}
   In SQL:              visitlog query 'SELECT * FROM online' --data {2}
   As JSON:             visitlog visits -o json --data {2}
-  Make an account:     {3}
 
   Some visitors are about already. Ctrl-C ends the demo.
 ",
         IDLE_TIMEOUT.as_secs(),
         data.join("visits-*.ndjson").display(),
         data.display(),
-        set_up.unwrap_or("there is one"),
+        dashboard,
     );
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use visitlog::Reload;
-use visitlog::settings::{Changes, Sources};
+use visitlog::settings::{Changes, Loaded, Origin, ROWS, Row, Settings, Sources};
 use visitlog_core::ports::VisitSink;
 use visitlog_server::access_log::AccessLog;
 use visitlog_server::{LayerSettings, ServeSettings, Server};
@@ -36,7 +36,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the settings again on SIGHUP, and when the admin address is asked to.
-fn follow(server: &mut Server, reload: Reload) -> anyhow::Result<()> {
+fn follow(server: &mut Server, reload: Arc<Reload>) -> anyhow::Result<()> {
+    let followed = Arc::clone(&reload);
     let access_log = server.access_log();
     let again = move || {
         // Whatever becomes of the settings: who puts the file aside says so by the same signal.
@@ -45,6 +46,7 @@ fn follow(server: &mut Server, reload: Reload) -> anyhow::Result<()> {
     };
     let again: Arc<dyn Fn() -> Result<Value, String> + Send + Sync> = Arc::new(again);
     server.on_reload(Arc::clone(&again));
+    server.show_settings(Arc::new(move || shown(&followed.follows())));
     #[cfg(unix)]
     {
         let mut asked = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
@@ -75,6 +77,27 @@ fn read_again(reload: &Reload) -> Result<Value, String> {
 fn describe(changes: &Changes) -> Value {
     let list = |changes: &[visitlog::settings::Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({ "taken_over": list(&changes.live), "at_the_next_start": list(&changes.at_start) })
+}
+
+/// All settings, as the API has them; of a site those that are its own.
+fn shown(loaded: &Loaded) -> Value {
+    let one = |site: Option<&str>, row: &Row, settings: &Settings, origin: &Origin| {
+        json!({
+            "key": row.key,
+            "site": site,
+            "value": row.value(settings),
+            "default": row.default_text(),
+            "origin": origin.to_string(),
+            "meaning": row.about(),
+            "is_live": row.traits.live,
+        })
+    };
+    let all = ROWS.iter().filter(|row| !row.traits.hidden);
+    let mut list: Vec<Value> = all.map(|row| one(None, row, &loaded.settings, &loaded.origin(row))).collect();
+    for (host, site) in &loaded.sites {
+        list.extend(site.own().map(|(row, origin)| one(Some(host.as_str()), row, &site.settings, origin)));
+    }
+    json!({ "file": loaded.file.as_ref().map(|file| file.display().to_string()), "settings": list })
 }
 
 /// Serves until the process is asked to end.

@@ -259,6 +259,7 @@ impl Recorder {
             warnings,
             reload: None,
             live: Arc::clone(&self.live),
+            settings: None,
             #[cfg(feature = "warehouse")]
             queries: Arc::clone(&self.queries),
             door: Arc::clone(&self.door),

@@ -11,7 +11,7 @@ use visitlog_core::ports::VisitSink;
 use visitlog_engine::Report;
 
 use crate::access_log::{AccessLog, AccessLogError, AccessLogLayer, AccessLogSettings};
-use crate::admin::{self, Admin, Draining, ReloadFn};
+use crate::admin::{self, Admin, Draining, ReloadFn, SettingsFn};
 use crate::inject::Inject;
 use crate::listen::{self, Drained, ListenSettings, Peer};
 use crate::open_files;
@@ -86,6 +86,7 @@ pub struct Server {
     admin: TcpListener,
     reload: Option<ReloadFn>,
     access_log: Option<AccessLog>,
+    settings: Option<SettingsFn>,
 }
 
 impl std::fmt::Debug for Server {
@@ -123,7 +124,7 @@ impl Server {
         let recorder = Recorder::open(settings.record, sinks, |layer| layer.peer_from(peer))?;
         recorder.tell_address(admin.local_addr().map_err(system("ask for the admin address"))?)?;
         let access_log = settings.access_log.map(|log| AccessLog::open(log, proxy.tallies())).transpose()?;
-        Ok(Self { recorder, loops: settings.loops, proxy, site, admin, reload: None, access_log })
+        Ok(Self { recorder, loops: settings.loops, proxy, site, admin, reload: None, settings: None, access_log })
     }
 
     /// Where the first account is made, once; none where there is one.
@@ -170,17 +171,22 @@ impl Server {
         self.reload = Some(reload);
     }
 
+    /// What the admin address says when it is asked for the settings.
+    pub fn show_settings(&mut self, settings: SettingsFn) {
+        self.settings = Some(settings);
+    }
+
     /// Serves until `shutdown` resolves; then lets the requests under way end, and puts everything on stable storage.
     ///
     /// # Errors
     /// When the system refuses. Sessions go on after the next start in any case.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, ServeError> {
-        let Self { recorder, mut loops, proxy, site, admin, reload, access_log } = self;
+        let Self { recorder, mut loops, proxy, site, admin, reload, settings, access_log } = self;
         loops.connections_max = open_files::raise(loops.connections_max);
         loops.tallies = proxy.tallies();
         let address = admin.local_addr().map_err(system("ask for the admin address"))?;
         let draining = Arc::new(Draining::default());
-        let pages = Admin { reload, draining: Arc::clone(&draining), ..recorder.pages(proxy.tallies()) };
+        let pages = Admin { reload, settings, draining: Arc::clone(&draining), ..recorder.pages(proxy.tallies()) };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let pages = admin::router(pages, address);
         let stopped = async {

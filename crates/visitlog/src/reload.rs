@@ -34,6 +34,11 @@ impl Reload {
         Self { sources, base, reloader, follows: Mutex::new(loaded) }
     }
 
+    /// What is followed now, with where each setting came from.
+    pub fn follows(&self) -> Loaded {
+        self.follows.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     /// Reads all sources and the keys again. What has changed and can be followed is followed from now on; the rest is named.
     ///
     /// # Errors

@@ -92,7 +92,17 @@ fn before_there_is_an_account_only_the_link_and_the_command_line_get_in() {
     let data = folder.path();
     let server = Server::start(data, &upstream, &[]);
     assert_eq!(ask(&server, "GET", "/healthz", &[], "").status, 200);
-    for path in ["/", "/metrics", "/api/v1/visits", "/api/v1/users", "/api/v1/session", "/nowhere"] {
+    // The dashboard's own files say nothing about anybody.
+    for path in ["/", "/visits"] {
+        let page = ask(&server, "GET", path, &[], "");
+        assert_eq!(
+            (page.status, page.headers["content-type"].as_bytes()),
+            (200, &b"text/html; charset=utf-8"[..]),
+            "{path}"
+        );
+        assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"), "{path}");
+    }
+    for path in ["/metrics", "/api/v1/visits", "/api/v1/users", "/api/v1/session", "/nowhere"] {
         let answer = ask(&server, "GET", path, &[], "");
         assert_eq!((answer.status, answer.code().as_str()), (401, "not_set_up"), "{path}");
     }
@@ -115,7 +125,7 @@ fn before_there_is_an_account_only_the_link_and_the_command_line_get_in() {
     assert_eq!(fill("wrong", PASSWORD).code(), "wrong_link");
     assert_eq!(fill(key, "short").status, 422);
     let done = fill(key, PASSWORD);
-    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!((done.status, done.headers["location"].as_bytes()), (303, &b"/"[..]), "{}", done.body);
     let cookies = done.cookies();
     let who = ask(&server, "GET", "/api/v1/session", &[("cookie", &cookies)], "").json();
     assert_eq!((&who["who"], &who["role"]), (&json!("user ann"), &json!("admin")));

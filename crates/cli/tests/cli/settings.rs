@@ -145,6 +145,13 @@ fn a_reload_says_what_it_takes_over_and_a_bad_file_changes_nothing() {
         "taken over: cookie.name\nchanged, and taken over when the server starts again: session.idle_timeout\n"
     );
     assert_eq!(name("second").as_deref(), Some("two"));
+    // What is followed is shown, with who decided.
+    let shown: serde_json::Value = serde_json::from_str(&server.ask("/api/v1/settings").1).unwrap();
+    let one = |key: &str| shown["settings"].as_array().unwrap().iter().find(|one| one["key"] == key).unwrap();
+    assert_eq!((one("cookie.name")["value"].as_str(), one("cookie.name")["site"].as_str()), (Some("\"two\""), None));
+    assert!(one("cookie.name")["origin"].as_str().unwrap().ends_with("visitlog.toml:2"), "{shown}");
+    let idle = one("session.idle_timeout");
+    assert_eq!(idle["value"], idle["default"], "followed at the next start");
     fs::write(place.file(), "[cookie]\nname = \"six\"\nsecured = true\n").unwrap();
     let output = run(&["reload"], &place.data());
     assert_eq!(output.status.code(), Some(1));

@@ -12,12 +12,13 @@ use super::accounts::{Caller, Deed, Scope};
 use super::cookie;
 use super::origin;
 use super::problem::{in_our_form, problem};
-use super::routes::{self, Needs, Route};
+use super::routes::{self, Needs};
 use super::state::DoorKeeper;
 use super::whence::Whence;
 use crate::listen::Peer;
 
-/// With every answer. Pages here run nothing, are shown inside nothing, and are what their type says.
+/// With every answer that says nothing else of them. What is sent runs nothing, is shown inside nothing, and is what its
+/// type says.
 const HEADERS: [(header::HeaderName, &str); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -35,7 +36,7 @@ const HEADERS: [(header::HeaderName, &str); 7] = [
 pub(super) async fn pass(door: Arc<DoorKeeper>, address: SocketAddr, request: Request, next: Next) -> Response {
     let mut answer = in_our_form(judged(&door, address, request, next).await).await;
     for (name, value) in HEADERS {
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     answer
 }
@@ -176,8 +177,7 @@ fn note_refusal(door: &DoorKeeper, refusal: &Refusal, what: &str, whence: Whence
 
 /// For somebody who has said who he is.
 fn nothing_there(path: Option<&str>) -> Response {
-    let methods: Vec<&str> =
-        routes::ROUTES.iter().filter(|route| Some(route.path) == path).map(|Route { method, .. }| *method).collect();
+    let methods = path.map(routes::methods).unwrap_or_default();
     if methods.is_empty() {
         return problem(StatusCode::NOT_FOUND, "not_found", "there is nothing of this path");
     }

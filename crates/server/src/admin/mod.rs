@@ -6,6 +6,7 @@
 pub mod accounts;
 mod audit_log;
 mod cookie;
+mod dashboard;
 mod description;
 #[cfg(feature = "warehouse")]
 mod erase;
@@ -47,4 +48,4 @@ pub use self::queries::{QUERY_HEADER, Queries};
 pub use self::router::router;
 pub use self::set_up::SetUp;
 pub use self::settings::AdminSettings;
-pub use self::state::{Admin, DoorKeeper, Draining, ReloadFn};
+pub use self::state::{Admin, DoorKeeper, Draining, ReloadFn, SettingsFn};

@@ -7,8 +7,8 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 use super::accounts::Scope;
 use super::state::Admin;
 use super::{
-    audit_log, description, live, logout, metrics, reload, sessions, set_up_page, sign_in, sinks, tokens, users,
-    visits, warnings, webhooks,
+    audit_log, dashboard, description, live, logout, metrics, reload, sessions, set_up_page, sign_in, sinks, tokens,
+    users, visits, warnings, webhooks,
 };
 #[cfg(feature = "warehouse")]
 use super::{erase, import, query};
@@ -58,6 +58,8 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "/setup", Needs::SetUp),
     route("POST", "/setup", Needs::SetUp),
     route("GET", "/metrics", Needs::Scope(Scope::Metrics)),
+    // The same for the dashboard: on loopback its cookie is sent below this path alone.
+    route("GET", "/api/v1/metrics", Needs::Scope(Scope::Metrics)),
     route("GET", "/api/v1/openapi.json", Needs::Caller),
     route("POST", "/api/v1/session", Needs::Password),
     route("GET", "/api/v1/session", Needs::Caller),
@@ -94,21 +96,35 @@ pub(super) const ROUTES: &[Route] = &[
     noted("DELETE", "/api/v1/tokens/{id}", ADMIN),
     route("GET", "/api/v1/audit", ADMIN),
     noted("POST", "/api/v1/reload", ADMIN),
+    route("GET", "/api/v1/settings", ADMIN),
 ];
+
+/// Any of the dashboard's own files, which the API's description does not name.
+static FILE: Route = route("GET", "/", Needs::Nothing);
 
 /// The request of a method and a path's pattern. Who asks for the head needs what the whole does.
 pub(super) fn find(method: &Method, path: &str) -> Option<&'static Route> {
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+    if method == FILE.method && dashboard::PATHS.contains(&path) {
+        return Some(&FILE);
+    }
     ROUTES.iter().find(|route| route.method == method && route.path == path)
+}
+
+/// The methods that a path's pattern has.
+pub(super) fn methods(path: &str) -> Vec<&'static str> {
+    let of_files = dashboard::PATHS.contains(&path).then_some(FILE.method);
+    of_files.into_iter().chain(ROUTES.iter().filter(|route| route.path == path).map(|route| route.method)).collect()
 }
 
 /// What answers them.
 pub(super) fn pages() -> Router<Admin> {
-    let pages: [(&str, MethodRouter<Admin>); 24] = [
+    let pages: [(&str, MethodRouter<Admin>); 26] = [
         ("/healthz", get(visits::health)),
         ("/readyz", get(visits::ready)),
         ("/setup", get(set_up_page::show).post(set_up_page::make)),
         ("/metrics", get(metrics::page)),
+        ("/api/v1/metrics", get(metrics::page)),
         ("/api/v1/openapi.json", get(description::page)),
         ("/api/v1/session", get(sign_in::who).post(sign_in::sign_in).delete(sign_in::sign_out)),
         ("/api/v1/session/password", post(sign_in::change_password)),
@@ -129,8 +145,10 @@ pub(super) fn pages() -> Router<Admin> {
         ("/api/v1/tokens/{id}", delete(tokens::remove)),
         ("/api/v1/audit", get(audit_log::list)),
         ("/api/v1/reload", post(reload::reload)),
+        ("/api/v1/settings", get(reload::show)),
     ];
-    let pages = pages.into_iter().chain(recorded());
+    let files = dashboard::PATHS.map(|path| (path, get(dashboard::file)));
+    let pages = pages.into_iter().chain(recorded()).chain(files);
     pages.fold(Router::new(), |router, (path, page)| router.route(path, page))
 }
 

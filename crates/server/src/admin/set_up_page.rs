@@ -1,4 +1,4 @@
-//! The page that the first start's link leads to. It works without scripts and without styles.
+//! The page that the first start's link leads to. It works without scripts, and without the dashboard's files.
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Query, State};
@@ -60,10 +60,8 @@ pub(super) async fn make(
     let (from, about) = (whence.address.to_string(), name.to_ascii_lowercase());
     door.note(&Deed { who: "nobody", address: Some(&from), what: "set_up", about: Some(&about), status: 200 });
     match admitted(&door.accounts, &name, whence.reached) {
-        Ok(cookies) => {
-            let done = "<p>The account is made, and signed in. This link does not work any more.</p>";
-            (cookies, page(StatusCode::OK, done)).into_response()
-        }
+        // To the dashboard, as who has just been made.
+        Ok(cookies) => (StatusCode::SEE_OTHER, cookies, [(header::LOCATION, "/")]).into_response(),
         Err(why) => failed(&why),
     }
 }
@@ -73,14 +71,19 @@ fn wrong_link() -> Response {
     problem(StatusCode::FORBIDDEN, "wrong_link", detail)
 }
 
+/// Of a page with a style and a form.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 /// The key fits, so it is base64url; what went wrong may name what somebody typed.
 fn form(key: &str, wrong: &str) -> String {
     let wrong = if wrong.is_empty() { String::new() } else { format!("<p role=\"alert\">{}</p>\n", escaped(wrong)) };
     format!(
-        "{wrong}<form method=\"post\" action=\"/setup\">
+        "{wrong}<p>This makes the first account, an admin. The link works once.</p>
+<form method=\"post\" action=\"/setup\">
 <input type=\"hidden\" name=\"key\" value=\"{}\">
 <p><label>Name <input name=\"name\" autocomplete=\"username\" required maxlength=\"64\"></label></p>
-<p><label>Password <input name=\"password\" type=\"password\" autocomplete=\"new-password\" required minlength=\"12\"></label></p>
+<p><label>Password, twelve characters or more <input name=\"password\" type=\"password\" autocomplete=\"new-password\" required minlength=\"12\"></label></p>
 <p><button>Make the first account</button></p>
 </form>",
         escaped(key)
@@ -89,9 +92,13 @@ fn form(key: &str, wrong: &str) -> String {
 
 fn page(status: StatusCode, content: &str) -> Response {
     let html = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Visitlog</title>\n<h1>Visitlog</h1>\n{content}\n</html>\n"
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Visitlog</title>\
+         <link rel=\"stylesheet\" href=\"/plain.css\"><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\n\
+         <h1>Visitlog</h1>\n{content}\n</html>\n"
     );
-    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
+    (status, headers, html).into_response()
 }
 
 fn escaped(text: &str) -> String {

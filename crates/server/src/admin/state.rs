@@ -22,6 +22,9 @@ use crate::warnings::Warnings;
 /// Reads the settings again. It says what has changed, or, for whoever has to mend it, what is wrong. Blocks.
 pub type ReloadFn = Arc<dyn Fn() -> Result<Value, String> + Send + Sync>;
 
+/// The settings that are followed, each with where it came from.
+pub type SettingsFn = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// What the admin pages show.
 #[derive(Clone)]
 pub struct Admin {
@@ -43,6 +46,8 @@ pub struct Admin {
     pub reload: Option<ReloadFn>,
     /// What is going on, for whoever looks.
     pub live: Arc<Hub>,
+    /// The settings; `None` where they are the program's own.
+    pub settings: Option<SettingsFn>,
     /// SQL and reports.
     #[cfg(feature = "warehouse")]
     pub queries: Arc<Queries>,
