@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let upstream = serving.proxy.upstream.clone();
     runtime()?.block_on(serve(serving, Vec::new(), |server| {
         let reload = Reload::new(sources, loaded, LayerSettings::for_proxy(), server.reloader());
-        follow(server, reload)?;
+        follow(server, Arc::new(reload))?;
         let (site, admin) = (server.site_address()?, server.admin_address()?);
         let set_up = server.set_up_link()?.map(|link| format!("make the first account: {link}\n")).unwrap_or_default();
         out::print(&format!("serving {upstream} at http://{site}\nhealth, metrics, visits: http://{admin}\n{set_up}"))

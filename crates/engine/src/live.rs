@@ -77,19 +77,19 @@ impl Engine {
     pub fn present_counts(&self) -> BTreeMap<Arc<str>, PresenceCounts> {
         let mut by_site = BTreeMap::<Arc<str>, PresenceCounts>::new();
         for (host, counts) in self.presence.counts() {
-            by_site.entry(self.site_of(host)).or_default().add(&counts);
+            by_site.entry(self.site_named(host)).or_default().add(&counts);
         }
         by_site
     }
 
     /// The site that a host counts to, as known now.
-    pub fn site_of(&self, host: HostIndex) -> Arc<str> {
+    pub fn site_named(&self, host: HostIndex) -> Arc<str> {
         self.sessions.site(host).into()
     }
 
     fn named(&self, row: Row, sites: &mut HashMap<HostIndex, Arc<str>>) -> Present {
         let Row { visit, host, user, state, page, title, tabs, since, last_seen } = row;
-        let site = Arc::clone(sites.entry(host).or_insert_with(|| self.site_of(host)));
+        let site = Arc::clone(sites.entry(host).or_insert_with(|| self.site_named(host)));
         Present { visit, site, user, state, page, title, tabs, since, last_seen }
     }
 

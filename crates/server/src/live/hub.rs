@@ -111,7 +111,7 @@ impl Hub {
             // It reads the journal.
             let recent = tokio::task::spawn_blocking(move || recent(&hub.engine)).await.unwrap_or_default();
             let mut state = self.state.lock();
-            for (told, is_end) in recent.iter().map(|one| wire::happened(one, &self.engine.site_of(one.host))) {
+            for (told, is_end) in recent.iter().map(|one| wire::happened(one, &self.engine.site_named(one.host))) {
                 state.remember(told, is_end);
             }
             drop(state);
@@ -181,7 +181,7 @@ impl Hub {
         let mut state = self.state.lock();
         let (mut events, mut ends) = (Vec::new(), Vec::new());
         for one in &happened {
-            let (told, is_end) = wire::happened(one, &self.engine.site_of(one.host));
+            let (told, is_end) = wire::happened(one, &self.engine.site_named(one.host));
             state.remember(told.clone(), is_end);
             if is_end { &mut ends } else { &mut events }.push(told);
         }
