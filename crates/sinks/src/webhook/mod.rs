@@ -14,6 +14,7 @@ mod send;
 mod signature;
 mod sink;
 mod status;
+mod tables;
 mod teller;
 #[cfg(test)]
 mod tests;
@@ -159,7 +160,9 @@ impl Webhook {
     /// What its lane delivers to.
     pub fn sink(self: &Arc<Self>) -> Box<dyn VisitSink> {
         let name = format!("{LANE}{}", self.settings.name);
-        Box::new(WebhookSink { webhook: Arc::clone(self), name, stream: None, outbox: None })
+        let (this, wants) = (Arc::clone(self), self.settings.wants.clone());
+        let run = move |stream| Arc::clone(&this).run(stream);
+        Box::new(WebhookSink { run: Box::new(run), wants, name, stream: None, outbox: None })
     }
 
     /// What happens while visits go on is read here. To be said before its lane runs.

@@ -6,41 +6,26 @@
 //! without a sync; after a crash it may be sent again, under the same id.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
-use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
-use serde::{Deserialize, Serialize};
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use visitlog_core::model::VisitView;
 use visitlog_core::ports::{Clock, StreamId};
 use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::file;
-use super::message::{EventType, Message, Wants, id_of, messages};
+use super::message::{EventType, Message, Wants, id_of};
 use super::schedule::{Next, Number, Schedule, Waiting};
 use super::status::{DeadLetter, WebhookStatus};
+use super::tables::{
+    BODIES, ENDED, GONE, Head, MESSAGES, PLACES, SEEN, STREAM, TOLD, copy, head_at, head_of, insert, message_at,
+    open_db, put, remove, write_fresh,
+};
 
-/// A message without its body: of which visit, and the rest as JSON.
-const MESSAGES: TableDefinition<'_, Number, (u128, &[u8])> = TableDefinition::new("messages");
-const BODIES: TableDefinition<'_, Number, &[u8]> = TableDefinition::new("bodies");
-/// What was told of visits that have not ended.
-const TOLD: TableDefinition<'_, (u128, &str), ()> = TableDefinition::new("told");
-/// How far both have come, and what else is a number.
-const PLACES: TableDefinition<'_, &str, u128> = TableDefinition::new("places");
-const STREAM: &str = "stream";
-/// The lane has given all visits that ended up to here.
-const ENDED: &str = "ended";
-/// The follower has seen all records up to here.
-const SEEN: &str = "seen";
-/// The receiver has said that it is gone for good.
-const GONE: &str = "gone";
-
-/// Memory that pages of the file take.
-const CACHE_BYTES: usize = 4 << 20;
 /// Dead messages that are kept, the newest.
 const DEAD_MAX: usize = 10_000;
 /// The longest that a thread sleeps: clocks are set.
@@ -86,20 +71,6 @@ pub enum OutboxError {
         /// What was asked for.
         id: String,
     },
-}
-
-/// What is kept of a message beside its visit and its body.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Head {
-    event: EventType,
-    what: String,
-    at_us: i64,
-    attempts: u32,
-    due_us: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(default)]
-    is_dead: bool,
 }
 
 /// A message that is to be sent now.
@@ -481,12 +452,7 @@ impl Outbox {
         let file = file::open_empty(&path).map_err(io("writing anew"))?;
         let copy = || -> Result<Database, redb::Error> {
             let fresh = open_db(file)?;
-            let (from, to) = (db.begin_read()?, fresh.begin_write()?);
-            copy_table(&from, &to, BODIES)?;
-            copy_table(&from, &to, MESSAGES)?;
-            copy_table(&from, &to, PLACES)?;
-            copy_table(&from, &to, TOLD)?;
-            to.commit()?;
+            copy(&db, &fresh)?;
             Ok(fresh)
         };
         let fresh = copy().map_err(self.failed())?;
@@ -560,112 +526,6 @@ impl Outbox {
         let path = self.path.clone();
         move |source| OutboxError::Store { path: path.clone(), source: Box::new(source) }
     }
-}
-
-/// Writes what was not told yet of these visits.
-fn write_fresh(
-    txn: &WriteTransaction,
-    first: Number,
-    now: Timestamp,
-    wants: &Wants,
-    visits: &[VisitView<'_>],
-) -> Result<Vec<(VisitId, Waiting)>, redb::Error> {
-    let mut fresh = Vec::new();
-    for visit in visits {
-        let key = visit.visit.as_u128();
-        let told: BTreeSet<String> = {
-            let table = txn.open_table(TOLD)?;
-            let mut told = BTreeSet::new();
-            for one in table.range((key, "")..)? {
-                let (one, ()) = {
-                    let (key, _) = one?;
-                    (key, ())
-                };
-                let (of, what) = one.value();
-                if of != key {
-                    break;
-                }
-                told.insert(what.to_owned());
-            }
-            told
-        };
-        let all = messages(visit, wants, !told.is_empty());
-        for message in all.iter().filter(|message| !told.contains(&message.what)) {
-            let waiting = Waiting { number: first + fresh.len() as u64, attempts: 0, due: now };
-            insert(txn, visit.visit, waiting, message)?;
-            fresh.push((visit.visit, waiting));
-            if visit.end.is_none() {
-                txn.open_table(TOLD)?.insert((key, &*message.what), ())?;
-            }
-        }
-        if visit.end.is_some() {
-            let mut table = txn.open_table(TOLD)?;
-            for what in &told {
-                table.remove((key, &**what))?;
-            }
-        }
-    }
-    Ok(fresh)
-}
-
-fn insert(txn: &WriteTransaction, visit: VisitId, waiting: Waiting, message: &Message) -> Result<(), redb::Error> {
-    let head = Head {
-        event: message.event,
-        what: message.what.clone(),
-        at_us: message.at.micros(),
-        attempts: 0,
-        due_us: waiting.due.micros(),
-        error: None,
-        is_dead: false,
-    };
-    put(txn, waiting.number, visit, &head)?;
-    txn.open_table(BODIES)?.insert(waiting.number, &*message.body)?;
-    Ok(())
-}
-
-fn put(txn: &WriteTransaction, number: Number, visit: VisitId, head: &Head) -> Result<(), redb::Error> {
-    let head = serde_json::to_vec(head).map_err(io::Error::from)?;
-    txn.open_table(MESSAGES)?.insert(number, (visit.as_u128(), &*head))?;
-    Ok(())
-}
-
-fn remove(txn: &WriteTransaction, number: Number) -> Result<(), redb::Error> {
-    txn.open_table(MESSAGES)?.remove(number)?;
-    txn.open_table(BODIES)?.remove(number)?;
-    Ok(())
-}
-
-fn message_at(txn: &WriteTransaction, number: Number) -> Result<Option<(VisitId, Head)>, redb::Error> {
-    let table = txn.open_table(MESSAGES)?;
-    let Some(message) = table.get(number)? else { return Ok(None) };
-    let (visit, head) = message.value();
-    Ok(Some((VisitId::from_u128(visit), head_of(head)?)))
-}
-
-fn head_at(txn: &WriteTransaction, number: Number) -> Result<Option<Head>, redb::Error> {
-    Ok(message_at(txn, number)?.map(|(_, head)| head))
-}
-
-fn head_of(bytes: &[u8]) -> Result<Head, redb::Error> {
-    serde_json::from_slice(bytes).map_err(|error| redb::Error::Corrupted(format!("a message's head: {error}")))
-}
-
-fn open_db(file: File) -> Result<Database, redb::Error> {
-    let backend = redb::backends::FileBackend::new(file)?;
-    Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
-}
-
-fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
-    from: &redb::ReadTransaction,
-    to: &WriteTransaction,
-    table: TableDefinition<'_, K, V>,
-) -> Result<(), redb::Error> {
-    let mut copy = to.open_table(table)?;
-    for entry in from.open_table(table)?.iter()? {
-        let (key, value) = entry?;
-        copy.insert(key.value(), value.value())?;
-    }
-    Ok(())
 }
 
 /// What the file holds; its tables are made where they are missing.

@@ -7,12 +7,14 @@ use visitlog_core::model::{EndedVisit, VisitView};
 use visitlog_core::ports::{Delivery, Kept, SinkError, StreamId, VisitSink};
 use visitlog_core::{Lsn, VisitId};
 
-use super::Webhook;
+use super::message::Wants;
 use super::outbox::{Outbox, OutboxError, Upto};
 
 /// Gives a webhook the visits that have ended.
 pub(super) struct WebhookSink {
-    pub(super) webhook: Arc<Webhook>,
+    /// Opens the outbox, and has what is in it sent.
+    pub(super) run: Box<dyn Fn(StreamId) -> Result<Arc<Outbox>, OutboxError> + Send>,
+    pub(super) wants: Wants,
     pub(super) name: String,
     pub(super) stream: Option<StreamId>,
     pub(super) outbox: Option<Arc<Outbox>>,
@@ -40,7 +42,7 @@ impl VisitSink for WebhookSink {
 
     fn resume(&mut self, _acknowledged: Option<&[u8]>, _pending: &[VisitId]) -> Result<(), SinkError> {
         let Some(stream) = self.stream else { return Ok(()) };
-        let outbox = Arc::clone(&self.webhook).run(stream).map_err(|error| self.unavailable(error))?;
+        let outbox = (self.run)(stream).map_err(|error| self.unavailable(error))?;
         self.outbox = Some(outbox);
         Ok(())
     }
@@ -58,7 +60,7 @@ impl VisitSink for WebhookSink {
             let fresh: Vec<VisitView<'_>> =
                 batch.iter().filter(|(end, _)| *end > known).map(|(_, visit)| visit.view()).collect();
             let upto = batch.last().map_or(known, |(end, _)| *end).max(known);
-            outbox.tell(stream, Upto::Ended(upto), &self.webhook.settings.wants, || fresh)
+            outbox.tell(stream, Upto::Ended(upto), &self.wants, || fresh)
         };
         deliver().map_err(|error| self.unavailable(error))?;
         Ok(Delivery::Stored(Kept::All(Vec::new())))
