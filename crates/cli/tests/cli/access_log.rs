@@ -99,8 +99,16 @@ fn an_import_of_our_own_log_gives_the_visits_that_were_recorded() {
         let csv = |sql: &str, data: &Path| say(&["query", sql, "-o", "csv"], data);
         let expected = csv(ALIKE, &data);
         assert!(expected.lines().count() > 15 && expected.contains("/list"), "{expected}");
+        // What it tells by the second has no order within one.
+        let in_order = |rows: String| {
+            let mut rows: Vec<String> = rows.lines().map(str::to_owned).collect();
+            if format == "combined" {
+                rows.sort();
+            }
+            rows
+        };
         // `+` is a space in W3C's user agents; none of these has one.
-        assert_eq!(csv(ALIKE, &imported), expected, "{format}\n{text}");
+        assert_eq!(in_order(csv(ALIKE, &imported)), in_order(expected), "{format}\n{text}");
         assert_eq!(csv(COUNT, &imported), csv(COUNT, &data), "{format}\n{text}");
         if format != "combined" {
             assert_eq!(csv(TIMES, &imported), csv(TIMES, &data), "{format}\n{text}");
