@@ -31,8 +31,8 @@ fn a_page_is_one_row_and_secrets_are_not_there() {
     assert_eq!(referrers, "referrer\nhttp://wiki.test/reset?token=***\n");
 
     let report = |args: &[&str]| say(&[&["report", "pages"], args].concat(), data);
-    let pages = "page,visitors,visits,page_views,entries,exits\n/caf%C3%A9,1,1,2,1,0\n/w?id=7,1,1,2,1,0\n\
-                 /w?title=Edit,1,1,1,0,0\n/w?title=Main,1,1,1,0,0\n";
+    let pages = "page,visitors,visits,page_views,entries,exits,title\n/caf%C3%A9,1,1,2,1,0,\n/w?id=7,1,1,2,1,0,\n\
+                 /w?title=Edit,1,1,1,0,0,\n/w?title=Main,1,1,1,0,0,\n";
     assert_eq!(report(&["-o", "csv"]), pages);
     let filtered = report(&["-o", "csv", "--filter", "page=/w?title=Main", "--filter", "entry=/café"]);
     assert!(filtered.lines().count() == 4 && !filtered.contains("id=7"), "{filtered}");
