@@ -93,6 +93,7 @@ fn what_a_site_says_wrongly_is_a_warning() {
     assert_eq!(server.metric("visitlog_warning{warning=\"headers_unreadable\"}"), 1.0);
     let (_, listed) = server.ask("/api/v1/warnings");
     assert!(listed.contains("\"warning\":\"headers_unreadable\"") && listed.contains("\"to_do\":"), "{listed}");
+    crate::server::eventually("the log says it", || server.log().contains("warning=\"headers_unreadable\""));
     let log = server.log();
     assert_eq!(log.matches("warning=\"headers_unreadable\"").count(), 1, "{log}");
     let (status, said) = server.end();
