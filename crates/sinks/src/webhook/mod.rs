@@ -28,7 +28,7 @@ use std::time::Duration;
 use http::Uri;
 use parking_lot::Mutex;
 use visitlog_core::ports::{Clock, LiveSource, StreamId, VisitSink};
-use visitlog_core::{Timestamp, VisitId};
+use visitlog_core::{Lsn, Timestamp, VisitId};
 
 pub use self::address::{Network, NetworkError};
 pub use self::message::{EventType, Wants};
@@ -89,7 +89,8 @@ pub struct Webhook {
     settings: WebhookSettings,
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    live: Mutex<Option<Arc<dyn LiveSource>>>,
+    /// What happens, and from where on it is told.
+    live: Mutex<Option<(Arc<dyn LiveSource>, Lsn)>>,
     running: Mutex<Running>,
 }
 
@@ -167,7 +168,8 @@ impl Webhook {
 
     /// What happens while visits go on is read here. To be said before its lane runs.
     pub fn follow(&self, live: Arc<dyn LiveSource>) {
-        *self.live.lock() = Some(live);
+        let begin = live.newest();
+        *self.live.lock() = Some((live, begin));
     }
 
     /// Opens the outbox and starts the threads, unless that was done.
@@ -196,9 +198,10 @@ impl Webhook {
             let (outbox, sender, this) = (Arc::clone(&outbox), Arc::clone(&sender), Arc::clone(&self));
             spawn("send", Box::new(move || this.send(&outbox, &*sender)))?;
         }
-        if let Some(live) = self.live.lock().take().filter(|_| settings.wants.is_early()) {
+        if let Some((live, begin)) = self.live.lock().take().filter(|_| settings.wants.is_early()) {
             let (outbox, this) = (Arc::clone(&outbox), Arc::clone(&self));
-            let work = move || teller::follow(&outbox, &*live, stream, &this.settings.wants, &this.settings.name);
+            let work =
+                move || teller::follow(&outbox, &*live, (stream, begin), &this.settings.wants, &this.settings.name);
             spawn("tell", Box::new(work))?;
         }
         running.outbox = Some(Arc::clone(&outbox));

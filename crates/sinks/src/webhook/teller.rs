@@ -21,10 +21,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Follows until the outbox is stopped.
-pub(super) fn follow(outbox: &Outbox, live: &dyn LiveSource, stream: StreamId, wants: &Wants, name: &str) {
+pub(super) fn follow(
+    outbox: &Outbox,
+    live: &dyn LiveSource,
+    (stream, begin): (StreamId, Lsn),
+    wants: &Wants,
+    name: &str,
+) {
     let mut failed = false;
     while !outbox.is_stopping() {
-        match step(outbox, live, stream, wants) {
+        match step(outbox, live, (stream, begin), wants) {
             Ok(true) => failed = false,
             Ok(false) => outbox.sleep(LOOK_EVERY),
             Err(error) => {
@@ -38,17 +44,17 @@ pub(super) fn follow(outbox: &Outbox, live: &dyn LiveSource, stream: StreamId, w
     }
 }
 
-/// Reads on; whether there was anything.
+/// Reads on; whether there was anything. The first time from `begin`: what was there before is not told; its visits are,
+/// when they end.
 pub(super) fn step(
     outbox: &Outbox,
     live: &dyn LiveSource,
-    stream: StreamId,
+    (stream, begin): (StreamId, Lsn),
     wants: &Wants,
 ) -> Result<bool, Box<dyn std::error::Error>> {
     let (seen, newest) = (outbox.seen(stream)?, live.newest());
-    // The first time, what was there before is not told: its visits are, when they end.
-    let from = if seen.is_some() { seen } else { newest };
-    if seen.is_some() && from >= newest {
+    let from = if seen.is_some() { seen } else { begin };
+    if from >= newest {
         return Ok(false);
     }
     let _hold = live.hold();
