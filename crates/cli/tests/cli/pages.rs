@@ -47,7 +47,7 @@ fn a_page_is_one_row_and_secrets_are_not_there() {
     let (status, log) = server.end();
     assert!(status.success(), "{log}");
     assert_eq!(report(&[&["-o", "csv"], &FLAGS[..4]].concat()), pages);
-    assert!(report(&["-o", "csv"]).contains("\n/w,2,2,4,1,0\n"), "{}", report(&["-o", "csv"]));
+    assert!(report(&["-o", "csv"]).contains("\n/w,2,2,4,1,0,\n"), "{}", report(&["-o", "csv"]));
     let page = "SELECT page(site, path, query) AS page FROM events WHERE query LIKE '%Edit%'";
     assert_eq!(say(&[&["query", page, "-o", "csv"], &FLAGS[..2]].concat(), data), "page\n/w\n");
 }
