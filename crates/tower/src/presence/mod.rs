@@ -3,7 +3,7 @@
 //!
 //! `POST beat?i=TAB&n=COUNT&s=v|h|l&p=PAGE&t=TITLE` is a heartbeat: `v` the page can be seen, `h` it is in the background,
 //! `l` it goes away. All of it stands in the query, so that no body has to be read. The answer has no content; its
-//! [`NEXT`] says in how many seconds the next beat is waited for. It is the same whoever asks: it tells nobody whether a
+//! `Next-Beat` says in how many seconds the next beat is waited for. It is the same whoever asks: it tells nobody whether a
 //! session lives.
 
 mod answer;
