@@ -151,8 +151,7 @@ table! {
         enabled: bool = true, plain().site().live();
         /// Paths where no visits are recorded, with all below: enabled = false for them
         disabled_paths: Vec<UrlPath> = Vec::new(), plain().flag("disabled-path").named("PATH").site().live();
-        /// Receivers and programs that are told what happens (docs/webhooks.md). As a text: name=crm
-        /// url=https://crm.example/visits
+        /// Receivers and programs that are told what happens (docs/webhooks.md). As a text: name=crm url=URL
         webhook: Vec<WebhookRule> = Vec::new(), plain();
         /// Visitors who are led to another page by country and language: once a session, at their first request of the path
         /// that no link of the site led to; never bots. As a text: country=DE,AT from=/ to=/de/
