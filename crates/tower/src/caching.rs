@@ -53,7 +53,7 @@ pub(crate) fn make_private(headers: &mut HeaderMap, cache_control: Option<&Heade
 
 /// Whether `Cache-Control` has one of these directives. A word in a quoted string counts too: better no cookie once
 /// than one in a shared cache.
-fn says(headers: &HeaderMap, directives: &[&str]) -> bool {
+pub fn says(headers: &HeaderMap, directives: &[&str]) -> bool {
     headers.get_all(CACHE_CONTROL).iter().any(|line| has_directive(line, directives))
 }
 

@@ -22,7 +22,7 @@ use crate::counters::Counters;
 use crate::shares::Shares;
 use crate::ticket::Ticket;
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// What a request did that waits for its visitor.
@@ -147,12 +147,17 @@ pub(crate) fn is_sent_by_another_site(method: &Method, headers: &HeaderMap, host
     let navigates = headers.get(SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate");
     let from_elsewhere = match headers.get(SEC_FETCH_SITE) {
         Some(site) => site == "cross-site",
-        None => headers.get(ORIGIN).is_some_and(|origin| {
-            let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            authority.is_none_or(|(_, authority)| Host::new(authority) != *host)
-        }),
+        None => names_another_origin(headers, host),
     };
     navigates && from_elsewhere
+}
+
+/// Whether `Origin` names another one than this host; `null` is another one.
+pub(crate) fn names_another_origin(headers: &HeaderMap, host: &Host) -> bool {
+    headers.get(ORIGIN).is_some_and(|origin| {
+        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        authority.is_none_or(|(_, authority)| Host::new(authority) != *host)
+    })
 }
 
 #[cfg(test)]

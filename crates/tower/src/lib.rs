@@ -87,7 +87,7 @@
 
 mod access;
 mod body;
-pub(crate) mod caching;
+pub mod caching;
 pub mod class;
 pub mod client;
 pub mod cookie;

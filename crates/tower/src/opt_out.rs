@@ -10,12 +10,13 @@
 //! The cookie says `1` and nothing else: it is the same for everybody. The app behind never sees these requests.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, ORIGIN, SET_COOKIE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use visitlog_core::Host;
 use visitlog_core::privacy::Mode;
 
 use crate::cookie;
+use crate::handover::{SEC_FETCH_SITE, names_another_origin};
 
 /// Where the page is.
 pub const PATH: &str = "/.well-known/visitlog/opt-out";
@@ -25,8 +26,6 @@ pub const COOKIE: &str = "visitlog-opt-out";
 
 /// How long a choice holds, in seconds: a year.
 const HOLDS_S: u32 = 365 * 24 * 60 * 60;
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a request comes from somebody who has opted out.
 pub(crate) fn is_out(headers: &HeaderMap) -> bool {
@@ -72,10 +71,7 @@ fn chooses_in(query: Option<&str>) -> bool {
 fn is_foreign(headers: &HeaderMap, host: &Host) -> bool {
     match headers.get(SEC_FETCH_SITE) {
         Some(site) => site != "same-origin" && site != "same-site" && site != "none",
-        None => headers.get(ORIGIN).is_some_and(|origin| {
-            let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            authority.is_none_or(|(_, authority)| Host::new(authority) != *host)
-        }),
+        None => names_another_origin(headers, host),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
+use visitlog_tower::caching::says;
 
 use super::policy;
 
@@ -31,7 +32,7 @@ pub(super) fn look(status: StatusCode, headers: &HeaderMap) -> Result<Option<Str
     if !headers.get_all(header::CONTENT_ENCODING).iter().all(identity) {
         return Err(LeftAlone::Because("compressed"));
     }
-    if has_directive(headers, b"no-transform") {
+    if says(headers, &["no-transform"]) {
         return Err(LeftAlone::Because("no_transform"));
     }
     let charset = parts.find_map(|parameter| {
@@ -48,12 +49,6 @@ pub(super) fn look(status: StatusCode, headers: &HeaderMap) -> Result<Option<Str
         return Err(LeftAlone::Because("charset"));
     }
     policy::nonce(headers).map_err(|policy::Forbidden| LeftAlone::Because("content_security_policy"))
-}
-
-fn has_directive(headers: &HeaderMap, wanted: &[u8]) -> bool {
-    let is_it = |directive: &[u8]| directive.trim_ascii().eq_ignore_ascii_case(wanted);
-    let lines = headers.get_all(header::CACHE_CONTROL).iter();
-    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(is_it)
 }
 
 #[cfg(test)]
