@@ -5,7 +5,7 @@ use visitlog_core::model::CountryCode;
 use visitlog_server::layer_settings::Redirect;
 
 use super::given::Given;
-use super::value::{Kind, Value};
+use super::value::{Kind, Value, table_of, texts};
 
 /// A redirect: a table of the file, or a text such as `country=DE,AT from=/ to=/de/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,33 +26,15 @@ impl Value for RedirectRule {
     const KIND: Kind = Kind::Tables(PARTS);
 
     fn read(given: &Given) -> Result<Self, String> {
-        let parts: Vec<(String, Given)> = match given {
-            Given::Table(parts) => parts.clone(),
-            Given::Text(text) if text.starts_with('{') => {
-                match text.parse::<Toml>().map(|value| Given::of_toml(&value)) {
-                    Ok(Given::Table(parts)) => parts,
-                    _ => return Err(format!("{EXPECTED}; {given} found")),
-                }
-            }
-            Given::Text(text) => text
-                .split_whitespace()
-                .map(|part| {
-                    let (key, value) = part.split_once('=').ok_or_else(|| format!("{EXPECTED}; {part:?} found"))?;
-                    let is_list = PARTS.iter().any(|(name, is_list, _)| *name == key && *is_list);
-                    Ok((key.to_owned(), Given::of_text(value, is_list)?))
-                })
-                .collect::<Result<_, String>>()?,
-            other => return Err(format!("{EXPECTED}; {other} found")),
-        };
         let mut redirect = Redirect::default();
-        for (key, given) in &parts {
+        for (key, given) in &table_of(given, PARTS, EXPECTED)? {
             let in_place = |what: String| format!("{key}: {what}");
             match key.as_str() {
                 "country" => redirect.countries = texts(given, country).map_err(in_place)?,
                 "language" => redirect.languages = texts(given, |text| Ok(text.to_owned())).map_err(in_place)?,
                 "from" => redirect.from = String::read(given).map_err(in_place)?,
                 "to" => redirect.to = String::read(given).map_err(in_place)?,
-                _ => return Err(format!("country, language, from or to expected, {key:?} found")),
+                _ => unreachable!("a table has the keys that it may have"),
             }
         }
         if redirect.from.is_empty() || redirect.to.is_empty() {
@@ -78,18 +60,6 @@ impl Value for RedirectRule {
 
 fn country(text: &str) -> Result<CountryCode, String> {
     CountryCode::new(text).ok_or_else(|| format!("two letters such as DE expected, {text:?} found"))
-}
-
-/// One text, or a list of them.
-fn texts<T>(given: &Given, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    let one = |given: &Given| match given {
-        Given::Text(text) => read(text),
-        other => Err(format!("a text expected, {other} found")),
-    };
-    match given {
-        Given::List(parts) => parts.iter().map(one).collect(),
-        single => Ok(vec![one(single)?]),
-    }
 }
 
 #[cfg(test)]

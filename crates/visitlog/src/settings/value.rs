@@ -466,7 +466,8 @@ pub(super) fn table_of(
     match table.iter().find(|(key, _)| !known(key)) {
         Some((key, _)) => {
             let names: Vec<&str> = parts.iter().map(|(name, ..)| *name).collect();
-            Err(format!("one of {} expected, {key:?} found", names.join(", ")))
+            let names = names.split_last().map(|(last, others)| format!("{} or {last}", others.join(", ")));
+            Err(format!("{} expected, {key:?} found", names.unwrap_or_default()))
         }
         None => Ok(table),
     }
