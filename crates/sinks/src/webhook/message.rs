@@ -6,11 +6,11 @@
 //! | `action` | when it happened | [`Action`] |
 //! | `session.ended` | when the end was decided | the visit's whole document ([`crate::document`]) |
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use serde::Serialize;
-use visitlog_core::model::{Event, EventKind, Start, UserId, VisitView};
+use visitlog_core::model::{Event, EventKind, UserId, VisitView};
 use visitlog_core::{Timestamp, VisitId, VisitorId};
 
 use crate::document::{Document, Text, Time, properties};
@@ -95,31 +95,31 @@ pub(super) fn id_of(visit: VisitId, what: &str) -> String {
     format!("{visit}.{what}")
 }
 
-/// All that there is to tell of a visit by now, in order, whether it was told before or not. `is_known`: whether
-/// something of it was told.
-pub(super) fn messages(visit: &VisitView<'_>, wants: &Wants, is_known: bool) -> Vec<Message> {
-    let is_wanted = is_known || visit.confirmed || visit.user.is_some() || wants.unconfirmed;
+/// What there is to tell of a visit by now and was not told before, in order.
+pub(super) fn messages(visit: &VisitView<'_>, wants: &Wants, told: &BTreeSet<String>) -> Vec<Message> {
+    let is_wanted = !told.is_empty() || visit.confirmed || visit.user.is_some() || wants.unconfirmed;
     if !is_wanted || !wants.has_visit(visit) {
         return Vec::new();
     }
+    let is_new = |what: &String| !told.contains(what);
     let mut all = Vec::new();
-    if wants.has(EventType::SessionStarted) {
-        let data = Started::of(visit);
-        all.push(message(EventType::SessionStarted, "started".to_owned(), visit.start.at, &data));
+    if let Some(what) = Some("started".to_owned()).filter(|what| wants.has(EventType::SessionStarted) && is_new(what)) {
+        all.push(message(EventType::SessionStarted, what, visit.start.at, &Started::of(visit)));
     }
     let mut same: HashMap<u64, u32> = HashMap::new();
     let actions = visit.events.iter().filter(|event| event.kind == EventKind::Action);
     for event in actions.filter(|event| wants.has_action(event.action().unwrap_or_default())) {
         let hash = hash_of(event);
         let count = same.entry(hash).and_modify(|count| *count += 1).or_insert(1);
-        let data = Action::of(visit, event);
-        all.push(message(EventType::Action, format!("action-{hash:016x}-{count}"), event.time, &data));
+        let what = format!("action-{hash:016x}-{count}");
+        if is_new(&what) {
+            all.push(message(EventType::Action, what, event.time, &Action::of(visit, event)));
+        }
     }
     if let Some(end) = visit.end
         && wants.has(EventType::SessionEnded)
     {
-        let data = Document::of(*visit);
-        all.push(message(EventType::SessionEnded, "ended".to_owned(), end.closed_at, &data));
+        all.push(message(EventType::SessionEnded, "ended".to_owned(), end.closed_at, &Document::of(*visit)));
     }
     all
 }
@@ -178,23 +178,23 @@ struct Started<'a> {
 
 impl<'a> Started<'a> {
     fn of(visit: &VisitView<'a>) -> Self {
-        let Start { at, identity, previous, number, is_new_visitor, facts, .. } = visit.start;
+        let all = Document::of(*visit);
         Self {
-            visit_id: Text(visit.visit),
-            visitor_id: Text(facts.visitor_id),
-            site: visit.site,
-            identity: identity.as_str(),
-            user_id: visit.user.map(UserId::as_str),
-            previous_visit_id: previous.map(Text),
-            visit_number: (*number > 0).then_some(*number),
-            is_new_visitor: *is_new_visitor,
-            started_at: Text(Time(*at)),
-            entry_path: visit.entry_path(),
-            referrer: facts.referrer.as_deref(),
-            language: facts.language.as_deref(),
-            ip: facts.ip.expose().map(Text),
-            user_agent: facts.user_agent.expose().as_deref(),
-            via: facts.via.as_str(),
+            visit_id: all.visit_id,
+            visitor_id: all.visitor_id,
+            site: all.site,
+            identity: all.identity,
+            user_id: all.user_id,
+            previous_visit_id: all.previous_visit_id,
+            visit_number: all.visit_number,
+            is_new_visitor: all.is_new_visitor,
+            started_at: all.started_at,
+            entry_path: all.entry_path,
+            referrer: all.referrer,
+            language: all.language,
+            ip: all.ip,
+            user_agent: all.user_agent,
+            via: all.via,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Two tell it what there is: the follower of the store's records, as things happen, and the lane of ended visits, which
 //! is given each of them for certain. What one of both has told the other does not tell again: ids say what was told, and
-//! how far the lane has come stands beside the messages, written with them. What the receiver has taken is forgotten
+//! how far both have come stands beside the messages, written with them. What the receiver has taken is forgotten
 //! without a sync; after a crash it may be sent again, under the same id.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use visitlog_core::model::VisitView;
 use visitlog_core::ports::{Clock, StreamId};
@@ -22,8 +22,8 @@ use super::message::{EventType, Message, Wants, id_of};
 use super::schedule::{Next, Number, Schedule, Waiting};
 use super::status::{DeadLetter, WebhookStatus};
 use super::tables::{
-    BODIES, ENDED, GONE, Head, MESSAGES, PLACES, SEEN, STREAM, TOLD, copy, head_at, head_of, insert, message_at,
-    open_db, put, remove, write_fresh,
+    BODIES, GONE, Head, MESSAGES, PLACES, Places, TOLD, Written, copy, head_at, head_of, insert, message_at, open_db,
+    put, remove, write_fresh,
 };
 
 /// Dead messages that are kept, the newest.
@@ -120,6 +120,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct State {
+    places: Places,
     schedule: Schedule,
     next: Number,
     waiting: u64,
@@ -158,23 +159,13 @@ impl Outbox {
     }
 
     /// Up to where the lane has given ended visits of a stream.
-    pub(super) fn ended(&self, stream: StreamId) -> Result<Lsn, OutboxError> {
-        self.place(stream, ENDED)
+    pub(super) fn ended(&self, stream: StreamId) -> Lsn {
+        self.state.lock().places.of(stream).ended
     }
 
     /// Up to where the follower has seen records of a stream.
-    pub(super) fn seen(&self, stream: StreamId) -> Result<Lsn, OutboxError> {
-        self.place(stream, SEEN)
-    }
-
-    fn place(&self, stream: StreamId, name: &str) -> Result<Lsn, OutboxError> {
-        let read = || -> Result<Lsn, redb::Error> {
-            let places = self.db.read().begin_read()?.open_table(PLACES)?;
-            let of = |name| Ok::<_, redb::Error>(places.get(name)?.map(|value| value.value()));
-            let is_same = of(STREAM)? == Some(stream.0);
-            Ok(of(name)?.filter(|_| is_same).and_then(|at| u64::try_from(at).ok()).map_or(Lsn::NONE, Lsn))
-        };
-        read().map_err(self.failed())
+    pub(super) fn seen(&self, stream: StreamId) -> Lsn {
+        self.state.lock().places.of(stream).seen
     }
 
     /// Takes down what there is to tell of visits, and that it was. `visits` is asked with the outbox locked, so that
@@ -195,26 +186,31 @@ impl Outbox {
         }
         let visits = visits();
         let now = self.clock.now();
+        let mut places = state.places.of(stream);
+        match upto {
+            Upto::Ended(at) => places.ended = at,
+            Upto::Seen(at) => places.seen = at,
+        }
         let write = || -> Result<Vec<(VisitId, Waiting)>, redb::Error> {
             let txn = self.db.read().begin_write()?;
-            let fresh = write_fresh(&txn, state.next, now, wants, visits.as_ref())?;
-            {
-                let mut places = txn.open_table(PLACES)?;
-                places.insert(STREAM, stream.0)?;
-                let (name, at) = match upto {
-                    Upto::Ended(at) => (ENDED, at),
-                    Upto::Seen(at) => (SEEN, at),
-                };
-                places.insert(name, u128::from(at.0))?;
+            let Written { fresh, is_any } = write_fresh(&txn, state.next, now, wants, visits.as_ref())?;
+            // After a crash who told nothing looks at the same again.
+            if is_any {
+                places.write(&txn)?;
+                txn.commit()?;
+            } else {
+                txn.abort()?;
             }
-            txn.commit()?;
             Ok(fresh)
         };
-        let fresh = write().map_err(self.failed())?;
+        let fresh = if visits.as_ref().is_empty() { Vec::new() } else { write().map_err(self.failed())? };
+        state.places = places;
         state.next += fresh.len() as u64;
         state.waiting += fresh.len() as u64;
-        fresh.into_iter().for_each(|(visit, waiting)| state.schedule.add(visit, waiting));
-        self.news.notify_all();
+        if !fresh.is_empty() {
+            fresh.into_iter().for_each(|(visit, waiting)| state.schedule.add(visit, waiting));
+            self.news.notify_all();
+        }
         Ok(())
     }
 
@@ -503,8 +499,8 @@ impl Outbox {
 
     /// Puts all that was taken on stable storage.
     pub(super) fn sync(&self) -> Result<(), OutboxError> {
-        let _state: MutexGuard<'_, State> = self.state.lock();
-        self.write(Durability::Immediate, |_| Ok(()))
+        let state = self.state.lock();
+        self.write(Durability::Immediate, |txn| state.places.write(txn))
     }
 
     fn write<T>(
@@ -535,6 +531,7 @@ fn read(db: &Database) -> Result<State, redb::Error> {
     {
         txn.open_table(BODIES)?;
         txn.open_table(TOLD)?;
+        state.places = Places::read(&txn)?;
         state.is_gone = txn.open_table(PLACES)?.get(GONE)?.is_some();
         for message in txn.open_table(MESSAGES)?.iter()? {
             let (number, message) = message?;

@@ -56,7 +56,7 @@ impl VisitSink for WebhookSink {
             });
         };
         let deliver = || -> Result<(), OutboxError> {
-            let known = outbox.ended(stream)?;
+            let known = outbox.ended(stream);
             let fresh: Vec<VisitView<'_>> =
                 batch.iter().filter(|(end, _)| *end > known).map(|(_, visit)| visit.view()).collect();
             let upto = batch.last().map_or(known, |(end, _)| *end).max(known);

@@ -7,7 +7,8 @@ use std::io;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use visitlog_core::model::VisitView;
-use visitlog_core::{Timestamp, VisitId};
+use visitlog_core::ports::StreamId;
+use visitlog_core::{Lsn, Timestamp, VisitId};
 
 use super::message::{EventType, Message, Wants, messages};
 use super::schedule::{Number, Waiting};
@@ -19,11 +20,9 @@ pub(super) const BODIES: TableDefinition<'_, Number, &[u8]> = TableDefinition::n
 pub(super) const TOLD: TableDefinition<'_, (u128, &str), ()> = TableDefinition::new("told");
 /// How far both have come, and what else is a number.
 pub(super) const PLACES: TableDefinition<'_, &str, u128> = TableDefinition::new("places");
-pub(super) const STREAM: &str = "stream";
-/// The lane has given all visits that ended up to here.
-pub(super) const ENDED: &str = "ended";
-/// The follower has seen all records up to here.
-pub(super) const SEEN: &str = "seen";
+const STREAM: &str = "stream";
+const ENDED: &str = "ended";
+const SEEN: &str = "seen";
 /// The receiver has said that it is gone for good.
 pub(super) const GONE: &str = "gone";
 
@@ -43,6 +42,46 @@ pub(super) struct Head {
     pub(super) is_dead: bool,
 }
 
+/// How far both that tell have come, in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Places {
+    stream: u128,
+    /// The lane has given all visits that ended up to here.
+    pub(super) ended: Lsn,
+    /// The follower has seen all records up to here.
+    pub(super) seen: Lsn,
+}
+
+impl Places {
+    /// The same of this stream: those of another one are none of its.
+    pub(super) fn of(self, StreamId(stream): StreamId) -> Self {
+        if self.stream == stream { self } else { Self { stream, ..Self::default() } }
+    }
+
+    pub(super) fn read(txn: &WriteTransaction) -> Result<Self, redb::Error> {
+        let places = txn.open_table(PLACES)?;
+        let of = |name| Ok::<_, redb::Error>(places.get(name)?.map_or(0, |value| value.value()));
+        let position = |at: u128| u64::try_from(at).map_or(Lsn::NONE, Lsn);
+        Ok(Self { stream: of(STREAM)?, ended: position(of(ENDED)?), seen: position(of(SEEN)?) })
+    }
+
+    pub(super) fn write(self, txn: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut places = txn.open_table(PLACES)?;
+        for (name, at) in [(STREAM, self.stream), (ENDED, self.ended.0.into()), (SEEN, self.seen.0.into())] {
+            places.insert(name, at)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was written of visits.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) fresh: Vec<(VisitId, Waiting)>,
+    /// Whether anything was.
+    pub(super) is_any: bool,
+}
+
 /// Writes what was not told yet of these visits.
 pub(super) fn write_fresh(
     txn: &WriteTransaction,
@@ -50,8 +89,8 @@ pub(super) fn write_fresh(
     now: Timestamp,
     wants: &Wants,
     visits: &[VisitView<'_>],
-) -> Result<Vec<(VisitId, Waiting)>, redb::Error> {
-    let mut fresh = Vec::new();
+) -> Result<Written, redb::Error> {
+    let mut written = Written::default();
     for visit in visits {
         let key = visit.visit.as_u128();
         let told: BTreeSet<String> = {
@@ -67,11 +106,12 @@ pub(super) fn write_fresh(
             }
             told
         };
-        let all = messages(visit, wants, !told.is_empty());
-        for message in all.iter().filter(|message| !told.contains(&message.what)) {
-            let waiting = Waiting { number: first + fresh.len() as u64, attempts: 0, due: now };
+        let all = messages(visit, wants, &told);
+        written.is_any |= !all.is_empty() || (visit.end.is_some() && !told.is_empty());
+        for message in &all {
+            let waiting = Waiting { number: first + written.fresh.len() as u64, attempts: 0, due: now };
             insert(txn, visit.visit, waiting, message)?;
-            fresh.push((visit.visit, waiting));
+            written.fresh.push((visit.visit, waiting));
             if visit.end.is_none() {
                 txn.open_table(TOLD)?.insert((key, &*message.what), ())?;
             }
@@ -83,7 +123,7 @@ pub(super) fn write_fresh(
             }
         }
     }
-    Ok(fresh)
+    Ok(written)
 }
 
 pub(super) fn insert(
