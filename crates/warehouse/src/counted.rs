@@ -3,14 +3,11 @@
 //! No journal has them, so what a crash takes with the memory is lost.
 
 use deltalake::Path;
-use deltalake::kernel::Action;
-use deltalake::protocol::{DeltaOperation, SaveMode};
 use visitlog_core::requests::RequestCounts;
 
 use crate::error::WarehouseError;
 use crate::files::{discard, write_sorted};
 use crate::rows::requests::RequestRows;
-use crate::schema;
 use crate::warehouse::Warehouse;
 
 impl Warehouse {
@@ -33,13 +30,7 @@ impl Warehouse {
                 return Err(error);
             }
             let names: Vec<Path> = adds.iter().map(|add| Path::from(add.path.as_str())).collect();
-            let operation = DeltaOperation::Write {
-                mode: SaveMode::Append,
-                partition_by: Some(vec![schema::PARTITION.to_owned()]),
-                predicate: None,
-            };
-            let actions = adds.iter().cloned().map(Action::Add).collect();
-            let Err(error) = table.commit(actions, operation, None).await else { return Ok(()) };
+            let Err(error) = table.add(adds.clone(), None).await else { return Ok(()) };
             // It may have been committed all the same. Only a table that could be read tells.
             table.refresh().await?;
             let files = table.files()?;

@@ -251,14 +251,7 @@ impl Table {
         }
         let version = i64::try_from(last.0).unwrap_or(i64::MAX);
         let transaction = Transaction::new(application(journal), version);
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: Some(vec![schema::PARTITION.to_owned()]),
-            predicate: None,
-        };
-        let actions = adds.into_iter().map(Action::Add).collect();
-        let committed = self.commit(actions, operation, Some(transaction)).await;
-        match committed {
+        match self.add(adds, Some(transaction)).await {
             Ok(()) => Ok(()),
             // It may be there all the same.
             Err(error) => match self.cursor(journal).await {
@@ -266,6 +259,16 @@ impl Table {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Commits files that are added to those that are there.
+    pub(crate) async fn add(&mut self, adds: Vec<Add>, transaction: Option<Transaction>) -> Result<(), WarehouseError> {
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(vec![schema::PARTITION.to_owned()]),
+            predicate: None,
+        };
+        self.commit(adds.into_iter().map(Action::Add).collect(), operation, transaction).await
     }
 
     /// Commits and reads the table again, whether it succeeded or not.
