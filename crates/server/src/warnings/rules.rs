@@ -133,7 +133,7 @@ const COOKIES: &str = "see whether something in front takes Set-Cookie or Cookie
 const CLOCK: &str =
     "see to the machine's clock (NTP); the records' time comes back to it by itself, without ending anybody's session";
 const UNREADABLE: &str = "the log has header, path and reason (an answer's header was ignored): a value is a structured field (RFC 9651), \
-                          as in Visitlog-User: \"alice\"";
+                          as in Visitlog-User: \"user-17\"";
 const SINK: &str = "visitlog sinks says how they are doing; resume, reopen or replay one when its cause is gone";
 
 #[cfg(test)]
