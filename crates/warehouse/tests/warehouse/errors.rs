@@ -57,7 +57,8 @@ fn settings_of_reports_say_what_was_expected() {
     assert!(said("overview", "tz", "Berlin").contains("a time zone such as"));
     assert!(said("overview", "by", "days").contains("perhaps day"));
     assert!(said("sources", "by", "chanel").contains("perhaps channel"));
-    assert!(said("pages", "by", "page").contains("nothing for this report"));
+    assert!(said("pages", "by", "exits").contains("perhaps exit"));
+    assert!(said("speed", "by", "page").contains("nothing for this report"));
     assert!(said("pages", "limit", "0").contains("a number from 1"));
     assert!(said("pages", "bots", "yes").contains("true or false"));
     let hours = [("by", "hour"), ("from", "2020-01-01")];

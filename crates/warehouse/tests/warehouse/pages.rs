@@ -65,14 +65,14 @@ async fn one_page_is_one_row_however_it_is_written() {
     let visits = visits(&[("site.test", spellings), ("site.test", &["/café"])]);
     assert_eq!(
         pages(&visits, &[], &[]).await,
-        "/caf%C3%A9,2,2,4,2,1\n/a,1,1,3,0,0\n/~bob,1,1,2,0,0\n/A,1,1,1,0,0\n/a%20b,1,1,1,0,0\n/a+b,1,1,1,0,1\n/a/,1,1,1,0,0\n"
+        "/caf%C3%A9,2,2,4,2,1,\n/a,1,1,3,0,0,\n/~bob,1,1,2,0,0,\n/A,1,1,1,0,0,\n/a%20b,1,1,1,0,0,\n/a+b,1,1,1,0,1,\n/a/,1,1,1,0,0,\n"
     );
     for page in ["/café", "/caf%c3%a9", "/./caf%C3%A9"] {
         let found = pages(&visits[1..], &[], &[&format!("page={page}"), &format!("entry={page}")]).await;
-        assert_eq!(found, "/caf%C3%A9,1,1,1,1,1\n", "{page}");
+        assert_eq!(found, "/caf%C3%A9,1,1,1,1,1,\n", "{page}");
         assert_eq!(pages(&visits[1..], &[], &[&format!("exit!={page}")]).await, "", "{page}");
     }
-    assert_eq!(pages(&visits[1..], &[], &["page~afé"]).await, "/caf%C3%A9,1,1,1,1,1\n");
+    assert_eq!(pages(&visits[1..], &[], &["page~afé"]).await, "/caf%C3%A9,1,1,1,1,1,\n");
 }
 
 #[tokio::test]
@@ -86,14 +86,14 @@ async fn parameters_make_pages_where_the_site_says_so() {
     ]);
     assert_eq!(
         pages(&visits, &[], &[]).await,
-        "/index.php,2,2,4,2,1\n/item,1,1,3,0,1\n",
+        "/index.php,2,2,4,2,1,\n/item,1,1,3,0,1,\n",
         "a wiki is one row unless somebody says what its pages are"
     );
     let params = ["wiki.test=title", "id"];
     assert_eq!(
         pages(&visits, &params, &[]).await,
-        "/item?id=7,1,1,2,0,0\n/index.php,1,1,1,1,0\n/index.php?title=Main,1,1,1,1,0\n/index.php?title=Caf%C3%A9,1,1,1,0,0\n\
-         /index.php?title=caf%C3%A9,1,1,1,0,1\n/item?id=8,1,1,1,0,1\n"
+        "/item?id=7,1,1,2,0,0,\n/index.php,1,1,1,1,0,\n/index.php?title=Main,1,1,1,1,0,\n/index.php?title=Caf%C3%A9,1,1,1,0,0,\n\
+         /index.php?title=caf%C3%A9,1,1,1,0,1,\n/item?id=8,1,1,1,0,1,\n"
     );
     for (filter, rows) in [
         ("page=/index.php?title=Main", 3),
