@@ -91,7 +91,7 @@ async fn every_report_answers_within_its_memory() {
     assert_eq!((actions.len(), sum(&actions, 0), sum(&actions, 1)), (5_003, VISITS, VISITS));
 
     let total = rows(&sql, &catalog, Kind::Overview, &[]).await;
-    assert_eq!(total, [format!("{visitors},{VISITS},{views},{VISITS},0.0,4.0,4.0")]);
+    assert_eq!(total, [format!("{visitors},{VISITS},{views},{VISITS},0.0,4.0,4.0,0")]);
     for unit in ["hour", "day"] {
         let all = rows(&sql, &catalog, Kind::Overview, &[("by", unit)]).await;
         assert!(!all.is_empty());
