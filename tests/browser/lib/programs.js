@@ -35,13 +35,22 @@ export async function eventually(what, limit, ask) {
   throw new Error(`${what}: not within ${limit} ms`, { cause: last });
 }
 
+/**
+ * A port that nobody listens on. It is below those that systems give to connections (from 32768 on): between the question
+ * and its use the browser opens many, and one of them would take it.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const server = createServer();
+    const free = await new Promise((done) => {
+      server.once("error", () => done(false)).listen(port, "127.0.0.1", () => done(true));
+    });
+    if (!free) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 /** A program that was started; `said` is what it wrote, for the message of a failure. */
