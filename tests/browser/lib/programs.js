@@ -136,11 +136,18 @@ export async function proxyBefore(upstream, data, more = [], port = undefined) {
 export async function siteBehindProxy(site, data, more = []) {
   const upstream = createHttpServer(site).listen(0, "127.0.0.1");
   await once(upstream, "listening");
-  const proxy = await proxyBefore(upstream.address().port, data, more);
-  const stop = async () => {
-    const exit = await proxy.stop();
+  const close = () => {
     upstream.close();
     upstream.closeAllConnections();
+  };
+  // A site that still listens would keep the tests from ending.
+  const proxy = await proxyBefore(upstream.address().port, data, more).catch((error) => {
+    close();
+    throw error;
+  });
+  const stop = async () => {
+    const exit = await proxy.stop();
+    close();
     return exit;
   };
   return { ...proxy, upstream: upstream.address().port, stop };
