@@ -43,8 +43,9 @@ export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
     const server = createServer();
-    const free = await new Promise((done) => {
-      server.once("error", () => done(false)).listen(port, "127.0.0.1", () => done(true));
+    const free = await new Promise((done, failed) => {
+      server.once("error", (error) => (error.code === "EADDRINUSE" ? done(false) : failed(error)));
+      server.listen(port, "127.0.0.1", () => done(true));
     });
     if (!free) continue;
     server.close();
@@ -73,6 +74,8 @@ class Program {
         return (await fetch(url)).ok;
       });
     } catch (error) {
+      // What still runs would keep the tests from ending.
+      this.child.kill("SIGKILL");
       throw new Error(`${error.message}; it said:\n${this.said}`, { cause: error });
     }
     return this;
@@ -99,21 +102,11 @@ export const removeFolder = (folder) => rm(folder, { recursive: true, force: tru
 
 /** The shop that knows nothing of Visitlog, and the proxy in front of it; `more` are arguments of `visitlog serve`. */
 export async function shopBehindProxy(data, idle, more = []) {
-  const [shopPort, port, adminPort] = [await freePort(), await freePort(), await freePort()];
+  const shopPort = await freePort();
   const shop = new Program("visitlog-shop", [`127.0.0.1:${shopPort}`]);
   await shop.answering(`http://127.0.0.1:${shopPort}/healthz`);
-  const proxy = new Program("visitlog", [
-    "serve", "--upstream", `http://127.0.0.1:${shopPort}`, "--listen", `127.0.0.1:${port}`,
-    "--admin", `127.0.0.1:${adminPort}`, "--data", data, "--idle-timeout", `${idle}s`,
-    ...more,
-  ]);
-  await proxy.answering(`http://127.0.0.1:${adminPort}/healthz`);
-  const stop = async () => {
-    const exit = await proxy.stop();
-    await shop.stop();
-    return exit;
-  };
-  return { url: `http://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, stop, said: () => proxy.said };
+  const proxy = await proxyWith(shopPort, () => shop.stop(), data, ["--idle-timeout", `${idle}s`, ...more]);
+  return { ...proxy, url: `http://127.0.0.1:${proxy.port}` };
 }
 
 /** The proxy in front of what listens on `upstream`; `more` are arguments of `visitlog serve`. */
@@ -132,6 +125,20 @@ export async function proxyBefore(upstream, data, more = [], port = undefined) {
   return { port: own, admin, stop: () => proxy.stop(), kill, said: () => proxy.said };
 }
 
+/** The proxy in front of what it stands in front of alone: `end` ends that with it, also where it does not start. */
+async function proxyWith(upstream, end, data, more) {
+  const proxy = await proxyBefore(upstream, data, more).catch(async (error) => {
+    await end();
+    throw error;
+  });
+  const stop = async () => {
+    const exit = await proxy.stop();
+    await end();
+    return exit;
+  };
+  return { ...proxy, upstream, stop };
+}
+
 /** A site that is a function of Node's, and the proxy in front of it; `more` are arguments of `visitlog serve`. */
 export async function siteBehindProxy(site, data, more = []) {
   const upstream = createHttpServer(site).listen(0, "127.0.0.1");
@@ -140,17 +147,7 @@ export async function siteBehindProxy(site, data, more = []) {
     upstream.close();
     upstream.closeAllConnections();
   };
-  // A site that still listens would keep the tests from ending.
-  const proxy = await proxyBefore(upstream.address().port, data, more).catch((error) => {
-    close();
-    throw error;
-  });
-  const stop = async () => {
-    const exit = await proxy.stop();
-    close();
-    return exit;
-  };
-  return { ...proxy, upstream: upstream.address().port, stop };
+  return proxyWith(upstream.address().port, close, data, more);
 }
 
 /** The shop with the tower layer in it. */
